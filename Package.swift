@@ -1,0 +1,138 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+    name: "apus",
+    platforms: [.macOS("26.0")],
+    products: [
+        .library(name: "Apus", targets: ["Apus"]),
+        .library(name: "ApusCore", targets: ["ApusCore"]),
+        .library(name: "ApusHTTP", targets: ["ApusHTTP"]),
+        .library(name: "ApusServer", targets: ["ApusServer"]),
+        .library(name: "ApusWebSocket", targets: ["ApusWebSocket"]),
+        .library(name: "ApusAuth", targets: ["ApusAuth"]),
+        .library(name: "ApusRateLimit", targets: ["ApusRateLimit"]),
+        .library(name: "ApusData", targets: ["ApusData"]),
+        .library(name: "ApusSQLite", targets: ["ApusSQLite"]),
+        .library(name: "ApusJobs", targets: ["ApusJobs"]),
+        .library(name: "ApusTelemetry", targets: ["ApusTelemetry"]),
+        .library(name: "ApusTesting", targets: ["ApusTesting"]),
+        .executable(name: "delivery-tracker", targets: ["DeliveryTracker"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-service-context.git", from: "1.5.0"),
+        .package(
+            url: "https://github.com/apple/swift-configuration.git", from: "1.4.0",
+            traits: ["CommandLineArguments", "YAML"]),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.0"),
+        .package(url: "https://github.com/vapor/jwt-kit.git", from: "5.7.0"),
+        .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
+    ],
+    targets: [
+        // Floor 0: pure. No sockets, no database, no Foundation beyond FoundationEssentials.
+        .target(
+            name: "ApusCore",
+            dependencies: [.product(name: "ServiceContextModule", package: "swift-service-context")]),
+
+        // Floor 1: one capability each. Imports go down, never up.
+        .target(
+            name: "ApusHTTP",
+            dependencies: [
+                "ApusCore",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "ServiceContextModule", package: "swift-service-context"),
+            ]),
+        .target(
+            name: "ApusServer",
+            dependencies: [
+                "ApusCore", "ApusHTTP",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceContextModule", package: "swift-service-context"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
+        .target(
+            name: "ApusWebSocket",
+            dependencies: [
+                "ApusCore", "ApusHTTP",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ]),
+        .target(
+            name: "ApusAuth",
+            dependencies: [
+                "ApusCore", "ApusHTTP",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "JWTKit", package: "jwt-kit"),
+            ]),
+        .target(
+            name: "ApusRateLimit",
+            dependencies: [
+                "ApusCore", "ApusHTTP",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ]),
+        .target(name: "ApusData", dependencies: ["ApusCore"]),
+        .target(
+            name: "ApusSQLite",
+            dependencies: ["ApusCore", "ApusData", .product(name: "GRDB", package: "GRDB.swift")]),
+        .target(
+            name: "ApusJobs",
+            dependencies: [
+                "ApusCore", "ApusData",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceContextModule", package: "swift-service-context"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
+        .target(
+            name: "ApusTelemetry",
+            dependencies: ["ApusCore", .product(name: "Logging", package: "swift-log")]),
+
+        // Floor 2: what a user imports.
+        .target(
+            name: "Apus",
+            dependencies: [
+                "ApusAuth", "ApusCore", "ApusData", "ApusHTTP", "ApusJobs", "ApusRateLimit", "ApusServer",
+                "ApusTelemetry", "ApusWebSocket", "ApusSQLite",
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
+        .target(
+            name: "ApusTesting",
+            dependencies: [
+                "Apus",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOWebSocket", package: "swift-nio"),
+            ]),
+        .executableTarget(
+            name: "DeliveryTracker",
+            dependencies: ["Apus", .product(name: "Crypto", package: "swift-crypto")],
+            path: "Examples/DeliveryTracker/Sources"),
+    ]
+)
+
+for target in package.targets {
+    target.swiftSettings = [
+        .swiftLanguageMode(.v6),
+        .treatAllWarnings(as: .error),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    ]
+}

@@ -1,0 +1,113 @@
+import FoundationEssentials
+import Synchronization
+
+/// An identifier that belongs to one type, so that an order's cannot be passed for a driver's.
+///
+/// New ones are UUIDs of version 7 (RFC 9562 §5.7): they begin with the time in milliseconds and grow within a process,
+/// so that rows inserted together lie together.
+///
+/// ```swift
+/// struct Order: Identifiable {
+///     typealias ID = Identifier<Order>
+///     let id: ID
+/// }
+/// ```
+public struct Identifier<Entity>: Hashable, Sendable {
+    private let high: UInt64
+    private let low: UInt64
+
+    /// A new identifier, greater than every one that this process made before.
+    public init() {
+        (high, low) = UUIDv7.next()
+    }
+
+    private init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+}
+
+extension Identifier: LosslessStringConvertible {
+    /// Reads the 36 characters of a UUID, `8-4-4-4-12` hexadecimal digits in either case; `nil` for anything else.
+    public init?(_ description: String) {
+        var words: (UInt64, UInt64) = (0, 0)
+        var digits = 0
+        var position = 0
+        for byte in description.utf8 {
+            defer { position += 1 }
+            if position == 8 || position == 13 || position == 18 || position == 23 {
+                guard byte == UInt8(ascii: "-") else { return nil }
+                continue
+            }
+            guard digits < 32, let digit = Character(UnicodeScalar(byte)).hexDigitValue else { return nil }
+            if digits < 16 {
+                words.0 = words.0 << 4 | UInt64(digit)
+            } else {
+                words.1 = words.1 << 4 | UInt64(digit)
+            }
+            digits += 1
+        }
+        guard digits == 32, position == 36 else { return nil }
+        (high, low) = words
+    }
+
+    /// The 36 lower-case characters of the UUID.
+    public var description: String {
+        String(unsafeUninitializedCapacity: 36) { buffer in
+            var position = 0
+            for index in 0..<32 {
+                if index == 8 || index == 12 || index == 16 || index == 20 {
+                    buffer[position] = UInt8(ascii: "-")
+                    position += 1
+                }
+                let word = index < 16 ? high : low
+                let digit = UInt8(truncatingIfNeeded: word >> UInt64(60 - (index % 16) * 4)) & 0xF
+                buffer[position] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+                position += 1
+            }
+            return position
+        }
+    }
+}
+
+extension Identifier: Comparable {
+    public static func < (left: Self, right: Self) -> Bool {
+        (left.high, left.low) < (right.high, right.low)
+    }
+}
+
+extension Identifier: Codable {
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        let text = try container.decode(String.self)
+        guard let identifier = Self(text) else {
+            throw DecodingError.dataCorruptedError(
+                in: container, debugDescription: "Expected a UUID of 36 characters, found \"\(text.prefix(64))\".")
+        }
+        self = identifier
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
+
+/// The generator behind ``Identifier``.
+private enum UUIDv7 {
+    /// Milliseconds in the upper 48 bits, a counter in the lower 12: the last pair given out.
+    private static let last = Mutex<UInt64>(0)
+
+    static func next() -> (UInt64, UInt64) {
+        let milliseconds = UInt64(max(0, Date().timeIntervalSince1970 * 1000))
+        let ticket = last.withLock { last in
+            // A counter that overflows, or a clock that goes back, borrows from the next millisecond (RFC 9562 §6.2).
+            last = max(milliseconds << 12, last + 1)
+            return last
+        }
+        var random = SystemRandomNumberGenerator()
+        let high = (ticket >> 12) << 16 | 0x7000 | (ticket & 0xFFF)
+        let low = random.next() & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
+        return (high, low)
+    }
+}

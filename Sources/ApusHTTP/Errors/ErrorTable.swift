@@ -1,0 +1,50 @@
+public import ApusCore
+public import HTTPTypes
+
+/// The one table from errors to HTTP.
+extension AppError {
+    /// The HTTP status of this error: its reason decides where HTTP is finer than the canonical codes, else its code.
+    public var httpStatus: HTTPResponse.Status {
+        switch details.reason {
+        case .validationFailed?, .idempotencyKeyReused?: .unprocessableContent
+        case .bodyTooLarge?: .contentTooLarge
+        case .unsupportedMediaType?: .unsupportedMediaType
+        case .methodNotAllowed?: .methodNotAllowed
+        case .requestTimeout?: .requestTimeout
+        case .upgradeRequired?: .init(code: 426, reasonPhrase: "Upgrade Required")
+        default: code.httpStatus
+        }
+    }
+}
+
+extension StatusCode {
+    /// The HTTP status that stands for the code.
+    public var httpStatus: HTTPResponse.Status {
+        switch self {
+        case .ok: .ok
+        case .cancelled: .init(code: 499, reasonPhrase: "Client Closed Request")
+        case .unknown, .internal, .dataLoss: .internalServerError
+        case .invalidArgument, .outOfRange: .badRequest
+        case .deadlineExceeded: .gatewayTimeout
+        case .notFound: .notFound
+        case .alreadyExists, .aborted: .conflict
+        case .permissionDenied: .forbidden
+        case .resourceExhausted: .tooManyRequests
+        case .failedPrecondition: .conflict
+        case .unimplemented: .notImplemented
+        case .unavailable: .serviceUnavailable
+        case .unauthenticated: .unauthorized
+        }
+    }
+
+    /// The WebSocket close code that stands for the code (RFC 6455 §7.4.1, and 1013 of IANA's registry).
+    public var webSocketCloseCode: UInt16 {
+        switch self {
+        case .ok: 1000
+        case .invalidArgument, .outOfRange: 1007
+        case .permissionDenied, .unauthenticated, .notFound, .alreadyExists, .failedPrecondition, .unimplemented: 1008
+        case .resourceExhausted, .unavailable, .aborted, .deadlineExceeded, .cancelled: 1013
+        case .unknown, .internal, .dataLoss: 1011
+        }
+    }
+}

@@ -1,0 +1,66 @@
+public import HTTPTypes
+
+/// Cross-origin resource sharing (the Fetch standard): says which pages of other origins may call this service.
+public struct CORS: Middleware {
+    /// Which origins are let in.
+    public enum Origins: Sendable {
+        /// Every one. Credentials are never allowed with it.
+        case all
+        /// Exactly these, such as `https://app.example.org`.
+        case only(Set<String>)
+    }
+
+    private let origins: Origins
+    private let methods: String
+    private let headers: String
+    private let exposed: String
+    private let allowsCredentials: Bool
+    private let maxAge: Int
+
+    /// - Parameters:
+    ///   - methods: What preflight answers allow.
+    ///   - headers: The request fields that preflight answers allow.
+    ///   - exposed: The response fields that a page may read.
+    ///   - allowsCredentials: Whether cookies may come along; only with named origins.
+    ///   - maxAge: How long a browser may keep a preflight answer, in seconds.
+    public init(
+        origins: Origins,
+        methods: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete],
+        headers: [String] = ["Authorization", "Content-Type", "Idempotency-Key"],
+        exposed: [String] = ["X-Request-Id", "Location", "Retry-After"],
+        allowsCredentials: Bool = false,
+        maxAge: Int = 600
+    ) {
+        self.origins = origins
+        self.methods = methods.map(\.rawValue).joined(separator: ", ")
+        self.headers = headers.joined(separator: ", ")
+        self.exposed = exposed.joined(separator: ", ")
+        self.allowsCredentials = allowsCredentials
+        self.maxAge = maxAge
+    }
+
+    public func handle(_ request: Request, next: Handler) async throws -> Response {
+        guard let origin = request.headers[.origin] else { return try await next(request) }
+        let isPreflight = request.method == .options && request.headers[.accessControlRequestMethod] != nil
+        var response = isPreflight ? Response(status: .noContent) : try await next(request)
+        response.headers[values: .vary].append("Origin")
+        guard let allowed = allowedValue(for: origin) else { return response }
+        response.headers[.accessControlAllowOrigin] = allowed
+        if allowsCredentials && allowed != "*" { response.headers[.accessControlAllowCredentials] = "true" }
+        if isPreflight {
+            response.headers[.accessControlAllowMethods] = methods
+            response.headers[.accessControlAllowHeaders] = headers
+            response.headers[.accessControlMaxAge] = String(maxAge)
+        } else {
+            response.headers[.accessControlExposeHeaders] = exposed
+        }
+        return response
+    }
+
+    private func allowedValue(for origin: String) -> String? {
+        switch origins {
+        case .all: "*"
+        case .only(let origins): origins.contains(origin) ? origin : nil
+        }
+    }
+}

@@ -1,0 +1,32 @@
+/// Answers a request, or passes an error up.
+public typealias Handler = @Sendable (Request) async throws -> Response
+
+/// Something that happens around every request: before it goes on, after the response came back, or instead of it.
+///
+/// ```swift
+/// struct Teapot: Middleware {
+///     func handle(_ request: Request, next: Handler) async throws -> Response {
+///         guard request.path != "/coffee" else { return Response(status: .init(code: 418)) }
+///         return try await next(request)
+///     }
+/// }
+/// ```
+public protocol Middleware: Sendable {
+    /// - Parameter next: What follows in the chain. Call it once, or not at all.
+    /// - Throws: An error that the chain before this one turns into a response.
+    func handle(_ request: Request, next: Handler) async throws -> Response
+}
+
+/// The chain of middlewares, the first one outermost, around a handler.
+package func chain(_ middlewares: [any Middleware], _ handler: @escaping Handler) -> Handler {
+    middlewares.reversed().reduce(handler) { next, middleware in
+        middleware.wrapping(next)
+    }
+}
+
+extension Middleware {
+    /// Opens the existential once, when the chain is built, instead of at every request.
+    fileprivate func wrapping(_ next: @escaping Handler) -> Handler {
+        { request in try await self.handle(request, next: next) }
+    }
+}

@@ -1,0 +1,33 @@
+import ApusCore
+import HTTPTypes
+
+/// Gives every request an id, for logs and for the client, in `X-Request-Id`.
+///
+/// An id that the client sent is kept if it is 1 to 64 letters, digits, `-`, `_` or `.`; anything else is replaced.
+public struct RequestID: Middleware {
+    public init() {}
+
+    public func handle(_ request: Request, next: Handler) async throws -> Response {
+        let id = request.headers[.xRequestID].flatMap { Self.isValid($0) ? $0 : nil } ?? Identifier<Request>().description
+        request.context.id = id
+        var response = try await next(request)
+        response.headers[.xRequestID] = id
+        return response
+    }
+
+    private static func isValid(_ id: String) -> Bool {
+        (1...64).contains(id.utf8.count)
+            && id.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."):
+                    true
+                default: false
+                }
+            }
+    }
+}
+
+extension HTTPField.Name {
+    static let xRequestID = HTTPField.Name("X-Request-Id")!
+}

@@ -1,0 +1,61 @@
+public import ApusCore
+public import Logging
+import Synchronization
+
+/// What is known of one request: its id, its route, who makes it, and what middleware adds.
+///
+/// All parts of the chain share one context, so that the access log, which is outermost, sees the route and the principal,
+/// which are found out further in.
+public final class RequestContext: Sendable {
+    private struct State {
+        var id = ""
+        var route: String?
+        var principal: (any Principal)?
+        var attributes: [ObjectIdentifier: any Sendable] = [:]
+        var logger: Logger
+    }
+
+    private let state: Mutex<State>
+
+    /// - Parameter logger: The logger that ``logger`` starts from.
+    public init(logger: Logger = Logger(label: "apus.request")) {
+        state = Mutex(State(logger: logger))
+    }
+
+    /// The request's id, as it is logged and sent in `X-Request-Id`. Empty until the `RequestID` middleware has run.
+    public var id: String {
+        get { state.withLock { $0.id } }
+        set {
+            state.withLock {
+                $0.id = newValue
+                $0.logger[metadataKey: "request_id"] = .string(newValue)
+            }
+        }
+    }
+
+    /// The template of the route that matched, such as `/v1/orders/:id`; `nil` before routing and when none did.
+    public internal(set) var route: String? {
+        get { state.withLock { $0.route } }
+        set { state.withLock { $0.route = newValue } }
+    }
+
+    /// Who makes the request, once that is known.
+    public var principal: (any Principal)? {
+        get { state.withLock { $0.principal } }
+        set { state.withLock { $0.principal = newValue } }
+    }
+
+    /// A logger that carries the request's id.
+    public var logger: Logger { state.withLock { $0.logger } }
+
+    /// A value that one part of the chain leaves for another, found by its key's type.
+    public subscript<Key: RequestContextKey>(key: Key.Type) -> Key.Value? {
+        get { state.withLock { $0.attributes[ObjectIdentifier(key)] } as? Key.Value }
+        set { state.withLock { $0.attributes[ObjectIdentifier(key)] = newValue } }
+    }
+}
+
+/// The name, by type, of a value in a ``RequestContext``.
+public protocol RequestContextKey {
+    associatedtype Value: Sendable
+}

@@ -1,0 +1,76 @@
+public import HTTPTypes
+public import NIOCore
+
+/// What a handler answers.
+public struct Response: Sendable {
+    /// The status.
+    public var status: HTTPResponse.Status
+    /// The header fields. `Content-Length`, `Transfer-Encoding`, `Connection` and `Date` are the engine's.
+    public var headers: HTTPFields
+    /// What follows the header.
+    public var body: ResponseBody
+    /// Set when the connection turns to another protocol after this response.
+    package var upgrade: Upgrade?
+
+    public init(status: HTTPResponse.Status, headers: HTTPFields = [:], body: ResponseBody = .empty) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+    }
+
+    /// A response of text, `text/plain` in UTF-8.
+    public static func text(_ text: String, status: HTTPResponse.Status = .ok) -> Response {
+        Response(
+            status: status, headers: [.contentType: "text/plain; charset=utf-8"],
+            body: .bytes(ByteBuffer(string: text)))
+    }
+
+    /// A response that turns the connection to another protocol (RFC 9110 §7.8), named in its `Upgrade` field.
+    package static func upgrade(
+        headers: HTTPFields, _ run: @escaping @Sendable (any ByteStream) async -> Void
+    ) -> Response {
+        var response = Response(status: .switchingProtocols, headers: headers)
+        response.upgrade = Upgrade(run: run)
+        return response
+    }
+}
+
+/// What follows a response's header.
+public enum ResponseBody: Sendable {
+    /// Nothing.
+    case empty
+    /// Bytes at hand.
+    case bytes(ByteBuffer)
+    /// Bytes made while they are sent. With a length the client is told it, and exactly so many bytes must be written.
+    case stream(length: Int? = nil, @Sendable (any ResponseBodyWriter) async throws -> Void)
+}
+
+/// Where a streamed response is written to.
+public protocol ResponseBodyWriter: Sendable {
+    /// Sends bytes; waits while the client does not keep up.
+    /// - Throws: When the client is gone, the deadline has passed, or more is written than was announced.
+    func write(_ bytes: ByteBuffer) async throws
+}
+
+extension ResponseBodyWriter {
+    /// Sends text in UTF-8.
+    public func write(_ text: String) async throws { try await write(ByteBuffer(string: text)) }
+}
+
+/// What runs on a connection once it has turned to another protocol.
+package struct Upgrade: Sendable {
+    /// Runs on the bytes of the connection; the connection is closed when it returns.
+    package let run: @Sendable (any ByteStream) async -> Void
+}
+
+/// A connection as bytes, after an upgrade.
+package protocol ByteStream: Sendable {
+    /// The next bytes, `nil` once the peer has sent its last.
+    func read() async throws -> ByteBuffer?
+    /// Sends bytes; waits while the peer does not keep up.
+    func write(_ bytes: ByteBuffer) async throws
+    /// Ends the connection at once.
+    func close()
+    /// Asks to be told when the server stops, so that the peer can be told to come back elsewhere.
+    func onDrain(_ action: @escaping @Sendable () -> Void)
+}

@@ -1,0 +1,67 @@
+import ApusCore
+public import HTTPTypes
+
+/// What a handler may return.
+///
+/// An `Encodable` type that conforms is sent as JSON with status 200.
+public protocol ResponseConvertible: Sendable {
+    /// - Throws: What encoding throws.
+    func response() throws -> Response
+}
+
+extension ResponseConvertible where Self: Encodable {
+    public func response() throws -> Response { try Response.json(self) }
+}
+
+extension Response: ResponseConvertible {
+    public func response() -> Response { self }
+}
+
+extension String: ResponseConvertible {
+    /// Plain text in UTF-8.
+    public func response() -> Response { .text(self) }
+}
+
+extension Array: ResponseConvertible where Element: Encodable & ResponseConvertible {}
+
+extension Response {
+    /// A response of JSON.
+    public static func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
+        Response(
+            status: status, headers: [.contentType: "application/json"], body: .bytes(try JSONCoding.encode(value)))
+    }
+}
+
+/// 201: something was created, and this is where it is.
+public struct Created<Value: Encodable & Sendable>: ResponseConvertible {
+    private let value: Value
+    private let location: String
+
+    /// - Parameter location: The path of what was created, for the `Location` field.
+    public init(_ value: Value, at location: String) {
+        self.value = value
+        self.location = location
+    }
+
+    public func response() throws -> Response {
+        var response = try Response.json(value, status: .created)
+        response.headers[.location] = location
+        return response
+    }
+}
+
+/// 202: understood, to be done later.
+public struct Accepted<Value: Encodable & Sendable>: ResponseConvertible {
+    private let value: Value
+
+    public init(_ value: Value) { self.value = value }
+
+    public func response() throws -> Response { try Response.json(value, status: .accepted) }
+}
+
+/// 204: done, nothing to say.
+public struct NoContent: ResponseConvertible {
+    public init() {}
+
+    public func response() -> Response { Response(status: .noContent) }
+}

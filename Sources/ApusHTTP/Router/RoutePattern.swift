@@ -1,0 +1,79 @@
+/// A route's path, read: constants, `:name`, `*` and `**`.
+struct RoutePattern: Sendable {
+    enum Segment: Sendable, Equatable {
+        /// Exactly this text.
+        case constant(String)
+        /// Any one segment, kept under a name; nameless for `*`.
+        case parameter(String?)
+        /// All that is left, one segment at least.
+        case rest
+    }
+
+    let segments: [Segment]
+
+    /// The pattern as it is shown: with one leading slash and none at the end.
+    let template: String
+
+    /// - Throws: A ``RouteProblem`` when the pattern makes no sense.
+    init(_ text: String, site: RouteSite) throws {
+        let parts = text.split(separator: "/")
+        var names: Set<String> = []
+        segments = try parts.enumerated().map { index, part in
+            switch part {
+            case "**":
+                guard index == parts.count - 1 else { throw RouteProblem.restNotLast(text, site) }
+                return .rest
+            case "*": return .parameter(nil)
+            case _ where part.hasPrefix(":"):
+                let name = String(part.dropFirst())
+                guard !name.isEmpty else { throw RouteProblem.namelessParameter(text, site) }
+                guard names.insert(name).inserted else { throw RouteProblem.repeatedParameter(name, text, site) }
+                return .parameter(name)
+            default: return .constant(String(part))
+            }
+        }
+        template = "/" + parts.joined(separator: "/")
+    }
+
+    /// What two patterns have in common exactly when they match the same paths with the same precedence.
+    var shape: String {
+        segments.map { segment in
+            switch segment {
+            case .constant(let text): "/=\(text)"
+            case .parameter: "/*"
+            case .rest: "/**"
+            }
+        }.joined()
+    }
+}
+
+/// Where in the source a route was declared.
+public struct RouteSite: Sendable, CustomStringConvertible {
+    let file: String
+    let line: Int
+
+    /// `file:line`.
+    public var description: String { "\(file):\(line)" }
+}
+
+/// Why a set of routes cannot be served.
+public enum RouteProblem: Error, CustomStringConvertible {
+    /// The same method and path twice, or two that differ in parameter names alone.
+    case ambiguous(method: String, first: String, RouteSite, second: String, RouteSite)
+    /// `**` before the end.
+    case restNotLast(String, RouteSite)
+    /// A `:` without a name.
+    case namelessParameter(String, RouteSite)
+    /// The same name twice in a path.
+    case repeatedParameter(String, String, RouteSite)
+
+    public var description: String {
+        switch self {
+        case .ambiguous(let method, let first, let firstSite, let second, let secondSite):
+            "\(method) \(second) at \(secondSite) matches the same paths as \(method) \(first) at \(firstSite)."
+        case .restNotLast(let path, let site): "** must be the last segment of \(path) at \(site)."
+        case .namelessParameter(let path, let site): "A ':' in \(path) at \(site) has no name after it."
+        case .repeatedParameter(let name, let path, let site): ":\(name) is there twice in \(path) at \(site)."
+        }
+    }
+}

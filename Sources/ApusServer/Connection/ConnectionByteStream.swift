@@ -1,0 +1,48 @@
+import ApusHTTP
+import NIOCore
+
+/// The connection as bytes, for the protocol that took it over.
+///
+/// `@unchecked Sendable`: the mutable properties are touched on the event loop alone.
+final class ConnectionByteStream: ByteStream, @unchecked Sendable {
+    private let handler: ConnectionHandler
+    private let inbound: InboundStream
+    private(set) var hasRoom = true
+    private var drainAction: (@Sendable () -> Void)?
+    private var isDraining = false
+
+    init(handler: ConnectionHandler, capacity: Int) {
+        self.handler = handler
+        inbound = InboundStream(length: nil, capacity: capacity) { [weak handler] in
+            handler?.onLoop { $0.upgradedWantsBytes() }
+        }
+    }
+
+    // MARK: On the event loop
+
+    func receive(_ bytes: ByteBuffer) { hasRoom = inbound.push(bytes) }
+
+    func makeRoom() { hasRoom = true }
+
+    func finish() { inbound.finish() }
+
+    func drain() {
+        isDraining = true
+        drainAction?()
+        drainAction = nil
+    }
+
+    // MARK: From any thread
+
+    func read() async throws -> ByteBuffer? { try await inbound.next() }
+
+    func write(_ bytes: ByteBuffer) async throws { try await handler.send(bytes) }
+
+    func close() { handler.onLoop { $0.closeNow() } }
+
+    func onDrain(_ action: @escaping @Sendable () -> Void) {
+        handler.onLoop { _ in
+            if self.isDraining { action() } else { self.drainAction = action }
+        }
+    }
+}

@@ -1,0 +1,410 @@
+import ApusCore
+import ApusHTTP
+import HTTPTypes
+import Logging
+import NIOCore
+import ServiceContextModule
+
+/// One connection: reads requests, starts their handlers on the event loop, writes their responses.
+///
+/// `@unchecked Sendable`: every stored property is touched on the channel's event loop alone. The tasks of the requests
+/// run there too, by their executor preference; what may call from elsewhere goes through ``onLoop(_:)``.
+final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @unchecked Sendable {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = Never
+    typealias OutboundOut = ByteBuffer
+
+    let core: ServerCore
+    let loop: LoopState
+    private let remoteAddress: String?
+    private(set) var machine: ConnectionStateMachine
+    private(set) var channelContext: ChannelHandlerContext?
+    private var task: Task<Void, Never>?
+    /// Counts the requests, so that what belongs to an earlier one is told from the present one's.
+    private var exchange = 0
+    private var body: InboundStream?
+    private var upgraded: ConnectionByteStream?
+    private var waitingWriters: [CheckedContinuation<Void, any Error>] = []
+    private var isProcessing = false
+    private var isInRead = false
+    private var hasUnflushedBytes = false
+    private var hasPendingRead = false
+    private var owesContinue = false
+    private var isVersion10 = false
+    private var isHead = false
+
+    init(core: ServerCore, loop: LoopState, remoteAddress: String?) {
+        self.core = core
+        self.loop = loop
+        self.remoteAddress = remoteAddress
+        machine = ConnectionStateMachine(limits: core.limits, now: .now())
+    }
+
+    // MARK: Channel events
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        channelContext = context
+        loop.add(self)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        channelContext = nil
+        upgraded = nil
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let bytes = unwrapInboundIn(data)
+        isInRead = true
+        if let upgraded {
+            upgraded.receive(bytes)
+        } else {
+            machine.received(bytes, now: .now())
+            process()
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        isInRead = false
+        flushIfNeeded()
+    }
+
+    /// The channel asks whether it may read: it may while someone wants what it brings.
+    func read(context: ChannelHandlerContext) {
+        if upgraded?.hasRoom ?? machine.wantsRead {
+            context.read()
+        } else {
+            hasPendingRead = true
+        }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        let isWritable = context.channel.isWritable
+        machine.writabilityChanged(isWritable, now: .now())
+        guard isWritable else { return }
+        resumeWriters(throwing: nil)
+        process()
+        readIfWanted()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard case .some(.inputClosed) = event as? ChannelEvent else { return context.fireUserInboundEventTriggered(event) }
+        let (action, cancels) = machine.inputClosed()
+        perform(action)
+        if cancels { task?.cancel() }
+        upgraded?.finish()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        machine.closed()
+        loop.remove(self)
+        body?.finish(throwing: HTTP1Error.truncated.appError)
+        upgraded?.finish()
+        task?.cancel()
+        resumeWriters(throwing: Self.connectionClosed)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+
+    /// The error of whoever writes to a connection that is gone.
+    static var connectionClosed: AppError { AppError(.cancelled, "The connection is closed.") }
+
+    // MARK: Clocks and draining
+
+    func tick(now: NIODeadline, elapsed: TimeAmount) {
+        switch machine.tick(now: now, elapsed: elapsed) {
+        case .none: break
+        case .reject(let error): reject(error)
+        case .failBody(let error):
+            body?.finish(throwing: error.appError)
+            body = nil
+        case .cancel: task?.cancel()
+        case .abandon:
+            task?.cancel()
+            write(problem: Deadline.exceeded, status: Deadline.exceeded.httpStatus)
+            closeAfterLastResponse()
+        case .close: channelContext?.close(promise: nil)
+        }
+    }
+
+    /// The server stops: idle connections go at once, the others after their response.
+    func drain() { perform(machine.drain()) }
+
+    /// The protocol that took the connection over is told that the server stops.
+    /// - Returns: Whether there is one.
+    func drainUpgraded() -> Bool {
+        upgraded?.drain()
+        return upgraded != nil
+    }
+
+    func closeNow() { channelContext?.close(promise: nil) }
+
+    // MARK: Steps
+
+    /// Does what the state machine says until it waits. Runs that are caused from within are left to the outer one.
+    private func process() {
+        guard !isProcessing else { return }
+        isProcessing = true
+        defer { isProcessing = false }
+        while true {
+            let action = machine.next()
+            if case .wait = action { break }
+            perform(action)
+        }
+        if !isInRead { flushIfNeeded() }
+    }
+
+    private func perform(_ action: ConnectionStateMachine.Action) {
+        switch action {
+        case .wait: if machine.isLingering { closeAfterLastResponse() }
+        case .start(let head, let body): start(head, body)
+        case .deliver(let bytes): if let body, !body.push(bytes) { machine.bodyWanted(false) }
+        case .endBody:
+            body?.finish()
+            body = nil
+        case .failBody(let error):
+            body?.finish(throwing: error.appError)
+            body = nil
+        case .reject(let error): reject(error)
+        case .close: channelContext?.close(promise: nil)
+        }
+    }
+
+    private func start(_ head: RequestHead, _ arrival: ConnectionStateMachine.Body) {
+        exchange += 1
+        isVersion10 = head.isVersion10
+        isHead = head.method == .head
+        owesContinue = head.expectsContinue
+        var requestBody: RequestBody
+        switch arrival {
+        case .whole(let bytes):
+            requestBody = RequestBody(bytes)
+            owesContinue = false
+        case .coming(let length):
+            let stream = InboundStream(length: length, capacity: core.limits.bufferedBytes) { [self, exchange] in
+                onLoop { $0.bodyIsWanted(exchange) }
+            }
+            body = stream
+            requestBody = RequestBody(stream, limit: core.limits.bodyBytes)
+        }
+        requestBody.limit = core.limits.bodyBytes
+        let request = Request(
+            method: head.method, target: head.target, headers: head.headers, body: requestBody,
+            remoteAddress: remoteAddress, context: RequestContext(logger: core.logger))
+        let exchange = exchange
+        let task = Task.immediate(executorPreference: loop.executor) { await self.run(request) }
+        // A handler that never waited has answered already.
+        if exchange == self.exchange, !machine.isIdle { self.task = task }
+    }
+
+    private func bodyIsWanted(_ exchange: Int) {
+        guard exchange == self.exchange else { return }
+        if owesContinue {
+            owesContinue = false
+            writeOut(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n"))
+            flushIfNeeded()
+        }
+        machine.bodyWanted(true)
+        process()
+        readIfWanted()
+    }
+
+    private func readIfWanted() {
+        guard hasPendingRead, upgraded?.hasRoom ?? machine.wantsRead else { return }
+        hasPendingRead = false
+        channelContext?.read()
+    }
+
+    private func reject(_ error: HTTP1Error) {
+        _ = machine.linger()
+        write(problem: error.appError, status: error.status)
+        closeAfterLastResponse()
+    }
+
+    private func write(problem: AppError, status: HTTPResponse.Status) {
+        var response = Response(problem: problem)
+        if status != response.status {
+            var details = ProblemDetails(problem)
+            details.status = status.code
+            details.title = status.reasonPhrase
+            response.status = status
+            response.body = (try? JSONCoding.encode(details)).map(ResponseBody.bytes) ?? .empty
+        }
+        writeHeadAndBytes(response, keepAlive: false)
+        flushIfNeeded()
+    }
+
+    /// Ends the sending side, so that the peer can read the response before the connection is reset.
+    private func closeAfterLastResponse() {
+        _ = machine.linger()
+        flushIfNeeded()
+        channelContext?.close(mode: .output, promise: nil)
+        readIfWanted()
+    }
+
+    // MARK: Requests
+
+    private func run(_ request: Request) async {
+        guard core.enter() else {
+            return await deliver(
+                Response(problem: AppError(.unavailable, "The server is at its limit.", retryAfter: .seconds(1))))
+        }
+        var context = ServiceContext.topLevel
+        context.lower(deadline: .after(core.limits.requestDeadline))
+        let response: Response
+        do {
+            response = try await ServiceContext.withValue(context) { try await core.handler(request) }
+        } catch {
+            response = Response(problem: AppError(wrapping: error), requestID: request.context.id)
+        }
+        core.leave()
+        await deliver(response)
+    }
+
+    private func deliver(_ response: Response) async {
+        guard channelContext != nil, let keepAlive = machine.beginResponse() else { return }
+        if let upgrade = response.upgrade { return await self.upgrade(response, upgrade) }
+        guard case .stream(let length, let produce) = response.body, !isHead else {
+            writeHeadAndBytes(response, keepAlive: keepAlive)
+            return endResponse(keepAlive: keepAlive)
+        }
+        let staysOpen = keepAlive && (length != nil || !isVersion10)
+        writeHead(response, length.map { .length($0) } ?? (isVersion10 ? .close : .chunked), keepAlive: staysOpen)
+        let writer = StreamWriter(handler: self, length: length, isChunked: length == nil && !isVersion10)
+        do {
+            try await produce(writer)
+            try writer.finish()
+            endResponse(keepAlive: staysOpen)
+        } catch {
+            // The head is out, so the only way left to say that the body is not whole is to end the connection.
+            request(failed: error)
+            channelContext?.close(promise: nil)
+        }
+    }
+
+    private func request(failed error: any Error) {
+        guard !(error is CancellationError) else { return }
+        core.logger.warning(
+            "A streamed response was cut off.", metadata: ["error": .string(AppError(wrapping: error).debugDescription)])
+    }
+
+    private func endResponse(keepAlive: Bool) {
+        task = nil
+        body?.finish(throwing: AppError(.cancelled, "The response is out; the body is no longer read."))
+        body = nil
+        perform(machine.endResponse(keepAlive: keepAlive, now: .now()))
+        process()
+        readIfWanted()
+    }
+
+    private func upgrade(_ response: Response, _ upgrade: Upgrade) async {
+        var head = allocate(256)
+        ResponseHeadEncoder.encodeUpgrade(headers: response.headers, into: &head)
+        writeOut(head)
+        let stream = ConnectionByteStream(handler: self, capacity: core.limits.bufferedBytes)
+        upgraded = stream
+        let remainder = machine.upgrade()
+        if remainder.readableBytes > 0 { stream.receive(remainder) }
+        if core.isDraining { stream.drain() }
+        flushIfNeeded()
+        readIfWanted()
+        await upgrade.run(stream)
+        channelContext?.close(promise: nil)
+    }
+
+    // MARK: Writing
+
+    private func writeHeadAndBytes(_ response: Response, keepAlive: Bool) {
+        let hasNoBody = response.status.code == 204 || response.status.code == 304
+        let bytes: ByteBuffer?
+        let length: Int?
+        switch response.body {
+        case .empty: (bytes, length) = (nil, 0)
+        case .bytes(let buffer): (bytes, length) = (buffer, buffer.readableBytes)
+        case .stream(let announced, _): (bytes, length) = (nil, announced)
+        }
+        writeHead(response, hasNoBody ? .none : length.map { .length($0) } ?? .none, keepAlive: keepAlive, body: bytes)
+    }
+
+    private func writeHead(
+        _ response: Response, _ framing: ResponseHeadEncoder.Framing, keepAlive: Bool, body: ByteBuffer? = nil
+    ) {
+        let sendsBody = body != nil && !isHead && framing != .none
+        let bodyBytes = sendsBody ? body?.readableBytes ?? 0 : 0
+        // A small body goes with its head in one piece; a large one is not worth the copy.
+        let joins = bodyBytes <= 4096
+        var head = allocate(512 + (joins ? bodyBytes : 0))
+        ResponseHeadEncoder.encode(
+            status: response.status, headers: response.headers, framing: framing, keepAlive: keepAlive,
+            isVersion10: isVersion10, date: loop.date(), into: &head)
+        if sendsBody, joins, let body { head.writeImmutableBuffer(body) }
+        writeOut(head)
+        if sendsBody, !joins, let body { writeOut(body) }
+    }
+
+    private func allocate(_ capacity: Int) -> ByteBuffer {
+        channelContext?.channel.allocator.buffer(capacity: capacity) ?? ByteBuffer()
+    }
+
+    func writeOut(_ bytes: ByteBuffer) {
+        hasUnflushedBytes = true
+        channelContext?.write(wrapOutboundOut(bytes), promise: nil)
+    }
+
+    private func flushIfNeeded() {
+        guard hasUnflushedBytes else { return }
+        hasUnflushedBytes = false
+        channelContext?.flush()
+    }
+
+    /// Writes, flushes, and waits while the peer does not keep up. From any thread.
+    func send(_ bytes: ByteBuffer) async throws {
+        try Task.checkCancellation()
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                onLoop { $0.send(bytes, continuation) }
+            }
+        } onCancel: {
+            onLoop { $0.resumeWriters(throwing: CancellationError()) }
+        }
+    }
+
+    private func send(_ bytes: ByteBuffer, _ continuation: CheckedContinuation<Void, any Error>) {
+        guard let channelContext, channelContext.channel.isActive else {
+            return continuation.resume(throwing: Self.connectionClosed)
+        }
+        writeOut(bytes)
+        if !isInRead { flushIfNeeded() }
+        if channelContext.channel.isWritable {
+            continuation.resume()
+        } else {
+            // An unflushed write would never make the channel writable again.
+            flushIfNeeded()
+            if channelContext.channel.isWritable { continuation.resume() } else { waitingWriters.append(continuation) }
+        }
+    }
+
+    private func resumeWriters(throwing error: (any Error)?) {
+        let writers = waitingWriters
+        waitingWriters = []
+        for writer in writers {
+            if let error { writer.resume(throwing: error) } else { writer.resume() }
+        }
+    }
+
+    /// The reader of the upgraded connection has room again.
+    func upgradedWantsBytes() {
+        upgraded?.makeRoom()
+        readIfWanted()
+    }
+
+    /// Runs at once when already on the event loop, soon on it otherwise.
+    func onLoop(_ work: @escaping @Sendable (ConnectionHandler) -> Void) {
+        if loop.eventLoop.inEventLoop {
+            work(self)
+        } else {
+            loop.eventLoop.execute { work(self) }
+        }
+    }
+}

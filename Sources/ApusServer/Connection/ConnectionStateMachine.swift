@@ -1,0 +1,323 @@
+import NIOCore
+
+/// What one HTTP/1.1 connection does next, decided without any input or output.
+///
+/// Events come in as method calls; what to do comes out of ``next()``, called until it says ``Action/wait``. Requests are
+/// taken one after the other, so that pipelined ones are answered in order.
+struct ConnectionStateMachine {
+    enum Action {
+        /// Nothing until the next event.
+        case wait
+        case start(RequestHead, Body)
+        case deliver(ByteBuffer)
+        case endBody
+        case failBody(HTTP1Error)
+        /// Answer once with this error, then close: there is no request that it could belong to.
+        case reject(HTTP1Error)
+        case close
+    }
+
+    /// How much of a request's body is here when the request starts.
+    enum Body {
+        case whole(ByteBuffer)
+        case coming(length: Int?)
+    }
+
+    enum Expiry: Equatable {
+        case none
+        case reject(HTTP1Error)
+        case failBody(HTTP1Error)
+        /// Cancel the handler: its deadline has passed.
+        case cancel
+        /// Answer without the handler: it did not heed its cancellation.
+        case abandon
+        case close
+    }
+
+    private enum Phase {
+        /// Between requests.
+        case idle(since: NIODeadline)
+        /// A part of a head is here.
+        case head(since: NIODeadline)
+        case exchange(Exchange)
+        /// The response is out, and the rest of the body is read past.
+        case discarding(remaining: Int, since: NIODeadline)
+        /// The last response is out, and the peer has a moment to read it before the connection goes.
+        case lingering(since: NIODeadline)
+        case upgraded
+        case closed
+    }
+
+    private struct Exchange {
+        let keepAlive: Bool
+        let deadline: NIODeadline
+        var isBodyComplete: Bool
+        var isBodyWanted: Bool
+        var bodyBytes = 0
+        var bodyWait = TimeAmount.zero
+        var hasResponse = false
+        var isCancelled = false
+        var isAbandoned = false
+    }
+
+    private let limits: ServerLimits
+    private var phase: Phase
+    private var parser: HTTP1Parser
+    private var now: NIODeadline
+    private var isWritable = true
+    private var isDraining = false
+    private var isInputClosed = false
+    private var unwritableSince: NIODeadline?
+
+    /// How much of an unread body is read past, to keep the connection.
+    private static let discardLimit = 64 << 10
+    private static let lingerTime = TimeAmount.seconds(2)
+
+    init(limits: ServerLimits, now: NIODeadline) {
+        self.limits = limits
+        self.now = now
+        phase = .idle(since: now)
+        parser = HTTP1Parser(maxHeadBytes: limits.headBytes, maxHeadFields: limits.headFields)
+    }
+
+    /// Whether more bytes are wanted from the connection.
+    var wantsRead: Bool {
+        switch phase {
+        case .idle, .head: isWritable
+        case .exchange(let exchange) where !exchange.isBodyComplete: exchange.isBodyWanted
+        case .exchange: parser.bufferedBytes < limits.bufferedBytes
+        case .discarding, .lingering: true
+        case .upgraded, .closed: false
+        }
+    }
+
+    /// Whether the connection waits for a request, with nothing of it here yet.
+    var isIdle: Bool {
+        if case .idle = phase { true } else { false }
+    }
+
+    var isUpgraded: Bool {
+        if case .upgraded = phase { true } else { false }
+    }
+
+    // MARK: Events
+
+    mutating func received(_ bytes: ByteBuffer, now: NIODeadline) {
+        self.now = now
+        switch phase {
+        case .idle:
+            parser.append(bytes)
+            phase = .head(since: now)
+        case .head, .exchange, .discarding: parser.append(bytes)
+        case .lingering, .upgraded, .closed: break
+        }
+    }
+
+    mutating func next() -> Action {
+        switch phase {
+        case .idle, .head: return nextHead()
+        case .exchange(let exchange) where !exchange.isBodyComplete: return nextBody(exchange)
+        case .discarding(let remaining, let since): return discard(remaining, since)
+        case .exchange, .lingering, .upgraded, .closed: return .wait
+        }
+    }
+
+    /// The reader of the body has room again, or has none.
+    mutating func bodyWanted(_ isWanted: Bool) {
+        guard case .exchange(var exchange) = phase else { return }
+        exchange.isBodyWanted = isWanted
+        phase = .exchange(exchange)
+    }
+
+    mutating func writabilityChanged(_ isWritable: Bool, now: NIODeadline) {
+        self.isWritable = isWritable
+        unwritableSince = isWritable ? nil : now
+    }
+
+    /// A response is about to be sent.
+    /// - Returns: Whether the connection stays open after it, or `nil` if no response may be sent any more.
+    mutating func beginResponse() -> Bool? {
+        guard case .exchange(var exchange) = phase, !exchange.hasResponse, !exchange.isAbandoned else { return nil }
+        exchange.hasResponse = true
+        phase = .exchange(exchange)
+        return exchange.keepAlive && !isDraining && !isInputClosed
+            && (exchange.isBodyComplete || exchange.isBodyWanted)
+    }
+
+    /// The response is out whole.
+    /// - Parameter keepAlive: What ``beginResponse()`` said.
+    mutating func endResponse(keepAlive: Bool, now: NIODeadline) -> Action {
+        self.now = now
+        guard case .exchange(let exchange) = phase else { return .wait }
+        guard keepAlive, !isInputClosed else { return linger() }
+        if exchange.isBodyComplete {
+            phase = parser.bufferedBytes > 0 ? .head(since: now) : .idle(since: now)
+        } else {
+            phase = .discarding(remaining: Self.discardLimit, since: now)
+        }
+        return .wait
+    }
+
+    /// The connection belongs to another protocol from here on.
+    /// - Returns: The bytes of it that are here already.
+    mutating func upgrade() -> ByteBuffer {
+        phase = .upgraded
+        return parser.takeRemainder()
+    }
+
+    /// The peer sends no more.
+    /// - Returns: What to do at once. A request in progress is to be cancelled, but its response is still sent, because
+    ///   a peer that only closed its sending side reads on.
+    mutating func inputClosed() -> (action: Action, cancels: Bool) {
+        isInputClosed = true
+        switch phase {
+        case .idle, .head, .discarding, .lingering:
+            phase = .closed
+            return (.close, false)
+        case .exchange(var exchange):
+            guard !exchange.isBodyComplete else { return (.wait, true) }
+            exchange.isBodyComplete = true
+            phase = .exchange(exchange)
+            return (.failBody(.truncated), true)
+        case .upgraded: return (.wait, false)
+        case .closed: return (.wait, false)
+        }
+    }
+
+    mutating func closed() { phase = .closed }
+
+    /// The server stops: no request after this one.
+    mutating func drain() -> Action {
+        isDraining = true
+        guard case .idle = phase else { return .wait }
+        phase = .closed
+        return .close
+    }
+
+    /// An error was answered, and the connection is to end.
+    mutating func linger() -> Action {
+        if isInputClosed {
+            phase = .closed
+            return .close
+        }
+        phase = .lingering(since: now)
+        return .wait
+    }
+
+    /// Whether the last response is out and only the peer's goodbye is awaited.
+    var isLingering: Bool {
+        if case .lingering = phase { true } else { false }
+    }
+
+    // MARK: Clocks
+
+    /// Looks at every clock. Called a few times a second.
+    mutating func tick(now: NIODeadline, elapsed: TimeAmount) -> Expiry {
+        self.now = now
+        if let since = unwritableSince, now - since > TimeAmount(limits.idleTimeout) { return close() }
+        switch phase {
+        case .idle(let since), .discarding(_, let since):
+            return now - since > TimeAmount(limits.idleTimeout) ? close() : .none
+        case .head(let since):
+            return now - since > TimeAmount(limits.headTimeout) ? .reject(.headTimeout) : .none
+        case .lingering(let since): return now - since > Self.lingerTime ? close() : .none
+        case .exchange(let exchange): return tick(exchange, elapsed)
+        case .upgraded, .closed: return .none
+        }
+    }
+
+    private mutating func tick(_ current: Exchange, _ elapsed: TimeAmount) -> Expiry {
+        var exchange = current
+        defer { if case .exchange = phase { phase = .exchange(exchange) } }
+        if !exchange.isBodyComplete && exchange.isBodyWanted {
+            exchange.bodyWait = exchange.bodyWait + elapsed
+            let seconds = Double(exchange.bodyWait.nanoseconds) / 1e9
+            if exchange.bodyWait > TimeAmount(limits.bodyGrace),
+                Double(exchange.bodyBytes) < seconds * Double(limits.bodyBytesPerSecond)
+            {
+                exchange.isBodyComplete = true
+                isInputClosed = true
+                return .failBody(.bodyTooSlow)
+            }
+        }
+        guard !exchange.hasResponse else { return .none }
+        if exchange.isCancelled {
+            guard now > exchange.deadline + TimeAmount(limits.cancellationGrace) else { return .none }
+            exchange.isAbandoned = true
+            return .abandon
+        }
+        guard now > exchange.deadline else { return .none }
+        exchange.isCancelled = true
+        return .cancel
+    }
+
+    private mutating func close() -> Expiry {
+        phase = .closed
+        return .close
+    }
+
+    // MARK: Steps
+
+    private mutating func nextHead() -> Action {
+        guard isWritable else { return .wait }
+        let part: HTTP1Parser.Part
+        do {
+            part = try parser.next()
+        } catch {
+            phase = .lingering(since: now)
+            return .reject(error)
+        }
+        guard case .head(let head) = part else {
+            // Empty lines before a request are not the beginning of one.
+            if case .head = phase, parser.bufferedBytes == 0 { phase = .idle(since: now) }
+            return .wait
+        }
+        let whole = parser.takeWholeBody()
+        phase = .exchange(
+            Exchange(
+                keepAlive: head.keepAlive, deadline: now + TimeAmount(limits.requestDeadline),
+                isBodyComplete: whole != nil, isBodyWanted: !head.expectsContinue))
+        if let whole { return .start(head, .whole(whole)) }
+        if case .length(let length) = head.framing { return .start(head, .coming(length: length)) }
+        return .start(head, .coming(length: nil))
+    }
+
+    private mutating func nextBody(_ current: Exchange) -> Action {
+        guard current.isBodyWanted else { return .wait }
+        var exchange = current
+        defer { phase = .exchange(exchange) }
+        do {
+            switch try parser.next() {
+            case .body(let bytes):
+                exchange.bodyBytes += bytes.readableBytes
+                return .deliver(bytes)
+            case .end:
+                exchange.isBodyComplete = true
+                return .endBody
+            case .needsMore, .head: return .wait
+            }
+        } catch {
+            // What follows cannot be read: the response to this request is the last one.
+            exchange.isBodyComplete = true
+            isInputClosed = true
+            return .failBody(error)
+        }
+    }
+
+    private mutating func discard(_ remaining: Int, _ since: NIODeadline) -> Action {
+        var remaining = remaining
+        while true {
+            guard let part = try? parser.next() else { return linger() }
+            switch part {
+            case .body(let bytes):
+                remaining -= bytes.readableBytes
+                guard remaining >= 0 else { return linger() }
+                phase = .discarding(remaining: remaining, since: since)
+            case .end:
+                phase = parser.bufferedBytes > 0 ? .head(since: now) : .idle(since: now)
+                return nextHead()
+            case .needsMore, .head: return .wait
+            }
+        }
+    }
+}

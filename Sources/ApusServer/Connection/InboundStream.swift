@@ -1,0 +1,106 @@
+import ApusCore
+import ApusHTTP
+import NIOCore
+import Synchronization
+
+/// Bytes on their way from the connection to the one task that reads them. What is not read holds the peer back.
+final class InboundStream: RequestBodySource {
+    private struct State {
+        var pieces: CircularBuffer<ByteBuffer> = []
+        var bytes = 0
+        var end: Result<Void, any Error>?
+        var reader: CheckedContinuation<ByteBuffer?, any Error>?
+    }
+
+    let length: Int?
+    private let capacity: Int
+    private let onDemand: @Sendable () -> Void
+    private let state = Mutex(State())
+
+    /// - Parameters:
+    ///   - length: The announced length, if there is one.
+    ///   - capacity: The most bytes to hold before the connection is no longer read.
+    ///   - onDemand: Called, on any thread, when there is room again.
+    init(length: Int?, capacity: Int, onDemand: @escaping @Sendable () -> Void) {
+        self.length = length
+        self.capacity = capacity
+        self.onDemand = onDemand
+    }
+
+    /// Adds bytes.
+    /// - Returns: Whether there is room for more.
+    func push(_ bytes: ByteBuffer) -> Bool {
+        let (reader, hasRoom) = state.withLock { state in
+            guard state.end == nil else { return (nil as CheckedContinuation<ByteBuffer?, any Error>?, true) }
+            if let reader = state.reader.take() { return (reader, true) }
+            state.pieces.append(bytes)
+            state.bytes += bytes.readableBytes
+            return (nil, state.bytes < capacity)
+        }
+        reader?.resume(returning: bytes)
+        return hasRoom
+    }
+
+    /// No more bytes will come: the stream ends after those that are here, or fails.
+    func finish(throwing error: (any Error)? = nil) {
+        let reader = state.withLock { state in
+            guard state.end == nil else { return nil as CheckedContinuation<ByteBuffer?, any Error>? }
+            state.end = error.map { .failure($0) } ?? .success(())
+            return state.reader.take()
+        }
+        if let error { reader?.resume(throwing: error) } else { reader?.resume(returning: nil) }
+    }
+
+    func next() async throws -> ByteBuffer? {
+        switch try take() {
+        case .piece(let piece, let wasFull):
+            if wasFull { onDemand() }
+            return piece
+        case .end: return nil
+        case .empty: break
+        }
+        onDemand()
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in wait(continuation) }
+        } onCancel: {
+            state.withLock { $0.reader.take() }?.resume(throwing: CancellationError())
+        }
+    }
+
+    private enum Taken {
+        case piece(ByteBuffer, wasFull: Bool)
+        case end
+        case empty
+    }
+
+    private func take() throws -> Taken {
+        try state.withLock { state in
+            if let piece = state.pieces.popFirst() {
+                let wasFull = state.bytes >= capacity
+                state.bytes -= piece.readableBytes
+                return .piece(piece, wasFull: wasFull && state.bytes < capacity)
+            }
+            guard let end = state.end else { return .empty }
+            try end.get()
+            return .end
+        }
+    }
+
+    /// Looks again under the lock, because bytes may have come since ``take()``.
+    private func wait(_ continuation: CheckedContinuation<ByteBuffer?, any Error>) {
+        let result: Result<ByteBuffer?, any Error>? = state.withLock { state in
+            if Task.isCancelled { return .failure(CancellationError()) }
+            if let piece = state.pieces.popFirst() {
+                state.bytes -= piece.readableBytes
+                return .success(piece)
+            }
+            if let end = state.end { return end.map { nil } }
+            guard state.reader == nil else {
+                return .failure(AppError(.internal, "A body is read by one task at a time."))
+            }
+            state.reader = continuation
+            return nil
+        }
+        if let result { continuation.resume(with: result) }
+    }
+}

@@ -1,0 +1,22 @@
+import HTTPTypes
+
+/// A request's header, read.
+struct RequestHead: Sendable, Equatable {
+    /// How the end of the body is told.
+    enum Framing: Sendable, Equatable {
+        case none
+        case length(Int)
+        case chunked
+    }
+
+    let method: HTTPRequest.Method
+    let target: String
+    let headers: HTTPFields
+    let framing: Framing
+    /// Whether the client speaks HTTP/1.0: no chunks, no 100, no keep-alive unless asked for.
+    let isVersion10: Bool
+    /// Whether the client wants to use the connection again.
+    let keepAlive: Bool
+    /// Whether the client waits for a 100 before it sends the body.
+    let expectsContinue: Bool
+}

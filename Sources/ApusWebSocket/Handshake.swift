@@ -1,0 +1,62 @@
+import ApusCore
+import ApusHTTP
+import Crypto
+import FoundationEssentials
+import HTTPTypes
+
+/// The opening handshake of RFC 6455 §4.2.
+enum Handshake {
+    /// The fields of the 101.
+    /// - Throws: An `AppError` that says what is missing.
+    static func accept(_ request: Request, _ options: WebSocketOptions) throws -> HTTPFields {
+        guard request.method == .get, tokens(request, .upgrade).contains("websocket"),
+            tokens(request, .connection).contains("upgrade"),
+            request.headers[.secWebSocketVersion] == "13"
+        else { throw upgradeRequired }
+        guard let key = request.headers[.secWebSocketKey], Data(base64Encoded: key)?.count == 16 else {
+            throw AppError(.invalidArgument, "Sec-WebSocket-Key must be 16 bytes in base64.")
+        }
+        try checkOrigin(request, options.origins)
+        var fields: HTTPFields = [
+            .upgrade: "websocket",
+            .secWebSocketAccept: accept(key: key),
+        ]
+        let offered = tokens(request, .secWebSocketProtocol, lowercased: false)
+        if let chosen = options.subprotocols.first(where: offered.contains) { fields[.secWebSocketProtocol] = chosen }
+        return fields
+    }
+
+    static func accept(key: String) -> String {
+        let digest = Insecure.SHA1.hash(data: Data((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8))
+        return Data(digest).base64EncodedString()
+    }
+
+    private static var upgradeRequired: AppError {
+        var error = AppError(
+            .failedPrecondition, "This endpoint speaks WebSocket, version 13.", reason: .upgradeRequired)
+        error.details.metadata["upgrade"] = "websocket"
+        return error
+    }
+
+    private static func checkOrigin(_ request: Request, _ origins: WebSocketOptions.Origins) throws {
+        guard let origin = request.headers[.origin] else { return }
+        let isAllowed =
+            switch origins {
+            case .any: true
+            case .only(let allowed): allowed.contains(origin)
+            case .sameHost: host(of: origin) == request.headers[HTTPField.Name("Host")!]?.lowercased()
+            }
+        guard isAllowed else { throw AppError(.permissionDenied, "Pages of \(origin.prefix(128)) may not connect here.") }
+    }
+
+    /// `https://example.org:8443` → `example.org:8443`.
+    private static func host(of origin: String) -> String? {
+        let parts = origin.lowercased().split(separator: "/", omittingEmptySubsequences: true)
+        return parts.count == 2 ? String(parts[1]) : nil
+    }
+
+    private static func tokens(_ request: Request, _ name: HTTPField.Name, lowercased: Bool = true) -> [String] {
+        let text = request.headers[name] ?? ""
+        return (lowercased ? text.lowercased() : text).split { $0 == "," || $0 == " " || $0 == "\t" }.map(String.init)
+    }
+}

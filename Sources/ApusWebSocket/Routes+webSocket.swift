@@ -1,0 +1,81 @@
+import ApusCore
+public import ApusHTTP
+import HTTPTypes
+import Logging
+
+// WebSocket endpoints: declared beside the others, behind the same middleware. Whatever an input or a middleware refuses is
+// refused before the connection turns to WebSocket, as an ordinary HTTP response.
+
+extension Routes {
+    /// A WebSocket endpoint. The connection is closed when the handler returns; an error that it throws decides the close
+    /// code by the framework's one table.
+    @discardableResult
+    public func webSocket<each Input: RequestInput>(
+        _ path: String, _ input: repeat each Input, options: WebSocketOptions = WebSocketOptions(),
+        file: String = #fileID, line: Int = #line,
+        handler: @escaping @Sendable (WebSocket, repeat (each Input).Value) async throws -> Void
+    ) -> RouteOptions {
+        on(.get, path, file: file, line: line) { request in
+            let values = (repeat try await (each input).extract(from: request))
+            return try WebSocketSession.upgrade(request, options) { socket in
+                try await handler(socket, repeat each values)
+            }
+        }
+    }
+}
+
+extension RoutesWithInput {
+    /// A WebSocket endpoint that receives the group's leading input after its socket.
+    @discardableResult
+    public func webSocket<each Input: RequestInput>(
+        _ path: String, _ input: repeat each Input, options: WebSocketOptions = WebSocketOptions(),
+        file: String = #fileID, line: Int = #line,
+        handler: @escaping @Sendable (WebSocket, Leading.Value, repeat (each Input).Value) async throws -> Void
+    ) -> RouteOptions {
+        let leading = leading
+        return routes.on(.get, path, file: file, line: line) { request in
+            let first = try await leading.extract(from: request)
+            let values = (repeat try await (each input).extract(from: request))
+            return try WebSocketSession.upgrade(request, options) { socket in
+                try await handler(socket, first, repeat each values)
+            }
+        }
+    }
+}
+
+/// The life of one WebSocket around its handler.
+enum WebSocketSession {
+    static func upgrade(
+        _ request: Request, _ options: WebSocketOptions, clock: any WallClock = SystemClock(),
+        _ handler: @escaping @Sendable (WebSocket) async throws -> Void
+    ) throws -> Response {
+        let headers = try Handshake.accept(request, options)
+        let logger = request.context.logger
+        return .upgrade(headers: headers) { stream in
+            let socket = WebSocket(stream, options, clock: clock)
+            socket.onDrain { Task { await socket.close(.serviceRestart, reason: "The server restarts.") } }
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await socket.keepAlive(every: options.pingInterval, timeout: options.pongTimeout) }
+                await run(socket, options, logger, handler)
+                group.cancelAll()
+            }
+        }
+    }
+
+    private static func run(
+        _ socket: WebSocket, _ options: WebSocketOptions, _ logger: Logger,
+        _ handler: @Sendable (WebSocket) async throws -> Void
+    ) async {
+        do {
+            try await handler(socket)
+            await socket.finish(.normal, reason: "", timeout: options.closeTimeout)
+        } catch {
+            let error = AppError(wrapping: error)
+            if error.code == .internal {
+                logger.error("A WebSocket handler failed.", metadata: ["error": .string(error.debugDescription)])
+            }
+            await socket.finish(
+                WebSocketCloseCode(error.code.webSocketCloseCode), reason: error.message, timeout: options.closeTimeout)
+        }
+    }
+}

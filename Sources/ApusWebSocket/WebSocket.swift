@@ -1,0 +1,179 @@
+import ApusCore
+import ApusHTTP
+import NIOCore
+import Synchronization
+
+/// One WebSocket connection.
+///
+/// Receive by iterating; send from any task. Pings are answered and the closing handshake is made while someone receives,
+/// so a handler that only sends should still iterate.
+///
+/// ```swift
+/// routes.webSocket("echo") { socket in
+///     for try await message in socket { try await socket.send(message) }
+/// }
+/// ```
+public final class WebSocket: Sendable {
+    private struct State {
+        var inbound = ByteBuffer()
+        var assembler: MessageAssembler
+        var sentClose = false
+        var receivedClose = false
+        var lastHeard: Duration
+    }
+
+    private let stream: any ByteStream
+    private let decoder: FrameDecoder
+    private let clock: any WallClock
+    private let state: Mutex<State>
+
+    init(_ stream: any ByteStream, _ options: WebSocketOptions, clock: any WallClock) {
+        self.stream = stream
+        self.clock = clock
+        decoder = FrameDecoder(maxPayload: options.maxMessageBytes)
+        state = Mutex(
+            State(assembler: MessageAssembler(maxMessage: options.maxMessageBytes), lastHeard: clock.uptime))
+    }
+
+    // MARK: Sending
+
+    /// Sends a message; waits while the client does not keep up.
+    /// - Throws: An `AppError` of code `cancelled` when the connection is closed.
+    public func send(_ message: WebSocketMessage) async throws {
+        try await send(encoded: WebSocket.encode(message))
+    }
+
+    /// Sends a text message.
+    public func send(_ text: String) async throws { try await send(.text(text)) }
+
+    /// Starts the closing handshake. The connection ends when the client answers, or soon after.
+    /// - Parameter reason: At most 123 bytes; what is over is cut off.
+    public func close(_ code: WebSocketCloseCode = .normal, reason: String = "") async {
+        guard state.withLock({ state in
+            defer { state.sentClose = true }
+            return !state.sentClose
+        }) else { return }
+        var payload = ByteBuffer()
+        payload.writeInteger(code.number)
+        payload.writeString(Self.cut(reason, to: 123))
+        try? await stream.write(Frame(opcode: .close, payload: payload).encoded())
+    }
+
+    func send(encoded frame: ByteBuffer) async throws {
+        guard !state.withLock({ $0.sentClose }) else { throw AppError(.cancelled, "The WebSocket is closed.") }
+        try await stream.write(frame)
+    }
+
+    /// The bytes of a message, to be sent to many.
+    static func encode(_ message: WebSocketMessage) -> ByteBuffer {
+        switch message {
+        case .text(let text): Frame(opcode: .text, payload: ByteBuffer(string: text)).encoded()
+        case .binary(let bytes): Frame(opcode: .binary, payload: bytes).encoded()
+        }
+    }
+
+    private static func cut(_ text: String, to bytes: Int) -> String {
+        var text = text
+        while text.utf8.count > bytes { text.removeLast() }
+        return text
+    }
+
+    // MARK: Receiving
+
+    /// The next message, or `nil` once the connection is closed. One task at a time.
+    public func receive() async throws -> WebSocketMessage? {
+        while true {
+            do throws(ProtocolViolation) {
+                if let event = try nextEvent() {
+                    if let message = await handle(event) { return message }
+                    if state.withLock({ $0.receivedClose }) { return nil }
+                    continue
+                }
+            } catch {
+                await close(error.code, reason: error.reason)
+                state.withLock { $0.receivedClose = true }
+                return nil
+            }
+            guard let bytes = try await stream.read() else {
+                state.withLock { $0.receivedClose = true }
+                return nil
+            }
+            state.withLock { state in
+                state.lastHeard = clock.uptime
+                if state.inbound.readableBytes == 0 {
+                    state.inbound = bytes
+                } else {
+                    state.inbound.writeImmutableBuffer(bytes)
+                }
+            }
+        }
+    }
+
+    private func nextEvent() throws(ProtocolViolation) -> MessageAssembler.Event? {
+        let result = state.withLock { state in
+            Result { () throws(ProtocolViolation) -> MessageAssembler.Event? in
+                guard !state.receivedClose else { return .close(nil, "") }
+                while let frame = try decoder.next(&state.inbound) {
+                    if let event = try state.assembler.add(frame) { return event }
+                }
+                return nil
+            }
+        }
+        return try result.get()
+    }
+
+    private func handle(_ event: MessageAssembler.Event) async -> WebSocketMessage? {
+        switch event {
+        case .message(let message): return message
+        case .ping(let payload):
+            try? await stream.write(Frame(opcode: .pong, payload: payload).encoded())
+        case .pong: break
+        case .close(let code, let reason):
+            state.withLock { $0.receivedClose = true }
+            await close(code ?? .normal, reason: reason)
+        }
+        return nil
+    }
+
+    // MARK: Lifetime
+
+    /// Pings the client until it falls silent or the task is cancelled.
+    func keepAlive(every interval: Duration, timeout: Duration) async {
+        while true {
+            do {
+                try await clock.sleep(for: interval)
+                let asked = clock.uptime
+                try await stream.write(Frame(opcode: .ping).encoded())
+                try await clock.sleep(for: timeout)
+                guard state.withLock({ $0.lastHeard }) >= asked else { return stream.close() }
+            } catch { return }
+        }
+    }
+
+    /// Ends the connection: says goodbye and waits a moment for the answer.
+    func finish(_ code: WebSocketCloseCode, reason: String, timeout: Duration) async {
+        await close(code, reason: reason)
+        guard !state.withLock({ $0.receivedClose }) else { return }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { while (try? await self.receive()) != nil {} }
+            group.addTask { try? await self.clock.sleep(for: timeout) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    func onDrain(_ action: @escaping @Sendable () -> Void) { stream.onDrain(action) }
+}
+
+extension WebSocket: AsyncSequence {
+    public typealias Element = WebSocketMessage
+
+    public func makeAsyncIterator() -> Iterator { Iterator(socket: self) }
+
+    /// Receives message after message.
+    public struct Iterator: AsyncIteratorProtocol {
+        let socket: WebSocket
+
+        public func next() async throws -> WebSocketMessage? { try await socket.receive() }
+    }
+}
