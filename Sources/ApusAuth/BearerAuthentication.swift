@@ -1,0 +1,46 @@
+import ApusCore
+public import ApusHTTP
+import HTTPTypes
+
+/// Reads the bearer token of a request (RFC 6750) and verifies it.
+///
+/// It refuses nothing by itself, so that a stale token does not bar the way to a public endpoint: what an endpoint demands
+/// is said by its ``Authenticated`` input. A browser's WebSocket, which cannot set header fields, sends the token as a
+/// subprotocol `bearer.<token>` beside the one that it wants to speak.
+public struct BearerAuthentication: Middleware {
+    private let verifier: any JWT.Verifier
+
+    public init(_ verifier: any JWT.Verifier) { self.verifier = verifier }
+
+    public func handle(_ request: Request, next: Handler) async throws -> Response {
+        if let token = Self.token(of: request) {
+            do {
+                let claims = try await verifier.verify(token)
+                request.context[VerifiedToken.self] = .success(claims)
+                request.context.principal = TokenSubject(subject: claims.subject)
+            } catch let error as AppError {
+                request.context[VerifiedToken.self] = .failure(error)
+            }
+        }
+        return try await next(request)
+    }
+
+    private static func token(of request: Request) -> String? {
+        if let field = request.headers[.authorization] {
+            let parts = field.split(separator: " ", maxSplits: 1)
+            return parts.count == 2 && parts[0].lowercased() == "bearer" ? String(parts[1]) : nil
+        }
+        guard let protocols = request.headers[.secWebSocketProtocol] else { return nil }
+        return protocols.split(whereSeparator: { $0 == "," || $0 == " " }).first { $0.hasPrefix("bearer.") }
+            .map { String($0.dropFirst("bearer.".count)) }
+    }
+}
+
+enum VerifiedToken: RequestContextKey {
+    typealias Value = Result<JWT.Claims, AppError>
+}
+
+/// A principal of whom only the token's subject is known.
+struct TokenSubject: Principal {
+    let subject: String
+}

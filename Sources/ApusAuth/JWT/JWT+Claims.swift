@@ -1,0 +1,77 @@
+public import FoundationEssentials
+
+extension JWT {
+    /// What a token says (RFC 7519 §4.1).
+    public struct Claims: Sendable, Equatable {
+        /// `sub`: who the token is about.
+        public var subject: String
+        /// `iss`: who issued it. Set by the signer.
+        public var issuer = ""
+        /// `aud`: whom it is for. Set by the signer.
+        public var audience = ""
+        /// `iat`. Set by the signer.
+        public var issuedAt = Date(timeIntervalSince1970: 0)
+        /// `exp`: from then on it is worth nothing.
+        public var expiresAt: Date
+        /// `nbf`: before then it is worth nothing.
+        public var notBefore: Date?
+        /// `jti`: the token's own identifier.
+        public var id: String?
+        /// Claims of your own, by name; text only.
+        public var custom: [String: String] = [:]
+
+        public init(subject: String, expiresAt: Date, custom: [String: String] = [:]) {
+            self.subject = subject
+            self.expiresAt = expiresAt
+            self.custom = custom
+        }
+    }
+}
+
+extension JWT.Claims: Codable {
+    private struct Key: CodingKey, Hashable {
+        let stringValue: String
+        var intValue: Int? { nil }
+        init(_ name: String) { stringValue = name }
+        init?(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
+    }
+
+    private static let registered: Set<String> = ["sub", "iss", "aud", "iat", "exp", "nbf", "jti"]
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: Key.self)
+        func date(_ name: String) throws -> Date? {
+            try container.decodeIfPresent(Double.self, forKey: Key(name)).map { Date(timeIntervalSince1970: $0) }
+        }
+        guard let expiresAt = try date("exp") else {
+            throw DecodingError.keyNotFound(
+                Key("exp"), .init(codingPath: [], debugDescription: "A token must have an end."))
+        }
+        subject = try container.decode(String.self, forKey: Key("sub"))
+        issuer = try container.decodeIfPresent(String.self, forKey: Key("iss")) ?? ""
+        audience = try container.decodeIfPresent(String.self, forKey: Key("aud")) ?? ""
+        issuedAt = try date("iat") ?? Date(timeIntervalSince1970: 0)
+        self.expiresAt = expiresAt
+        notBefore = try date("nbf")
+        id = try container.decodeIfPresent(String.self, forKey: Key("jti"))
+        for key in container.allKeys where !Self.registered.contains(key.stringValue) {
+            custom[key.stringValue] = try? container.decode(String.self, forKey: key)
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: Key.self)
+        func seconds(_ date: Date) -> Int { Int(date.timeIntervalSince1970) }
+        for (name, value) in custom where !Self.registered.contains(name) {
+            try container.encode(value, forKey: Key(name))
+        }
+        try container.encode(subject, forKey: Key("sub"))
+        try container.encode(issuer, forKey: Key("iss"))
+        try container.encode(audience, forKey: Key("aud"))
+        try container.encode(seconds(issuedAt), forKey: Key("iat"))
+        try container.encode(seconds(expiresAt), forKey: Key("exp"))
+        try container.encodeIfPresent(notBefore.map(seconds), forKey: Key("nbf"))
+        try container.encodeIfPresent(id, forKey: Key("jti"))
+    }
+}

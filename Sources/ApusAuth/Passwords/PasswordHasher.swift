@@ -1,0 +1,14 @@
+public import ApusCore
+
+/// Turns passwords into what may be stored, and compares.
+public protocol PasswordHasher: Sendable {
+    /// A hash that holds its own salt and parameters.
+    /// - Throws: An `AppError` of code `unavailable` when too many are being made already.
+    func hash(_ password: Secret<String>) async throws -> String
+
+    /// Whether a password is the one that a hash was made of.
+    ///
+    /// Give `nil` for an account that does not exist: the answer is `false` and takes as long as any other, so that nobody
+    /// can find out which accounts there are.
+    func verify(_ password: Secret<String>, against hash: String?) async throws -> Bool
+}

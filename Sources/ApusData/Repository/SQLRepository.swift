@@ -1,0 +1,73 @@
+import ApusCore
+
+/// How an entity is kept in a table. Declared beside the adapter, so that the domain knows nothing of it.
+public protocol Record: Identifiable, Sendable where ID: SQLValueConvertible {
+    /// The table's name.
+    static var table: String { get }
+    /// The column of the id. `id` by default.
+    static var idColumn: String { get }
+    /// Reads a row of the table.
+    init(row: Row) throws
+    /// Every column with its value, the id's included.
+    var columns: [(name: String, value: any SQLValueConvertible)] { get }
+}
+
+extension Record {
+    public static var idColumn: String { "id" }
+}
+
+/// A repository over a table.
+public struct SQLRepository<Entity: Record>: Repository {
+    /// The database, for queries of one's own.
+    public let database: any Database
+
+    public init(_ database: any Database) { self.database = database }
+
+    public func find(_ id: Entity.ID) async throws -> Entity? {
+        try await first("\(Self.byID(id))")
+    }
+
+    /// The entities that a condition selects.
+    /// - Parameter condition: What follows `WHERE`.
+    public func all(where condition: SQL) async throws -> [Entity] {
+        try await database.query("SELECT * FROM \(identifier: Entity.table) WHERE \(condition)").map(Entity.init(row:))
+    }
+
+    /// The first entity that a condition selects.
+    public func first(_ condition: SQL) async throws -> Entity? {
+        try await all(where: "\(condition) LIMIT 1").first
+    }
+
+    public func insert(_ entity: Entity) async throws {
+        let columns = entity.columns
+        let names = SQL.joined(columns.map { "\(identifier: $0.name)" }, separator: ", ")
+        let values = SQL.joined(columns.map { "\($0.value.sqlValue)" }, separator: ", ")
+        try await database.execute("INSERT INTO \(identifier: Entity.table) (\(names)) VALUES (\(values))")
+    }
+
+    @discardableResult
+    public func update(_ id: Entity.ID, _ change: @Sendable (inout Entity) throws -> Void) async throws -> Entity {
+        try await database.transaction {
+            // SQLite's writer is alone anyway; other engines lock the row until the end of the transaction.
+            let lock: SQL = database.dialect == .postgres ? " FOR UPDATE" : ""
+            guard var entity = try await all(where: "\(Self.byID(id))\(lock)").first else { throw Self.notFound(id) }
+            try change(&entity)
+            let assignments = entity.columns.filter { $0.name != Entity.idColumn }.map { column -> SQL in
+                "\(identifier: column.name) = \(column.value.sqlValue)"
+            }
+            try await database.execute(
+                """
+                UPDATE \(identifier: Entity.table) SET \(SQL.joined(assignments, separator: ", ")) \
+                WHERE \(Self.byID(id))
+                """)
+            return entity
+        }
+    }
+
+    public func delete(_ id: Entity.ID) async throws {
+        let count = try await database.execute("DELETE FROM \(identifier: Entity.table) WHERE \(Self.byID(id))")
+        guard count > 0 else { throw Self.notFound(id) }
+    }
+
+    private static func byID(_ id: Entity.ID) -> SQL { "\(identifier: Entity.idColumn) = \(id.sqlValue)" }
+}

@@ -1,0 +1,103 @@
+import ApusCore
+import ApusData
+import FoundationEssentials
+
+/// The statements of a job's life. Every step after the claim names the fence, so that a late worker changes nothing.
+struct JobStore: Sendable {
+    let database: any Database
+    let clock: any WallClock
+
+    private func running(_ id: JobRecord.ID, _ fence: Int) -> SQL {
+        "id = \(id) AND fence = \(fence) AND state = \(JobRecord.State.running)"
+    }
+
+    /// Takes jobs that are due, the oldest first.
+    func claim(_ kinds: [String], limit: Int, lease: Duration) async throws -> [JobRecord] {
+        let now = clock.now
+        let names = SQL.joined(kinds.map { "\($0)" }, separator: ", ")
+        return try await database.query(
+            """
+            UPDATE apus_jobs
+            SET state = \(JobRecord.State.running), attempt = attempt + 1, fence = fence + 1,
+                lease_until = \(now.addingTimeInterval(lease.seconds))
+            WHERE id IN (
+                SELECT id FROM apus_jobs
+                WHERE state = 'available' AND run_at <= \(now) AND kind IN (\(names))
+                ORDER BY run_at, id LIMIT \(limit)
+            )
+            RETURNING *
+            """
+        ).map(JobRecord.init(row:)).sorted { ($0.runAt, $0.id) < ($1.runAt, $1.id) }
+    }
+
+    /// - Returns: Whether the job was still this worker's.
+    func complete(_ id: JobRecord.ID, fence: Int) async throws -> Bool {
+        try await database.execute(
+            """
+            UPDATE apus_jobs
+            SET state = \(JobRecord.State.completed), finished_at = \(clock.now), lease_until = NULL, last_error = NULL
+            WHERE \(running(id, fence))
+            """) > 0
+    }
+
+    func retry(_ job: JobRecord, after delay: Duration, error: String) async throws {
+        try await database.execute(
+            """
+            UPDATE apus_jobs
+            SET state = \(JobRecord.State.available), run_at = \(clock.now.addingTimeInterval(delay.seconds)),
+                lease_until = NULL, last_error = \(error)
+            WHERE \(running(job.id, job.fence))
+            """)
+    }
+
+    func discard(_ job: JobRecord, error: String) async throws {
+        try await database.execute(
+            """
+            UPDATE apus_jobs
+            SET state = \(JobRecord.State.discarded), finished_at = \(clock.now), lease_until = NULL, last_error = \(error)
+            WHERE \(running(job.id, job.fence))
+            """)
+    }
+
+    /// Gives back a job whose attempt was cut off by the stop of the process. The attempt does not count.
+    func putBack(_ job: JobRecord) async throws {
+        try await database.execute(
+            """
+            UPDATE apus_jobs
+            SET state = \(JobRecord.State.available), attempt = attempt - 1, run_at = \(clock.now), lease_until = NULL
+            WHERE \(running(job.id, job.fence))
+            """)
+    }
+
+    func extendLeases(_ jobs: [JobRecord], by lease: Duration) async throws {
+        guard !jobs.isEmpty else { return }
+        let conditions = SQL.joined(jobs.map { "(\(running($0.id, $0.fence)))" }, separator: " OR ")
+        try await database.execute(
+            "UPDATE apus_jobs SET lease_until = \(clock.now.addingTimeInterval(lease.seconds)) WHERE \(conditions)")
+    }
+
+    /// Frees the jobs of workers that died: their lease ran out.
+    /// - Returns: How many there were.
+    func rescue() async throws -> Int {
+        let now = clock.now
+        return try await database.execute(
+            """
+            UPDATE apus_jobs
+            SET state = CASE WHEN attempt >= max_attempts THEN 'discarded' ELSE 'available' END,
+                finished_at = CASE WHEN attempt >= max_attempts THEN \(now) ELSE NULL END,
+                run_at = \(now), lease_until = NULL, last_error = 'The worker died.'
+            WHERE state = 'running' AND lease_until < \(now)
+            """)
+    }
+
+    /// Forgets what was completed or discarded long ago.
+    func clean(completed: Duration, discarded: Duration) async throws {
+        let now = clock.now
+        try await database.execute(
+            """
+            DELETE FROM apus_jobs
+            WHERE (state = 'completed' AND finished_at < \(now.addingTimeInterval(-completed.seconds)))
+                OR (state = 'discarded' AND finished_at < \(now.addingTimeInterval(-discarded.seconds)))
+            """)
+    }
+}

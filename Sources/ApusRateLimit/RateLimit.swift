@@ -1,0 +1,80 @@
+import ApusCore
+public import ApusHTTP
+import HTTPTypes
+
+/// Refuses requests past a limit with 429 and `Retry-After`, and tells every client where it stands with `RateLimit-Limit`,
+/// `RateLimit-Remaining` and `RateLimit-Reset` (draft-ietf-httpapi-ratelimit-headers-07, §5).
+public struct RateLimit: Middleware {
+    /// Whose requests are counted together.
+    public enum Identity: Sendable {
+        /// Those of a principal; of an address where there is no principal.
+        case perPrincipal
+        /// Those of an address of the network: for IPv6, of its /64.
+        case perAddress
+    }
+
+    private let identity: Identity
+    private let policy: RateLimitPolicy
+    private let limiter: any RateLimiter
+    private let name: String
+
+    /// - Parameters:
+    ///   - limiter: Where it is counted; in this process's memory by default.
+    ///   - name: What tells this limit from others that count in the same limiter; the place in the source by default.
+    public init(
+        _ identity: Identity, _ policy: RateLimitPolicy, limiter: any RateLimiter = MemoryRateLimiter(),
+        name: String
+    ) {
+        self.identity = identity
+        self.policy = policy
+        self.limiter = limiter
+        self.name = name
+    }
+
+    public func handle(_ request: Request, next: Handler) async throws -> Response {
+        let decision = try await limiter.take("\(name):\(key(of: request))", limit: policy)
+        guard decision.isAllowed else {
+            throw AppError(
+                .resourceExhausted, "At most \(policy.count) requests in \(policy.period) are allowed.",
+                retryAfter: decision.retryAfter)
+        }
+        var response = try await next(request)
+        response.headers[.rateLimitLimit] = String(policy.count)
+        response.headers[.rateLimitRemaining] = String(decision.remaining)
+        response.headers[.rateLimitReset] = String(Int(decision.resetAfter.seconds.rounded(.up)))
+        return response
+    }
+
+    private func key(of request: Request) -> String {
+        if identity == .perPrincipal, let principal = request.context.principal { return "p:\(principal.subject)" }
+        return "a:\(Self.network(of: request.remoteAddress ?? "none"))"
+    }
+
+    /// An IPv6 client commands a whole /64, so that is what is counted.
+    static func network(of address: String) -> String {
+        guard address.contains(":") else { return address }
+        if let last = address.split(separator: ":").last, last.contains(".") { return String(last) }
+        let halves = address.split(separator: "::", maxSplits: 1, omittingEmptySubsequences: false)
+        var groups = halves[0].split(separator: ":").map(String.init)
+        if halves.count == 2 {
+            let tail = halves[1].split(separator: ":").map(String.init)
+            groups += Array(repeating: "0", count: max(0, 8 - groups.count - tail.count)) + tail
+        }
+        return groups.prefix(4).joined(separator: ":") + "::/64"
+    }
+}
+
+extension Middleware where Self == RateLimit {
+    /// At most so many requests in a period, counted in this process's memory.
+    public static func rateLimit(
+        _ identity: RateLimit.Identity, _ count: Int, per period: Duration, file: String = #fileID, line: Int = #line
+    ) -> RateLimit {
+        RateLimit(identity, RateLimitPolicy(count, per: period), name: "\(file):\(line)")
+    }
+}
+
+extension HTTPField.Name {
+    fileprivate static let rateLimitLimit = HTTPField.Name("RateLimit-Limit")!
+    fileprivate static let rateLimitRemaining = HTTPField.Name("RateLimit-Remaining")!
+    fileprivate static let rateLimitReset = HTTPField.Name("RateLimit-Reset")!
+}

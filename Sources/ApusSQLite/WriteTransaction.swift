@@ -1,0 +1,94 @@
+import ApusCore
+import Foundation
+import GRDB
+import Synchronization
+
+/// A transaction whose body awaits: its statements come one by one, and the writer belongs to it until it ends.
+final class WriteTransaction: Sendable {
+    private enum Step: Sendable {
+        case statement(Operation)
+        case end(Operation)
+    }
+
+    private let steps = WorkQueue<Step>()
+
+    /// Runs a statement inside the transaction.
+    func run<Result: Sendable>(_ body: @escaping @Sendable (GRDB.Database) throws -> Result) async throws -> Result {
+        try await Operation.run(submit: { steps.push(.statement($0)) }, body)
+    }
+
+    /// Commits. Not held up by the task's cancellation: what was asked for is done or undone.
+    func commit() async throws { try await end("COMMIT") }
+
+    func rollback() async { try? await end("ROLLBACK") }
+
+    private func end(_ sql: String) async throws {
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+            let operation = Operation({ try $0.execute(sql: sql) }) { error in
+                if let error { continuation.resume(throwing: error) } else { continuation.resume() }
+            }
+            if !steps.push(.end(operation)) { operation.finish(Self.over) }
+        }
+    }
+
+    private static var over: AppError {
+        AppError(.aborted, "The transaction is over; it took too long or had ended before.")
+    }
+
+    // MARK: On the writer's thread
+
+    private let started = Mutex<Operation?>(nil)
+
+    /// The operation to finish when the transaction has begun.
+    func onStart(_ operation: Operation) { started.withLock { $0 = operation } }
+
+    /// Serves the transaction to its end.
+    func run(on connection: SQLiteConnection, limit: Duration) {
+        defer { steps.close() }
+        guard let start = started.withLock({ $0.take() }), start.begin() else { return }
+        do {
+            try connection.use { database in
+                try database.execute(sql: "BEGIN IMMEDIATE")
+                try start.run(on: database)
+            }
+        } catch {
+            return start.finish(error)
+        }
+        start.finish(nil)
+        let deadline = Date(timeIntervalSinceNow: limit.seconds)
+        while true {
+            guard let step = steps.pop(until: deadline).first else { break }
+            switch step {
+            case .statement(let operation): perform(operation, on: connection)
+            case .end(let operation):
+                perform(operation, on: connection)
+                if !isOpen(connection) { return }
+            }
+        }
+        try? connection.use { try $0.execute(sql: "ROLLBACK") }
+        failRemaining()
+    }
+
+    private func perform(_ operation: Operation, on connection: SQLiteConnection) {
+        guard operation.begin() else { return }
+        do {
+            try connection.use(operation.run)
+            operation.finish(nil)
+        } catch {
+            operation.finish(error)
+        }
+    }
+
+    private func isOpen(_ connection: SQLiteConnection) -> Bool {
+        (try? connection.use { $0.isInsideTransaction }) ?? false
+    }
+
+    private func failRemaining() {
+        steps.close()
+        for step in steps.pop(atMost: .max) {
+            switch step {
+            case .statement(let operation), .end(let operation): operation.finish(Self.over)
+            }
+        }
+    }
+}

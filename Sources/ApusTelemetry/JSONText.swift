@@ -1,0 +1,56 @@
+import Logging
+
+/// JSON of log lines. Whatever a client managed to put into a value, the line stays one line.
+enum JSONText {
+    static func write(_ value: Logger.MetadataValue, into line: inout String) {
+        switch value {
+        case .string(let text): write(text, into: &line)
+        case .stringConvertible(let value as any BinaryInteger): line += "\(value)"
+        case .stringConvertible(let value as Double) where value.isFinite: line += "\((value * 1000).rounded() / 1000)"
+        case .stringConvertible(let value as Bool): line += "\(value)"
+        case .stringConvertible(let value): write("\(value)", into: &line)
+        case .array(let values):
+            line += "["
+            for (index, value) in values.enumerated() {
+                if index > 0 { line += "," }
+                write(value, into: &line)
+            }
+            line += "]"
+        case .dictionary(let fields):
+            line += "{"
+            for (index, field) in fields.sorted(by: { $0.key < $1.key }).enumerated() {
+                if index > 0 { line += "," }
+                write(field.key, into: &line)
+                line += ":"
+                write(field.value, into: &line)
+            }
+            line += "}"
+        }
+    }
+
+    static func write(_ text: String, into line: inout String) {
+        line += "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": line += "\\\""
+            case "\\": line += "\\\\"
+            case "\n": line += "\\n"
+            case "\r": line += "\\r"
+            case "\t": line += "\\t"
+            case _ where scalar.value < 0x20 || scalar.value == 0x7F:
+                let hex = String(scalar.value, radix: 16)
+                line += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
+            default: line.unicodeScalars.append(scalar)
+            }
+        }
+        line += "\""
+    }
+
+    /// Text on a line of its own: control characters, which could move a terminal's cursor, are shown as what they are.
+    static func escapingControls(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) else { return text }
+        return text.unicodeScalars.map { scalar in
+            scalar.value < 0x20 || scalar.value == 0x7F ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
+        }.joined()
+    }
+}

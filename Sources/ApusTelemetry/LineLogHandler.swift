@@ -1,0 +1,81 @@
+import FoundationEssentials
+public import Logging
+
+/// A swift-log handler that writes one line an event, to standard output by default.
+///
+/// Values under names that suggest a secret, such as `password` or `authorization`, are replaced by `<redacted>`.
+public struct LineLogHandler: LogHandler {
+    /// How a line looks.
+    public enum Format: String, Sendable, CaseIterable {
+        /// A JSON object: for machines.
+        case json
+        /// Time, level, message and `name=value`: for a person at a terminal.
+        case text
+    }
+
+    public var metadata: Logger.Metadata = [:]
+    public var metadataProvider: Logger.MetadataProvider?
+    public var logLevel: Logger.Level
+
+    private let label: String
+    private let format: Format
+    private let output: LogOutput
+
+    /// - Parameters:
+    ///   - label: The logger's name.
+    ///   - level: Events below it are dropped.
+    ///   - output: Where lines go.
+    public init(label: String, format: Format, level: Logger.Level = .info, output: LogOutput = .standardOutput) {
+        self.label = label
+        self.format = format
+        self.output = output
+        logLevel = level
+    }
+
+    public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    public func log(event: LogEvent) {
+        var all = metadata
+        if let provided = metadataProvider?.get() { all.merge(provided) { $1 } }
+        if let explicit = event.metadata { all.merge(explicit) { $1 } }
+        let fields = all.sorted { $0.key < $1.key }
+        let time = Date().formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+        var line = ""
+        switch format {
+        case .json: writeJSON(event.level, "\(event.message)", fields, time, into: &line)
+        case .text: writeText(event.level, "\(event.message)", fields, time, into: &line)
+        }
+        line += "\n"
+        output.write(line)
+    }
+
+    private func writeJSON(
+        _ level: Logger.Level, _ message: String, _ fields: [(key: String, value: Logger.MetadataValue)], _ time: String,
+        into line: inout String
+    ) {
+        line += "{\"time\":\"\(time)\",\"level\":\"\(level)\",\"logger\":"
+        JSONText.write(label, into: &line)
+        line += ",\"message\":"
+        JSONText.write(message, into: &line)
+        for (key, value) in fields {
+            line += ","
+            JSONText.write(key, into: &line)
+            line += ":"
+            JSONText.write(Redaction.apply(to: value, under: key), into: &line)
+        }
+        line += "}"
+    }
+
+    private func writeText(
+        _ level: Logger.Level, _ message: String, _ fields: [(key: String, value: Logger.MetadataValue)], _ time: String,
+        into line: inout String
+    ) {
+        line += "\(time) \(level) \(JSONText.escapingControls(message))"
+        for (key, value) in fields {
+            line += " \(JSONText.escapingControls(key))=\(JSONText.escapingControls("\(Redaction.apply(to: value, under: key))"))"
+        }
+    }
+}

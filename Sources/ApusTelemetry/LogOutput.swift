@@ -1,0 +1,35 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// Where log lines go.
+public struct LogOutput: Sendable {
+    let write: @Sendable (String) -> Void
+
+    /// Lines for a function: for tests.
+    public init(_ write: @escaping @Sendable (String) -> Void) { self.write = write }
+
+    /// The process's standard output. A line is written in one call, so that lines of threads do not mix.
+    public static let standardOutput = LogOutput { line in
+        var line = line
+        line.withUTF8 { bytes in
+            var rest = UnsafeRawBufferPointer(bytes)
+            while let base = rest.baseAddress, rest.count > 0 {
+                #if canImport(Darwin)
+                    let count = Darwin.write(STDOUT_FILENO, base, rest.count)
+                #elseif canImport(Musl)
+                    let count = Musl.write(STDOUT_FILENO, base, rest.count)
+                #else
+                    let count = Glibc.write(STDOUT_FILENO, base, rest.count)
+                #endif
+                // A closed or full output must not take the service down.
+                guard count > 0 else { return }
+                rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+            }
+        }
+    }
+}
