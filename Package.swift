@@ -28,6 +28,7 @@ let package = Package(
             url: "https://github.com/apple/swift-configuration.git", from: "1.4.0",
             traits: ["CommandLineArguments", "YAML"]),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-system.git", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.0"),
         .package(url: "https://github.com/vapor/jwt-kit.git", from: "5.7.0"),
         .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
@@ -105,11 +106,15 @@ let package = Package(
             name: "Apus",
             dependencies: [
                 "ApusAuth", "ApusCore", "ApusData", "ApusHTTP", "ApusJobs", "ApusRateLimit", "ApusServer",
-                "ApusTelemetry", "ApusWebSocket", "ApusSQLite",
+                "ApusTelemetry", "ApusWebSocket",
                 .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]),
         .target(
             name: "ApusTesting",
@@ -122,8 +127,9 @@ let package = Package(
             ]),
         .executableTarget(
             name: "DeliveryTracker",
-            dependencies: ["Apus", .product(name: "Crypto", package: "swift-crypto")],
-            path: "Examples/DeliveryTracker/Sources"),
+            dependencies: ["Apus", "ApusCore", "ApusSQLite", .product(name: "Crypto", package: "swift-crypto")],
+            path: "Examples/DeliveryTracker/Sources",
+            resources: [.embedInCode("Map/map.html")]),
     ]
 )
 

@@ -1,0 +1,67 @@
+import Apus
+import FoundationEssentials
+
+/// Registers accounts and lets them in.
+struct AccountService: Sendable {
+    private let accounts: any AccountRepository
+    private let passwords: any PasswordHasher
+    private let signer: any JWT.Signer
+    private let tokenLifetime: Duration
+    private let clock: any WallClock
+
+    init(
+        accounts: any AccountRepository, passwords: any PasswordHasher, signer: any JWT.Signer,
+        tokenLifetime: Duration, clock: any WallClock
+    ) {
+        self.accounts = accounts
+        self.passwords = passwords
+        self.signer = signer
+        self.tokenLifetime = tokenLifetime
+        self.clock = clock
+    }
+
+    func register(email: String, name: String, password: Secret<String>, role: Account.Role) async throws -> Account {
+        let account = Account(
+            id: Account.ID(), email: email.lowercased(), name: name, role: role,
+            passwordHash: try await passwords.hash(password), createdAt: clock.now)
+        do {
+            try await accounts.insert(account)
+        } catch let error as AppError where error.code == .alreadyExists {
+            throw AppError(.alreadyExists, "There is an account with this e-mail address already.", cause: error)
+        }
+        return account
+    }
+
+    func logIn(email: String, password: Secret<String>) async throws -> Session {
+        let account = try await accounts.find(email: email)
+        let isRight = try await passwords.verify(password, against: account?.passwordHash)
+        guard let account, isRight else {
+            throw AppError(.unauthenticated, "The e-mail address or the password is wrong.")
+        }
+        return try await session(for: account)
+    }
+
+    func session(for account: Account) async throws -> Session {
+        let expiresAt = clock.now.addingTimeInterval(tokenLifetime.seconds)
+        let token = try await signer.sign(JWT.Claims(account, expiresAt: expiresAt))
+        return Session(token: token, expiresAt: expiresAt)
+    }
+
+    /// The account of an address, registered now if there is none yet: with a password that nobody knows.
+    func ensure(email: String, name: String, role: Account.Role) async throws -> Account {
+        if let account = try await accounts.find(email: email) { return account }
+        let password = Secret(Identifier<Account>().description + Identifier<Account>().description)
+        return try await register(email: email, name: name, password: password, role: role)
+    }
+}
+
+/// What a login gives.
+struct Session: Encodable, ResponseConvertible {
+    let token: String
+    let expiresAt: Date
+
+    enum CodingKeys: String, CodingKey {
+        case token
+        case expiresAt = "expires_at"
+    }
+}

@@ -1,0 +1,18 @@
+import Apus
+
+struct OrdersModule: Module {
+    func configure(_ app: inout AppBuilder) throws {
+        app.migrations.add(CreateOrders.self, CreateIdempotencyKeys.self)
+        app.provide((any OrderRepository).self) { SQLOrderRepository(database: try $0.resolve()) }
+        app.provide(OrderService.self) {
+            OrderService(
+                orders: try $0.resolve(), payments: try $0.resolve(), jobs: try $0.resolve(), feed: try $0.resolve(),
+                unitOfWork: try $0.resolve(), clock: try $0.resolve())
+        }
+        app.routes { routes, container in
+            OrderRoutes(orders: try container.resolve()).add(
+                to: routes,
+                idempotency: IdempotencyKeys(try container.resolve(), clock: try container.resolve()))
+        }
+    }
+}

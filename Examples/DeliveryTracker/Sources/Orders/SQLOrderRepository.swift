@@ -1,0 +1,80 @@
+import Apus
+
+struct SQLOrderRepository: OrderRepository {
+    private let table: SQLRepository<Order>
+
+    init(database: any Database) { table = SQLRepository(database) }
+
+    func find(_ id: Order.ID) async throws -> Order? { try await table.find(id) }
+    func insert(_ order: Order) async throws { try await table.insert(order) }
+    func update(_ id: Order.ID, _ change: @Sendable (inout Order) throws -> Void) async throws -> Order {
+        try await table.update(id, change)
+    }
+    func delete(_ id: Order.ID) async throws { try await table.delete(id) }
+
+    func orders(of customer: Account.ID, limit: Int) async throws -> [Order] {
+        try await table.all(where: "customer_id = \(customer) ORDER BY id DESC LIMIT \(limit)")
+    }
+
+    func current(of driver: Account.ID) async throws -> Order? {
+        try await table.first("driver_id = \(driver) AND state IN ('assigned', 'picked_up') ORDER BY id")
+    }
+
+    func waiting(limit: Int) async throws -> [Order] {
+        try await table.all(where: "state = 'paid' ORDER BY id LIMIT \(limit)")
+    }
+
+    func open(limit: Int) async throws -> [Order] {
+        try await table.all(where: "state NOT IN ('delivered', 'cancelled') ORDER BY id DESC LIMIT \(limit)")
+    }
+}
+
+extension Order: Record {
+    static let table = "orders"
+
+    init(row: Row) throws {
+        self.init(
+            id: try row.get("id"), customer: try row.get("customer_id"), item: try row.get("item"),
+            pickup: Place(latitude: try row.get("pickup_latitude"), longitude: try row.get("pickup_longitude")),
+            dropoff: Place(latitude: try row.get("dropoff_latitude"), longitude: try row.get("dropoff_longitude")),
+            price: Money(amount: try row.get("price_amount"), currency: try row.get("price_currency")),
+            placedAt: try row.get("placed_at"), state: try row.get("state"), driver: try row.get("driver_id"))
+    }
+
+    var columns: [(name: String, value: any SQLValueConvertible)] {
+        [
+            ("id", id), ("customer_id", customer), ("item", item),
+            ("pickup_latitude", pickup.latitude), ("pickup_longitude", pickup.longitude),
+            ("dropoff_latitude", dropoff.latitude), ("dropoff_longitude", dropoff.longitude),
+            ("price_amount", price.amount), ("price_currency", price.currency),
+            ("placed_at", placedAt), ("state", state), ("driver_id", driver),
+        ]
+    }
+}
+
+extension Order.State: SQLValueConvertible {}
+
+enum CreateOrders: Migration {
+    static let id = "2026-11-23-create-orders"
+    static let statements: [SQL] = [
+        """
+        CREATE TABLE orders (
+            id TEXT PRIMARY KEY,
+            customer_id TEXT NOT NULL REFERENCES accounts (id),
+            driver_id TEXT REFERENCES accounts (id),
+            item TEXT NOT NULL,
+            pickup_latitude DOUBLE PRECISION NOT NULL,
+            pickup_longitude DOUBLE PRECISION NOT NULL,
+            dropoff_latitude DOUBLE PRECISION NOT NULL,
+            dropoff_longitude DOUBLE PRECISION NOT NULL,
+            price_amount BIGINT NOT NULL,
+            price_currency TEXT NOT NULL,
+            state TEXT NOT NULL,
+            placed_at BIGINT NOT NULL
+        )
+        """,
+        "CREATE INDEX orders_customer ON orders (customer_id, id)",
+        "CREATE INDEX orders_driver ON orders (driver_id) WHERE state IN ('assigned', 'picked_up')",
+        "CREATE INDEX orders_state ON orders (state, id)",
+    ]
+}

@@ -1,0 +1,33 @@
+import ApusCore
+
+/// What is owed for an order, and whether it came.
+struct Payment: Identifiable, Sendable {
+    typealias ID = Identifier<Payment>
+
+    enum State: String, Codable, Sendable {
+        case pending, confirmed
+    }
+
+    let id: ID
+    let order: Order.ID
+    let price: Money
+    private(set) var state = State.pending
+
+    init(id: ID, order: Order.ID, price: Money, state: State = .pending) {
+        self.id = id
+        self.order = order
+        self.price = price
+        self.state = state
+    }
+
+    mutating func confirm(_ received: Money) throws(PaymentError) {
+        guard received == price else { throw .wrongAmount(expected: price) }
+        guard state == .pending else { throw .confirmedAlready }
+        state = .confirmed
+    }
+}
+
+enum PaymentError: Error, Equatable {
+    case wrongAmount(expected: Money)
+    case confirmedAlready
+}

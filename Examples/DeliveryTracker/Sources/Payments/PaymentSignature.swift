@@ -1,0 +1,70 @@
+import Apus
+import Crypto
+import FoundationEssentials
+
+/// The signature of a payment provider's webhook: `t=<seconds>,v1=<hex>`, where the hex is the HMAC-SHA256 of
+/// `<seconds>.<body>` with the whole shared secret as its key. Several `v1` may be given while secrets are exchanged.
+struct PaymentSignature: Sendable {
+    private let secret: Secret<String>
+    private let tolerance: Duration
+    private let clock: any WallClock
+
+    /// - Parameter tolerance: How far the time of the signature may be from now: what is older is a replay.
+    init(secret: Secret<String>, tolerance: Duration = .seconds(300), clock: any WallClock) {
+        self.secret = secret
+        self.tolerance = tolerance
+        self.clock = clock
+    }
+
+    /// - Returns: When the delivery was signed.
+    /// - Throws: An `AppError` of code `invalidArgument` for a signature that is missing, malformed, old or wrong.
+    func verify(_ header: String?, body: some Collection<UInt8>) throws -> Date {
+        guard let header else { throw Self.refused("The Payment-Signature field is missing.") }
+        var timestamp: Int64?
+        var signatures: [[UInt8]] = []
+        for part in header.split(separator: ",") {
+            let sides = part.split(separator: "=", maxSplits: 1)
+            guard sides.count == 2 else { continue }
+            switch sides[0] {
+            case "t": timestamp = Int64(sides[1])
+            case "v1": Self.bytes(hex: sides[1]).map { signatures.append($0) }
+            default: break
+            }
+        }
+        guard let timestamp, !signatures.isEmpty else {
+            throw Self.refused("The Payment-Signature field must be t=<seconds>,v1=<hex>.")
+        }
+        let expected = mac(timestamp, body)
+        // Every signature is compared, and each in constant time.
+        let matches = signatures.map { constantTimeEqual($0, expected) }
+        guard matches.contains(true) else { throw Self.refused("The signature is wrong.") }
+        let signedAt = Date(timeIntervalSince1970: Double(timestamp))
+        guard abs(clock.now.timeIntervalSince(signedAt)) <= tolerance.seconds else {
+            throw Self.refused("The signature is too old.")
+        }
+        return signedAt
+    }
+
+    /// The field for a body: what the provider does, and the simulator in its place.
+    func sign(_ body: some Collection<UInt8>) -> String {
+        let timestamp = Int64(clock.now.timeIntervalSince1970)
+        let digits = Array("0123456789abcdef")
+        let hex = mac(timestamp, body).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
+        return "t=\(timestamp),v1=\(String(hex))"
+    }
+
+    private func mac(_ timestamp: Int64, _ body: some Collection<UInt8>) -> [UInt8] {
+        let key = SymmetricKey(data: Data(secret.reveal().utf8))
+        return Array(HMAC<SHA256>.authenticationCode(for: Data("\(timestamp).".utf8) + Data(body), using: key))
+    }
+
+    private static func bytes(hex: Substring) -> [UInt8]? {
+        let digits = hex.compactMap(\.hexDigitValue)
+        guard digits.count == hex.count, digits.count == 64 else { return nil }
+        return stride(from: 0, to: 64, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
+    }
+
+    private static func refused(_ message: String) -> AppError {
+        AppError(.invalidArgument, message, reason: "BAD_SIGNATURE")
+    }
+}

@@ -1,0 +1,58 @@
+import Apus
+
+struct SQLPaymentRepository: PaymentRepository {
+    private let table: SQLRepository<Payment>
+
+    init(database: any Database) { table = SQLRepository(database) }
+
+    func find(_ id: Payment.ID) async throws -> Payment? { try await table.find(id) }
+    func insert(_ payment: Payment) async throws { try await table.insert(payment) }
+    func update(_ id: Payment.ID, _ change: @Sendable (inout Payment) throws -> Void) async throws -> Payment {
+        try await table.update(id, change)
+    }
+    func delete(_ id: Payment.ID) async throws { try await table.delete(id) }
+
+    func lastDelivery(ofEvent id: String) async throws -> Date? {
+        try await table.database.query("SELECT signed_at FROM payment_events WHERE id = \(id)").first?.get("signed_at")
+    }
+
+    func record(event id: String, signedAt: Date) async throws {
+        try await table.database.execute(
+            """
+            INSERT INTO payment_events (id, signed_at) VALUES (\(id), \(signedAt))
+            ON CONFLICT (id) DO UPDATE SET signed_at = excluded.signed_at
+            """)
+    }
+}
+
+extension Payment: Record {
+    static let table = "payments"
+
+    init(row: Row) throws {
+        self.init(
+            id: try row.get("id"), order: try row.get("order_id"),
+            price: Money(amount: try row.get("amount"), currency: try row.get("currency")), state: try row.get("state"))
+    }
+
+    var columns: [(name: String, value: any SQLValueConvertible)] {
+        [("id", id), ("order_id", order), ("amount", price.amount), ("currency", price.currency), ("state", state)]
+    }
+}
+
+extension Payment.State: SQLValueConvertible {}
+
+enum CreatePayments: Migration {
+    static let id = "2026-11-23-create-payments"
+    static let statements: [SQL] = [
+        """
+        CREATE TABLE payments (
+            id TEXT PRIMARY KEY,
+            order_id TEXT NOT NULL UNIQUE REFERENCES orders (id),
+            amount BIGINT NOT NULL,
+            currency TEXT NOT NULL,
+            state TEXT NOT NULL
+        )
+        """,
+        "CREATE TABLE payment_events (id TEXT PRIMARY KEY, signed_at BIGINT NOT NULL)",
+    ]
+}

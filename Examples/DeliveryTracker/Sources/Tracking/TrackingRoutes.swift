@@ -1,0 +1,76 @@
+import Apus
+import NIOCore
+
+struct TrackingRoutes: Sendable {
+    let orders: OrderService
+    let tracking: TrackingService
+    let feed: LiveFeed
+
+    private static let options = WebSocketOptions(subprotocols: ["tracker.v1"])
+
+    func add(to routes: Routes) {
+        routes.group("v1/orders", Authenticated(Customer.self)) { routes in
+            // The order is looked up before the connection turns: someone else's is 404, as it is over REST.
+            routes.webSocket(":id/live", OwnOrder(orders: orders), options: Self.options, handler: watch)
+        }
+        routes.group("v1/drivers", Authenticated(Driver.self)) { routes in
+            routes.webSocket("position", options: Self.options, handler: report)
+        }
+        routes.group("v1/fleet", Authenticated(Dispatcher.self)) { routes in
+            routes.webSocket("live", options: Self.options, handler: watchFleet)
+            routes.get("statistics") { _ in tracking.statistics }
+        }
+    }
+
+    /// A customer watches one order.
+    @Sendable func watch(_ socket: WebSocket, _ customer: Customer, _ id: Order.ID) async throws {
+        // Joined first and read then: what changes in between is queued behind the snapshot.
+        let member = feed.watch(id)
+        let order = try await orders.get(id, for: customer)
+        let positions = [tracking.position(of: order.driver)].compactMap { $0 }
+        try await socket.send(.snapshot(orders: [OrderView(order)], positions: positions))
+        try await member.relay(socket)
+    }
+
+    /// A dispatcher watches everything.
+    @Sendable func watchFleet(_ socket: WebSocket, _ dispatcher: Dispatcher) async throws {
+        let member = feed.watchFleet()
+        try await socket.send(
+            .snapshot(orders: orders.open().map(OrderView.init), positions: tracking.positions))
+        try await member.relay(socket)
+    }
+
+    /// A driver reports where they are.
+    @Sendable func report(_ socket: WebSocket, _ driver: Driver) async throws {
+        for try await message in socket {
+            do {
+                guard case .text(let text) = message,
+                    let fix = try? JSONCoding.decode(GPSFix.self, from: ByteBuffer(string: text))
+                else {
+                    tracking.count(.malformed)
+                    throw FixRefusal.malformed
+                }
+                try await tracking.receive(fix, from: driver)
+            } catch let refusal as FixRefusal {
+                try await socket.send(.dropped(refusal))
+            }
+        }
+    }
+}
+
+/// The order in the path, if it is the customer's own.
+private struct OwnOrder: RequestInput {
+    let orders: OrderService
+
+    func extract(from request: Request) async throws -> Order.ID {
+        let id = try Path("id", as: Order.ID.self).extract(from: request)
+        let customer = try Authenticated(Customer.self).extract(from: request)
+        return try await orders.get(id, for: customer).id
+    }
+}
+
+extension WebSocket {
+    fileprivate func send(_ message: FeedMessage) async throws {
+        try await send(.text(String(buffer: try JSONCoding.encode(message))))
+    }
+}

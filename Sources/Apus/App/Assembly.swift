@@ -1,0 +1,108 @@
+import ApusCore
+package import ApusData
+package import ApusHTTP
+package import ApusJobs
+import ApusServer
+package import ApusTelemetry
+import FoundationEssentials
+package import Logging
+package import ServiceLifecycle
+
+/// An app put together: everything is built and checked, nothing runs.
+package struct Assembly: Sendable {
+    /// Answers requests, with all global middleware.
+    package let handler: Handler
+    /// The parts.
+    package let container: Container
+    /// The routes there are.
+    package let listing: [(method: String, template: String)]
+    /// Applies the migrations; `nil` without a database.
+    package let migrator: Migrator?
+    /// The database; `nil` without one.
+    package let database: (any Database)?
+    /// Runs jobs; `nil` without a database.
+    package let jobRunner: JobRunner?
+    /// What modules run beside.
+    package let services: [any Service]
+    package let readiness: Readiness
+    package let logger: Logger
+    let server: Server.Configuration
+}
+
+extension App {
+    /// Puts the app together.
+    /// - Throws: A ``StartupError`` with everything that is wrong.
+    package func assemble(settings: Settings, logOutput: LogOutput = .standardOutput) throws -> Assembly {
+        var builder = AppBuilder(name: name, settings: settings)
+        let common = CommonSettings(settings, name: name)
+        let logger = common.logger(label: name, output: logOutput)
+        let database = openDatabase(common, settings)
+        for module in modules { try module.configure(&builder) }
+        provideCommonParts(&builder, database, logger)
+        for (id, provider) in overrides { builder.override(id, with: provider) }
+        for problem in builder.problems { settings.note(problem) }
+        try settings.check()
+
+        let container = try Resolver(providers: builder.providers).buildAll()
+        let readiness = Readiness(database: database)
+        let router = try Self.router(builder, container, readiness)
+        let workers = try builder.workers.build(container)
+        let runner = try database.map { _ in
+            JobRunner(try container.resolve(), workers: workers, configuration: common.jobs, logger: logger)
+        }
+        let migrations = (database == nil ? [] : [CreateJobs.self as any Migration.Type]) + builder.migrations.all
+        return Assembly(
+            handler: chain(
+                common.middleware + (try builder.middleware.build(container)), { try await router.respond(to: $0) }),
+            container: container,
+            listing: router.listing,
+            migrator: database.map { Migrator($0, migrations) },
+            database: database,
+            jobRunner: runner,
+            services: try builder.services.build(container),
+            readiness: readiness,
+            logger: logger,
+            server: common.server)
+    }
+
+    private func openDatabase(_ common: CommonSettings, _ settings: Settings) -> (any Database)? {
+        guard !engines.isEmpty else { return nil }
+        let url = common.databaseURL
+        let scheme = String(url.prefix { $0 != ":" })
+        guard let engine = engines.first(where: { $0.schemes.contains(scheme) }) else {
+            let known = engines.flatMap(\.schemes).joined(separator: ", ")
+            settings.note("database.url begins with \"\(scheme):\"; this app knows \(known).")
+            return nil
+        }
+        do {
+            return try engine.open(url)
+        } catch {
+            settings.note("The database cannot be opened: \(error)")
+            return nil
+        }
+    }
+
+    private func provideCommonParts(_ builder: inout AppBuilder, _ database: (any Database)?, _ logger: Logger) {
+        let settings = builder.settings
+        builder.provide(Settings.self) { _ in settings }
+        builder.provide(Logger.self) { _ in logger }
+        builder.provide((any WallClock).self) { _ in SystemClock() }
+        guard let database else { return }
+        builder.provide((any Database).self) { _ in database }
+        builder.provide(UnitOfWork.self) { UnitOfWork(try $0.resolve()) }
+        builder.provide(JobQueue.self) { JobQueue(try $0.resolve(), clock: try $0.resolve()) }
+    }
+
+    private static func router(
+        _ builder: AppBuilder, _ container: Container, _ readiness: Readiness
+    ) throws -> Router {
+        let routes = Routes()
+        readiness.addRoutes(to: routes)
+        do {
+            for build in builder.routeBuilders { try build(routes, container) }
+            return try Router(routes)
+        } catch let problem as RouteProblem {
+            throw StartupError(problems: [problem.description])
+        }
+    }
+}

@@ -1,0 +1,64 @@
+import ApusCore
+import ApusHTTP
+import ApusJobs
+import ApusServer
+import ApusTelemetry
+import FoundationEssentials
+import Logging
+
+/// The settings that every app has.
+struct CommonSettings {
+    let server: Server.Configuration
+    let jobs: JobRunner.Configuration
+    let databaseURL: String
+    private let logLevel: Logger.Level
+    private let logFormat: LineLogHandler.Format
+    private let allowedOrigins: [String]
+
+    init(_ settings: Settings, name: String) {
+        var server = Server.Configuration(
+            host: settings.string("http.host", default: "127.0.0.1"),
+            port: settings.int("http.port", default: 8080, in: 0...65535),
+            threads: settings.int("http.threads", default: Server.Configuration().threads, in: 1...1024))
+        server.limits.bodyBytes = settings.int("http.body-bytes", default: server.limits.bodyBytes, in: 0...1 << 40)
+        server.limits.headBytes = settings.int("http.head-bytes", default: server.limits.headBytes, in: 256...1 << 20)
+        server.limits.connections = settings.int("http.connections", default: server.limits.connections, in: 1...10_000_000)
+        server.limits.requestsInFlight = settings.int(
+            "http.requests-in-flight", default: server.limits.requestsInFlight, in: 1...10_000_000)
+        server.limits.headTimeout = settings.duration("http.head-timeout", default: server.limits.headTimeout)
+        server.limits.idleTimeout = settings.duration("http.idle-timeout", default: server.limits.idleTimeout)
+        server.limits.requestDeadline = settings.duration("http.request-deadline", default: server.limits.requestDeadline)
+        server.shutdownGrace = settings.duration("shutdown.grace", default: server.shutdownGrace)
+        server.shutdownLimit = settings.duration("shutdown.limit", default: server.shutdownLimit)
+        self.server = server
+
+        var jobs = JobRunner.Configuration()
+        jobs.concurrency = settings.int("jobs.concurrency", default: jobs.concurrency, in: 1...10_000)
+        jobs.lease = settings.duration("jobs.lease", default: jobs.lease)
+        jobs.pollInterval = settings.duration("jobs.poll-interval", default: jobs.pollInterval)
+        jobs.stopLimit = settings.duration("jobs.stop-limit", default: jobs.stopLimit)
+        self.jobs = jobs
+
+        databaseURL = settings.string("database.url", default: "sqlite:data/\(name).sqlite")
+        logLevel = settings.choice("log.level", default: Logger.Level.info)
+        let isDevelopment = settings.environment == "development"
+        logFormat = settings.choice("log.format", default: isDevelopment ? LineLogHandler.Format.text : .json)
+        allowedOrigins = settings.list("cors.origins")
+    }
+
+    /// The middleware of every app, outermost first. Errors are rendered inside of what must see all responses.
+    var middleware: [any Middleware] {
+        var all: [any Middleware] = [RequestID(), AccessLog(), SecurityHeaders()]
+        if !allowedOrigins.isEmpty { all.append(CORS(origins: .only(Set(allowedOrigins)))) }
+        return all + [ErrorRendering()]
+    }
+
+    func logger(label: String, output: LogOutput) -> Logger {
+        Logger(label: label) { LineLogHandler(label: $0, format: logFormat, level: logLevel, output: output) }
+    }
+
+    /// Makes the loggers of libraries write like ours.
+    func bootstrapLogging(output: LogOutput) {
+        LoggingSystem.bootstrap { LineLogHandler(label: $0, format: logFormat, level: logLevel, output: output) }
+    }
+}

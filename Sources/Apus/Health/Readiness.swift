@@ -1,0 +1,30 @@
+import ApusCore
+import ApusData
+import ApusHTTP
+import Synchronization
+
+/// Whether this process wants traffic: `GET /health/live` says that it runs, `GET /health/ready` that it can serve.
+package final class Readiness: Sendable {
+    private let database: (any Database)?
+    private let stopping = Atomic(false)
+
+    init(database: (any Database)?) { self.database = database }
+
+    /// Not ready any more: the first step of stopping.
+    package func stop() { stopping.store(true, ordering: .relaxed) }
+
+    func addRoutes(to routes: Routes) {
+        routes.get("health/live") { HealthReport(status: "ok") }
+        routes.get("health/ready") { try await self.check() }
+    }
+
+    private func check() async throws -> HealthReport {
+        guard !stopping.load(ordering: .relaxed) else { throw AppError(.unavailable, "The server is stopping.") }
+        if let database { _ = try await database.query("SELECT 1") }
+        return HealthReport(status: "ok")
+    }
+}
+
+private struct HealthReport: Encodable, ResponseConvertible {
+    let status: String
+}

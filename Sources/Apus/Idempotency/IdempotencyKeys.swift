@@ -1,0 +1,138 @@
+public import ApusCore
+public import ApusData
+public import ApusHTTP
+import Crypto
+import FoundationEssentials
+import HTTPTypes
+import NIOCore
+
+/// Makes repeated requests safe (draft-ietf-httpapi-idempotency-key-header-07): a request with an `Idempotency-Key` is
+/// done once, and whoever repeats it receives the stored response.
+///
+/// The handler runs in a transaction of the database, and its response is stored in the same one: after a crash either
+/// both are there or neither. An error is not stored, so the request may be repeated with the same key.
+///
+/// A malformed key is answered 400; a key that comes back with another request, 422. The table is ``CreateIdempotencyKeys``.
+public struct IdempotencyKeys: Middleware {
+    private let database: any Database
+    private let isRequired: Bool
+    private let lifetime: Duration
+    private let clock: any WallClock
+
+    /// - Parameters:
+    ///   - isRequired: Whether a request without a key is refused with 400.
+    ///   - lifetime: How long a response is kept. 24 hours.
+    public init(
+        _ database: any Database, isRequired: Bool = false, lifetime: Duration = .seconds(24 * 3600),
+        clock: any WallClock = SystemClock()
+    ) {
+        self.database = database
+        self.isRequired = isRequired
+        self.lifetime = lifetime
+        self.clock = clock
+    }
+
+    public func handle(_ request: Request, next: Handler) async throws -> Response {
+        guard Self.changesSomething(request.method) else { return try await next(request) }
+        guard let field = request.headers[.idempotencyKey] else {
+            guard !isRequired else { throw AppError(.invalidArgument, "The Idempotency-Key field is required here.") }
+            return try await next(request)
+        }
+        let key = try Self.parse(field)
+        var request = request
+        let body = try await request.body.collect()
+        request.body = RequestBody(body)
+        let scope = "\(request.context.principal?.subject ?? "") \(request.method.rawValue) \(request.path)"
+        let fingerprint = Self.fingerprint(body)
+        return try await database.transaction {
+            try await database.execute(
+                "DELETE FROM apus_idempotency_keys WHERE created_at < \(clock.now.addingTimeInterval(-lifetime.seconds))")
+            if let stored = try await stored(scope, key) {
+                guard stored.fingerprint == fingerprint else {
+                    throw AppError(
+                        .invalidArgument, "This Idempotency-Key was used for another request.",
+                        reason: .idempotencyKeyReused)
+                }
+                return stored.response
+            }
+            let response = try await next(request)
+            try await store(response, scope, key, fingerprint)
+            return response
+        }
+    }
+
+    private static func changesSomething(_ method: HTTPRequest.Method) -> Bool {
+        switch method {
+        case .post, .patch, .put, .delete: true
+        default: false
+        }
+    }
+
+    /// A string of RFC 8941 §3.3.3, or the same without quotes; 1 to 255 printable ASCII characters.
+    static func parse(_ field: String) throws -> String {
+        let isQuoted = field.count >= 2 && field.hasPrefix("\"") && field.hasSuffix("\"")
+        let key = isQuoted ? String(field.dropFirst().dropLast()) : field
+        guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x20...0x7E).contains($0) && $0 != 0x22 }) else {
+            throw AppError(
+                .invalidArgument, "An Idempotency-Key must be 1 to 255 printable ASCII characters, in quotes or without.")
+        }
+        return key
+    }
+
+    private static func fingerprint(_ body: ByteBuffer) -> [UInt8] { Array(SHA256.hash(data: Data(body.readableBytesView))) }
+
+    private func stored(_ scope: String, _ key: String) async throws -> (fingerprint: [UInt8], response: Response)? {
+        let rows = try await database.query(
+            """
+            SELECT fingerprint, status, headers, body FROM apus_idempotency_keys
+            WHERE scope = \(scope) AND idempotency_key = \(key)
+            """)
+        guard let row = rows.first else { return nil }
+        let headers = try JSONDecoder().decode(HTTPFields.self, from: Data(try row.get("headers", as: String.self).utf8))
+        var response = Response(status: .init(code: try row.get("status")), headers: headers)
+        let body = try row.get("body", as: [UInt8].self)
+        if !body.isEmpty { response.body = .bytes(ByteBuffer(bytes: body)) }
+        return (try row.get("fingerprint"), response)
+    }
+
+    private func store(_ response: Response, _ scope: String, _ key: String, _ fingerprint: [UInt8]) async throws {
+        let body: [UInt8]
+        switch response.body {
+        case .empty: body = []
+        case .bytes(let buffer): body = Array(buffer.readableBytesView)
+        case .stream:
+            throw AppError(
+                .internal, "A streamed response cannot be repeated; the route must not be behind IdempotencyKeys.")
+        }
+        let headers = String(decoding: try JSONEncoder().encode(response.headers), as: UTF8.self)
+        try await database.execute(
+            """
+            INSERT INTO apus_idempotency_keys (scope, idempotency_key, fingerprint, status, headers, body, created_at)
+            VALUES (\(scope), \(key), \(fingerprint), \(response.status.code), \(headers), \(body), \(clock.now))
+            """)
+    }
+}
+
+/// The table of ``IdempotencyKeys``. Add it to the migrations of the module that uses the middleware.
+public enum CreateIdempotencyKeys: Migration {
+    public static let id = "apus-0002-idempotency-keys"
+    public static let statements: [SQL] = [
+        """
+        CREATE TABLE apus_idempotency_keys (
+            scope TEXT NOT NULL,
+            idempotency_key TEXT NOT NULL,
+            fingerprint BLOB NOT NULL,
+            status INTEGER NOT NULL,
+            headers TEXT NOT NULL,
+            body BLOB NOT NULL,
+            created_at BIGINT NOT NULL,
+            PRIMARY KEY (scope, idempotency_key)
+        )
+        """,
+        "CREATE INDEX apus_idempotency_keys_created_at ON apus_idempotency_keys (created_at)",
+    ]
+}
+
+extension HTTPField.Name {
+    fileprivate static let idempotencyKey = HTTPField.Name("Idempotency-Key")!
+}

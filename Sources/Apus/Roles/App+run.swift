@@ -1,0 +1,116 @@
+import ApusCore
+import ApusData
+import ApusServer
+import ApusTelemetry
+import Foundation
+import Logging
+import ServiceLifecycle
+import UnixSignals
+
+extension App {
+    /// Runs the process until it is asked to stop, by SIGTERM or SIGINT; a second signal ends it at once.
+    ///
+    /// A failure to start is printed to standard error, every problem at once, and the process exits with 1.
+    public func run() async {
+        do {
+            let (role, flags) = try Role.parse(Array(CommandLine.arguments.dropFirst()))
+            let settings = try await Settings(arguments: flags, variables: ProcessInfo.processInfo.environment)
+            CommonSettings(settings, name: name).bootstrapLogging(output: .standardOutput)
+            try await run(role, assemble(settings: settings))
+        } catch {
+            FileHandle.standardError.write(Data("\(Self.text(of: error))\n".utf8))
+            exit(1)
+        }
+    }
+
+    private static func text(of error: any Error) -> String {
+        (error as? StartupError)?.description ?? StartupError(problems: ["\(AppError(startup: error))"]).description
+    }
+
+    private func run(_ role: Role, _ assembly: Assembly) async throws {
+        switch role {
+        case .routes:
+            for route in assembly.listing {
+                print(route.method.padding(toLength: 8, withPad: " ", startingAt: 0) + route.template)
+            }
+        case .migrate:
+            for id in try await assembly.migrator?.run() ?? [] { print("applied \(id)") }
+            await assembly.database?.close()
+        case .all:
+            for id in try await assembly.migrator?.run() ?? [] {
+                assembly.logger.info("migration applied", metadata: ["migration": "\(id)"])
+            }
+            try await serve(assembly, [assembly.jobRunner].compactMap { $0 } + assembly.services, listens: true)
+        case .serve:
+            try await checkMigrations(assembly)
+            try await serve(assembly, assembly.services, listens: true)
+        case .worker:
+            try await checkMigrations(assembly)
+            try await serve(assembly, [assembly.jobRunner].compactMap { $0 }, listens: false)
+        }
+    }
+
+    private func checkMigrations(_ assembly: Assembly) async throws {
+        let pending = try await assembly.migrator?.pending() ?? []
+        guard pending.isEmpty else {
+            throw StartupError(problems: pending.map { "The migration \($0) is not applied: run `\(name) migrate`." })
+        }
+    }
+
+    /// Runs services until the stop. They stop in the reverse order: the server first, the database last.
+    private func serve(_ assembly: Assembly, _ services: [any Service], listens: Bool) async throws {
+        var all: [any Service] = [DatabaseService(database: assembly.database)] + services
+        if listens { all.append(assembly.makeServer()) }
+        var configuration = ServiceGroupConfiguration(
+            services: all.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint],
+            logger: assembly.logger)
+        configuration.logger.logLevel = .warning
+        let group = ServiceGroup(configuration: configuration)
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            tasks.addTask { await Self.waitForSecondSignal() }
+            try await tasks.next()
+            tasks.cancelAll()
+        }
+        assembly.logger.info("stopped")
+    }
+
+    private static func waitForSecondSignal() async {
+        var count = 0
+        for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
+            count += 1
+            if count == 2 { return }
+        }
+    }
+}
+
+extension Assembly {
+    func makeServer(onListening: @escaping @Sendable (Int) -> Void = { _ in }) -> Server {
+        Server(server, logger: logger, onListening: onListening, onStopping: readiness.stop, handler: handler)
+    }
+
+    /// A server on a free port, for tests.
+    package func makeTestServer(onListening: @escaping @Sendable (Int) -> Void) -> any Service {
+        var configuration = server
+        configuration.port = 0
+        return Server(
+            configuration, logger: logger, onListening: onListening, onStopping: readiness.stop, handler: handler)
+    }
+}
+
+/// Closes the database when everything else has stopped.
+private struct DatabaseService: Service {
+    let database: (any Database)?
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        await database?.close()
+    }
+}
+
+extension AppError {
+    /// Errors of the start may be shown whole: whoever starts the app may know them.
+    fileprivate init(startup error: any Error) {
+        if let error = error as? AppError { self = error } else { self.init(.failedPrecondition, "\(error)") }
+    }
+}

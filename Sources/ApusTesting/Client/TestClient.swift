@@ -1,0 +1,78 @@
+public import Apus
+public import NIOCore
+
+/// Talks to an app as a client does, in memory or over a socket: the same calls either way.
+public struct TestClient: Sendable {
+    let transport: any TestTransport
+
+    /// Sent with every request.
+    public var headers: HTTPFields = [:]
+
+    /// The same client with a bearer token.
+    public func bearer(_ token: String) -> TestClient {
+        var copy = self
+        copy.headers[.authorization] = "Bearer \(token)"
+        return copy
+    }
+
+    /// Any request.
+    public func send(
+        _ method: HTTPRequest.Method, _ target: String, headers: HTTPFields = [:], body: ByteBuffer? = nil
+    ) async throws -> TestResponse {
+        var all = self.headers
+        for field in headers { all[field.name] = field.value }
+        return try await transport.send(method, target, all, body)
+    }
+
+    public func get(_ target: String, headers: HTTPFields = [:]) async throws -> TestResponse {
+        try await send(.get, target, headers: headers)
+    }
+
+    /// Sends JSON.
+    public func post(_ target: String, json: some Encodable, headers: HTTPFields = [:]) async throws -> TestResponse {
+        var headers = headers
+        headers[.contentType] = "application/json"
+        return try await send(.post, target, headers: headers, body: JSONCoding.encode(json))
+    }
+
+    /// Sends nothing.
+    public func post(_ target: String, headers: HTTPFields = [:]) async throws -> TestResponse {
+        try await send(.post, target, headers: headers)
+    }
+
+    /// Opens a WebSocket, and closes it after the body.
+    /// - Throws: A ``TestWebSocket/Refusal`` when the server answers with something else than 101.
+    public func webSocket<Result>(
+        _ target: String, headers: HTTPFields = [:], _ body: (TestWebSocket) async throws -> Result
+    ) async throws -> Result {
+        var all = self.headers
+        for field in headers { all[field.name] = field.value }
+        let socket = try await TestWebSocket.open(transport, target, all)
+        do {
+            let result = try await body(socket)
+            try? await socket.close()
+            return result
+        } catch {
+            try? await socket.close()
+            throw error
+        }
+    }
+}
+
+/// How a client's requests reach the app.
+protocol TestTransport: Sendable {
+    func send(
+        _ method: HTTPRequest.Method, _ target: String, _ headers: HTTPFields, _ body: ByteBuffer?
+    ) async throws -> TestResponse
+
+    /// Sends a request that asks for an upgrade.
+    /// - Returns: The response, and the connection if it was turned.
+    func upgrade(_ target: String, _ headers: HTTPFields) async throws -> (TestResponse, (any TestConnection)?)
+}
+
+/// A connection as bytes, seen from the client.
+protocol TestConnection: Sendable {
+    func read() async throws -> ByteBuffer?
+    func write(_ bytes: ByteBuffer) async throws
+    func close()
+}

@@ -1,0 +1,78 @@
+public import ApusCore
+public import FoundationEssentials
+import Synchronization
+
+/// A clock that stands still until a test moves it.
+public final class ManualClock: WallClock {
+    private struct Sleeper {
+        let wakeAt: Duration
+        let continuation: CheckedContinuation<Void, any Error>
+    }
+
+    private struct State {
+        var elapsed = Duration.zero
+        var nextID = 0
+        var sleepers: [Int: Sleeper] = [:]
+        var watchers: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
+    }
+
+    private let start: Date
+    private let state = Mutex(State())
+
+    /// - Parameter start: The date at which it stands; 2026-01-01T00:00:00Z by default.
+    public init(start: Date = Date(timeIntervalSince1970: 1_767_225_600)) { self.start = start }
+
+    public var now: Date { start.addingTimeInterval(uptime.seconds) }
+
+    public var uptime: Duration { state.withLock { $0.elapsed } }
+
+    public func sleep(for duration: Duration) async throws {
+        let id = state.withLock { state in
+            state.nextID += 1
+            return state.nextID
+        }
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                add(Sleeper(wakeAt: uptime + duration, continuation: continuation), id)
+            }
+        } onCancel: {
+            state.withLock { $0.sleepers.removeValue(forKey: id) }?.continuation.resume(throwing: CancellationError())
+        }
+    }
+
+    /// Moves the clock, and wakes those whose time has come.
+    public func advance(by duration: Duration) {
+        let woken = state.withLock { state in
+            state.elapsed += duration
+            let due = state.sleepers.filter { $0.value.wakeAt <= state.elapsed }
+            for id in due.keys { state.sleepers[id] = nil }
+            return due.values.sorted { $0.wakeAt < $1.wakeAt }
+        }
+        for sleeper in woken { sleeper.continuation.resume() }
+    }
+
+    /// Waits until so many tasks sleep: the moment at which moving the clock has an effect.
+    public func sleepers(_ count: Int) async {
+        await withCheckedContinuation { continuation in
+            let isThere = state.withLock { state in
+                if state.sleepers.count >= count { return true }
+                state.watchers.append((count, continuation))
+                return false
+            }
+            if isThere { continuation.resume() }
+        }
+    }
+
+    private func add(_ sleeper: Sleeper, _ id: Int) {
+        let (resumesNow, watchers) = state.withLock { state in
+            if Task.isCancelled { return (true, [] as [CheckedContinuation<Void, Never>]) }
+            state.sleepers[id] = sleeper
+            let count = state.sleepers.count
+            let done = state.watchers.filter { $0.count <= count }.map(\.continuation)
+            state.watchers.removeAll { $0.count <= count }
+            return (false, done)
+        }
+        if resumesNow { sleeper.continuation.resume(throwing: CancellationError()) }
+        for watcher in watchers { watcher.resume() }
+    }
+}

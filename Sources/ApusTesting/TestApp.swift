@@ -1,0 +1,85 @@
+public import Apus
+import ApusTelemetry
+import Synchronization
+
+/// An app under test.
+public struct TestApp: Sendable {
+    /// How requests reach the app.
+    public enum Transport: Sendable, CaseIterable {
+        /// By calling its handler.
+        case memory
+        /// Through a server on a free port of this machine.
+        case socket
+    }
+
+    /// Talks to it.
+    public let client: TestClient
+    /// The port, when there is a server.
+    public let port: Int?
+    /// What it logged.
+    public let logs: LogCapture
+
+    let assembly: Assembly
+
+    /// A part of the app.
+    public func resolve<Part>(_ type: Part.Type = Part.self) throws -> Part { try assembly.container.resolve(type) }
+
+    /// Runs all jobs that are due, here and now.
+    /// - Returns: How many attempts were made.
+    @discardableResult
+    public func runJobs() async throws -> Int { try await assembly.jobRunner?.runAvailable() ?? 0 }
+}
+
+extension App {
+    /// Puts the app together, migrates its database, and hands it to a test; stops it afterwards.
+    /// - Parameters:
+    ///   - transport: In memory by default.
+    ///   - settings: Settings by key. The database is in memory unless they say otherwise.
+    /// - Throws: A `StartupError`, or what the body throws.
+    public func test<Result: Sendable>(
+        _ transport: TestApp.Transport = .memory, settings: [String: String] = [:],
+        _ body: @Sendable (TestApp) async throws -> Result
+    ) async throws -> Result {
+        var all = ["database.url": "sqlite::memory:"]
+        all.merge(settings) { $1 }
+        let flags = all.map { "--\($0.key.split(separator: ".").joined(separator: "-"))=\($0.value)" }
+        let logs = LogCapture()
+        let assembly = try assemble(
+            settings: await Settings(arguments: flags, folder: "/nonexistent"), logOutput: logs.output)
+        _ = try await assembly.migrator?.run()
+        do {
+            let result = try await run(assembly, transport, logs, body)
+            await assembly.database?.close()
+            return result
+        } catch {
+            await assembly.database?.close()
+            throw error
+        }
+    }
+
+    private func run<Result: Sendable>(
+        _ assembly: Assembly, _ transport: TestApp.Transport, _ logs: LogCapture,
+        _ body: @Sendable (TestApp) async throws -> Result
+    ) async throws -> Result {
+        switch transport {
+        case .memory:
+            let client = TestClient(transport: MemoryTransport(handler: assembly.handler))
+            return try await body(TestApp(client: client, port: nil, logs: logs, assembly: assembly))
+        case .socket:
+            let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
+            let server = assembly.makeTestServer { continuation.yield($0) }
+            return try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    defer { continuation.finish() }
+                    try await server.run()
+                }
+                var iterator = ports.makeAsyncIterator()
+                guard let port = await iterator.next() else { throw CancellationError() }
+                let client = TestClient(transport: SocketTransport(port: port))
+                let result = try await body(TestApp(client: client, port: port, logs: logs, assembly: assembly))
+                group.cancelAll()
+                return result
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+import Apus
+import ApusHTTP
+import NIOCore
+import Synchronization
+
+/// Calls the app's handler directly: everything but sockets and parsing.
+struct MemoryTransport: TestTransport {
+    let handler: Handler
+
+    func send(
+        _ method: HTTPRequest.Method, _ target: String, _ headers: HTTPFields, _ body: ByteBuffer?
+    ) async throws -> TestResponse {
+        let request = Request(method: method, target: target, headers: headers, body: body.map { RequestBody($0) } ?? .empty)
+        return try await collect(handler(request), isHead: method == .head)
+    }
+
+    func upgrade(_ target: String, _ headers: HTTPFields) async throws -> (TestResponse, (any TestConnection)?) {
+        let response = try await handler(Request(method: .get, target: target, headers: headers))
+        guard let upgrade = response.upgrade else { return (try await collect(response, isHead: false), nil) }
+        let toServer = ByteQueue()
+        let toClient = ByteQueue()
+        let task = Task {
+            await upgrade.run(MemoryStream(inbound: toServer, outbound: toClient))
+            toClient.finish()
+        }
+        let head = TestResponse(status: response.status, headers: response.headers, body: ByteBuffer())
+        return (head, MemoryConnection(inbound: toClient, outbound: toServer, task: task))
+    }
+
+    private func collect(_ response: Response, isHead: Bool) async throws -> TestResponse {
+        var body = ByteBuffer()
+        if !isHead {
+            switch response.body {
+            case .empty: break
+            case .bytes(let bytes): body = bytes
+            case .stream(_, let produce):
+                let writer = CollectingWriter()
+                try await produce(writer)
+                body = writer.bytes.withLock { $0 }
+            }
+        }
+        return TestResponse(status: response.status, headers: response.headers, body: body)
+    }
+}
+
+private final class CollectingWriter: ResponseBodyWriter {
+    let bytes = Mutex(ByteBuffer())
+
+    func write(_ more: ByteBuffer) { bytes.withLock { _ = $0.writeImmutableBuffer(more) } }
+}
+
+private struct MemoryStream: ByteStream {
+    let inbound: ByteQueue
+    let outbound: ByteQueue
+
+    func read() async throws -> ByteBuffer? { try await inbound.next() }
+    func write(_ bytes: ByteBuffer) { outbound.push(bytes) }
+    func close() {
+        inbound.finish()
+        outbound.finish()
+    }
+    func onDrain(_ action: @escaping @Sendable () -> Void) {}
+}
+
+private struct MemoryConnection: TestConnection {
+    let inbound: ByteQueue
+    let outbound: ByteQueue
+    let task: Task<Void, Never>
+
+    func read() async throws -> ByteBuffer? { try await inbound.next() }
+    func write(_ bytes: ByteBuffer) { outbound.push(bytes) }
+    func close() { outbound.finish() }
+}

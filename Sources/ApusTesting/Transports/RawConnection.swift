@@ -1,0 +1,67 @@
+public import NIOCore
+import NIOPosix
+
+/// A TCP connection to a server under test, as bytes: for what a well-behaved client would never send.
+public final class RawConnection: TestConnection {
+    private let channel: any Channel
+    private let inbound: ByteQueue
+
+    private init(_ channel: any Channel, _ inbound: ByteQueue) {
+        self.channel = channel
+        self.inbound = inbound
+    }
+
+    /// Connects to a port of this machine.
+    public static func connect(port: Int) async throws -> RawConnection {
+        let inbound = ByteQueue()
+        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(ByteCollector(inbound))
+                }
+            }
+            .connect(host: "127.0.0.1", port: port).get()
+        return RawConnection(channel, inbound)
+    }
+
+    /// The next bytes; `nil` once the server has closed.
+    public func read() async throws -> ByteBuffer? { try await inbound.next() }
+
+    /// Sends bytes.
+    public func write(_ bytes: ByteBuffer) async throws { try await channel.writeAndFlush(bytes) }
+
+    /// Sends text.
+    public func write(_ text: String) async throws { try await write(ByteBuffer(string: text)) }
+
+    /// Everything until the server closes, as text.
+    public func readToEnd() async throws -> String {
+        var all = ByteBuffer()
+        while let bytes = try await read() { all.writeImmutableBuffer(bytes) }
+        return String(buffer: all)
+    }
+
+    /// Everything until a text has come, or the server closes.
+    public func read(until mark: String) async throws -> String {
+        var text = ""
+        while !text.contains(mark), let bytes = try await read() { text += String(buffer: bytes) }
+        return text
+    }
+
+    /// Ends the sending side alone.
+    public func closeOutput() async throws { try await channel.close(mode: .output) }
+
+    public func close() { channel.close(promise: nil) }
+}
+
+private final class ByteCollector: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let queue: ByteQueue
+
+    init(_ queue: ByteQueue) { self.queue = queue }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { queue.push(unwrapInboundIn(data)) }
+    func channelInactive(context: ChannelHandlerContext) { queue.finish() }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+}

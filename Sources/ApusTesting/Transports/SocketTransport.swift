@@ -1,0 +1,144 @@
+import Apus
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+
+/// Reaches the app through a socket, with NIO's own HTTP client codec: another implementation than the one under test.
+struct SocketTransport: TestTransport {
+    let port: Int
+
+    func send(
+        _ method: HTTPRequest.Method, _ target: String, _ headers: HTTPFields, _ body: ByteBuffer?
+    ) async throws -> TestResponse {
+        let collector = ResponseCollector()
+        let promise = MultiThreadedEventLoopGroup.singleton.any().makePromise(of: TestResponse.self)
+        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHTTPClientHandlers()
+                    try channel.pipeline.syncOperations.addHandler(collector.handler(promise))
+                }
+            }
+            .connect(host: "127.0.0.1", port: port).get()
+        var fields = HTTPHeaders(headers.map { ($0.name.rawName, $0.value) })
+        fields.replaceOrAdd(name: "Host", value: "127.0.0.1:\(port)")
+        fields.replaceOrAdd(name: "Connection", value: "close")
+        if let body { fields.replaceOrAdd(name: "Content-Length", value: "\(body.readableBytes)") }
+        let head = HTTPRequestHead(
+            version: .http1_1, method: HTTPMethod(rawValue: method.rawValue), uri: target, headers: fields)
+        channel.write(HTTPClientRequestPart.head(head), promise: nil)
+        if let body { channel.write(HTTPClientRequestPart.body(.byteBuffer(body)), promise: nil) }
+        channel.writeAndFlush(HTTPClientRequestPart.end(nil), promise: nil)
+        let response = try await promise.futureResult.get()
+        channel.close(promise: nil)
+        return response
+    }
+
+    func upgrade(_ target: String, _ headers: HTTPFields) async throws -> (TestResponse, (any TestConnection)?) {
+        let connection = try await RawConnection.connect(port: port)
+        let fields = headers.map { "\($0.name.rawName): \($0.value)\r\n" }.joined()
+        try await connection.write("GET \(target) HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\n\(fields)\r\n")
+        var bytes = ByteBuffer()
+        while true {
+            let text = String(buffer: bytes)
+            if let end = Self.headEnd(text) {
+                bytes.moveReaderIndex(forwardBy: text.prefix(upTo: end).utf8.count)
+                return try await answer(String(text[..<end]), rest: bytes, connection)
+            }
+            guard let more = try await connection.read() else { throw ChannelError.eof }
+            bytes.writeImmutableBuffer(more)
+        }
+    }
+
+    private static func headEnd(_ text: String) -> String.Index? {
+        var iterator = text.startIndex
+        while iterator < text.endIndex {
+            // "\r\n" is one Character in Swift, so an empty line is two of them in a row.
+            let next = text.index(after: iterator)
+            if text[iterator] == "\r\n", next < text.endIndex, text[next] == "\r\n" { return text.index(after: next) }
+            iterator = next
+        }
+        return nil
+    }
+
+    private func answer(
+        _ head: String, rest: ByteBuffer, _ connection: RawConnection
+    ) async throws -> (TestResponse, (any TestConnection)?) {
+        let lines = head.split(separator: "\r\n")
+        let code = Int(lines.first?.split(separator: " ").dropFirst().first ?? "") ?? 0
+        var fields = HTTPFields()
+        for line in lines.dropFirst() {
+            let parts = line.split(separator: ":", maxSplits: 1)
+            guard parts.count == 2, let name = HTTPField.Name(String(parts[0])) else { continue }
+            fields.append(HTTPField(name: name, value: String(parts[1].drop { $0 == " " })))
+        }
+        let status = HTTPResponse.Status(code: code)
+        if code == 101 {
+            return (TestResponse(status: status, headers: fields, body: ByteBuffer()), Prefixed(rest, connection))
+        }
+        var body = rest
+        let length = fields[.contentLength].flatMap(Int.init) ?? 0
+        while body.readableBytes < length, let more = try await connection.read() { body.writeImmutableBuffer(more) }
+        connection.close()
+        return (TestResponse(status: status, headers: fields, body: body), nil)
+    }
+}
+
+/// A connection of which some bytes were read already.
+private struct Prefixed: TestConnection {
+    private let first: ByteQueue
+    private let connection: RawConnection
+
+    init(_ bytes: ByteBuffer, _ connection: RawConnection) {
+        first = ByteQueue()
+        if bytes.readableBytes > 0 { first.push(bytes) }
+        first.finish()
+        self.connection = connection
+    }
+
+    func read() async throws -> ByteBuffer? {
+        if let bytes = try await first.next() { return bytes }
+        return try await connection.read()
+    }
+    func write(_ bytes: ByteBuffer) async throws { try await connection.write(bytes) }
+    func close() { connection.close() }
+}
+
+private struct ResponseCollector {
+    func handler(_ promise: EventLoopPromise<TestResponse>) -> Collector { Collector(promise) }
+
+    final class Collector: ChannelInboundHandler {
+        typealias InboundIn = HTTPClientResponsePart
+
+        private let promise: EventLoopPromise<TestResponse>
+        private var head: HTTPResponseHead?
+        private var body = ByteBuffer()
+
+        init(_ promise: EventLoopPromise<TestResponse>) { self.promise = promise }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            switch unwrapInboundIn(data) {
+            case .head(let head): self.head = head
+            case .body(let bytes): body.writeImmutableBuffer(bytes)
+            case .end: finish()
+            }
+        }
+
+        func channelInactive(context: ChannelHandlerContext) { promise.fail(ChannelError.eof) }
+
+        func errorCaught(context: ChannelHandlerContext, error: any Error) {
+            promise.fail(error)
+            context.close(promise: nil)
+        }
+
+        private func finish() {
+            guard let head else { return promise.fail(ChannelError.eof) }
+            var fields = HTTPFields()
+            for (name, value) in head.headers {
+                if let name = HTTPField.Name(name) { fields.append(HTTPField(name: name, value: value)) }
+            }
+            let status = HTTPResponse.Status(code: Int(head.status.code), reasonPhrase: head.status.reasonPhrase)
+            promise.succeed(TestResponse(status: status, headers: fields, body: body))
+        }
+    }
+}
