@@ -21,12 +21,16 @@ final class WorkQueue<Element: Sendable>: @unchecked Sendable {
     /// Waits for elements and takes them in order.
     /// - Parameters:
     ///   - limit: The most to take.
-    ///   - deadline: When to stop waiting.
+    ///   - deadline: When to stop waiting; never, by default.
     /// - Returns: At least one element; none when the queue is closed and empty, or the deadline has passed.
-    func pop(atMost limit: Int = 1, until deadline: Date = .distantFuture) -> [Element] {
+    func pop(atMost limit: Int = 1, until deadline: Date? = nil) -> [Element] {
         condition.lock()
         defer { condition.unlock() }
         while elements.isEmpty && !isClosed {
+            guard let deadline else {
+                condition.wait()
+                continue
+            }
             guard condition.wait(until: deadline) else { return [] }
         }
         let taken = Array(elements.prefix(limit))

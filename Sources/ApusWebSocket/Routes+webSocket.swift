@@ -13,7 +13,7 @@ extension Routes {
     public func webSocket<each Input: RequestInput>(
         _ path: String, _ input: repeat each Input, options: WebSocketOptions = WebSocketOptions(),
         file: String = #fileID, line: Int = #line,
-        handler: @escaping @Sendable (WebSocket, repeat (each Input).Value) async throws -> Void
+        handler: @escaping @Sendable @concurrent (WebSocket, repeat (each Input).Value) async throws -> Void
     ) -> RouteOptions {
         on(.get, path, file: file, line: line) { request in
             let values = (repeat try await (each input).extract(from: request))
@@ -30,7 +30,7 @@ extension RoutesWithInput {
     public func webSocket<each Input: RequestInput>(
         _ path: String, _ input: repeat each Input, options: WebSocketOptions = WebSocketOptions(),
         file: String = #fileID, line: Int = #line,
-        handler: @escaping @Sendable (WebSocket, Leading.Value, repeat (each Input).Value) async throws -> Void
+        handler: @escaping @Sendable @concurrent (WebSocket, Leading.Value, repeat (each Input).Value) async throws -> Void
     ) -> RouteOptions {
         let leading = leading
         return routes.on(.get, path, file: file, line: line) { request in
@@ -47,7 +47,7 @@ extension RoutesWithInput {
 enum WebSocketSession {
     static func upgrade(
         _ request: Request, _ options: WebSocketOptions, clock: any WallClock = SystemClock(),
-        _ handler: @escaping @Sendable (WebSocket) async throws -> Void
+        _ handler: @escaping @Sendable @concurrent (WebSocket) async throws -> Void
     ) throws -> Response {
         let headers = try Handshake.accept(request, options)
         let logger = request.context.logger

@@ -1,13 +1,16 @@
 public import HTTPTypes
 
 // Typed declarations: the inputs are listed as values, and the handler receives them decoded, in their order.
+//
+// Handlers with a parameter pack are `@concurrent`: Swift 6.3 calls a `nonisolated(nonsending)` one with its captures in
+// the wrong registers. They run on the request's event loop all the same, by the task's executor preference.
 
 extension Routes {
     /// A route of any method.
     @discardableResult
     public func on<each Input: RequestInput, Output: ResponseConvertible>(
         _ method: HTTPRequest.Method, _ path: String, _ input: repeat each Input, file: String = #fileID,
-        line: Int = #line, handler: @escaping @Sendable (repeat (each Input).Value) async throws -> Output
+        line: Int = #line, handler: @escaping @Sendable @concurrent (repeat (each Input).Value) async throws -> Output
     ) -> RouteOptions {
         on(method, path, file: file, line: line) { request in
             try await handler(repeat try await (each input).extract(from: request)).response()
@@ -18,7 +21,7 @@ extension Routes {
     @discardableResult
     public func get<each Input: RequestInput, Output: ResponseConvertible>(
         _ path: String, _ input: repeat each Input, file: String = #fileID, line: Int = #line,
-        handler: @escaping @Sendable (repeat (each Input).Value) async throws -> Output
+        handler: @escaping @Sendable @concurrent (repeat (each Input).Value) async throws -> Output
     ) -> RouteOptions {
         on(.get, path, repeat each input, file: file, line: line, handler: handler)
     }
@@ -27,7 +30,7 @@ extension Routes {
     @discardableResult
     public func post<each Input: RequestInput, Output: ResponseConvertible>(
         _ path: String, _ input: repeat each Input, file: String = #fileID, line: Int = #line,
-        handler: @escaping @Sendable (repeat (each Input).Value) async throws -> Output
+        handler: @escaping @Sendable @concurrent (repeat (each Input).Value) async throws -> Output
     ) -> RouteOptions {
         on(.post, path, repeat each input, file: file, line: line, handler: handler)
     }
@@ -36,7 +39,7 @@ extension Routes {
     @discardableResult
     public func put<each Input: RequestInput, Output: ResponseConvertible>(
         _ path: String, _ input: repeat each Input, file: String = #fileID, line: Int = #line,
-        handler: @escaping @Sendable (repeat (each Input).Value) async throws -> Output
+        handler: @escaping @Sendable @concurrent (repeat (each Input).Value) async throws -> Output
     ) -> RouteOptions {
         on(.put, path, repeat each input, file: file, line: line, handler: handler)
     }
@@ -45,7 +48,7 @@ extension Routes {
     @discardableResult
     public func patch<each Input: RequestInput, Output: ResponseConvertible>(
         _ path: String, _ input: repeat each Input, file: String = #fileID, line: Int = #line,
-        handler: @escaping @Sendable (repeat (each Input).Value) async throws -> Output
+        handler: @escaping @Sendable @concurrent (repeat (each Input).Value) async throws -> Output
     ) -> RouteOptions {
         on(.patch, path, repeat each input, file: file, line: line, handler: handler)
     }
@@ -54,7 +57,7 @@ extension Routes {
     @discardableResult
     public func delete<each Input: RequestInput, Output: ResponseConvertible>(
         _ path: String, _ input: repeat each Input, file: String = #fileID, line: Int = #line,
-        handler: @escaping @Sendable (repeat (each Input).Value) async throws -> Output
+        handler: @escaping @Sendable @concurrent (repeat (each Input).Value) async throws -> Output
     ) -> RouteOptions {
         on(.delete, path, repeat each input, file: file, line: line, handler: handler)
     }

@@ -20,7 +20,7 @@ public struct RoutesWithInput<Leading: RequestInput> {
     @discardableResult
     public func on<each Input: RequestInput, Output: ResponseConvertible>(
         _ method: HTTPRequest.Method, _ path: String, _ input: repeat each Input, file: String = #fileID,
-        line: Int = #line, handler: @escaping @Sendable (Leading.Value, repeat (each Input).Value) async throws -> Output
+        line: Int = #line, handler: @escaping @Sendable @concurrent (Leading.Value, repeat (each Input).Value) async throws -> Output
     ) -> RouteOptions {
         let leading = leading
         return routes.on(method, path, file: file, line: line) { request in
@@ -34,7 +34,7 @@ public struct RoutesWithInput<Leading: RequestInput> {
     @discardableResult
     public func get<each Input: RequestInput, Output: ResponseConvertible>(
         _ path: String, _ input: repeat each Input, file: String = #fileID, line: Int = #line,
-        handler: @escaping @Sendable (Leading.Value, repeat (each Input).Value) async throws -> Output
+        handler: @escaping @Sendable @concurrent (Leading.Value, repeat (each Input).Value) async throws -> Output
     ) -> RouteOptions {
         on(.get, path, repeat each input, file: file, line: line, handler: handler)
     }
@@ -43,7 +43,7 @@ public struct RoutesWithInput<Leading: RequestInput> {
     @discardableResult
     public func post<each Input: RequestInput, Output: ResponseConvertible>(
         _ path: String, _ input: repeat each Input, file: String = #fileID, line: Int = #line,
-        handler: @escaping @Sendable (Leading.Value, repeat (each Input).Value) async throws -> Output
+        handler: @escaping @Sendable @concurrent (Leading.Value, repeat (each Input).Value) async throws -> Output
     ) -> RouteOptions {
         on(.post, path, repeat each input, file: file, line: line, handler: handler)
     }
@@ -52,7 +52,7 @@ public struct RoutesWithInput<Leading: RequestInput> {
     @discardableResult
     public func put<each Input: RequestInput, Output: ResponseConvertible>(
         _ path: String, _ input: repeat each Input, file: String = #fileID, line: Int = #line,
-        handler: @escaping @Sendable (Leading.Value, repeat (each Input).Value) async throws -> Output
+        handler: @escaping @Sendable @concurrent (Leading.Value, repeat (each Input).Value) async throws -> Output
     ) -> RouteOptions {
         on(.put, path, repeat each input, file: file, line: line, handler: handler)
     }
@@ -61,7 +61,7 @@ public struct RoutesWithInput<Leading: RequestInput> {
     @discardableResult
     public func patch<each Input: RequestInput, Output: ResponseConvertible>(
         _ path: String, _ input: repeat each Input, file: String = #fileID, line: Int = #line,
-        handler: @escaping @Sendable (Leading.Value, repeat (each Input).Value) async throws -> Output
+        handler: @escaping @Sendable @concurrent (Leading.Value, repeat (each Input).Value) async throws -> Output
     ) -> RouteOptions {
         on(.patch, path, repeat each input, file: file, line: line, handler: handler)
     }
@@ -70,7 +70,7 @@ public struct RoutesWithInput<Leading: RequestInput> {
     @discardableResult
     public func delete<each Input: RequestInput, Output: ResponseConvertible>(
         _ path: String, _ input: repeat each Input, file: String = #fileID, line: Int = #line,
-        handler: @escaping @Sendable (Leading.Value, repeat (each Input).Value) async throws -> Output
+        handler: @escaping @Sendable @concurrent (Leading.Value, repeat (each Input).Value) async throws -> Output
     ) -> RouteOptions {
         on(.delete, path, repeat each input, file: file, line: line, handler: handler)
     }
