@@ -130,6 +130,62 @@ let package = Package(
             dependencies: ["Apus", "ApusCore", "ApusSQLite", .product(name: "Crypto", package: "swift-crypto")],
             path: "Examples/DeliveryTracker/Sources",
             resources: [.embedInCode("Map/map.html")]),
+
+        // Tests mirror the targets.
+        .testTarget(
+            name: "ApusCoreTests",
+            dependencies: ["ApusCore", .product(name: "ServiceContextModule", package: "swift-service-context")]),
+        .testTarget(
+            name: "ApusHTTPTests",
+            dependencies: [
+                "ApusCore", "ApusHTTP",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ]),
+        .testTarget(
+            name: "ApusServerTests",
+            dependencies: [
+                "ApusCore", "ApusHTTP", "ApusServer", "ApusTesting",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
+        .testTarget(
+            name: "ApusWebSocketTests",
+            dependencies: [
+                "Apus", "ApusCore", "ApusTesting", "ApusWebSocket", .product(name: "NIOCore", package: "swift-nio"),
+            ]),
+        .testTarget(name: "ApusDataTests", dependencies: ["ApusCore", "ApusData", "ApusSQLite", "ApusTesting"]),
+        .testTarget(
+            name: "ApusJobsTests",
+            dependencies: [
+                "ApusCore", "ApusData", "ApusJobs", "ApusSQLite", "ApusTesting",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
+        .testTarget(
+            name: "ApusAuthTests",
+            dependencies: [
+                "ApusAuth", "ApusCore", "ApusHTTP", "ApusTesting",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ]),
+        .testTarget(
+            name: "ApusRateLimitTests",
+            dependencies: [
+                "ApusCore", "ApusHTTP", "ApusRateLimit", "ApusTesting",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ]),
+        .testTarget(
+            name: "ApusTelemetryTests",
+            dependencies: ["ApusTelemetry", .product(name: "Logging", package: "swift-log")]),
+        .testTarget(name: "ApusTests", dependencies: ["Apus", "ApusSQLite", "ApusTesting"]),
+        .testTarget(
+            name: "DeliveryTrackerTests",
+            dependencies: ["Apus", "ApusCore", "ApusTesting", "DeliveryTracker"],
+            path: "Examples/DeliveryTracker/Tests"),
     ]
 )
 
@@ -143,4 +199,3 @@ for target in package.targets {
         .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
     ]
 }
-

@@ -18,6 +18,7 @@ public protocol Database: AnyObject, Sendable {
     /// Runs a body in a transaction: committed when it returns, rolled back when it throws.
     ///
     /// Inside another transaction of this database it joins that one; if it throws there, the whole can no longer commit.
+    @discardableResult
     func transaction<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result
 
     /// Closes all connections. Statements that wait are still run.

@@ -219,7 +219,8 @@ private struct AnyWorker: Sendable {
             do {
                 job = try JSONDecoder().decode(W.Work.self, from: Data(payload.utf8))
             } catch {
-                throw AppError(.invalidArgument, "The stored arguments are not those of a \(W.Work.name).", cause: error)
+                throw AppError(
+                    .invalidArgument, "The stored arguments are not those of a \(W.Work.name).", cause: error)
             }
             try await worker.perform(job, context)
         }

@@ -55,6 +55,7 @@ public final class SQLiteDatabase: ApusData.Database {
         return try await Operation.run(submit: { writer.submit(.single($0)) }) { try $0.change(by: sql) }
     }
 
+    @discardableResult
     public func transaction<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result {
         if let ambient = AmbientTransaction.current(of: self) { return try await ambient.join(body) }
         let transaction = WriteTransaction()

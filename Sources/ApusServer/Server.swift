@@ -133,7 +133,8 @@ public final class Server: Service {
         let batch = configuration.shutdownBatch
         var told = 0
         for loop in loops {
-            let connections = (try? await loop.eventLoop.submit { loop.all.filter { $0.machine.isUpgraded } }.get()) ?? []
+            let connections =
+                (try? await loop.eventLoop.submit { loop.all.filter { $0.machine.isUpgraded } }.get()) ?? []
             for start in stride(from: 0, to: connections.count, by: batch) {
                 if told > 0 { try? await Task.sleep(for: .milliseconds(100)) }
                 let part = connections[start..<min(start + batch, connections.count)]

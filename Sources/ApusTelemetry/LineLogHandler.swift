@@ -53,7 +53,8 @@ public struct LineLogHandler: LogHandler {
     }
 
     private func writeJSON(
-        _ level: Logger.Level, _ message: String, _ fields: [(key: String, value: Logger.MetadataValue)], _ time: String,
+        _ level: Logger.Level, _ message: String, _ fields: [(key: String, value: Logger.MetadataValue)],
+        _ time: String,
         into line: inout String
     ) {
         line += "{\"time\":\"\(time)\",\"level\":\"\(level)\",\"logger\":"
@@ -70,12 +71,14 @@ public struct LineLogHandler: LogHandler {
     }
 
     private func writeText(
-        _ level: Logger.Level, _ message: String, _ fields: [(key: String, value: Logger.MetadataValue)], _ time: String,
+        _ level: Logger.Level, _ message: String, _ fields: [(key: String, value: Logger.MetadataValue)],
+        _ time: String,
         into line: inout String
     ) {
         line += "\(time) \(level) \(JSONText.escapingControls(message))"
         for (key, value) in fields {
-            line += " \(JSONText.escapingControls(key))=\(JSONText.escapingControls("\(Redaction.apply(to: value, under: key))"))"
+            line +=
+                " \(JSONText.escapingControls(key))=\(JSONText.escapingControls("\(Redaction.apply(to: value, under: key))"))"
         }
     }
 }

@@ -2,7 +2,9 @@ import Logging
 
 /// Keeps secrets out of logs by the names that they go under.
 enum Redaction {
-    private static let names = ["password", "passwd", "secret", "token", "authorization", "cookie", "api_key", "apikey", "private_key"]
+    private static let names = [
+        "password", "passwd", "secret", "token", "authorization", "cookie", "api_key", "apikey", "private_key",
+    ]
 
     static func apply(to value: Logger.MetadataValue, under key: String) -> Logger.MetadataValue {
         let name = key.lowercased().split(separator: "-").joined(separator: "_")
@@ -12,7 +14,8 @@ enum Redaction {
         case .array(let values): return .array(values.map { apply(to: $0, under: "") })
         case .dictionary(let fields):
             return .dictionary(
-                fields.reduce(into: [:]) { result, field in result[field.key] = apply(to: field.value, under: field.key) })
+                fields.reduce(into: [:]) { result, field in result[field.key] = apply(to: field.value, under: field.key)
+                })
         }
     }
 }

@@ -46,7 +46,9 @@ enum Handshake {
             case .only(let allowed): allowed.contains(origin)
             case .sameHost: host(of: origin) == request.headers[HTTPField.Name("Host")!]?.lowercased()
             }
-        guard isAllowed else { throw AppError(.permissionDenied, "Pages of \(origin.prefix(128)) may not connect here.") }
+        guard isAllowed else {
+            throw AppError(.permissionDenied, "Pages of \(origin.prefix(128)) may not connect here.")
+        }
     }
 
     /// `https://example.org:8443` → `example.org:8443`.

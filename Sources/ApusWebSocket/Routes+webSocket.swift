@@ -30,7 +30,8 @@ extension RoutesWithInput {
     public func webSocket<each Input: RequestInput>(
         _ path: String, _ input: repeat each Input, options: WebSocketOptions = WebSocketOptions(),
         file: String = #fileID, line: Int = #line,
-        handler: @escaping @Sendable @concurrent (WebSocket, Leading.Value, repeat (each Input).Value) async throws -> Void
+        handler:
+            @escaping @Sendable @concurrent (WebSocket, Leading.Value, repeat (each Input).Value) async throws -> Void
     ) -> RouteOptions {
         let leading = leading
         return routes.on(.get, path, file: file, line: line) { request in

@@ -49,10 +49,12 @@ public final class WebSocket: Sendable {
     /// Starts the closing handshake. The connection ends when the client answers, or soon after.
     /// - Parameter reason: At most 123 bytes; what is over is cut off.
     public func close(_ code: WebSocketCloseCode = .normal, reason: String = "") async {
-        guard state.withLock({ state in
-            defer { state.sentClose = true }
-            return !state.sentClose
-        }) else { return }
+        guard
+            state.withLock({ state in
+                defer { state.sentClose = true }
+                return !state.sentClose
+            })
+        else { return }
         var payload = ByteBuffer()
         payload.writeInteger(code.number)
         payload.writeString(Self.cut(reason, to: 123))

@@ -15,7 +15,7 @@ public import ApusData
 /// ```
 ///
 /// The first argument of the command line says what the process is to do: see ``Role``. Without one it does everything.
-public struct App {
+public struct App: Sendable {
     let name: String
     let engines: [any DatabaseEngine]
     let modules: [any Module]

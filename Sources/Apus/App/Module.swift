@@ -1,5 +1,5 @@
 /// One feature of an app: its parts, routes, workers and migrations, declared in one place.
-public protocol Module {
+public protocol Module: Sendable {
     /// Declares what the module brings. Nothing is built or started here.
     func configure(_ app: inout AppBuilder) throws
 }

@@ -22,12 +22,14 @@ struct CommonSettings {
             threads: settings.int("http.threads", default: Server.Configuration().threads, in: 1...1024))
         server.limits.bodyBytes = settings.int("http.body-bytes", default: server.limits.bodyBytes, in: 0...1 << 40)
         server.limits.headBytes = settings.int("http.head-bytes", default: server.limits.headBytes, in: 256...1 << 20)
-        server.limits.connections = settings.int("http.connections", default: server.limits.connections, in: 1...10_000_000)
+        server.limits.connections = settings.int(
+            "http.connections", default: server.limits.connections, in: 1...10_000_000)
         server.limits.requestsInFlight = settings.int(
             "http.requests-in-flight", default: server.limits.requestsInFlight, in: 1...10_000_000)
         server.limits.headTimeout = settings.duration("http.head-timeout", default: server.limits.headTimeout)
         server.limits.idleTimeout = settings.duration("http.idle-timeout", default: server.limits.idleTimeout)
-        server.limits.requestDeadline = settings.duration("http.request-deadline", default: server.limits.requestDeadline)
+        server.limits.requestDeadline = settings.duration(
+            "http.request-deadline", default: server.limits.requestDeadline)
         server.shutdownGrace = settings.duration("shutdown.grace", default: server.shutdownGrace)
         server.shutdownLimit = settings.duration("shutdown.limit", default: server.shutdownLimit)
         self.server = server

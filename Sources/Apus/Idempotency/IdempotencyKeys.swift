@@ -46,7 +46,8 @@ public struct IdempotencyKeys: Middleware {
         let fingerprint = Self.fingerprint(body)
         return try await database.transaction {
             try await database.execute(
-                "DELETE FROM apus_idempotency_keys WHERE created_at < \(clock.now.addingTimeInterval(-lifetime.seconds))")
+                "DELETE FROM apus_idempotency_keys WHERE created_at < \(clock.now.addingTimeInterval(-lifetime.seconds))"
+            )
             if let stored = try await stored(scope, key) {
                 guard stored.fingerprint == fingerprint else {
                     throw AppError(
@@ -72,14 +73,18 @@ public struct IdempotencyKeys: Middleware {
     static func parse(_ field: String) throws -> String {
         let isQuoted = field.count >= 2 && field.hasPrefix("\"") && field.hasSuffix("\"")
         let key = isQuoted ? String(field.dropFirst().dropLast()) : field
-        guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x20...0x7E).contains($0) && $0 != 0x22 }) else {
+        guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x20...0x7E).contains($0) && $0 != 0x22 })
+        else {
             throw AppError(
-                .invalidArgument, "An Idempotency-Key must be 1 to 255 printable ASCII characters, in quotes or without.")
+                .invalidArgument,
+                "An Idempotency-Key must be 1 to 255 printable ASCII characters, in quotes or without.")
         }
         return key
     }
 
-    private static func fingerprint(_ body: ByteBuffer) -> [UInt8] { Array(SHA256.hash(data: Data(body.readableBytesView))) }
+    private static func fingerprint(_ body: ByteBuffer) -> [UInt8] {
+        Array(SHA256.hash(data: Data(body.readableBytesView)))
+    }
 
     private func stored(_ scope: String, _ key: String) async throws -> (fingerprint: [UInt8], response: Response)? {
         let rows = try await database.query(
@@ -88,7 +93,8 @@ public struct IdempotencyKeys: Middleware {
             WHERE scope = \(scope) AND idempotency_key = \(key)
             """)
         guard let row = rows.first else { return nil }
-        let headers = try JSONDecoder().decode(HTTPFields.self, from: Data(try row.get("headers", as: String.self).utf8))
+        let headers = try JSONDecoder().decode(
+            HTTPFields.self, from: Data(try row.get("headers", as: String.self).utf8))
         var response = Response(status: .init(code: try row.get("status")), headers: headers)
         let body = try row.get("body", as: [UInt8].self)
         if !body.isEmpty { response.body = .bytes(ByteBuffer(bytes: body)) }

@@ -41,7 +41,10 @@ extension ServiceContext {
 
     /// Lowers the deadline. A later one than the present one changes nothing.
     public mutating func lower(deadline: Deadline) {
-        guard let current = self.deadline else { return self.deadline = deadline }
+        guard let current = self.deadline else {
+            self.deadline = deadline
+            return
+        }
         self.deadline = min(current, deadline)
     }
 }

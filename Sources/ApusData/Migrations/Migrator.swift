@@ -65,7 +65,8 @@ public struct Migrator: Sendable {
             guard let present = known[id] else {
                 throw AppError(
                     .failedPrecondition,
-                    "The database has the migration \(id), which this program does not know: it is older than the database.")
+                    "The database has the migration \(id), which this program does not know: it is older than the database."
+                )
             }
             guard present == checksum else {
                 throw AppError(
@@ -78,7 +79,9 @@ public struct Migrator: Sendable {
     private func apply(_ step: Step) async throws -> Bool {
         try await database.transaction {
             // Looked at inside the transaction: another process may have been faster.
-            guard try await database.query("SELECT 1 FROM apus_migrations WHERE id = \(step.id)").isEmpty else { return false }
+            guard try await database.query("SELECT 1 FROM apus_migrations WHERE id = \(step.id)").isEmpty else {
+                return false
+            }
             for statement in step.statements { try await database.execute(statement) }
             try await database.execute(
                 """

@@ -24,7 +24,8 @@ public struct Row: Sendable {
     /// A column by its position, from 0.
     public func get<Value: SQLValueConvertible>(_ index: Int, as type: Value.Type = Value.self) throws -> Value {
         guard values.indices.contains(index) else {
-            throw AppError(.internal, "A query's result lacks a column.", cause: RowMismatch.missing("\(index)", columns))
+            throw AppError(
+                .internal, "A query's result lacks a column.", cause: RowMismatch.missing("\(index)", columns))
         }
         guard let value = Value(sqlValue: values[index]) else {
             throw AppError(

@@ -35,7 +35,10 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
 
         /// The name of a table or a column, quoted.
         public mutating func appendInterpolation(identifier name: String) {
-            parts.append(.text("\"" + name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\""))
+            parts.append(
+                .text(
+                    "\"" + name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
+                        + "\""))
         }
     }
 

@@ -12,6 +12,7 @@ public struct UnitOfWork: Sendable {
     public init(_ database: any Database) { self.database = database }
 
     /// - Throws: What the body throws, after everything in it was undone; or why it could not be committed.
+    @discardableResult
     public func perform<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result {
         try await database.transaction(body)
     }

@@ -20,7 +20,8 @@ public struct RoutesWithInput<Leading: RequestInput> {
     @discardableResult
     public func on<each Input: RequestInput, Output: ResponseConvertible>(
         _ method: HTTPRequest.Method, _ path: String, _ input: repeat each Input, file: String = #fileID,
-        line: Int = #line, handler: @escaping @Sendable @concurrent (Leading.Value, repeat (each Input).Value) async throws -> Output
+        line: Int = #line,
+        handler: @escaping @Sendable @concurrent (Leading.Value, repeat (each Input).Value) async throws -> Output
     ) -> RouteOptions {
         let leading = leading
         return routes.on(method, path, file: file, line: line) { request in

@@ -8,7 +8,8 @@ public struct RequestID: Middleware {
     public init() {}
 
     public func handle(_ request: Request, next: Handler) async throws -> Response {
-        let id = request.headers[.xRequestID].flatMap { Self.isValid($0) ? $0 : nil } ?? Identifier<Request>().description
+        let id =
+            request.headers[.xRequestID].flatMap { Self.isValid($0) ? $0 : nil } ?? Identifier<Request>().description
         request.context.id = id
         var response = try await next(request)
         response.headers[.xRequestID] = id

@@ -90,7 +90,9 @@ extension AppError {
     private static func place(in context: DecodingError.Context) -> String {
         guard let underlying = context.underlyingError else { return "" }
         let words = String(describing: underlying).split { !$0.isLetter && !$0.isNumber }
-        guard let line = words.firstIndex(of: "line"), words.count > line + 3, words[line + 2] == "column" else { return "" }
+        guard let line = words.firstIndex(of: "line"), words.count > line + 3, words[line + 2] == "column" else {
+            return ""
+        }
         return " It breaks at line \(words[line + 1]), column \(words[line + 3])."
     }
 }

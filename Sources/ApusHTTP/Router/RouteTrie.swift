@@ -18,7 +18,8 @@ struct RouteTrie: Sendable {
         var current = 0
         for segment in pattern.segments {
             switch segment {
-            case .constant(let text): current = child(nodes[current].constants[text]) { $0.nodes[current].constants[text] = $1 }
+            case .constant(let text):
+                current = child(nodes[current].constants[text]) { $0.nodes[current].constants[text] = $1 }
             case .parameter: current = child(nodes[current].parameter) { $0.nodes[current].parameter = $1 }
             case .rest: current = child(nodes[current].rest) { $0.nodes[current].rest = $1 }
             }

@@ -87,7 +87,9 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        guard case .some(.inputClosed) = event as? ChannelEvent else { return context.fireUserInboundEventTriggered(event) }
+        guard case .some(.inputClosed) = event as? ChannelEvent else {
+            return context.fireUserInboundEventTriggered(event)
+        }
         let (action, cancels) = machine.inputClosed()
         perform(action)
         if cancels { task?.cancel() }
@@ -286,7 +288,8 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
     private func request(failed error: any Error) {
         guard !(error is CancellationError) else { return }
         core.logger.warning(
-            "A streamed response was cut off.", metadata: ["error": .string(AppError(wrapping: error).debugDescription)])
+            "A streamed response was cut off.", metadata: ["error": .string(AppError(wrapping: error).debugDescription)]
+        )
     }
 
     private func endResponse(keepAlive: Bool) {

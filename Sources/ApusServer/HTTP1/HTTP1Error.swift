@@ -25,12 +25,14 @@ enum HTTP1Error: Error, Equatable {
     var appError: AppError {
         switch self {
         case .malformedRequestLine:
-            AppError(.invalidArgument, "The request line must be a method, a target and HTTP/1.1, a space between each.")
+            AppError(
+                .invalidArgument, "The request line must be a method, a target and HTTP/1.1, a space between each.")
         case .unsupportedVersion: AppError(.unimplemented, "Only HTTP/1.0 and HTTP/1.1 are spoken here.")
         case .headTooLarge(let limit): AppError(.outOfRange, "The header is larger than \(limit) bytes.")
         case .tooManyFields(let limit): AppError(.outOfRange, "The header has more than \(limit) fields.")
         case .malformedField:
-            AppError(.invalidArgument, "A header field is malformed; each must be a name, a colon and a value on one line.")
+            AppError(
+                .invalidArgument, "A header field is malformed; each must be a name, a colon and a value on one line.")
         case .bareLineFeed: AppError(.invalidArgument, "Lines of the header must end with CR and LF.")
         case .missingHost: AppError(.invalidArgument, "Exactly one Host field is required.")
         case .conflictingLengths:

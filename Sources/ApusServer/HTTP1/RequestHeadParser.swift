@@ -19,7 +19,8 @@ struct RequestHeadParser {
         guard let firstSpace = bytes[line].firstIndex(of: .space), let lastSpace = bytes[line].lastIndex(of: .space),
             firstSpace < lastSpace
         else { throw .malformedRequestLine }
-        guard let method = HTTPRequest.Method(String(decoding: bytes[line.lowerBound..<firstSpace], as: UTF8.self)) else {
+        guard let method = HTTPRequest.Method(String(decoding: bytes[line.lowerBound..<firstSpace], as: UTF8.self))
+        else {
             throw .malformedRequestLine
         }
         let isVersion10 = try parseVersion(lastSpace + 1..<line.upperBound)

@@ -16,7 +16,9 @@ public final class TestWebSocket: Sendable {
 
     private init(_ connection: any TestConnection) { self.connection = connection }
 
-    static func open(_ transport: any TestTransport, _ target: String, _ headers: HTTPFields) async throws -> TestWebSocket {
+    static func open(_ transport: any TestTransport, _ target: String, _ headers: HTTPFields) async throws
+        -> TestWebSocket
+    {
         var headers = headers
         headers[.upgrade] = "websocket"
         headers[.connection] = "Upgrade"
@@ -76,7 +78,7 @@ public final class TestWebSocket: Sendable {
     }
 
     /// The next message, decoded from JSON.
-    public func receive<Value: Decodable>(json type: Value.Type = Value.self) async throws -> Value? {
+    public func receiveJSON<Value: Decodable>(_ type: Value.Type = Value.self) async throws -> Value? {
         try await receive().map { try JSONCoding.decode(type, from: ByteBuffer(string: $0)) }
     }
 

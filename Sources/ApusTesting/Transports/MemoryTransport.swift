@@ -10,7 +10,8 @@ struct MemoryTransport: TestTransport {
     func send(
         _ method: HTTPRequest.Method, _ target: String, _ headers: HTTPFields, _ body: ByteBuffer?
     ) async throws -> TestResponse {
-        let request = Request(method: method, target: target, headers: headers, body: body.map { RequestBody($0) } ?? .empty)
+        let request = Request(
+            method: method, target: target, headers: headers, body: body.map { RequestBody($0) } ?? .empty)
         return try await collect(handler(request), isHead: method == .head)
     }
 

@@ -48,6 +48,9 @@ public final class RawConnection: TestConnection {
         return text
     }
 
+    /// Reads no more from the socket: the client that does not keep up.
+    public func pauseReading() async throws { try await channel.setOption(.autoRead, value: false).get() }
+
     /// Ends the sending side alone.
     public func closeOutput() async throws { try await channel.close(mode: .output) }
 

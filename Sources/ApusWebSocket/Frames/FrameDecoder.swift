@@ -28,7 +28,9 @@ struct FrameDecoder: Sendable {
         guard length <= maxPayload else {
             throw ProtocolViolation(code: .tooBig, reason: "A message may have at most \(maxPayload) bytes.")
         }
-        guard let mask: UInt32 = reader.readInteger(), var payload = reader.readSlice(length: length) else { return nil }
+        guard let mask: UInt32 = reader.readInteger(), var payload = reader.readSlice(length: length) else {
+            return nil
+        }
         Self.unmask(&payload, with: mask)
         buffer = reader
         return Frame(isFinal: isFinal, opcode: opcode, payload: payload)

@@ -24,7 +24,8 @@ struct OrderRoutes: Sendable {
 
     @Sendable func place(_ customer: Customer, _ request: PlaceOrder) async throws -> Created<PlacedOrder> {
         let (order, payment) = try await orders.place(request, for: customer)
-        return Created(PlacedOrder(order: OrderView(order), payment: PaymentView(payment)), at: "/v1/orders/\(order.id)")
+        return Created(
+            PlacedOrder(order: OrderView(order), payment: PaymentView(payment)), at: "/v1/orders/\(order.id)")
     }
 
     @Sendable func list(_ customer: Customer) async throws -> [OrderView] {

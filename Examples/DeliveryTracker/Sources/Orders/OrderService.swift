@@ -76,7 +76,9 @@ struct OrderService: Sendable {
 
     /// Changes an order. Whoever watches it is told once that is committed; a customer who does not watch is sent a push,
     /// which is enqueued in the same transaction, so that neither is ever there without the other.
-    private func change(_ id: Order.ID, _ change: @escaping @Sendable (inout Order) throws -> Void) async throws -> Order {
+    private func change(_ id: Order.ID, _ change: @escaping @Sendable (inout Order) throws -> Void) async throws
+        -> Order
+    {
         try await unitOfWork.perform {
             let order: Order
             do {
@@ -107,7 +109,8 @@ extension AppError {
         case .notYours: self.init(.permissionDenied, "This order is not yours.")
         case .notPossible(let state):
             self.init(
-                .failedPrecondition, "That is not possible while the order is \(state.rawValue).", reason: "ORDER_STATE")
+                .failedPrecondition, "That is not possible while the order is \(state.rawValue).", reason: "ORDER_STATE"
+            )
         }
     }
 }

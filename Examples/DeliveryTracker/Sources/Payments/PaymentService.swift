@@ -27,7 +27,8 @@ struct PaymentService: Sendable {
         return try await unitOfWork.perform {
             if let last = try await payments.lastDelivery(ofEvent: event.id) {
                 guard signedAt > last else {
-                    throw AppError(.alreadyExists, "This delivery of \(event.id) was accepted before.", reason: "REPLAYED")
+                    throw AppError(
+                        .alreadyExists, "This delivery of \(event.id) was accepted before.", reason: "REPLAYED")
                 }
                 try await payments.record(event: event.id, signedAt: signedAt)
                 return Receipt(event: event.id, isNew: false)
@@ -48,7 +49,8 @@ struct PaymentService: Sendable {
             switch error {
             case .wrongAmount(let expected):
                 throw AppError(
-                    .failedPrecondition, "\(expected.amount) \(expected.currency) were expected.", reason: "WRONG_AMOUNT")
+                    .failedPrecondition, "\(expected.amount) \(expected.currency) were expected.",
+                    reason: "WRONG_AMOUNT")
             case .confirmedAlready:
                 throw AppError(.alreadyExists, "This payment was confirmed before.", reason: "PAID_ALREADY")
             }

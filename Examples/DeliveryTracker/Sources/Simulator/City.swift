@@ -5,7 +5,9 @@ enum City {
 
     private static let center = Place(latitude: 38.7369, longitude: -9.1427)
     private static let block = 0.0025
-    private static let items = ["Francesinha", "Two pastéis de nata", "Bacalhau à Brás", "Caldo verde", "A bunch of basil"]
+    private static let items = [
+        "Francesinha", "Two pastéis de nata", "Bacalhau à Brás", "Caldo verde", "A bunch of basil",
+    ]
 
     /// A street corner.
     static func corner() -> Place {

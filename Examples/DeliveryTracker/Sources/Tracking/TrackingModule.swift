@@ -6,7 +6,8 @@ struct TrackingModule: Module {
         app.provide(TrackingService.self) {
             let clock: any WallClock = try $0.resolve()
             return TrackingService(
-                feed: try $0.resolve(), orders: try $0.resolve(), limiter: MemoryRateLimiter(clock: clock), clock: clock)
+                feed: try $0.resolve(), orders: try $0.resolve(), limiter: MemoryRateLimiter(clock: clock), clock: clock
+            )
         }
         app.routes { routes, container in
             TrackingRoutes(

@@ -30,7 +30,9 @@ final class TrackingService: Sendable {
     /// - Throws: A ``FixRefusal``, which is counted, or what the database throws.
     func receive(_ fix: GPSFix, from driver: Driver) async throws {
         do {
-            guard try await limiter.take("gps:\(driver.id)", limit: Self.fixLimit).isAllowed else { throw FixRefusal.flood }
+            guard try await limiter.take("gps:\(driver.id)", limit: Self.fixLimit).isAllowed else {
+                throw FixRefusal.flood
+            }
             let position = PositionView(driver: driver.id, place: fix.place, at: fix.at)
             let now = clock.now
             try state.withLock { state in

@@ -1,0 +1,55 @@
+import ApusCore
+import Testing
+
+@testable import ApusAuth
+
+@Suite struct PasswordTests {
+    private let hasher = ScryptPasswordHasher(cost: .init(log2Rounds: 6))
+
+    @Test func `A password matches its own hash alone, and no two hashes are alike`() async throws {
+        let (first, second) = (try await hasher.hash(Secret("correct horse")), try await hasher.hash(Secret("correct horse")))
+        #expect(first != second)
+        #expect(first.hasPrefix("$scrypt$ln=6,r=8,p=1$"))
+        #expect(try await hasher.verify(Secret("correct horse"), against: first))
+        #expect(try await !hasher.verify(Secret("correct horsf"), against: first))
+        #expect(try await !hasher.verify(Secret(""), against: first))
+    }
+
+    @Test func `A hash of another cost is still understood`() async throws {
+        let stronger = try await ScryptPasswordHasher(cost: .init(log2Rounds: 8)).hash(Secret("x"))
+        #expect(try await hasher.verify(Secret("x"), against: stronger))
+    }
+
+    @Test func `The default cost is OWASP's, and works`() async throws {
+        let hash = try await ScryptPasswordHasher().hash(Secret("x"))
+        #expect(hash.hasPrefix("$scrypt$ln=17,r=8,p=1$"))
+    }
+
+    @Test func `For an account that does not exist every password is wrong`() async throws {
+        #expect(try await !hasher.verify(Secret("x"), against: nil))
+    }
+
+    @Test(arguments: ["", "x", "$scrypt$ln=6,r=8,p=1$AAAA", "$scrypt$ln=60,r=8,p=1$AAAA$AAAA", "$bcrypt$ln=6,r=8,p=1$AAAA$AAAA"])
+    func `A stored hash that is malformed is an error and no match`(hash: String) async {
+        await #expect(throws: AppError.self) { try await hasher.verify(Secret("x"), against: hash) }
+    }
+
+    @Test func `When too many wait, the next one is sent away and not queued`() async throws {
+        let pool = BlockingPool(name: "test", threads: 1, waiting: 1)
+        let results = await withTaskGroup(of: Bool.self) { group in
+            for _ in 0..<50 {
+                group.addTask {
+                    do {
+                        try await pool.run { for _ in 0..<1_000_000 { blackHole(1) } }
+                        return true
+                    } catch { return false }
+                }
+            }
+            return await group.reduce(into: [Bool]()) { $0.append($1) }
+        }
+        #expect(results.contains(true))
+        #expect(results.contains(false))
+    }
+}
+
+@inline(never) private func blackHole(_ value: Int) {}

@@ -1,0 +1,37 @@
+import ApusCore
+import ServiceContextModule
+import Testing
+
+@Suite struct DeadlineTests {
+    @Test func `A deadline is lowered and never raised`() {
+        var context = ServiceContext.topLevel
+        let near = Deadline.after(.seconds(1))
+        context.lower(deadline: near)
+        context.lower(deadline: .after(.seconds(60)))
+        #expect(context.deadline == near)
+        let nearer = Deadline.after(.zero)
+        context.lower(deadline: nearer)
+        #expect(context.deadline == nearer)
+    }
+
+    @Test func `What waits past its deadline is cancelled and fails with DEADLINE_EXCEEDED`() async {
+        let error = await #expect(throws: AppError.self) {
+            try await withDeadline(.after(.milliseconds(1))) { try await Task.sleep(for: .seconds(3600)) }
+        }
+        #expect(error?.code == .deadlineExceeded)
+    }
+
+    @Test func `Inside, the deadline is there to be read; a result in time comes back`() async throws {
+        let deadline = Deadline.after(.seconds(3600))
+        #expect(try await withDeadline(deadline) { ServiceContext.current?.deadline } == deadline)
+    }
+
+    @Test func `An outer deadline that is nearer counts`() async {
+        let error = await #expect(throws: AppError.self) {
+            try await withDeadline(.after(.milliseconds(1))) {
+                try await withDeadline(.after(.seconds(3600))) { try await Task.sleep(for: .seconds(3600)) }
+            }
+        }
+        #expect(error?.code == .deadlineExceeded)
+    }
+}

@@ -1,0 +1,31 @@
+import ApusCore
+import FoundationEssentials
+import Testing
+
+@Suite struct SecretTests {
+    private struct Account: Codable {
+        let password: Secret<String>
+    }
+
+    @Test func `A secret is shown by no way of printing`() throws {
+        let account = Account(password: Secret("hunter2hunter2"))
+        var dumped = ""
+        dump(account, to: &dumped)
+        let texts = ["\(account)", String(reflecting: account), "\(account.password)", dumped]
+        let json = String(decoding: try JSONEncoder().encode(account), as: UTF8.self)
+        for text in texts + [json] { #expect(!text.contains("hunter2"), "\(text)") }
+        #expect(account.password.reveal() == "hunter2hunter2")
+    }
+
+    @Test func `A secret can be decoded`() throws {
+        let account = try JSONDecoder().decode(Account.self, from: Data(#"{"password":"x"}"#.utf8))
+        #expect(account.password.reveal() == "x")
+    }
+
+    @Test func `Comparison in constant time tells equal from different`() {
+        #expect(constantTimeEqual([1, 2, 3], [1, 2, 3]))
+        #expect(!constantTimeEqual([1, 2, 3], [1, 2, 4]))
+        #expect(!constantTimeEqual([1, 2, 3], [1, 2]))
+        #expect(constantTimeEqual([UInt8](), [UInt8]()))
+    }
+}

@@ -1,0 +1,60 @@
+import ApusCore
+import Testing
+
+private struct Point: Validatable {
+    var latitude: Double
+    static let rules: [Rule<Point>] = [Rule("latitude", \.latitude, .range(-90...90))]
+}
+
+private struct Form: Validatable {
+    var name = "Ada"
+    var email = "ada@example.org"
+    var nick: String?
+    var tags: [String] = ["a"]
+    var start = Point(latitude: 0)
+    var stops: [Point] = []
+    static let rules: [Rule<Form>] = [
+        Rule("name", \.name, .length(1...5)),
+        Rule("email", \.email, .email),
+        Rule("nick", \.nick, .length(2...3)),
+        Rule("tags", \.tags, .count(1...2)),
+        .nested("start", \.start),
+        .each("stops", \.stops),
+        Rule("a/b~c", \.name, .custom(code: "shout", message: "must not shout") { $0 != "ADA" }),
+    ]
+}
+
+@Suite struct ValidationTests {
+    @Test func `A form that keeps all rules has no failures`() throws {
+        try Form().validate()
+    }
+
+    @Test func `Every failing field is reported at once, by JSON pointer`() throws {
+        let form = Form(
+            name: "", email: "ada", nick: "x", tags: [], start: Point(latitude: 91),
+            stops: [Point(latitude: 0), Point(latitude: .nan)])
+        let error = #expect(throws: AppError.self) { try form.validate() }
+        let failures = try #require(error).details.failures
+        #expect(failures.map(\.pointer) == ["/name", "/email", "/nick", "/tags", "/start/latitude", "/stops/1/latitude"])
+        #expect(failures.map(\.code) == ["length", "email", "length", "count", "out_of_range", "out_of_range"])
+        #expect(failures[0].message == "must have 1 to 5 characters")
+    }
+
+    @Test func `Names are escaped in pointers as RFC 6901 says`() {
+        #expect(Form(name: "ADA").validationFailures().map(\.pointer) == ["/a~1b~0c"])
+    }
+
+    @Test(arguments: [0, 1, 5, 6]) func `Bounds are included`(length: Int) {
+        let failures = Form(name: String(repeating: "x", count: length)).validationFailures()
+        #expect(failures.isEmpty == (1...5).contains(length))
+    }
+
+    @Test(arguments: ["a@b.c", "first.last@sub.example.org"]) func `An e-mail address`(address: String) {
+        #expect(Form(email: address).validationFailures().isEmpty)
+    }
+
+    @Test(arguments: ["", "@", "a@", "@b.c", "a@b", "a@b.", "a@.b", "a b@c.d", "a@b@c.d", "a@b.c\n"])
+    func `What is no e-mail address`(address: String) {
+        #expect(Form(email: address).validationFailures().map(\.code) == ["email"])
+    }
+}

@@ -1,0 +1,139 @@
+import ApusCore
+import ApusData
+import ApusSQLite
+import Testing
+
+struct Note: Record, Equatable {
+    typealias ID = Identifier<Note>
+    static let table = "notes"
+
+    let id: ID
+    var title: String
+    var count: Int
+
+    init(id: ID = ID(), title: String, count: Int = 0) {
+        self.id = id
+        self.title = title
+        self.count = count
+    }
+
+    init(row: Row) throws {
+        self.init(id: try row.get("id"), title: try row.get("title"), count: try row.get("count"))
+    }
+
+    var columns: [(name: String, value: any SQLValueConvertible)] { [("id", id), ("title", title), ("count", count)] }
+}
+
+enum CreateNotes: Migration {
+    static let id = "create-notes"
+    static let statements: [SQL] = [
+        "CREATE TABLE notes (id TEXT PRIMARY KEY, title TEXT NOT NULL, count INTEGER NOT NULL CHECK (count < 1000000))"
+    ]
+}
+
+/// A database in a file of its own, removed afterwards.
+func withDatabase<Result>(
+    options: SQLiteOptions = SQLiteOptions(), _ body: (SQLiteDatabase) async throws -> Result
+) async throws -> Result {
+    let path = "/tmp/apus-test-\(Identifier<Note>()).sqlite"
+    let database = try SQLiteDatabase(path: path, options: options)
+    defer { for suffix in ["", "-wal", "-shm"] { removeFile(path + suffix) } }
+    do {
+        try await Migrator(database, [CreateNotes.self]).run()
+        let result = try await body(database)
+        await database.close()
+        return result
+    } catch {
+        await database.close()
+        throw error
+    }
+}
+
+/// The promises of `Repository`, kept by every implementation.
+@Suite struct RepositoryContractTests {
+    enum Implementation: CaseIterable { case memory, sqlite, sqliteInMemory }
+
+    private func withRepository(
+        _ implementation: Implementation, _ body: (any Repository<Note>) async throws -> Void
+    ) async throws {
+        switch implementation {
+        case .memory: try await body(MemoryRepository<Note>())
+        case .sqlite: try await withDatabase { try await body(SQLRepository<Note>($0)) }
+        case .sqliteInMemory:
+            let database = try SQLiteDatabase(path: ":memory:")
+            try await Migrator(database, [CreateNotes.self]).run()
+            try await body(SQLRepository<Note>(database))
+            await database.close()
+        }
+    }
+
+    @Test(arguments: Implementation.allCases) func `What is inserted is found, changed and deleted`(
+        implementation: Implementation
+    ) async throws {
+        try await withRepository(implementation) { notes in
+            let note = Note(title: "O'Reilly; DROP TABLE notes; --", count: 1)
+            try await notes.insert(note)
+            #expect(try await notes.find(note.id) == note)
+            let changed = try await notes.update(note.id) { $0.count += 1 }
+            #expect(changed.count == 2)
+            #expect(try await notes.get(note.id) == changed)
+            try await notes.delete(note.id)
+            #expect(try await notes.find(note.id) == nil)
+        }
+    }
+
+    @Test(arguments: Implementation.allCases) func `What is not there is NOT_FOUND, what is there already ALREADY_EXISTS`(
+        implementation: Implementation
+    ) async throws {
+        try await withRepository(implementation) { notes in
+            let note = Note(title: "a")
+            try await notes.insert(note)
+            #expect(await code { try await notes.insert(note) } == .alreadyExists)
+            let missing = Note.ID()
+            #expect(await code { _ = try await notes.get(missing) } == .notFound)
+            #expect(await code { try await notes.update(missing) { _ in } } == .notFound)
+            #expect(await code { try await notes.delete(missing) } == .notFound)
+        }
+    }
+
+    @Test(arguments: Implementation.allCases) func `A change that throws changes nothing`(
+        implementation: Implementation
+    ) async throws {
+        struct No: Error {}
+        try await withRepository(implementation) { notes in
+            let note = Note(title: "a")
+            try await notes.insert(note)
+            await #expect(throws: No.self) {
+                try await notes.update(note.id) { note in
+                    note.count = 9
+                    throw No()
+                }
+            }
+            #expect(try await notes.get(note.id).count == 0)
+        }
+    }
+
+    @Test(arguments: Implementation.allCases) func `Changes at the same time lose none of each other`(
+        implementation: Implementation
+    ) async throws {
+        try await withRepository(implementation) { notes in
+            let note = Note(title: "a")
+            try await notes.insert(note)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<100 { group.addTask { try await notes.update(note.id) { $0.count += 1 } } }
+                try await group.waitForAll()
+            }
+            #expect(try await notes.get(note.id).count == 100)
+        }
+    }
+}
+
+/// The code of the error that a body throws.
+func code(_ body: () async throws -> Void) async -> StatusCode? {
+    do {
+        try await body()
+        return nil
+    } catch {
+        return AppError(wrapping: error).code
+    }
+}

@@ -1,0 +1,204 @@
+import ApusCore
+import ApusData
+import ApusSQLite
+import ApusTesting
+import FoundationEssentials
+import Synchronization
+import Testing
+
+@Suite struct SQLiteDatabaseTests {
+    private struct Failure: Error {}
+
+    private func count(_ database: any Database) async throws -> Int {
+        try await database.query("SELECT COUNT(*) FROM notes").first?.get(0) ?? -1
+    }
+
+    private func insert(_ database: any Database, _ title: String, count: Int = 0) async throws {
+        try await SQLRepository<Note>(database).insert(Note(title: title, count: count))
+    }
+
+    @Test func `Values of every kind come back as they went in, and none of them is ever part of the statement`() async throws {
+        try await withDatabase { database async throws in
+            let nasty = "'; DROP TABLE notes; -- \u{0}é😀\""
+            let date = Date(timeIntervalSince1970: 1_795_424_400.123456)
+            let row = try #require(
+                try await database.query(
+                    "SELECT \(nasty) AS a, \(42) AS b, \(1.5) AS c, \(true) AS d, \([0, 255] as [UInt8]) AS e, \(date) AS f, \(String?.none.sqlValue) AS g"
+                ).first)
+            #expect(try row.get("a") == nasty)
+            #expect(try row.get("b") == 42)
+            #expect(try row.get("c") == 1.5)
+            #expect(try row.get("d") == true)
+            #expect(try row.get("e") == [0, 255] as [UInt8])
+            #expect(abs(try row.get("f", as: Date.self).timeIntervalSince(date)) < 1e-5)
+            #expect(try row.get("g", as: String?.self) == nil)
+            #expect(await code { _ = try row.get("a", as: Int.self) } == .internal)
+            #expect(await code { _ = try row.get("missing", as: Int.self) } == .internal)
+        }
+    }
+
+    @Test func `A transaction that throws leaves nothing behind`() async throws {
+        try await withDatabase { database async throws in
+            await #expect(throws: Failure.self) {
+                try await database.transaction {
+                    try await insert(database, "a")
+                    #expect(try await count(database) == 1)
+                    throw Failure()
+                }
+            }
+            #expect(try await count(database) == 0)
+        }
+    }
+
+    @Test func `A transaction inside another joins it; one that failed and was ignored lets nothing be committed`() async throws {
+        try await withDatabase { database async throws in
+            let unitOfWork = UnitOfWork(database)
+            try await unitOfWork.perform {
+                try await insert(database, "a")
+                try await unitOfWork.perform { try await insert(database, "b") }
+            }
+            #expect(try await count(database) == 2)
+            let code = await code {
+                try await unitOfWork.perform {
+                    try await insert(database, "c")
+                    try? await unitOfWork.perform { throw Failure() }
+                }
+            }
+            #expect(code == .aborted)
+            #expect(try await count(database) == 2)
+        }
+    }
+
+    @Test func `What waits for the commit happens after it, and not at all without one`() async throws {
+        try await withDatabase { database async throws in
+            let order = Mutex<[String]>([])
+            try await database.transaction {
+                UnitOfWork.afterCommit { order.withLock { $0.append("after") } }
+                order.withLock { $0.append("inside") }
+            }
+            try? await database.transaction {
+                UnitOfWork.afterCommit { order.withLock { $0.append("never") } }
+                throw Failure()
+            }
+            UnitOfWork.afterCommit { order.withLock { $0.append("outside") } }
+            #expect(order.withLock { $0 } == ["inside", "after", "outside"])
+        }
+    }
+
+    @Test func `Others do not see a transaction before it is committed, and wait for it to write`() async throws {
+        try await withDatabase { database async throws in
+            let inside = Gate()
+            let goOn = Gate()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    try await database.transaction {
+                        try await insert(database, "a")
+                        inside.open()
+                        try await goOn.wait()
+                    }
+                }
+                try await inside.wait()
+                #expect(try await count(database) == 0)
+                group.addTask { try await insert(database, "b") }
+                goOn.open()
+                try await group.waitForAll()
+            }
+            #expect(try await count(database) == 2)
+        }
+    }
+
+    @Test func `Of writes that are committed together one that fails takes no other with it`() async throws {
+        try await withDatabase { database async throws in
+            let inside = Gate()
+            let goOn = Gate()
+            let failures = try await withThrowingTaskGroup(of: Int.self) { group in
+                group.addTask {
+                    try await database.transaction {
+                        inside.open()
+                        try await goOn.wait()
+                    }
+                    return 0
+                }
+                try await inside.wait()
+                for number in 0..<200 {
+                    group.addTask {
+                        let code = await code { try await insert(database, "n", count: number % 10 == 0 ? 1_000_000 : 1) }
+                        #expect(code == nil || code == .failedPrecondition)
+                        return code == nil ? 0 : 1
+                    }
+                }
+                goOn.open()
+                return try await group.reduce(0, +)
+            }
+            #expect(failures == 20)
+            #expect(try await count(database) == 180)
+        }
+    }
+
+    @Test func `A write that is cancelled while it waits is never done`() async throws {
+        try await withDatabase { database async throws in
+            let inside = Gate()
+            let goOn = Gate()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    try await database.transaction {
+                        inside.open()
+                        try await goOn.wait()
+                    }
+                }
+                try await inside.wait()
+                let write = Task { try await insert(database, "a") }
+                write.cancel()
+                await #expect(throws: CancellationError.self) { try await write.value }
+                let transaction = Task { try await database.transaction { try await insert(database, "b") } }
+                transaction.cancel()
+                await #expect(throws: CancellationError.self) { try await transaction.value }
+                goOn.open()
+                try await group.waitForAll()
+            }
+            #expect(try await count(database) == 0)
+        }
+    }
+
+    @Test func `A transaction that takes too long is rolled back and lets the others go on`() async throws {
+        var options = SQLiteOptions()
+        options.transactionLimit = .milliseconds(50)
+        try await withDatabase(options: options) { database async throws in
+            let after = Gate()
+            let code = await code {
+                try await database.transaction {
+                    try await insert(database, "a")
+                    let other = Task.detached {
+                        try await insert(database, "b")
+                        after.open()
+                    }
+                    try await after.wait()
+                    _ = try await other.value
+                    try await insert(database, "c")
+                }
+            }
+            #expect(code == .aborted)
+            #expect(try await database.query("SELECT title FROM notes").map { try $0.get(0) as String } == ["b"])
+        }
+    }
+
+    @Test func `A wrong statement is an internal error that shows no SQL`() async throws {
+        try await withDatabase { database async throws in
+            let error = await #expect(throws: AppError.self) { try await database.query("SELECT * FROM nowhere") }
+            #expect(error?.code == .internal)
+            #expect(error?.description.contains("nowhere") == false)
+            #expect(error?.debugDescription.contains("nowhere") == true)
+        }
+    }
+
+    @Test func `After closing, statements are refused and not lost in silence`() async throws {
+        let database = try SQLiteDatabase(path: ":memory:")
+        await database.close()
+        #expect(await code { try await database.execute("SELECT 1") } == .unavailable)
+        #expect(await code { try await database.transaction {} } == .unavailable)
+    }
+
+    @Test(arguments: ["sqlite:", "sqlite:/proc/nowhere/x.sqlite"]) func `A URL that cannot be opened is refused`(url: String) {
+        #expect(throws: (any Error).self) { try SQLiteEngine().open(url) }
+    }
+}

@@ -1,0 +1,151 @@
+import ApusCore
+import ApusHTTP
+import HTTPTypes
+import NIOCore
+import Testing
+
+private struct Message: Codable, Sendable, ResponseConvertible, Validatable {
+    var text: String
+    var count: Int
+    var tags: [String]?
+
+    static let rules: [Rule<Message>] = [Rule("text", \.text, .length(1...10)), Rule("count", \.count, .range(0...9))]
+}
+
+/// Captured by handlers: what they capture must reach them whatever the number of their inputs.
+private final class Service: Sendable {
+    let name = "service"
+
+    func describe(_ values: Any...) async -> String {
+        await Task.yield()
+        return "\(name): " + values.map { "\($0)" }.joined(separator: ", ")
+    }
+}
+
+@Suite struct EndpointTests {
+    private let service = Service()
+
+    private func respond(
+        _ method: HTTPRequest.Method, _ target: String, headers: HTTPFields = [:], body: String? = nil,
+        _ declare: (Routes) -> Void
+    ) async throws -> Response {
+        let routes = Routes()
+        declare(routes)
+        let router = try Router(routes)
+        let request = Request(
+            method: method, target: target, headers: headers,
+            body: body.map { RequestBody(ByteBuffer(string: $0)) } ?? .empty)
+        return try await ErrorRendering().handle(request) { try await router.respond(to: $0) }
+    }
+
+    private func text(_ response: Response) -> String {
+        guard case .bytes(let bytes) = response.body else { return "" }
+        return String(buffer: bytes)
+    }
+
+    private func post(_ body: String, type: String? = "application/json") async throws -> Response {
+        var headers = HTTPFields()
+        headers[.contentType] = type
+        return try await respond(.post, "/m", headers: headers, body: body) { routes in
+            routes.post("m", Body(Message.self)) { message in Created(message, at: "/m/1") }
+        }
+    }
+
+    private func problem(_ response: Response) throws -> ProblemDetails {
+        #expect(response.headers[.contentType] == "application/problem+json")
+        return try JSONCoding.decode(ProblemDetails.self, from: ByteBuffer(string: text(response)))
+    }
+
+    @Test func `A handler receives no, one, two or three inputs, and keeps what it captured`() async throws {
+        func ask(_ target: String) async throws -> String {
+            try await text(
+                respond(.get, target) { routes in
+                    routes.get("none") { await service.describe() }
+                    routes.get("one/:a", Path("a")) { a in await service.describe(a) }
+                    routes.get("two/:a", Path("a"), Query("b", as: Int.self, default: 5)) { a, b in
+                        await service.describe(a, b)
+                    }
+                    routes.get("three/:a/:b", Path("a", as: Int.self), Path("b", as: Bool.self), Query("c")) { a, b, c in
+                        await service.describe(a, b, c)
+                    }
+                    routes.group("led", Query("q")) { routes in
+                        routes.get("none") { q in await service.describe(q) }
+                        routes.get("two/:a", Path("a"), Query("b")) { q, a, b in await service.describe(q, a, b) }
+                    }
+                })
+        }
+        #expect(try await ask("/none") == "service: ")
+        #expect(try await ask("/one/x") == "service: x")
+        #expect(try await ask("/two/x") == "service: x, 5")
+        #expect(try await ask("/two/x?b=6") == "service: x, 6")
+        #expect(try await ask("/three/1/true?c=%C3%A9+z") == "service: 1, true, é z")
+        #expect(try await ask("/led/none?q=1") == "service: 1")
+        #expect(try await ask("/led/two/x?q=1&b=2") == "service: 1, x, 2")
+    }
+
+    @Test func `A body is decoded, validated and answered with 201 and its place`() async throws {
+        let response = try await post(#"{"text":"hi","count":3}"#)
+        #expect(response.status == .created)
+        #expect(response.headers[.location] == "/m/1")
+        #expect(text(response) == #"{"count":3,"text":"hi"}"#)
+    }
+
+    @Test(arguments: ["", "{", "[1,", #"{"text": hi}"#, "\u{FEFF}", "nul", #"{"text":"a"}}"#, "\u{0}"])
+    func `Malformed JSON is 400`(body: String) async throws {
+        let response = try await post(body)
+        #expect(response.status == .badRequest)
+        #expect(try problem(response).detail.hasPrefix("The body is not valid JSON."))
+    }
+
+    @Test func `JSON nested ten thousand deep is refused and nothing overflows`() async throws {
+        let response = try await post(String(repeating: "[", count: 10_000))
+        #expect(response.status.kind == .clientError)
+    }
+
+    @Test func `A missing field and a wrong type are 422 with the field's pointer`() async throws {
+        let missing = try problem(try await post(#"{"text":"hi"}"#))
+        #expect(missing.status == 422)
+        #expect(missing.errors == [ValidationFailure(pointer: "/count", code: "required", message: "is required")])
+        let wrong = try problem(try await post(#"{"text":"hi","count":"3"}"#))
+        #expect(wrong.errors == [ValidationFailure(pointer: "/count", code: "type", message: "must be a whole number")])
+        let inside = try problem(try await post(#"{"text":"hi","count":3,"tags":["a",5]}"#))
+        #expect(inside.errors?.first?.pointer == "/tags/1")
+        let whole = try problem(try await post("[]"))
+        #expect(whole.errors == [ValidationFailure(pointer: "", code: "type", message: "must be an object")])
+    }
+
+    @Test func `Rules that are broken are reported all at once`() async throws {
+        let broken = try problem(try await post(#"{"text":"","count":10}"#))
+        #expect(broken.status == 422)
+        #expect(broken.reason == "VALIDATION_FAILED")
+        #expect(broken.errors?.map(\.pointer) == ["/text", "/count"])
+    }
+
+    @Test(arguments: [nil, "text/plain", "application/x-www-form-urlencoded", "application/jsonp"])
+    func `Another media type is 415`(type: String?) async throws {
+        #expect(try await post("{}", type: type).status == .unsupportedMediaType)
+    }
+
+    @Test(arguments: ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON ;x=y", "application/ld+json"])
+    func `Every spelling of JSON's media type is taken`(type: String) async throws {
+        #expect(try await post(#"{"text":"hi","count":3}"#, type: type).status == .created)
+    }
+
+    @Test func `A body past the route's own limit is 413`() async throws {
+        for (size, status) in [(10, HTTPResponse.Status.ok), (11, .contentTooLarge)] {
+            let response = try await respond(.post, "/raw", body: String(repeating: "x", count: size)) { routes in
+                routes.post("raw", RawBody()) { body in "\(body.readableBytes)" }.bodyLimit(10)
+            }
+            #expect(response.status == status)
+        }
+    }
+
+    @Test(arguments: ["/n?x=a", "/n?x=", "/n", "/n?x=%", "/n?x=%FF", "/n?x=99999999999999999999"])
+    func `A query parameter that is missing or malformed is 400`(target: String) async throws {
+        let response = try await respond(.get, target) { routes in
+            routes.get("n", Query("x", as: Int.self)) { x in "\(x)" }
+        }
+        #expect(response.status == .badRequest)
+        #expect(try problem(response).detail.isEmpty == false)
+    }
+}

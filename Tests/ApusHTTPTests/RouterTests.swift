@@ -1,0 +1,121 @@
+import ApusCore
+import ApusHTTP
+import HTTPTypes
+import NIOCore
+import Testing
+
+@Suite struct RouterTests {
+    private func router(_ declare: (Routes) -> Void) throws -> Router {
+        let routes = Routes()
+        declare(routes)
+        return try Router(routes)
+    }
+
+    private func text(_ router: Router, _ target: String, _ method: HTTPRequest.Method = .get) async throws -> String {
+        let response = try await router.respond(to: Request(method: method, target: target))
+        guard case .bytes(let bytes) = response.body else { return "" }
+        return String(buffer: bytes)
+    }
+
+    @Test func `Constants win over parameters, parameters over the rest, and a dead end is left again`() async throws {
+        let router = try router { routes in
+            routes.get("orders/open") { "open" }
+            routes.get("orders/:id", Path("id")) { id in "order \(id)" }
+            routes.get("orders/open/items/:n", Path("n")) { n in "item \(n)" }
+            routes.get("orders/:id/items", Path("id")) { id in "items of \(id)" }
+            routes.get("files/*/info") { "info" }
+            routes.get("files/**") { "rest" }
+        }
+        #expect(try await text(router, "/orders/open") == "open")
+        #expect(try await text(router, "/orders/7?x=1") == "order 7")
+        #expect(try await text(router, "/orders/open/items") == "items of open")
+        #expect(try await text(router, "/orders/open/items/3") == "item 3")
+        #expect(try await text(router, "/files/a/info") == "info")
+        #expect(try await text(router, "/files/a/b/c") == "rest")
+        #expect(try await text(router, "/orders/7/") == "order 7")
+    }
+
+    @Test(arguments: ["/nope", "/orders/7/8", "/orders//", "//orders/7", "/files", "/ORDERS/7"])
+    func `A path that no route matches is 404`(path: String) async throws {
+        let router = try router { routes in
+            routes.get("orders/:id", Path("id")) { id in id }
+            routes.get("files/**") { "rest" }
+        }
+        let error = await #expect(throws: AppError.self) { try await text(router, path) }
+        #expect(error?.httpStatus == .notFound)
+    }
+
+    @Test func `A known path with another method is 405 and says which are allowed`() async throws {
+        let router = try router { routes in
+            routes.get("orders/:id", Path("id")) { id in id }
+            routes.delete("orders/:id", Path("id")) { _ in NoContent() }
+        }
+        let error = try #require(await #expect(throws: AppError.self) { try await text(router, "/orders/7", .post) })
+        #expect(error.httpStatus == .methodNotAllowed)
+        #expect(Response(problem: error).headers[.allow] == "DELETE, GET, HEAD, OPTIONS")
+        let options = try await router.respond(to: Request(method: .options, target: "/orders/7"))
+        #expect(options.status == .noContent)
+        #expect(options.headers[.allow] == "DELETE, GET, HEAD, OPTIONS")
+        #expect(try await text(router, "/orders/7", .head) == "7")
+    }
+
+    @Test func `Routes that match the same paths are refused with both places`() throws {
+        let error = #expect(throws: RouteProblem.self) {
+            try router { routes in
+                routes.get("users/:id", Path("id")) { id in id }
+                routes.get("users/:name", Path("name")) { name in name }
+            }
+        }
+        let text = "\(try #require(error))"
+        #expect(text.contains("/users/:id") && text.contains("/users/:name"))
+        #expect(text.components(of: "RouterTests.swift:") == 2, "\(text)")
+    }
+
+    @Test(arguments: ["a/**/b", "a/:/b", "a/:x/:x"]) func `A pattern that makes no sense is refused`(path: String) {
+        #expect(throws: RouteProblem.self) { try router { $0.get(path) { "" } } }
+    }
+
+    @Test func `Segments are decoded each by itself, so that an encoded slash stays inside`() async throws {
+        let router = try router { $0.get("files/:name", Path("name")) { name in name } }
+        #expect(try await text(router, "/files/a%2Fb%20%C3%A9") == "a/b é")
+    }
+
+    @Test(arguments: ["/files/%", "/files/%4", "/files/%zz", "/files/%ff", "/files/%C3", "files", "", "*"])
+    func `A malformed path is 400`(path: String) async throws {
+        let router = try router { $0.get("files/:name", Path("name")) { name in name } }
+        let error = await #expect(throws: AppError.self) { try await text(router, path) }
+        #expect(error?.httpStatus == .badRequest)
+    }
+
+    @Test func `Groups nest: prefixes join and the outer middleware comes first`() async throws {
+        let router = try router { routes in
+            routes.group("v1", Tag("a")) { routes in
+                routes.group("deep", Tag("b"), Tag("c")) { $0.get("x") { "x" } }
+            }
+        }
+        #expect(try await text(router, "/v1/deep/x") == "a(b(c(x)))")
+        #expect(router.listing.map(\.template) == ["/v1/deep/x"])
+    }
+
+    @Test func `The route's template is left for the access log`() async throws {
+        let router = try router { $0.get("orders/:id", Path("id")) { id in id } }
+        let request = Request(method: .get, target: "/orders/7")
+        _ = try await router.respond(to: request)
+        #expect(request.context.route == "/orders/:id")
+    }
+}
+
+private struct Tag: Middleware {
+    let name: String
+    init(_ name: String) { self.name = name }
+
+    func handle(_ request: Request, next: Handler) async throws -> Response {
+        let response = try await next(request)
+        guard case .bytes(let bytes) = response.body else { return response }
+        return .text("\(name)(\(String(buffer: bytes)))")
+    }
+}
+
+extension String {
+    fileprivate func components(of part: String) -> Int { split(separator: part, omittingEmptySubsequences: false).count - 1 }
+}

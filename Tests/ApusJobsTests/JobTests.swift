@@ -1,0 +1,262 @@
+import ApusCore
+import ApusData
+import ApusSQLite
+import ApusTesting
+import Foundation
+import Logging
+import ServiceLifecycle
+import Synchronization
+import Testing
+
+@testable import ApusJobs
+
+private struct Greet: Job {
+    static let name = "greet"
+    static let maxAttempts = 3
+    let name: String
+}
+
+/// Does what a test says, and remembers what it was given.
+private final class Greeter: Worker {
+    let seen = Mutex<[String]>([])
+    let body: @Sendable (Greet, JobContext) async throws -> Void
+
+    init(_ body: @escaping @Sendable (Greet, JobContext) async throws -> Void = { _, _ in }) { self.body = body }
+
+    func perform(_ job: Greet, _ context: JobContext) async throws {
+        seen.withLock { $0.append(job.name) }
+        try await body(job, context)
+    }
+}
+
+@Suite struct JobTests {
+    private let clock = ManualClock()
+    private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    private func withQueue(_ body: (JobQueue, any Database) async throws -> Void) async throws {
+        let path = "/tmp/apus-jobs-\(Identifier<Greet>()).sqlite"
+        let database = try SQLiteDatabase(path: path)
+        defer { for suffix in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: path + suffix) } }
+        try await Migrator(database, [CreateJobs.self]).run()
+        try await body(JobQueue(database, clock: clock), database)
+        await database.close()
+    }
+
+    private func runner(_ queue: JobQueue, _ worker: Greeter, lease: Duration = .seconds(30)) -> JobRunner {
+        var configuration = JobRunner.Configuration()
+        configuration.lease = lease
+        return JobRunner(queue, workers: [worker], configuration: configuration, logger: logger)
+    }
+
+    @Test func `A job is done once and then completed`() async throws {
+        try await withQueue { queue, _ in
+            let worker = Greeter()
+            try await queue.enqueue(Greet(name: "Ada"))
+            #expect(try await runner(queue, worker).runAvailable() == 1)
+            #expect(try await runner(queue, worker).runAvailable() == 0)
+            #expect(worker.seen.withLock { $0 } == ["Ada"])
+            #expect(try await queue.list(.completed).count == 1)
+        }
+    }
+
+    @Test func `A job is enqueued with its transaction or not at all`() async throws {
+        struct No: Error {}
+        try await withQueue { queue, database in
+            try? await database.transaction {
+                try await queue.enqueue(Greet(name: "never"))
+                throw No()
+            }
+            try await database.transaction { try await queue.enqueue(Greet(name: "Ada")) }
+            let worker = Greeter()
+            _ = try await runner(queue, worker).runAvailable()
+            #expect(worker.seen.withLock { $0 } == ["Ada"])
+        }
+    }
+
+    @Test func `A failure that may pass is tried again after a growing pause, and becomes a dead letter in the end`() async throws {
+        try await withQueue { queue, _ in
+            let worker = Greeter { _, _ in throw AppError(.unavailable, "Down.") }
+            let runner = runner(queue, worker)
+            try await queue.enqueue(Greet(name: "Ada"))
+            #expect(try await runner.runAvailable() == 1)
+            #expect(try await runner.runAvailable() == 0)
+            clock.advance(by: .milliseconds(1101))
+            #expect(try await runner.runAvailable() == 1)
+            clock.advance(by: .seconds(14))
+            #expect(try await runner.runAvailable() == 0)
+            clock.advance(by: .seconds(4))
+            #expect(try await runner.runAvailable() == 1)
+            let dead = try #require(try await queue.list(.discarded).first)
+            #expect(dead.attempt == 3)
+            #expect(dead.lastError?.contains("Down.") == true)
+            try await queue.retry(dead.id)
+            #expect(try await runner.runAvailable() == 1)
+        }
+    }
+
+    @Test func `A failure that no retry can mend makes a dead letter at once`() async throws {
+        try await withQueue { queue, _ in
+            let worker = Greeter { _, _ in throw AppError(.invalidArgument, "Nobody is called that.") }
+            try await queue.enqueue(Greet(name: ""))
+            _ = try await runner(queue, worker).runAvailable()
+            #expect(try await queue.list(.discarded).map(\.attempt) == [1])
+            #expect(await (try? queue.retry(JobRecord.ID())) == nil)
+        }
+    }
+
+    @Test func `Arguments of another shape make a dead letter and no crash`() async throws {
+        try await withQueue { queue, database in
+            try await queue.enqueue(Greet(name: "Ada"))
+            try await database.execute("UPDATE apus_jobs SET payload = '{\"nome\":1}'")
+            _ = try await runner(queue, Greeter()).runAvailable()
+            #expect(try await queue.list(.discarded).count == 1)
+        }
+    }
+
+    @Test func `The job of a dead worker is freed when its lease ends, and the dead one can no longer complete it`() async throws {
+        try await withQueue { queue, database in
+            let store = JobStore(database: database, clock: clock)
+            try await queue.enqueue(Greet(name: "Ada"))
+            let taken = try #require(try await store.claim(["greet"], limit: 10, lease: .seconds(30)).first)
+            let worker = Greeter()
+            let runner = runner(queue, worker)
+            clock.advance(by: .seconds(29))
+            #expect(try await runner.rescue() == 0)
+            #expect(try await runner.runAvailable() == 0)
+            clock.advance(by: .seconds(2))
+            #expect(try await runner.rescue() == 1)
+            let retaken = try #require(try await store.claim(["greet"], limit: 10, lease: .seconds(30)).first)
+            #expect(retaken.fence == taken.fence + 1)
+            #expect(try await store.complete(taken.id, fence: taken.fence) == false)
+            #expect(try await store.complete(retaken.id, fence: retaken.fence))
+        }
+    }
+
+    @Test func `A job that killed its worker every time becomes a dead letter`() async throws {
+        try await withQueue { queue, database in
+            let store = JobStore(database: database, clock: clock)
+            try await queue.enqueue(Greet(name: "Ada"))
+            for _ in 0..<3 {
+                #expect(try await store.claim(["greet"], limit: 1, lease: .seconds(1)).count == 1)
+                clock.advance(by: .seconds(2))
+                #expect(try await store.rescue() == 1)
+            }
+            #expect(try await queue.list(.discarded).count == 1)
+        }
+    }
+
+    @Test func `Completed in its own transaction, a job and its effect are there together or not at all`() async throws {
+        try await withQueue { queue, database in
+            try await database.execute("CREATE TABLE effects (name TEXT)")
+            let store = JobStore(database: database, clock: clock)
+            let worker = Greeter { job, context in
+                if job.name == "late" {
+                    // Another worker takes over while this one is at work.
+                    clock.advance(by: .seconds(60))
+                    _ = try await store.rescue()
+                    _ = try await store.claim(["greet"], limit: 1, lease: .seconds(30))
+                }
+                try await database.transaction {
+                    try await database.execute("INSERT INTO effects VALUES (\(job.name))")
+                    try await context.complete()
+                }
+            }
+            try await queue.enqueue(Greet(name: "Ada"))
+            _ = try await runner(queue, worker).runAvailable()
+            try await queue.enqueue(Greet(name: "late"))
+            _ = try await runner(queue, worker).runAvailable()
+            #expect(try await database.query("SELECT name FROM effects").map { try $0.get(0) as String } == ["Ada"])
+            #expect(try await queue.list(.completed).count == 1)
+        }
+    }
+
+    @Test func `While a job of a key waits, another one of the key is not taken in`() async throws {
+        try await withQueue { queue, _ in
+            #expect(try await queue.enqueue(Greet(name: "a"), uniqueKey: "k") != nil)
+            #expect(try await queue.enqueue(Greet(name: "b"), uniqueKey: "k") == nil)
+            _ = try await runner(queue, Greeter()).runAvailable()
+            #expect(try await queue.enqueue(Greet(name: "c"), uniqueKey: "k") != nil)
+        }
+    }
+
+    @Test func `A delayed job waits for its time`() async throws {
+        try await withQueue { queue, _ in
+            try await queue.enqueue(Greet(name: "a"), after: .seconds(60))
+            let runner = runner(queue, Greeter())
+            #expect(try await runner.runAvailable() == 0)
+            clock.advance(by: .seconds(60))
+            #expect(try await runner.runAvailable() == 1)
+        }
+    }
+
+    @Test func `Two runners share the work and do nothing twice`() async throws {
+        try await withQueue { queue, database in
+            for number in 0..<200 { try await queue.enqueue(Greet(name: "\(number)")) }
+            let workers = [Greeter(), Greeter()]
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for worker in workers {
+                    group.addTask { _ = try await runner(JobQueue(database, clock: clock), worker).runAvailable() }
+                }
+                try await group.waitForAll()
+            }
+            let seen = workers.flatMap { $0.seen.withLock { $0 } }
+            #expect(seen.count == 200)
+            #expect(Set(seen).count == 200)
+        }
+    }
+
+    @Test func `On a stop no more is fetched; what runs past the limit is cancelled and goes back uncounted`() async throws {
+        try await withQueue { _, database in
+            let queue = JobQueue(database)
+            let started = Gate()
+            let worker = Greeter { _, _ in
+                started.open()
+                try await Task.sleep(for: .seconds(3600))
+            }
+            var configuration = JobRunner.Configuration()
+            configuration.stopLimit = .milliseconds(10)
+            let runner = JobRunner(queue, workers: [worker], configuration: configuration, logger: logger)
+            let group = ServiceGroup(services: [runner], logger: logger)
+            try await queue.enqueue(Greet(name: "long"))
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                tasks.addTask { try await group.run() }
+                try await started.wait()
+                await group.triggerGracefulShutdown()
+                try await tasks.waitForAll()
+            }
+            let job = try #require(try await queue.list(.available).first)
+            #expect(job.attempt == 0)
+        }
+    }
+
+    @Test func `On a stop a job that ends in time is completed, and a new one is announced at once`() async throws {
+        try await withQueue { _, database in
+            let queue = JobQueue(database)
+            let started = Gate()
+            let goOn = Gate()
+            let worker = Greeter { _, _ in
+                started.open()
+                try await goOn.wait()
+            }
+            var configuration = JobRunner.Configuration()
+            configuration.pollInterval = .seconds(3600)
+            let runner = JobRunner(queue, workers: [worker], configuration: configuration, logger: logger)
+            let group = ServiceGroup(services: [runner], logger: logger)
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                tasks.addTask { try await group.run() }
+                try await queue.enqueue(Greet(name: "Ada"))
+                try await started.wait()
+                await group.triggerGracefulShutdown()
+                goOn.open()
+                try await tasks.waitForAll()
+            }
+            #expect(try await queue.list(.completed).count == 1)
+        }
+    }
+
+    @Test(arguments: [1, 2, 5, 20, 1000]) func `The pause grows with the fourth power, up to a day`(attempt: Int) {
+        let expected = min(Double(attempt * attempt * attempt * attempt), 86400)
+        let delay = Backoff.delay(afterAttempt: attempt).seconds
+        #expect((expected * 0.9...expected * 1.1).contains(delay))
+    }
+}

@@ -1,0 +1,76 @@
+import ApusCore
+import ApusHTTP
+import ApusTesting
+import HTTPTypes
+import Testing
+
+@testable import ApusRateLimit
+
+@Suite struct RateLimitTests {
+    private let clock = ManualClock()
+    private let policy = RateLimitPolicy(5, per: .seconds(10))
+
+    @Test func `A burst of the whole is allowed, one more is not, and it comes back one by one`() {
+        let limiter = MemoryRateLimiter(clock: clock)
+        let remaining = (0..<5).map { _ in limiter.take("k", limit: policy).remaining }
+        #expect(remaining == [4, 3, 2, 1, 0])
+        let refused = limiter.take("k", limit: policy)
+        #expect(!refused.isAllowed)
+        #expect(refused.retryAfter == .seconds(2))
+        clock.advance(by: .milliseconds(1999))
+        #expect(!limiter.take("k", limit: policy).isAllowed)
+        clock.advance(by: .milliseconds(1))
+        #expect(limiter.take("k", limit: policy).isAllowed)
+        #expect(!limiter.take("k", limit: policy).isAllowed)
+        #expect(limiter.take("other", limit: policy).isAllowed)
+        clock.advance(by: .seconds(3600))
+        #expect(limiter.take("k", limit: policy).remaining == 4)
+    }
+
+    @Test func `From many tasks at once exactly as many are allowed as may be`() async {
+        let limiter = MemoryRateLimiter(clock: clock)
+        let allowed = await withTaskGroup(of: Int.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    (0..<500).count { _ in limiter.take("k", limit: RateLimitPolicy(100, per: .seconds(60))).isAllowed }
+                }
+            }
+            return await group.reduce(0, +)
+        }
+        #expect(allowed == 100)
+    }
+
+    @Test func `The number of keys is bounded, and a key in use is not forgotten`() {
+        let limiter = MemoryRateLimiter(maxKeys: 256, clock: clock)
+        for _ in 0..<5 { _ = limiter.take("hot", limit: policy) }
+        for number in 0..<20_000 { _ = limiter.take("k\(number)", limit: policy) }
+        #expect(!limiter.take("hot", limit: policy).isAllowed)
+    }
+
+    @Test func `The middleware answers 429 with Retry-After, and tells where one stands`() async throws {
+        let limit = RateLimit(
+            .perAddress, RateLimitPolicy(2, per: .seconds(10)), limiter: MemoryRateLimiter(clock: clock), name: "test")
+        func ask(_ address: String) async throws -> Response {
+            try await ErrorRendering().handle(Request(method: .get, target: "/", remoteAddress: address)) { request in
+                try await limit.handle(request) { _ in .text("ok") }
+            }
+        }
+        let first = try await ask("10.0.0.1")
+        #expect(first.headers[HTTPField.Name("RateLimit-Limit")!] == "2")
+        #expect(first.headers[HTTPField.Name("RateLimit-Remaining")!] == "1")
+        #expect(first.headers[HTTPField.Name("RateLimit-Reset")!] == "5")
+        _ = try await ask("10.0.0.1")
+        let refused = try await ask("10.0.0.1")
+        #expect(refused.status == .tooManyRequests)
+        #expect(refused.headers[.retryAfter] == "5")
+        #expect(try await ask("10.0.0.2").status == .ok)
+    }
+
+    @Test(arguments: [
+        ("10.0.0.1", "10.0.0.1"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"), ("2001:db8::1", "2001:db8:0:0::/64"),
+        ("::1", "0:0:0:0::/64"), ("::ffff:10.0.0.1", "10.0.0.1"),
+    ])
+    func `An IPv6 address stands for its network`(address: String, network: String) {
+        #expect(RateLimit.network(of: address) == network)
+    }
+}

@@ -1,0 +1,386 @@
+import ApusCore
+import ApusHTTP
+import ApusServer
+import ApusTesting
+import HTTPTypes
+import Logging
+import NIOCore
+import ServiceLifecycle
+import Synchronization
+import Testing
+
+/// A server with a handful of routes, on a free port, as long as a body runs.
+private func withServer(
+    limits: ServerLimits = ServerLimits(), routes declare: (Routes) -> Void = { _ in },
+    _ body: (Int) async throws -> Void
+) async throws {
+    let routes = Routes()
+    routes.get("hello") { "Hello" }
+    routes.post("echo", RawBody()) { body in String(buffer: body) }
+    routes.on(.post, "stream") { request in
+        Response(
+            status: .ok,
+            body: .stream { writer in for try await piece in request.body { try await writer.write(piece) } })
+    }
+    declare(routes)
+    let router = try Router(routes)
+    var configuration = Server.Configuration(port: 0, threads: 2)
+    configuration.limits = limits
+    let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
+    let server = Server(configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) {
+        continuation.yield($0)
+    } handler: { try await router.respond(to: $0) }
+    try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask {
+            defer { continuation.finish() }
+            try await server.run()
+        }
+        var iterator = ports.makeAsyncIterator()
+        try await body(#require(await iterator.next()))
+        group.cancelAll()
+    }
+}
+
+/// Sends bytes, waits for the server to close, and returns all that it said.
+private func exchange(_ port: Int, _ text: String) async throws -> String {
+    let connection = try await RawConnection.connect(port: port)
+    try await connection.write(text)
+    return try await connection.readToEnd()
+}
+
+private let close = "Connection: close\r\n"
+
+@Suite struct ServerTests {
+    @Test func `Keep-alive serves several requests, and close ends the connection`() async throws {
+        try await withServer { port in
+            let connection = try await RawConnection.connect(port: port)
+            for _ in 0..<3 {
+                try await connection.write("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+                let text = try await connection.read(until: "\r\n\r\nHello")
+                #expect(text.hasPrefix("HTTP/1.1 200 OK\r\n"))
+                #expect(text.contains("Content-Length: 5\r\n"))
+                #expect(!text.contains("Connection:"))
+            }
+            try await connection.write("GET /hello HTTP/1.1\r\nHost: a\r\n\(close)\r\n")
+            #expect(try await connection.readToEnd().contains("Connection: close\r\n"))
+        }
+    }
+
+    @Test func `Pipelined requests are answered in order, though the first is the slowest`() async throws {
+        let gate = Gate()
+        try await withServer(routes: { routes in
+            routes.get("slow") {
+                try await gate.wait()
+                return "slow"
+            }
+            routes.get("open") {
+                gate.open()
+                return "open"
+            }
+        }) { port in
+            let connection = try await RawConnection.connect(port: port)
+            try await connection.write(
+                "GET /slow HTTP/1.1\r\nHost: a\r\n\r\nGET /hello HTTP/1.1\r\nHost: a\r\n\(close)\r\n")
+            _ = try await exchange(port, "GET /open HTTP/1.1\r\nHost: a\r\n\(close)\r\n")
+            let text = try await connection.readToEnd()
+            let slow = try #require(text.range(of: "slow"))
+            let hello = try #require(text.range(of: "Hello"))
+            #expect(slow < hello)
+        }
+    }
+
+    @Test func `A chunked body is read whole, and a streamed response is chunked`() async throws {
+        try await withServer { port in
+            let body = "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n7\r\n, world\r\n0\r\n\r\n"
+            let echoed = try await exchange(port, "POST /echo HTTP/1.1\r\nHost: a\r\n\(close)\(body)")
+            #expect(echoed.hasSuffix("\r\n\r\nhello, world"))
+            let streamed = try await exchange(port, "POST /stream HTTP/1.1\r\nHost: a\r\n\(close)\(body)")
+            #expect(streamed.contains("Transfer-Encoding: chunked\r\n"))
+            #expect(streamed.hasSuffix("0\r\n\r\n"))
+            #expect(streamed.contains("hello"))
+        }
+    }
+
+    @Test func `A large body passes through a stream whole, and to HTTP 1.0 it ends with the connection`() async throws {
+        var limits = ServerLimits()
+        limits.bodyBytes = 8 << 20
+        try await withServer(limits: limits) { port in
+            let size = 4 << 20
+            let payload = String(repeating: "0123456789abcdef", count: size / 16)
+            let connection = try await RawConnection.connect(port: port)
+            async let text = connection.readToEnd()
+            try await connection.write("POST /stream HTTP/1.0\r\nContent-Length: \(size)\r\n\r\n")
+            try await connection.write(payload)
+            let body = try await text.suffix(size)
+            #expect(body == payload[...])
+        }
+    }
+
+    @Test func `A client that asks for 100 receives it when the body is wanted, and not when it is not`() async throws {
+        try await withServer(routes: { $0.post("ignore") { "ignored" } }) { port in
+            let head = "HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\(close)\r\n"
+            let connection = try await RawConnection.connect(port: port)
+            try await connection.write("POST /echo \(head)")
+            #expect(try await connection.read(until: "\r\n\r\n") == "HTTP/1.1 100 Continue\r\n\r\n")
+            try await connection.write("hello")
+            #expect(try await connection.readToEnd().hasSuffix("hello"))
+            let ignored = try await exchange(port, "POST /ignore \(head)")
+            #expect(ignored.hasPrefix("HTTP/1.1 200 OK"))
+            #expect(!ignored.contains("100 Continue"))
+        }
+    }
+
+    @Test func `HEAD has the fields of GET and no body; 204 has no length`() async throws {
+        try await withServer(routes: { $0.delete("thing") { NoContent() } }) { port in
+            let head = try await exchange(port, "HEAD /hello HTTP/1.1\r\nHost: a\r\n\(close)\r\n")
+            #expect(head.contains("Content-Length: 5\r\n"))
+            #expect(head.hasSuffix("\r\n\r\n"))
+            let none = try await exchange(port, "DELETE /thing HTTP/1.1\r\nHost: a\r\n\(close)\r\n")
+            #expect(none.hasPrefix("HTTP/1.1 204 No Content"))
+            #expect(!none.contains("Content-Length"))
+        }
+    }
+
+    @Test func `An HTTP 1.0 client is served, and kept only when it asks`() async throws {
+        try await withServer { port in
+            #expect(try await exchange(port, "GET /hello HTTP/1.0\r\n\r\n").contains("Connection: close\r\n"))
+            let connection = try await RawConnection.connect(port: port)
+            try await connection.write("GET /hello HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            #expect(try await connection.read(until: "Hello").contains("Connection: keep-alive\r\n"))
+            connection.close()
+        }
+    }
+
+    @Test(arguments: ["Content-Length: 11\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n0\r\n\r\n"])
+    func `A body past the limit is 413, announced or not`(body: String) async throws {
+        var limits = ServerLimits()
+        limits.bodyBytes = 10
+        try await withServer(limits: limits) { port in
+            let text = try await exchange(port, "POST /echo HTTP/1.1\r\nHost: a\r\n\(close)\(body)")
+            #expect(text.hasPrefix("HTTP/1.1 413 "))
+            #expect(text.contains("application/problem+json"))
+            #expect(text.contains("BODY_TOO_LARGE"))
+        }
+    }
+
+    @Test func `A malformed request is answered once as a problem, and the connection is closed`() async throws {
+        try await withServer { port in
+            for (bytes, status) in [
+                ("GET / HTTP/1.1\r\nHost : a\r\n\r\nGET /hello HTTP/1.1\r\nHost: a\r\n\r\n", "400"),
+                ("\u{16}\u{03}\u{01}\u{02}\u{00}\u{01}", "400"),
+                ("GET / HTTP/3.0\r\n\r\n", "505"),
+                ("GET / HTTP/1.1\r\nHost: a\r\nX: \(String(repeating: "x", count: 17_000))\r\n\r\n", "431"),
+            ] {
+                let text = try await exchange(port, bytes)
+                #expect(text.hasPrefix("HTTP/1.1 \(status) "), "\(text.prefix(40))")
+                #expect(text.contains("application/problem+json"))
+                #expect(text.components(separatedBy: "HTTP/1.1 ") == 2)
+            }
+        }
+    }
+
+    @Test func `A head that is half sent is answered 408`() async throws {
+        var limits = ServerLimits()
+        limits.headTimeout = .milliseconds(100)
+        try await withServer(limits: limits) { port in
+            let text = try await exchange(port, "GET /hello HTTP/1.1\r\nHo")
+            #expect(text.hasPrefix("HTTP/1.1 408 "))
+        }
+    }
+
+    @Test func `A body that stops coming is answered 408`() async throws {
+        var limits = ServerLimits()
+        limits.bodyGrace = .milliseconds(100)
+        try await withServer(limits: limits) { port in
+            let text = try await exchange(port, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\nhe")
+            #expect(text.hasPrefix("HTTP/1.1 408 "))
+        }
+    }
+
+    @Test func `A handler past its deadline is cancelled, and the client receives 504`() async throws {
+        var limits = ServerLimits()
+        limits.requestDeadline = .milliseconds(100)
+        try await withServer(limits: limits, routes: { routes in
+            routes.get("sleep") {
+                try await Task.sleep(for: .seconds(3600))
+                return "late"
+            }
+        }) { port in
+            let text = try await exchange(port, "GET /sleep HTTP/1.1\r\nHost: a\r\n\(close)\r\n")
+            #expect(text.hasPrefix("HTTP/1.1 504 "))
+        }
+    }
+
+    @Test func `A handler that does not heed its cancellation is left behind`() async throws {
+        var limits = ServerLimits()
+        limits.requestDeadline = .milliseconds(50)
+        limits.cancellationGrace = .milliseconds(50)
+        let gate = Gate()
+        try await withServer(limits: limits, routes: { routes in
+            routes.get("stubborn") {
+                await Task { try? await gate.wait() }.value
+                return "late"
+            }
+        }) { port in
+            let text = try await exchange(port, "GET /stubborn HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(text.hasPrefix("HTTP/1.1 504 "))
+            gate.open()
+        }
+    }
+
+    @Test func `A client that hangs up cancels its request`() async throws {
+        let started = Gate()
+        let cancelled = Gate()
+        try await withServer(routes: { routes in
+            routes.get("wait") {
+                started.open()
+                do { try await Task.sleep(for: .seconds(3600)) } catch { cancelled.open() }
+                return ""
+            }
+        }) { port in
+            let connection = try await RawConnection.connect(port: port)
+            try await connection.write("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
+            try await started.wait()
+            connection.close()
+            try await cancelled.wait()
+        }
+    }
+
+    @Test func `A client that does not read holds the writer back, and another is served meanwhile`() async throws {
+        let written = Mutex(0)
+        let blocked = Gate()
+        try await withServer(routes: { routes in
+            routes.on(.get, "flood") { _ in
+                Response(
+                    status: .ok,
+                    body: .stream { writer in
+                        let piece = ByteBuffer(repeating: 0x78, count: 1 << 20)
+                        for number in 0..<1024 {
+                            if number == 1 { blocked.open() }
+                            try await writer.write(piece)
+                            written.withLock { $0 += 1 }
+                        }
+                    })
+            }
+        }) { port in
+            let connection = try await RawConnection.connect(port: port)
+            try await connection.pauseReading()
+            try await connection.write("GET /flood HTTP/1.1\r\nHost: a\r\n\r\n")
+            try await blocked.wait()
+            for _ in 0..<10 { _ = try await exchange(port, "GET /hello HTTP/1.1\r\nHost: a\r\n\(close)\r\n") }
+            #expect(written.withLock { $0 } < 64)
+            connection.close()
+        }
+    }
+
+    @Test func `Past the cap of requests in flight the client receives 503 and Retry-After`() async throws {
+        var limits = ServerLimits()
+        limits.requestsInFlight = 1
+        let started = Gate()
+        let gate = Gate()
+        try await withServer(limits: limits, routes: { routes in
+            routes.get("hold") {
+                started.open()
+                try await gate.wait()
+                return "held"
+            }
+        }) { port in
+            async let held = exchange(port, "GET /hold HTTP/1.1\r\nHost: a\r\n\(close)\r\n")
+            try await started.wait()
+            let refused = try await exchange(port, "GET /hello HTTP/1.1\r\nHost: a\r\n\(close)\r\n")
+            #expect(refused.hasPrefix("HTTP/1.1 503 "))
+            #expect(refused.contains("Retry-After: 1\r\n"))
+            gate.open()
+            #expect(try await held.hasSuffix("held"))
+        }
+    }
+
+    @Test func `Past the cap of connections the next one is closed`() async throws {
+        var limits = ServerLimits()
+        limits.connections = 1
+        try await withServer(limits: limits) { port in
+            let first = try await RawConnection.connect(port: port)
+            try await first.write("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+            _ = try await first.read(until: "Hello")
+            let second = try await RawConnection.connect(port: port)
+            #expect(try await second.readToEnd().isEmpty)
+            first.close()
+        }
+    }
+
+    @Test func `A streamed body that is shorter than announced ends the connection, so that it cannot be taken for whole`()
+        async throws
+    {
+        try await withServer(routes: { routes in
+            routes.on(.get, "short") { _ in
+                Response(status: .ok, body: .stream(length: 10) { try await $0.write("short") })
+            }
+        }) { port in
+            let text = try await exchange(port, "GET /short HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(text.contains("Content-Length: 10\r\n"))
+            #expect(text.hasSuffix("short"))
+        }
+    }
+
+    @Test func `Handlers run on the event loop of their connection, before and after they wait`() async throws {
+        try await withServer(routes: { routes in
+            routes.get("thread", Query("x")) { _ in
+                let before = ThreadName.current
+                await Task.yield()
+                return "\(before) \(ThreadName.current)"
+            }
+        }) { port in
+            let text = try await exchange(port, "GET /thread?x=1 HTTP/1.1\r\nHost: a\r\n\(close)\r\n")
+            let names = text.split(separator: "\r\n\r\n").last?.split(separator: " ") ?? []
+            #expect(names.count == 2)
+            #expect(names.allSatisfy { $0.hasPrefix("NIO-ELT") })
+            #expect(Set(names).count == 1)
+        }
+    }
+
+    @Test func `On a graceful stop requests in flight are answered and the listener is closed`() async throws {
+        let started = Gate()
+        let gate = Gate()
+        let routes = Routes()
+        routes.get("hold") {
+            started.open()
+            try await gate.wait()
+            return "held"
+        }
+        let router = try Router(routes)
+        let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
+        let stopping = Gate()
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let server = Server(
+            .init(port: 0, threads: 1), logger: logger, onListening: { continuation.yield($0) },
+            onStopping: { stopping.open() }, handler: { try await router.respond(to: $0) })
+        let group = ServiceGroup(services: [server], logger: logger)
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            var iterator = ports.makeAsyncIterator()
+            let port = try #require(await iterator.next())
+            async let held = exchange(port, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
+            let idle = try await RawConnection.connect(port: port)
+            try await started.wait()
+            await group.triggerGracefulShutdown()
+            try await stopping.wait()
+            #expect(try await idle.readToEnd().isEmpty)
+            await #expect(throws: (any Error).self) { try await RawConnection.connect(port: port) }
+            gate.open()
+            let text = try await held
+            #expect(text.hasSuffix("held"))
+            #expect(text.contains("Connection: close\r\n"))
+            try await tasks.waitForAll()
+        }
+    }
+}
+
+extension String {
+    fileprivate func components(separatedBy part: String) -> Int {
+        split(separator: part, omittingEmptySubsequences: false).count
+    }
+
+    fileprivate func range(of part: String) -> Index? {
+        indices.first { self[$0...].hasPrefix(part) }
+    }
+}

@@ -1,0 +1,59 @@
+import ApusTelemetry
+import FoundationEssentials
+import Logging
+import Synchronization
+import Testing
+
+@Suite struct LineLogHandlerTests {
+    private func line(_ format: LineLogHandler.Format, _ message: Logger.Message, _ metadata: Logger.Metadata) -> String {
+        let box = Box()
+        var logger = Logger(label: "test") { _ in
+            LineLogHandler(label: "test", format: format, output: LogOutput { box.append($0) })
+        }
+        logger[metadataKey: "request_id"] = "r1"
+        logger.info(message, metadata: metadata)
+        return box.text
+    }
+
+    private final class Box: Sendable {
+        private let lines = Mutex("")
+        var text: String { lines.withLock { $0 } }
+        func append(_ text: String) { lines.withLock { $0 += text } }
+    }
+
+    @Test func `A JSON line is one line and one object whatever is in it`() throws {
+        let text = line(.json, "a \"quote\"\nand a break", ["path": "/\u{1B}[31m\r\n\\", "n": .stringConvertible(42), "list": ["a", "b"]])
+        #expect(text.hasSuffix("\n"))
+        #expect(text.dropLast().utf8.allSatisfy { $0 >= 0x20 })
+        struct Line: Decodable {
+            let message: String
+            let path: String
+            let n: Int
+            let list: [String]
+            let request_id: String
+            let level: String
+        }
+        let decoded = try JSONDecoder().decode(Line.self, from: Data(text.utf8))
+        #expect(decoded.message == "a \"quote\"\nand a break")
+        #expect(decoded.path == "/\u{1B}[31m\r\n\\")
+        #expect(decoded.n == 42)
+        #expect(decoded.level == "info")
+        #expect(decoded.request_id == "r1")
+    }
+
+    @Test(arguments: LineLogHandler.Format.allCases) func `Secrets are redacted by their names`(format: LineLogHandler.Format) {
+        let text = line(
+            format, "login",
+            [
+                "password": "hunter2", "X-Auth-Token": "hunter2", "Authorization": "Bearer hunter2",
+                "nested": ["api-key": "hunter2", "ok": "fine"],
+            ])
+        #expect(!text.contains("hunter2"))
+        #expect(text.contains("fine"))
+    }
+
+    @Test func `A text line cannot be broken or move the cursor`() {
+        let text = line(.text, "a\nb", ["k": "\u{1B}[2J"])
+        #expect(text.dropLast().utf8.allSatisfy { $0 >= 0x20 })
+    }
+}

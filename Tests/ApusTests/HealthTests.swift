@@ -1,0 +1,32 @@
+import Apus
+import ApusSQLite
+import ApusTesting
+import Testing
+
+@Suite struct HealthTests {
+    @Test func `An app without modules is alive and ready, and logs a line a request`() async throws {
+        try await App("empty", engines: SQLiteEngine()) {}.test(.socket) { app in
+            #expect(try await app.client.get("/health/live").status == .ok)
+            #expect(try await app.client.get("/health/ready").status == .ok)
+            let missing = try await app.client.get("/nope?token=hunter2")
+            #expect(missing.status == .notFound)
+            #expect(try missing.problem().requestID == missing.headers[HTTPField.Name("X-Request-Id")!])
+            let lines = app.logs.lines.filter { $0.contains("info request") }
+            #expect(lines.count == 3)
+            #expect(lines.allSatisfy { $0.contains("request_id=") && $0.contains("duration_ms=") })
+            #expect(!lines.joined().contains("hunter2"))
+        }
+    }
+
+    @Test func `An app without an engine has no database and needs none`() async throws {
+        let status = try await App("bare") {}.test { try await $0.client.get("/health/ready").status }
+        #expect(status == .ok)
+    }
+
+    @Test func `A database of a scheme that no engine opens stops the start`() async throws {
+        let error = await #expect(throws: StartupError.self) {
+            try await App("empty", engines: SQLiteEngine()) {}.test(settings: ["database.url": "mysql://x"]) { _ in }
+        }
+        #expect(error?.problems == ["database.url begins with \"mysql:\"; this app knows sqlite."])
+    }
+}

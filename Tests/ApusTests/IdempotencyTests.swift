@@ -1,0 +1,102 @@
+import Apus
+import ApusSQLite
+import ApusTesting
+import Synchronization
+import Testing
+
+private struct CounterModule: Module {
+    let calls: Counter
+
+    func configure(_ app: inout AppBuilder) {
+        let calls = calls
+        app.migrations.add(CreateIdempotencyKeys.self)
+        app.routes { routes, container in
+            let database: any Database = try container.resolve()
+            routes.group("things", IdempotencyKeys(database)) { routes in
+                routes.post("", RawBody()) { body in
+                    let call = calls.next()
+                    if String(buffer: body) == "fail-\(call)" { throw AppError(.unavailable, "Not now.") }
+                    return Created("thing \(call)", at: "/things/\(call)")
+                }
+            }
+            routes.group("strict", IdempotencyKeys(database, isRequired: true)) { $0.post("") { "ok" } }
+        }
+    }
+}
+
+private final class Counter: Sendable {
+    private let count = Mutex(0)
+    func next() -> Int {
+        count.withLock { count in
+            count += 1
+            return count
+        }
+    }
+}
+
+@Suite struct IdempotencyTests {
+    private let key = HTTPField.Name("Idempotency-Key")!
+
+    private func withClient(_ body: @Sendable (TestClient) async throws -> Void) async throws {
+        let app = App("things", engines: SQLiteEngine()) { CounterModule(calls: Counter()) }
+        try await app.test { try await body($0.client) }
+    }
+
+    @Test func `A repeated request is done once and answered alike`() async throws {
+        try await withClient { client in
+            let first = try await client.send(.post, "/things", headers: [key: "\"k1\""], body: ByteBuffer(string: "a"))
+            let second = try await client.send(.post, "/things", headers: [key: "k1"], body: ByteBuffer(string: "a"))
+            #expect(first.status == .created)
+            #expect(second.status == .created)
+            #expect(second.text == first.text)
+            #expect(second.headers[.location] == "/things/1")
+            let other = try await client.send(.post, "/things", headers: [key: "k2"], body: ByteBuffer(string: "a"))
+            #expect(other.headers[.location] == "/things/2")
+        }
+    }
+
+    @Test func `Of many at once with the same key one is done`() async throws {
+        try await withClient { client in
+            let places = try await withThrowingTaskGroup(of: String?.self) { group in
+                for _ in 0..<20 {
+                    group.addTask {
+                        try await client.send(.post, "/things", headers: [key: "k"], body: ByteBuffer(string: "a"))
+                            .headers[.location]
+                    }
+                }
+                return try await group.reduce(into: Set<String?>()) { $0.insert($1) }
+            }
+            #expect(places == ["/things/1"])
+        }
+    }
+
+    @Test func `The same key with another request is 422`() async throws {
+        try await withClient { client in
+            _ = try await client.send(.post, "/things", headers: [key: "k"], body: ByteBuffer(string: "a"))
+            let reused = try await client.send(.post, "/things", headers: [key: "k"], body: ByteBuffer(string: "b"))
+            #expect(reused.status.code == 422)
+            #expect(try reused.problem().reason == "IDEMPOTENCY_KEY_REUSED")
+        }
+    }
+
+    @Test func `A failure is not kept: the request may be repeated`() async throws {
+        try await withClient { client in
+            let failed = try await client.send(.post, "/things", headers: [key: "k"], body: ByteBuffer(string: "fail-1"))
+            #expect(failed.status == .serviceUnavailable)
+            let again = try await client.send(.post, "/things", headers: [key: "k"], body: ByteBuffer(string: "fail-1"))
+            #expect(again.status == .created)
+        }
+    }
+
+    @Test func `A malformed key, or a missing one where it is required, is 400`() async throws {
+        try await withClient { client in
+            for bad in ["", "\"\"", String(repeating: "x", count: 256), "a\"b"] {
+                let refused = try await client.post("/things", headers: [key: bad])
+                #expect(refused.status == .badRequest)
+            }
+            let (without, with) = (try await client.post("/strict"), try await client.post("/strict", headers: [key: "k"]))
+            #expect(without.status == .badRequest)
+            #expect(with.status == .ok)
+        }
+    }
+}

@@ -1,0 +1,81 @@
+import Apus
+import Foundation
+import Testing
+
+@Suite struct SettingsTests {
+    private func withFolder(_ files: [String: String], _ body: (String) async throws -> Void) async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "apus-settings-\(UUID())")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try FileManager.default.createDirectory(at: folder.appending(path: "config"), withIntermediateDirectories: true)
+        for (name, text) in files { try Data(text.utf8).write(to: folder.appending(path: name)) }
+        try await body(folder.path)
+    }
+
+    @Test func `Flags win over variables, those over the env file, that over YAML, and that over defaults`() async throws {
+        let files = [
+            ".env": "B_X=file\nC_X=file\n",
+            "config/development.yaml": "b: { x: yaml }\nc: { x: yaml }\nd: { x: yaml, n: 7, on: true }\n",
+        ]
+        try await withFolder(files) { folder in
+            let settings = try await Settings(
+                arguments: ["--a-x=flag"], variables: ["A_X": "variable", "B_X": "variable"], folder: folder)
+            let found = ["a", "b", "c", "d", "e"].map { settings.string("\($0).x", default: "default") }
+            #expect(found == ["flag", "variable", "file", "yaml", "default"])
+            #expect(settings.int("d.n", default: 0, in: 0...9) == 7)
+            #expect(settings.bool("d.on", default: false))
+            try settings.check()
+        }
+    }
+
+    @Test func `The environment decides which file is read`() async throws {
+        let files = ["config/production.yaml": "x: { y: production }", "config/development.yaml": "x: { y: development }"]
+        try await withFolder(files) { folder in
+            let settings = try await Settings(variables: ["ENVIRONMENT": "production"], folder: folder)
+            #expect(settings.string("x.y") == "production")
+        }
+    }
+
+    @Test func `Every problem is reported at once, and a secret is not shown`() async throws {
+        let settings = try await Settings(
+            arguments: ["--http-port=70000", "--nonsense", "--key=hunter2"],
+            variables: ["T_OUT": "soon", "LOG": "loud", "ENVIRONMENT": "production"], folder: "/nonexistent")
+        _ = settings.int("http.port", default: 1, in: 0...65535)
+        _ = settings.duration("t.out", default: .zero)
+        _ = settings.choice("log", default: Level.quiet)
+        _ = settings.secret("key", minimumBytes: 32)
+        _ = settings.secret("other", developmentDefault: "x")
+        let error = #expect(throws: StartupError.self) { try settings.check() }
+        let text = try #require(error).description
+        #expect(text.contains("6 problems"))
+        for part in [
+            "http.port (--http-port, HTTP_PORT) must be a whole number from 0 to 65535; \"70000\" is not.",
+            "T_OUT", "one of quiet, loudest", "KEY) must be a secret of at least 32 bytes; what is given is not.",
+            "other (--other, OTHER) is required", "--nonsense is not a flag",
+        ] {
+            #expect(text.contains(part), "\(part) in \(text)")
+        }
+        #expect(!text.contains("hunter2"))
+    }
+
+    private enum Level: String, CaseIterable { case quiet, loudest }
+
+    @Test(arguments: [
+        ("250ms", 0.25), ("30s", 30), ("5m", 300), ("1.5h", 5400), ("2d", 172_800),
+    ]) func `Lengths of time`(text: String, seconds: Double) async throws {
+        let settings = try await Settings(variables: ["T": text], folder: "/nonexistent")
+        #expect(settings.duration("t", default: .zero).seconds == seconds)
+        try settings.check()
+    }
+
+    @Test(arguments: ["5", "s", "-5s", "5 s", "1e99h", "5x", "٣s"]) func `What is no length of time`(text: String) async throws {
+        let settings = try await Settings(variables: ["T": text], folder: "/nonexistent")
+        _ = settings.duration("t", default: .zero)
+        #expect(throws: StartupError.self) { try settings.check() }
+    }
+
+    @Test func `A malformed file stops the start`() async throws {
+        try await withFolder(["config/development.yaml": "a: [1, 2"]) { folder in
+            await #expect(throws: (any Error).self) { try await Settings(folder: folder) }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+import ApusCore
+import NIOCore
+import Testing
+
+@testable import ApusWebSocket
+
+@Suite struct HubTests {
+    private func text(_ frame: ByteBuffer?) -> String? {
+        frame.map { String(decoding: $0.readableBytesView.dropFirst(2), as: UTF8.self) }
+    }
+
+    @Test func `A message reaches all of its room and nobody else, in order`() async throws {
+        let hub = Hub<String>()
+        let (a, b, other) = (hub.join("x"), hub.join("x"), hub.join("y"))
+        hub.broadcast(.text("1"), to: "x")
+        hub.broadcast(.text("2"), to: "x")
+        hub.broadcast(.text("3"), to: "y")
+        for member in [a, b] {
+            #expect(text(try await member.next()) == "1")
+            #expect(text(try await member.next()) == "2")
+        }
+        #expect(text(try await other.next()) == "3")
+        #expect(hub.count(in: "x") == 2)
+        a.leave()
+        b.leave()
+        #expect(hub.count(in: "x") == 0)
+        #expect(try await a.next() == nil)
+    }
+
+    @Test func `Under latest wins a message replaces the waiting one of its key, in its place`() async throws {
+        let hub = Hub<Int>()
+        let member = hub.join(1, capacity: 3)
+        hub.broadcast(.text("a1"), to: 1, key: "a")
+        hub.broadcast(.text("b1"), to: 1, key: "b")
+        hub.broadcast(.text("a2"), to: 1, key: "a")
+        #expect(text(try await member.next()) == "a2")
+        #expect(text(try await member.next()) == "b1")
+        #expect(member.dropped == 1)
+    }
+
+    @Test func `A full queue drops the oldest, or the newest, as its policy says`() async throws {
+        let hub = Hub<Int>()
+        let (latest, first) = (hub.join(1, capacity: 2), hub.join(1, capacity: 2, overflow: .dropNewest))
+        for number in 1...3 { hub.broadcast(.text("\(number)"), to: 1) }
+        #expect(text(try await latest.next()) == "2")
+        #expect(text(try await first.next()) == "1")
+        #expect(text(try await first.next()) == "2")
+        #expect(latest.dropped == 1 && first.dropped == 1)
+    }
+
+    @Test func `Under disconnect a member that does not keep up is put out`() async throws {
+        let hub = Hub<Int>()
+        let member = hub.join(1, capacity: 2, overflow: .disconnect)
+        for number in 1...3 { hub.broadcast(.text("\(number)"), to: 1) }
+        let error = await #expect(throws: AppError.self) { try await member.next() }
+        #expect(error?.code == .resourceExhausted)
+        #expect(hub.count(in: 1) == 0)
+    }
+
+    @Test func `A member that waits is handed the message, and a cancelled one gives up`() async throws {
+        let hub = Hub<Int>()
+        let member = hub.join(1)
+        async let frame = member.next()
+        hub.broadcast(.text("x"), to: 1)
+        #expect(text(try await frame) == "x")
+        let waiting = Task { try await member.next() }
+        waiting.cancel()
+        await #expect(throws: CancellationError.self) { try await waiting.value }
+    }
+
+    @Test func `Many senders and a thousand members lose nothing`() async throws {
+        let hub = Hub<Int>()
+        let members = (0..<1000).map { _ in hub.join(1, capacity: 100) }
+        await withTaskGroup(of: Void.self) { group in
+            for sender in 0..<4 {
+                group.addTask { for number in 0..<25 { hub.broadcast(.text("\(sender)-\(number)"), to: 1) } }
+            }
+        }
+        for member in members {
+            var seen: Set<String> = []
+            for _ in 0..<100 { seen.insert(text(try await member.next()) ?? "") }
+            #expect(seen.count == 100)
+        }
+    }
+}
