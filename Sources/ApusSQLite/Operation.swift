@@ -56,9 +56,12 @@ final class Operation: Sendable {
 
 extension Operation {
     /// Waits for a body to be run on a connection.
-    /// - Parameter submit: Hands the operation to a thread; `false` when there is none any more.
+    /// - Parameters:
+    ///   - refusal: The error when no thread takes the operation any more.
+    ///   - submit: Hands the operation to a thread; `false` when there is none.
     static func run<Result: Sendable>(
-        submit: (Operation) -> Bool, _ body: @escaping @Sendable (GRDB.Database) throws -> Result
+        refusal: AppError = AppError(.unavailable, "The database is closed."), submit: (Operation) -> Bool,
+        _ body: @escaping @Sendable (GRDB.Database) throws -> Result
     ) async throws -> Result {
         try Task.checkCancellation()
         let result = Box<Result>()
@@ -70,9 +73,7 @@ extension Operation {
                 }
                 current.withLock { $0 = operation }
                 if Task.isCancelled { return operation.cancel() }
-                if !submit(operation) {
-                    operation.finish(AppError(.unavailable, "The database is closed."))
-                }
+                if !submit(operation) { operation.finish(refusal) }
             }
         } onCancel: {
             current.withLock { $0 }?.cancel()

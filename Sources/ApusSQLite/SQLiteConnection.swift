@@ -27,8 +27,13 @@ struct SQLiteConnection: Sendable {
 
     /// Visits the connection. Synchronous: GRDB's asynchronous visits cost fifty times as much.
     func use<Result>(_ body: (GRDB.Database) throws -> Result) throws -> Result {
+        try Self.translatingErrors { try queue.inDatabase(body) }
+    }
+
+    /// Runs a body, and throws what it throws as what a caller may know of it.
+    static func translatingErrors<Result>(_ body: () throws -> Result) throws -> Result {
         do {
-            return try queue.inDatabase(body)
+            return try body()
         } catch let error as DatabaseError {
             throw AppError(sqlite: error)
         }
@@ -41,7 +46,7 @@ extension GRDB.Database {
     func rows(of sql: ApusData.SQL) throws -> [ApusData.Row] {
         let (text, values) = sql.rendered { _ in "?" }
         let statement = try cachedStatement(sql: text)
-        statement.arguments = StatementArguments(values.map { $0.databaseValue })
+        statement.arguments = StatementArguments(try values.map { try $0.databaseValue })
         let cursor = try GRDB.Row.fetchCursor(statement)
         let columns = statement.columnNames
         var rows: [ApusData.Row] = []
@@ -55,20 +60,27 @@ extension GRDB.Database {
     func change(by sql: ApusData.SQL) throws -> Int {
         let (text, values) = sql.rendered { _ in "?" }
         let statement = try cachedStatement(sql: text)
-        try statement.execute(arguments: StatementArguments(values.map { $0.databaseValue }))
+        try statement.execute(arguments: StatementArguments(try values.map { try $0.databaseValue }))
         return changesCount
     }
 }
 
 extension SQLValue {
     fileprivate var databaseValue: DatabaseValue {
-        switch self {
-        case .null: .null
-        case .integer(let number): number.databaseValue
-        case .real(let number): number.databaseValue
-        case .text(let text): text.databaseValue
-        case .blob(let bytes): Data(bytes).databaseValue
-        case .timestamp(let date): Int64((date.timeIntervalSince1970 * 1e6).rounded()).databaseValue
+        get throws {
+            switch self {
+            case .null: return .null
+            case .integer(let number): return number.databaseValue
+            case .real(let number): return number.databaseValue
+            case .text(let text):
+                // It would be cut off there without a word. Postgres refuses it too.
+                guard !text.utf8.contains(0) else {
+                    throw AppError(.invalidArgument, "Text must not contain the character U+0000.")
+                }
+                return text.databaseValue
+            case .blob(let bytes): return Data(bytes).databaseValue
+            case .timestamp(let date): return Int64((date.timeIntervalSince1970 * 1e6).rounded()).databaseValue
+            }
         }
     }
 

@@ -14,7 +14,7 @@ final class WriteTransaction: Sendable {
 
     /// Runs a statement inside the transaction.
     func run<Result: Sendable>(_ body: @escaping @Sendable (GRDB.Database) throws -> Result) async throws -> Result {
-        try await Operation.run(submit: { steps.push(.statement($0)) }, body)
+        try await Operation.run(refusal: Self.over, submit: { steps.push(.statement($0)) }, body)
     }
 
     /// Commits. Not held up by the task's cancellation: what was asked for is done or undone.

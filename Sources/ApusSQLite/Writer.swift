@@ -72,7 +72,7 @@ final class Writer: Sendable {
         do {
             try database.execute(sql: "SAVEPOINT single")
             do {
-                try operation.run(on: database)
+                try SQLiteConnection.translatingErrors { try operation.run(on: database) }
             } catch {
                 try database.execute(sql: "ROLLBACK TO single")
                 try database.execute(sql: "RELEASE single")

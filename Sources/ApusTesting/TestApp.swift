@@ -83,3 +83,23 @@ extension App {
         }
     }
 }
+
+extension TestApp {
+    /// Runs what modules run beside, as long as a body does, with a clock that is turned on whenever somebody waits.
+    public func runServices<Result: Sendable>(
+        turning clock: ManualClock, _ body: @Sendable () async throws -> Result
+    ) async throws -> Result {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for service in assembly.services { group.addTask { try await service.run() } }
+            group.addTask {
+                while !Task.isCancelled {
+                    await clock.sleepers(1)
+                    clock.advance(by: .milliseconds(100))
+                    await Task.yield()
+                }
+            }
+            defer { group.cancelAll() }
+            return try await body()
+        }
+    }
+}

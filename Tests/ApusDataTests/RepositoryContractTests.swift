@@ -36,10 +36,13 @@ func withDatabase<Result>(
     options: SQLiteOptions = SQLiteOptions(), _ body: (SQLiteDatabase) async throws -> Result
 ) async throws -> Result {
     let path = "/tmp/apus-test-\(Identifier<Note>()).sqlite"
+    // Migrated with the default options, so that those of the test do not hold it up.
+    let migrating = try SQLiteDatabase(path: path)
+    try await Migrator(migrating, [CreateNotes.self]).run()
+    await migrating.close()
     let database = try SQLiteDatabase(path: path, options: options)
     defer { for suffix in ["", "-wal", "-shm"] { removeFile(path + suffix) } }
     do {
-        try await Migrator(database, [CreateNotes.self]).run()
         let result = try await body(database)
         await database.close()
         return result

@@ -19,7 +19,7 @@ import Testing
 
     @Test func `Values of every kind come back as they went in, and none of them is ever part of the statement`() async throws {
         try await withDatabase { database async throws in
-            let nasty = "'; DROP TABLE notes; -- \u{0}é😀\""
+            let nasty = "'; DROP TABLE notes; -- \u{1}é😀\""
             let date = Date(timeIntervalSince1970: 1_795_424_400.123456)
             let row = try #require(
                 try await database.query(
@@ -34,6 +34,7 @@ import Testing
             #expect(try row.get("g", as: String?.self) == nil)
             #expect(await code { _ = try row.get("a", as: Int.self) } == .internal)
             #expect(await code { _ = try row.get("missing", as: Int.self) } == .internal)
+            #expect(await code { try await insert(database, "cut\u{0}off") } == .invalidArgument)
         }
     }
 

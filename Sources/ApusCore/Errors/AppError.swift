@@ -1,3 +1,5 @@
+import ServiceContextModule
+
 /// The one error type at the edges of a service.
 ///
 /// An `AppError` says what a caller may know: a ``code``, a ``message`` and ``details``. What a caller may not see, such as
@@ -83,11 +85,12 @@ extension AppError {
         public static let upgradeRequired: Reason = "UPGRADE_REQUIRED"
     }
 
-    /// Any error as an `AppError`: itself if it is one, a cancellation as ``StatusCode/cancelled``, and all else as an
-    /// ``StatusCode/internal`` error that shows nothing of what is inside.
+    /// Any error as an `AppError`: itself if it is one, a cancellation as ``StatusCode/cancelled``, or past the deadline as
+    /// ``StatusCode/deadlineExceeded``, and all else as an ``StatusCode/internal`` error that shows nothing of what is inside.
     public init(wrapping error: any Error) {
         switch error {
         case let error as AppError: self = error
+        case is CancellationError where ServiceContext.current?.deadline?.hasPassed == true: self = Deadline.exceeded
         case is CancellationError: self.init(.cancelled, "The request was cancelled.", cause: error)
         default: self.init(.internal, "Something went wrong on our side.", cause: error)
         }

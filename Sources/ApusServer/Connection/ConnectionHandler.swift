@@ -126,7 +126,7 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
             task?.cancel()
             write(problem: Deadline.exceeded, status: Deadline.exceeded.httpStatus)
             closeAfterLastResponse()
-        case .close: channelContext?.close(promise: nil)
+        case .close: closeNow()
         }
     }
 
@@ -140,7 +140,11 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
         return upgraded != nil
     }
 
-    func closeNow() { channelContext?.close(promise: nil) }
+    /// What was written still goes out.
+    func closeNow() {
+        flushIfNeeded()
+        channelContext?.close(promise: nil)
+    }
 
     // MARK: Steps
 
@@ -169,7 +173,7 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
             body?.finish(throwing: error.appError)
             body = nil
         case .reject(let error): reject(error)
-        case .close: channelContext?.close(promise: nil)
+        case .close: closeNow()
         }
     }
 
@@ -254,11 +258,12 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
         }
         var context = ServiceContext.topLevel
         context.lower(deadline: .after(core.limits.requestDeadline))
-        let response: Response
-        do {
-            response = try await ServiceContext.withValue(context) { try await core.handler(request) }
-        } catch {
-            response = Response(problem: AppError(wrapping: error), requestID: request.context.id)
+        let response = await ServiceContext.withValue(context) {
+            do {
+                return try await core.handler(request)
+            } catch {
+                return Response(problem: AppError(wrapping: error), requestID: request.context.id)
+            }
         }
         core.leave()
         await deliver(response)
@@ -281,7 +286,7 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
         } catch {
             // The head is out, so the only way left to say that the body is not whole is to end the connection.
             request(failed: error)
-            channelContext?.close(promise: nil)
+            closeNow()
         }
     }
 
@@ -313,7 +318,7 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
         flushIfNeeded()
         readIfWanted()
         await upgrade.run(stream)
-        channelContext?.close(promise: nil)
+        closeNow()
     }
 
     // MARK: Writing

@@ -67,6 +67,8 @@ struct ConnectionStateMachine {
     private var isWritable = true
     private var isDraining = false
     private var isInputClosed = false
+    /// What comes after the present request cannot be read, so it is the last one.
+    private var isLast = false
     private var unwritableSince: NIODeadline?
 
     /// How much of an unread body is read past, to keep the connection.
@@ -140,7 +142,7 @@ struct ConnectionStateMachine {
         guard case .exchange(var exchange) = phase, !exchange.hasResponse, !exchange.isAbandoned else { return nil }
         exchange.hasResponse = true
         phase = .exchange(exchange)
-        return exchange.keepAlive && !isDraining && !isInputClosed
+        return exchange.keepAlive && !isDraining && !isInputClosed && !isLast
             && (exchange.isBodyComplete || exchange.isBodyWanted)
     }
 
@@ -236,7 +238,7 @@ struct ConnectionStateMachine {
                 Double(exchange.bodyBytes) < seconds * Double(limits.bodyBytesPerSecond)
             {
                 exchange.isBodyComplete = true
-                isInputClosed = true
+                isLast = true
                 return .failBody(.bodyTooSlow)
             }
         }
@@ -297,9 +299,8 @@ struct ConnectionStateMachine {
             case .needsMore, .head: return .wait
             }
         } catch {
-            // What follows cannot be read: the response to this request is the last one.
             exchange.isBodyComplete = true
-            isInputClosed = true
+            isLast = true
             return .failBody(error)
         }
     }

@@ -13,7 +13,7 @@ public final class ManualClock: WallClock {
         var elapsed = Duration.zero
         var nextID = 0
         var sleepers: [Int: Sleeper] = [:]
-        var watchers: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
+        var watchers: [Int: (count: Int, continuation: CheckedContinuation<Void, Never>)] = [:]
     }
 
     private let start: Date
@@ -27,10 +27,7 @@ public final class ManualClock: WallClock {
     public var uptime: Duration { state.withLock { $0.elapsed } }
 
     public func sleep(for duration: Duration) async throws {
-        let id = state.withLock { state in
-            state.nextID += 1
-            return state.nextID
-        }
+        let id = nextID()
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 add(Sleeper(wakeAt: uptime + duration, continuation: continuation), id)
@@ -51,15 +48,27 @@ public final class ManualClock: WallClock {
         for sleeper in woken { sleeper.continuation.resume() }
     }
 
-    /// Waits until so many tasks sleep: the moment at which moving the clock has an effect.
+    /// Waits until so many tasks sleep: the moment at which moving the clock has an effect. Returns when cancelled.
     public func sleepers(_ count: Int) async {
-        await withCheckedContinuation { continuation in
-            let isThere = state.withLock { state in
-                if state.sleepers.count >= count { return true }
-                state.watchers.append((count, continuation))
-                return false
+        let id = nextID()
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let resumesNow = state.withLock { state in
+                    if state.sleepers.count >= count || Task.isCancelled { return true }
+                    state.watchers[id] = (count, continuation)
+                    return false
+                }
+                if resumesNow { continuation.resume() }
             }
-            if isThere { continuation.resume() }
+        } onCancel: {
+            state.withLock { $0.watchers.removeValue(forKey: id) }?.continuation.resume()
+        }
+    }
+
+    private func nextID() -> Int {
+        state.withLock { state in
+            state.nextID += 1
+            return state.nextID
         }
     }
 
@@ -68,9 +77,9 @@ public final class ManualClock: WallClock {
             if Task.isCancelled { return (true, [] as [CheckedContinuation<Void, Never>]) }
             state.sleepers[id] = sleeper
             let count = state.sleepers.count
-            let done = state.watchers.filter { $0.count <= count }.map(\.continuation)
-            state.watchers.removeAll { $0.count <= count }
-            return (false, done)
+            let done = state.watchers.filter { $0.value.count <= count }
+            for id in done.keys { state.watchers[id] = nil }
+            return (false, done.values.map(\.continuation))
         }
         if resumesNow { sleeper.continuation.resume(throwing: CancellationError()) }
         for watcher in watchers { watcher.resume() }

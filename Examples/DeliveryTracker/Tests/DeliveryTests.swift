@@ -1,0 +1,300 @@
+import Apus
+import ApusTesting
+import Synchronization
+import Testing
+
+@testable import DeliveryTracker
+
+/// Keeps the pushes for a test to look at.
+private final class RecordingPushGateway: PushGateway {
+    private let sent = Mutex<[Push]>([])
+    var pushes: [Push] { sent.withLock { $0 } }
+    func send(_ push: Push) { sent.withLock { $0.append(push) } }
+}
+
+@Suite struct DeliveryTests {
+    private func test(
+        _ transport: TestApp.Transport = .memory,
+        _ body: @Sendable (TestApp, Scenario, RecordingPushGateway) async throws -> Void
+    ) async throws {
+        let gateway = RecordingPushGateway()
+        try await DeliveryTracker.app.override((any PushGateway).self) { _ in gateway }
+            .test(transport, settings: ["auth.password-cost": "4"]) { app in
+                try await body(app, Scenario(app.client), gateway)
+            }
+    }
+
+    @Test(arguments: TestApp.Transport.allCases) func `From registration to delivery`(transport: TestApp.Transport) async throws {
+        try await test(transport) { app, scenario, gateway in
+            let (customer, driver) = (try await scenario.register("customer"), try await scenario.register("driver"))
+            let order = try await scenario.placeAndPay(customer)
+            for (step, state) in [("assignment", Order.State.assigned), ("pickup", .pickedUp), ("delivery", .delivered)] {
+                let answer = try await driver.post("/v1/orders/\(order.id)/\(step)")
+                #expect(answer.status == .ok, "\(answer.text)")
+                #expect(try answer.json(OrderView.self).state == state)
+            }
+            let seen = try await customer.get("/v1/orders/\(order.id)").json(OrderView.self)
+            #expect(seen.state == .delivered)
+            try await app.runJobs()
+            #expect(gateway.pushes.map(\.body) == [
+                "is paid. We are looking for a driver.", "has a driver.", "is on its way.", "has arrived.",
+            ])
+            #expect(Set(gateway.pushes.map(\.id)).count == 4)
+        }
+    }
+
+    @Test func `An order that is placed again with its key is the same order`() async throws {
+        try await test { _, scenario, _ in
+            let customer = try await scenario.register("customer")
+            let first = try await scenario.place(customer, key: "\"k-1\"")
+            let second = try await scenario.place(customer, key: "\"k-1\"")
+            #expect(first.order.id == second.order.id)
+            let other = try await scenario.register("customer")
+            #expect(try await scenario.place(other, key: "\"k-1\"").order.id != first.order.id)
+            let list = try await customer.get("/v1/orders").json([OrderView].self)
+            #expect(list.count == 1)
+            let changed = try await customer.post(
+                "/v1/orders", json: Scenario.Form(item: "Coffee"), headers: [Scenario.idempotencyKey: "\"k-1\""])
+            #expect(changed.status.code == 422)
+        }
+    }
+
+    @Test(arguments: TestApp.Transport.allCases) func `Of drivers who race for an order one gets it and the others a 409`(
+        transport: TestApp.Transport
+    ) async throws {
+        try await test(transport) { _, scenario, _ in
+            let order = try await scenario.placeAndPay(try await scenario.register("customer"))
+            var drivers: [TestClient] = []
+            for _ in 0..<5 { drivers.append(try await scenario.register("driver")) }
+            let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+                for driver in drivers {
+                    group.addTask { try await driver.post("/v1/orders/\(order.id)/assignment").status.code }
+                }
+                return try await group.reduce(into: [Int]()) { $0.append($1) }.sorted()
+            }
+            #expect(statuses == [200, 409, 409, 409, 409])
+        }
+    }
+
+    @Test func `A forged, an old, a changed and a replayed payment are refused, and a repeated one changes nothing`() async throws {
+        let clock = ManualClock()
+        let app = DeliveryTracker.app.override((any WallClock).self) { _ in clock }
+        try await app.test(settings: ["auth.password-cost": "4"]) { app in
+            let scenario = Scenario(app.client, clock: clock)
+            let customer = try await scenario.register("customer")
+            let placed = try await scenario.place(customer)
+            let body = try scenario.event(placed)
+            let good = scenario.signature.sign(body.readableBytesView)
+
+            let forger = PaymentSignature(secret: Secret("whsec_somebody_else_wrote_this"), clock: clock)
+            let forged = try await scenario.deliver(webhook: body, signature: forger.sign(body.readableBytesView))
+            #expect(forged.status == .badRequest)
+            #expect(try forged.problem().reason == "BAD_SIGNATURE")
+            let missing = try await app.client.send(.post, "/v1/payments/webhook", body: body)
+            #expect(missing.status == .badRequest)
+            let changed = try await scenario.deliver(webhook: scenario.event(placed, id: "evt_2"), signature: good)
+            #expect(changed.status == .badRequest)
+            #expect(try await customer.get("/v1/orders/\(placed.order.id)").json(OrderView.self).state == .awaitingPayment)
+
+            #expect(try await scenario.deliver(webhook: body, signature: good).status == .ok)
+            let replayed = try await scenario.deliver(webhook: body, signature: good)
+            #expect(replayed.status == .conflict)
+            #expect(try replayed.problem().reason == "REPLAYED")
+            clock.advance(by: .seconds(5))
+            let repeated = try await scenario.deliver(webhook: body)
+            #expect(repeated.text == #"{"event":"evt_\#(placed.payment.id)","new":false}"#)
+            let second = try await scenario.deliver(webhook: scenario.event(placed, id: "evt_3"))
+            #expect(second.status == .conflict)
+            clock.advance(by: .seconds(400))
+            #expect(try await scenario.deliver(webhook: body, signature: good).status == .badRequest)
+            #expect(try await customer.get("/v1/orders/\(placed.order.id)").json(OrderView.self).state == .paid)
+        }
+    }
+
+    @Test func `A payment of another amount is refused and leaves no trace`() async throws {
+        try await test { _, scenario, _ in
+            let placed = try await scenario.place(try await scenario.register("customer"))
+            let wrong = try JSONCoding.encode(
+                PaymentEvent(
+                    id: "evt_x", type: "payment.succeeded", data: .init(payment: placed.payment.id, amount: 1, currency: "EUR")))
+            let refused = try await scenario.deliver(webhook: wrong)
+            #expect(refused.status == .conflict)
+            #expect(try refused.problem().reason == "WRONG_AMOUNT")
+            // The same event with the right amount is not taken for a repetition.
+            let right = try await scenario.deliver(webhook: scenario.event(placed, id: "evt_x"))
+            #expect(right.status == .ok)
+        }
+    }
+
+    @Test(arguments: TestApp.Transport.allCases) func `A customer who watches sees a snapshot, every fix and every change, and is sent no push`(
+        transport: TestApp.Transport
+    ) async throws {
+        try await test(transport) { app, scenario, gateway in
+            let (customer, driver) = (try await scenario.register("customer"), try await scenario.register("driver"))
+            let order = try await scenario.placeAndPay(customer)
+            try await app.runJobs()
+            let before = gateway.pushes.count
+            try await customer.webSocket("/v1/orders/\(order.id)/live") { socket in
+                let snapshot = try #require(try await socket.receiveJSON(Scenario.Message.self))
+                #expect(snapshot.type == "snapshot")
+                #expect(snapshot.orders?.map(\.state) == [.paid])
+                #expect(snapshot.positions?.isEmpty == true)
+                _ = try await driver.post("/v1/orders/\(order.id)/assignment")
+                #expect(try await socket.receiveJSON(Scenario.Message.self)?.order?.state == .assigned)
+                try await driver.webSocket("/v1/drivers/position") { device in
+                    for step in 0..<3 {
+                        let fix = GPSFix(latitude: 38.7369 + Double(step) * 0.0001, longitude: -9.1427, at: Date())
+                        try await device.send(json: fix)
+                        let message = try await socket.receiveJSON(Scenario.Message.self)
+                        #expect(message?.position?.place == fix.place)
+                    }
+                }
+                // Whoever comes later sees in the snapshot where the driver is.
+                try await customer.webSocket("/v1/orders/\(order.id)/live") { second in
+                    let message = try await second.receiveJSON(Scenario.Message.self)
+                    #expect(message?.positions?.first?.place.latitude == 38.7369 + 2 * 0.0001)
+                }
+            }
+            try await app.runJobs()
+            #expect(gateway.pushes.count == before)
+        }
+    }
+
+    @Test(arguments: TestApp.Transport.allCases) func `Nobody else can watch an order`(transport: TestApp.Transport) async throws {
+        try await test(transport) { app, scenario, _ in
+            let order = try await scenario.placeAndPay(try await scenario.register("customer"))
+            let (other, driver) = (try await scenario.register("customer"), try await scenario.register("driver"))
+            func refusal(_ client: TestClient, _ path: String) async throws -> Int? {
+                do {
+                    try await client.webSocket(path) { _ in }
+                    return nil
+                } catch let refusal as TestWebSocket.Refusal { return refusal.response.status.code }
+            }
+            #expect(try await refusal(other, "/v1/orders/\(order.id)/live") == 404)
+            #expect(try await refusal(driver, "/v1/orders/\(order.id)/live") == 403)
+            #expect(try await refusal(app.client, "/v1/orders/\(order.id)/live") == 401)
+            #expect(try await refusal(other, "/v1/orders/nonsense/live") == 400)
+            #expect(try await refusal(other, "/v1/fleet/live") == 403)
+            #expect(try await refusal(other, "/v1/drivers/position") == 403)
+            #expect(try await other.get("/v1/orders/\(order.id)").status == .notFound)
+        }
+    }
+
+    @Test func `Fixes that cannot be true are dropped, counted, and told to the device`() async throws {
+        try await test { app, scenario, _ in
+            let driver = try await scenario.register("driver")
+            try await driver.webSocket("/v1/drivers/position") { device in
+                func reason(_ fix: GPSFix) async throws -> FixRefusal? {
+                    try await device.send(json: fix)
+                    return try await device.receiveJSON(Scenario.Message.self)?.reason
+                }
+                try await device.send(json: GPSFix(latitude: 38.7, longitude: -9.1, at: Date(timeIntervalSinceNow: -1)))
+                #expect(try await reason(GPSFix(latitude: 95, longitude: -9.1, at: Date())) == .invalid)
+                #expect(try await reason(GPSFix(latitude: 38.7, longitude: -9.1, at: Date(timeIntervalSinceNow: -90))) == .stale)
+                #expect(try await reason(GPSFix(latitude: 38.7, longitude: -9.1, at: Date(timeIntervalSinceNow: 90))) == .future)
+                #expect(try await reason(GPSFix(latitude: 39.7, longitude: -9.1, at: Date())) == .jump)
+                try await device.send("not JSON")
+                #expect(try await device.receiveJSON(Scenario.Message.self)?.reason == .malformed)
+            }
+            let tracking: TrackingService = try app.resolve()
+            #expect(tracking.statistics.accepted == 1)
+            #expect(tracking.statistics.dropped == ["invalid": 1, "stale": 1, "future": 1, "jump": 1, "malformed": 1, "flood": 0])
+        }
+    }
+
+    @Test func `A device that floods is slowed down`() async throws {
+        try await test { app, scenario, _ in
+            let tracking: TrackingService = try app.resolve()
+            let driver = Driver(id: Account.ID())
+            var refusals: [FixRefusal] = []
+            for number in 0..<30 {
+                do {
+                    let at = Date(timeIntervalSinceNow: Double(number) / 100)
+                    try await tracking.receive(GPSFix(latitude: 38.7, longitude: -9.1, at: at), from: driver)
+                } catch let refusal as FixRefusal { refusals.append(refusal) }
+            }
+            #expect(refusals.contains(.flood))
+            #expect(refusals.allSatisfy { $0 == .flood })
+        }
+    }
+
+    @Test func `Bad input is a clear problem`() async throws {
+        try await test(.socket) { _, scenario, _ in
+            let customer = try await scenario.register("customer")
+            let json: HTTPFields = [.contentType: "application/json"]
+            func problem(_ response: TestResponse, _ status: Int) throws -> ProblemDetails {
+                #expect(response.status.code == status, "\(response.text)")
+                #expect(response.headers[.contentType] == "application/problem+json")
+                return try response.problem()
+            }
+            func order(_ body: String) async throws -> TestResponse {
+                try await customer.send(.post, "/v1/orders", headers: json, body: ByteBuffer(string: body))
+            }
+            _ = try problem(try await order("{"), 400)
+            let missing = try problem(try await order(#"{"item":"Tea","pickup":{"latitude":1,"longitude":2}}"#), 422)
+            #expect(missing.errors?.map(\.pointer) == ["/dropoff"])
+            let types = try problem(try await order(#"{"item":5}"#), 422)
+            #expect(types.errors == [ValidationFailure(pointer: "/item", code: "type", message: "must be a string")])
+            let places = try problem(
+                try await order(#"{"item":"","pickup":{"latitude":91,"longitude":2},"dropoff":{"latitude":1,"longitude":-181}}"#), 422)
+            #expect(places.errors?.map(\.pointer) == ["/item", "/pickup/latitude", "/dropoff/longitude"])
+            _ = try problem(try await customer.post("/v1/orders", json: String(repeating: "x", count: 1 << 20)), 413)
+            _ = try problem(try await customer.get("/v1/nothing"), 404)
+            _ = try problem(try await customer.send(.put, "/v1/orders"), 405)
+            _ = try problem(try await scenario.client.get("/v1/orders"), 401)
+            _ = try problem(try await scenario.client.bearer("forged.token.here").get("/v1/orders"), 401)
+            let wrong = ["email": "nobody@example.org", "password": "whatever it is"]
+            _ = try problem(try await scenario.client.post("/v1/sessions", json: wrong), 401)
+            let dispatcher = ["email": "a@b.cd", "name": "x", "password": "a long password", "role": "dispatcher"]
+            _ = try problem(try await scenario.client.post("/v1/accounts", json: dispatcher), 422)
+        }
+    }
+
+    @Test func `An expired token is refused and says so`() async throws {
+        let clock = ManualClock()
+        let app = DeliveryTracker.app.override((any WallClock).self) { _ in clock }
+        try await app.test(settings: ["auth.password-cost": "4", "auth.token-lifetime": "1m"]) { app in
+            let customer = try await Scenario(app.client, clock: clock).register("customer")
+            #expect(try await customer.get("/v1/orders").status == .ok)
+            clock.advance(by: .seconds(91))
+            let expired = try await customer.get("/v1/orders")
+            #expect(expired.status == .unauthorized)
+            #expect(try expired.problem().reason == "TOKEN_EXPIRED")
+        }
+    }
+
+    @Test func `The map is a page that needs nothing from elsewhere`() async throws {
+        try await test { app, _, _ in
+            let page = try await app.client.get("/")
+            #expect(page.headers[.contentType] == "text/html; charset=utf-8")
+            #expect(page.text.contains("<canvas"))
+            #expect(!page.text.contains("https://"))
+        }
+    }
+
+    @Test func `Outside of development the secrets must be given`() async throws {
+        let error = await #expect(throws: StartupError.self) {
+            try await DeliveryTracker.app.test(settings: ["environment": "production"]) { _ in }
+        }
+        #expect(error?.problems.count == 2)
+    }
+
+    @Test func `Simulated drivers deliver`() async throws {
+        let settings = ["auth.password-cost": "4", "simulator.enabled": "true", "simulator.drivers": "2"]
+        let clock = ManualClock()
+        try await DeliveryTracker.app.override((any WallClock).self) { _ in clock }.test(settings: settings) { app in
+            let session = try await app.client.post("/v1/simulator/session").json(Scenario.Token.self)
+            try await app.client.bearer(session.token).webSocket("/v1/fleet/live") { socket in
+                let first = try await socket.receiveJSON(Scenario.Message.self)
+                #expect(first?.type == "snapshot")
+                try await app.runServices(turning: clock) {
+                    var states: Set<Order.State> = []
+                    while !states.contains(.delivered), let message = try await socket.receiveJSON(Scenario.Message.self) {
+                        if let state = message.order?.state { states.insert(state) }
+                    }
+                    #expect(states.isSuperset(of: [.awaitingPayment, .paid, .assigned, .pickedUp, .delivered]))
+                }
+            }
+        }
+    }
+}

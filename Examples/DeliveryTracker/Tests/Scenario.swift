@@ -1,0 +1,88 @@
+import Apus
+import ApusTesting
+import Testing
+
+@testable import DeliveryTracker
+
+/// The steps of a delivery, as clients make them: the same over memory, over a socket, and against the real binary.
+struct Scenario: Sendable {
+    let client: TestClient
+    /// Signs what the payment provider sends.
+    let signature: PaymentSignature
+
+    struct Token: Decodable { let token: String }
+    struct AccountAnswer: Decodable { let id: Account.ID }
+    struct PaymentAnswer: Decodable, Sendable {
+        let id: Payment.ID
+        let price: Money
+    }
+    struct Placed: Decodable, Sendable {
+        let order: OrderView
+        let payment: PaymentAnswer
+    }
+
+    static let secret = "whsec_everybody_can_read_this"
+    static let idempotencyKey = HTTPField.Name("Idempotency-Key")!
+    static let signatureField = HTTPField.Name("Payment-Signature")!
+
+    init(_ client: TestClient, clock: any WallClock = SystemClock()) {
+        self.client = client
+        signature = PaymentSignature(secret: Secret(Self.secret), clock: clock)
+    }
+
+    /// Registers, logs in, and gives the client back with its token.
+    func register(_ role: String) async throws -> TestClient {
+        let email = "\(role)-\(Identifier<Account>())@example.org"
+        let form = ["email": email, "name": role, "password": "a long password", "role": role]
+        let registered = try await client.post("/v1/accounts", json: form)
+        try #require(registered.status == .created, "\(registered.text)")
+        let session = try await client.post("/v1/sessions", json: ["email": email, "password": "a long password"])
+        try #require(session.status == .ok, "\(session.text)")
+        return client.bearer(try session.json(Token.self).token)
+    }
+
+    struct Form: Encodable {
+        var item = "Tea"
+        var pickup = Place(latitude: 38.7369, longitude: -9.1427)
+        var dropoff = Place(latitude: 38.7400, longitude: -9.1500)
+    }
+
+    func place(_ customer: TestClient, key: String? = nil) async throws -> Placed {
+        var headers = HTTPFields()
+        headers[Self.idempotencyKey] = key
+        let response = try await customer.post("/v1/orders", json: Form(), headers: headers)
+        try #require(response.status == .created, "\(response.text)")
+        return try response.json()
+    }
+
+    func event(_ placed: Placed, id: String? = nil) throws -> ByteBuffer {
+        try JSONCoding.encode(
+            PaymentEvent(
+                id: id ?? "evt_\(placed.payment.id)", type: "payment.succeeded",
+                data: .init(
+                    payment: placed.payment.id, amount: placed.payment.price.amount,
+                    currency: placed.payment.price.currency)))
+    }
+
+    func deliver(webhook body: ByteBuffer, signature field: String? = nil) async throws -> TestResponse {
+        let signed = field ?? signature.sign(body.readableBytesView)
+        return try await client.send(.post, "/v1/payments/webhook", headers: [Self.signatureField: signed], body: body)
+    }
+
+    func placeAndPay(_ customer: TestClient) async throws -> OrderView {
+        let placed = try await place(customer)
+        let answer = try await deliver(webhook: event(placed))
+        try #require(answer.status == .ok, "\(answer.text)")
+        return placed.order
+    }
+
+    /// A message of the live feed, as a client reads it.
+    struct Message: Decodable, Sendable {
+        let type: String
+        let order: OrderView?
+        let orders: [OrderView]?
+        let position: PositionView?
+        let positions: [PositionView]?
+        let reason: FixRefusal?
+    }
+}
