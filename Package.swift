@@ -184,7 +184,7 @@ let package = Package(
         .testTarget(name: "ApusTests", dependencies: ["Apus", "ApusSQLite", "ApusTesting"]),
         .testTarget(
             name: "DeliveryTrackerTests",
-            dependencies: ["Apus", "ApusCore", "ApusTesting", "DeliveryTracker"],
+            dependencies: ["Apus", "ApusCore", "ApusSQLite", "ApusTesting", "DeliveryTracker"],
             path: "Examples/DeliveryTracker/Tests"),
     ]
 )

@@ -4,7 +4,14 @@ public import Logging
 import NIOCore
 import NIOPosix
 public import ServiceLifecycle
-import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
 
 /// Serves HTTP/1.1 on a TCP port.
 ///
@@ -64,7 +71,7 @@ public final class Server: Service {
     }
 
     /// Listens until the task is cancelled or a graceful shutdown is asked for.
-    /// - Throws: When the address cannot be bound.
+    /// - Throws: An `AppError` of code `unavailable` when the address cannot be listened on.
     public func run() async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.threads)
         let loops = group.makeIterator().map { LoopState($0) }
@@ -86,7 +93,7 @@ public final class Server: Service {
     private func bind(_ group: MultiThreadedEventLoopGroup, _ loops: [LoopState]) async throws -> any Channel {
         let core = core
         let states = Dictionary(uniqueKeysWithValues: loops.map { (ObjectIdentifier($0.eventLoop), $0) })
-        return try await ServerBootstrap(group: group)
+        let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 4096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             // By default four connections are accepted a turn of the loop, which is too slow for a burst.
@@ -105,8 +112,14 @@ public final class Server: Service {
                     try channel.pipeline.syncOperations.addHandler(handler)
                 }
             }
-            .bind(host: configuration.host, port: configuration.port)
-            .get()
+        let address = "\(configuration.host):\(configuration.port)"
+        do {
+            return try await bootstrap.bind(host: configuration.host, port: configuration.port).get()
+        } catch let error as IOError where error.errnoCode == EADDRINUSE {
+            throw AppError(.unavailable, "\(address) is in use by another process.", cause: error)
+        } catch {
+            throw AppError(.unavailable, "\(address) cannot be listened on: \(error)", cause: error)
+        }
     }
 
     private func stop(_ listener: any Channel, _ loops: [LoopState]) async {

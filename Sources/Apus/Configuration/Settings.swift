@@ -103,8 +103,10 @@ public final class Settings: Sendable {
 
     // MARK: Problems
 
-    /// Notes a problem of your own, to be reported with all others.
-    public func note(_ problem: String) { notes.withLock { $0.problems.append(problem) } }
+    /// Notes a problem of your own, to be reported with all others; once, however often a setting is read.
+    public func note(_ problem: String) {
+        notes.withLock { if !$0.problems.contains(problem) { $0.problems.append(problem) } }
+    }
 
     /// - Throws: A ``StartupError`` that lists every problem noted so far, and every flag that nothing has asked for.
     public func check() throws {

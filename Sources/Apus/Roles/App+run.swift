@@ -24,7 +24,7 @@ extension App {
     }
 
     private static func text(of error: any Error) -> String {
-        (error as? StartupError)?.description ?? StartupError(problems: ["\(AppError(startup: error))"]).description
+        (error as? StartupError)?.description ?? StartupError(problems: [(error as? AppError)?.message ?? "\(error)"]).description
     }
 
     private func run(_ role: Role, _ assembly: Assembly) async throws {
@@ -105,12 +105,5 @@ private struct DatabaseService: Service {
     func run() async throws {
         try? await gracefulShutdown()
         await database?.close()
-    }
-}
-
-extension AppError {
-    /// Errors of the start may be shown whole: whoever starts the app may know them.
-    fileprivate init(startup error: any Error) {
-        if let error = error as? AppError { self = error } else { self.init(.failedPrecondition, "\(error)") }
     }
 }

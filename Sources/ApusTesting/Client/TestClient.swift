@@ -8,6 +8,18 @@ public struct TestClient: Sendable {
     /// Sent with every request.
     public var headers: HTTPFields = [:]
 
+    init(transport: any TestTransport) { self.transport = transport }
+
+    /// A client of a server on a port of this machine, whoever started it.
+    public init(port: Int) { self.init(transport: SocketTransport(port: port)) }
+
+    /// The same client, fields and all, for the server on another port.
+    public func at(port: Int) -> TestClient {
+        var copy = TestClient(port: port)
+        copy.headers = headers
+        return copy
+    }
+
     /// The same client with a bearer token.
     public func bearer(_ token: String) -> TestClient {
         var copy = self

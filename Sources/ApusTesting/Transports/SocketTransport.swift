@@ -10,16 +10,17 @@ struct SocketTransport: TestTransport {
     func send(
         _ method: HTTPRequest.Method, _ target: String, _ headers: HTTPFields, _ body: ByteBuffer?
     ) async throws -> TestResponse {
-        let collector = ResponseCollector()
         let promise = MultiThreadedEventLoopGroup.singleton.any().makePromise(of: TestResponse.self)
-        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        let connecting = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHTTPClientHandlers()
-                    try channel.pipeline.syncOperations.addHandler(collector.handler(promise))
+                    try channel.pipeline.syncOperations.addHandler(ResponseCollector(promise))
                 }
             }
-            .connect(host: "127.0.0.1", port: port).get()
+            .connect(host: "127.0.0.1", port: port)
+        connecting.whenFailure { promise.fail($0) }
+        let channel = try await connecting.get()
         var fields = HTTPHeaders(headers.map { ($0.name.rawName, $0.value) })
         fields.replaceOrAdd(name: "Host", value: "127.0.0.1:\(port)")
         fields.replaceOrAdd(name: "Connection", value: "close")
@@ -104,41 +105,37 @@ private struct Prefixed: TestConnection {
     func close() { connection.close() }
 }
 
-private struct ResponseCollector {
-    func handler(_ promise: EventLoopPromise<TestResponse>) -> Collector { Collector(promise) }
+private final class ResponseCollector: ChannelInboundHandler {
+    typealias InboundIn = HTTPClientResponsePart
 
-    final class Collector: ChannelInboundHandler {
-        typealias InboundIn = HTTPClientResponsePart
+    private let promise: EventLoopPromise<TestResponse>
+    private var head: HTTPResponseHead?
+    private var body = ByteBuffer()
 
-        private let promise: EventLoopPromise<TestResponse>
-        private var head: HTTPResponseHead?
-        private var body = ByteBuffer()
+    init(_ promise: EventLoopPromise<TestResponse>) { self.promise = promise }
 
-        init(_ promise: EventLoopPromise<TestResponse>) { self.promise = promise }
-
-        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-            switch unwrapInboundIn(data) {
-            case .head(let head): self.head = head
-            case .body(let bytes): body.writeImmutableBuffer(bytes)
-            case .end: finish()
-            }
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head): self.head = head
+        case .body(let bytes): body.writeImmutableBuffer(bytes)
+        case .end: finish()
         }
+    }
 
-        func channelInactive(context: ChannelHandlerContext) { promise.fail(ChannelError.eof) }
+    func channelInactive(context: ChannelHandlerContext) { promise.fail(ChannelError.eof) }
 
-        func errorCaught(context: ChannelHandlerContext, error: any Error) {
-            promise.fail(error)
-            context.close(promise: nil)
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        promise.fail(error)
+        context.close(promise: nil)
+    }
+
+    private func finish() {
+        guard let head else { return promise.fail(ChannelError.eof) }
+        var fields = HTTPFields()
+        for (name, value) in head.headers {
+            if let name = HTTPField.Name(name) { fields.append(HTTPField(name: name, value: value)) }
         }
-
-        private func finish() {
-            guard let head else { return promise.fail(ChannelError.eof) }
-            var fields = HTTPFields()
-            for (name, value) in head.headers {
-                if let name = HTTPField.Name(name) { fields.append(HTTPField(name: name, value: value)) }
-            }
-            let status = HTTPResponse.Status(code: Int(head.status.code), reasonPhrase: head.status.reasonPhrase)
-            promise.succeed(TestResponse(status: status, headers: fields, body: body))
-        }
+        let status = HTTPResponse.Status(code: Int(head.status.code), reasonPhrase: head.status.reasonPhrase)
+        promise.succeed(TestResponse(status: status, headers: fields, body: body))
     }
 }

@@ -3,10 +3,8 @@ import Apus
 struct OrderRoutes: Sendable {
     let orders: OrderService
 
-    func add(to routes: Routes, idempotency: IdempotencyKeys) {
-        routes.group(
-            "v1/orders", Authenticated(Customer.self), .rateLimit(.perPrincipal, 20, per: .seconds(1)), idempotency
-        ) { routes in
+    func add(to routes: Routes, limit: RateLimit, idempotency: IdempotencyKeys) {
+        routes.group("v1/orders", Authenticated(Customer.self), limit, idempotency) { routes in
             routes.post("", Body(PlaceOrder.self), handler: place)
             routes.get("", handler: list)
             routes.get(":id", Path("id", as: Order.ID.self), handler: show)

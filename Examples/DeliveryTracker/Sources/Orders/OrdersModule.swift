@@ -2,6 +2,7 @@ import Apus
 
 struct OrdersModule: Module {
     func configure(_ app: inout AppBuilder) throws {
+        let perSecond = app.settings.int("orders.per-second", default: 20, in: 1...100_000)
         app.migrations.add(CreateOrders.self, CreateIdempotencyKeys.self)
         app.provide((any OrderRepository).self) { SQLOrderRepository(database: try $0.resolve()) }
         app.provide(OrderService.self) {
@@ -11,7 +12,7 @@ struct OrdersModule: Module {
         }
         app.routes { routes, container in
             OrderRoutes(orders: try container.resolve()).add(
-                to: routes,
+                to: routes, limit: .rateLimit(.perPrincipal, perSecond, per: .seconds(1)),
                 idempotency: IdempotencyKeys(try container.resolve(), clock: try container.resolve()))
         }
     }

@@ -1,0 +1,121 @@
+import ApusTesting
+import Foundation
+import Synchronization
+
+/// The real binary, in a folder of its own.
+final class TrackerProcess: Sendable {
+    /// What the binary printed, line by line.
+    private struct Output {
+        var lines: [String] = []
+        var rest = ""
+        var isFinished = false
+        var waiters: [(id: Int, isMet: @Sendable ([String]) -> Bool, continuation: CheckedContinuation<Bool, Never>)] = []
+        private var lastID = 0
+
+        mutating func nextID() -> Int {
+            lastID += 1
+            return lastID
+        }
+    }
+
+    private let process: Mutex<Process>
+    private let output = Mutex(Output())
+    private let exit = Gate()
+
+    /// - Parameters:
+    ///   - folder: The working directory, where `data` is.
+    ///   - arguments: The verb, if any, and flags.
+    init(in folder: URL, _ arguments: [String]) throws {
+        let process = Process()
+        process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+            .appending(path: "delivery-tracker")
+        process.arguments = arguments
+        process.currentDirectoryURL = folder
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        process.standardError = pipe
+        self.process = Mutex(process)
+        process.terminationHandler = { [exit] _ in exit.open() }
+        pipe.fileHandleForReading.readabilityHandler = { [weak self] handle in
+            let data = handle.availableData
+            if data.isEmpty { handle.readabilityHandler = nil }
+            self?.received(data)
+        }
+        try process.run()
+    }
+
+    /// Starts the server on a free port and waits until it listens.
+    static func serving(
+        in folder: URL, _ arguments: [String] = [], verb: String? = nil
+    ) async throws -> (TrackerProcess, port: Int) {
+        let common = ["--http-port=0", "--auth-password-cost=4", "--jobs-lease=1s"]
+        let process = try TrackerProcess(in: folder, [verb].compactMap { $0 } + common + arguments)
+        guard await process.wait(for: { $0.contains { $0.contains(" listening ") } }),
+            let line = process.lines.first(where: { $0.contains(" listening ") }),
+            let port = line.split(separator: "port=").last.flatMap({ Int($0.prefix { $0.isNumber }) })
+        else { throw Failure(output: process.lines) }
+        return (process, port)
+    }
+
+    struct Failure: Error {
+        let output: [String]
+    }
+
+    var lines: [String] { output.withLock { $0.lines } }
+
+    /// The ids of the pushes that were printed, by what they say and about which order.
+    var pushes: [String: Set<String>] {
+        lines.filter { $0.hasPrefix("PUSH ") }.reduce(into: [:]) { result, line in
+            let words = line.split(separator: " ", maxSplits: 4)
+            guard words.count == 5 else { return }
+            result["\(words[3]) \(words[4])", default: []].insert(String(words[1]))
+        }
+    }
+
+    /// Waits for lines.
+    /// - Returns: Whether they came before the output ended.
+    func wait(for isMet: @escaping @Sendable ([String]) -> Bool) async -> Bool {
+        await withCheckedContinuation { continuation in
+            let now: Bool? = output.withLock { output in
+                if isMet(output.lines) { return true }
+                if output.isFinished { return false }
+                output.waiters.append((output.nextID(), isMet, continuation))
+                return nil
+            }
+            if let now { continuation.resume(returning: now) }
+        }
+    }
+
+    func send(_ signal: Int32) { _ = kill(process.withLock { $0.processIdentifier }, signal) }
+
+    /// Waits for the end.
+    /// - Returns: The exit code, or the signal as a negative number.
+    func ended() async throws -> Int32 {
+        try await exit.wait()
+        return process.withLock { $0.terminationReason == .exit ? $0.terminationStatus : -$0.terminationStatus }
+    }
+
+    private func received(_ data: Data) {
+        let met = output.withLock { output -> [(CheckedContinuation<Bool, Never>, Bool)] in
+            output.rest += String(decoding: data, as: UTF8.self)
+            while let end = output.rest.firstIndex(of: "\n") {
+                output.lines.append(String(output.rest[..<end]))
+                output.rest = String(output.rest[output.rest.index(after: end)...])
+            }
+            output.isFinished = data.isEmpty
+            let (lines, isFinished) = (output.lines, output.isFinished)
+            let done = output.waiters.filter { isFinished || $0.isMet(lines) }
+            output.waiters.removeAll { waiter in done.contains { $0.id == waiter.id } }
+            return done.map { ($0.continuation, $0.isMet(lines)) }
+        }
+        for (continuation, result) in met { continuation.resume(returning: result) }
+    }
+}
+
+/// A folder that is removed afterwards.
+func withFolder<Result>(_ body: (URL) async throws -> Result) async throws -> Result {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "delivery-tracker-\(UUID())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    return try await body(folder)
+}
