@@ -163,7 +163,7 @@ import Testing
 
     @Test func `A transaction that takes too long is rolled back and lets the others go on`() async throws {
         var options = SQLiteOptions()
-        options.transactionLimit = .milliseconds(50)
+        options.transactionLimit = .seconds(1)
         try await withDatabase(options: options) { database async throws in
             let after = Gate()
             let code = await code {
