@@ -39,7 +39,8 @@ private struct Member: TokenPrincipal {
 
     private func token(header: String, payload: String, signature: String = "") -> String {
         func encode(_ text: String) -> String {
-            Data(text.utf8).base64EncodedString().map { $0 == "+" ? "-" : $0 == "/" ? "_" : $0 == "=" ? "" : "\($0)" }.joined()
+            Data(text.utf8).base64EncodedString().map { $0 == "+" ? "-" : $0 == "/" ? "_" : $0 == "=" ? "" : "\($0)" }
+                .joined()
         }
         return "\(encode(header)).\(encode(payload)).\(signature)"
     }
@@ -104,7 +105,9 @@ private struct Member: TokenPrincipal {
         }
     }
 
-    @Test(arguments: ["none", "HS384", "EdDSA", ""]) func `A token cannot choose its algorithm`(algorithm: String) async throws {
+    @Test(arguments: ["none", "HS384", "EdDSA", ""]) func `A token cannot choose its algorithm`(algorithm: String)
+        async throws
+    {
         let forged = token(
             header: "{\"alg\":\"\(algorithm)\",\"typ\":\"at+jwt\",\"kid\":\"a\"}",
             payload: #"{"sub":"ada","iss":"apus","aud":"api","exp":99999999999}"#)
@@ -127,7 +130,9 @@ private struct Member: TokenPrincipal {
         #expect(throws: AppError.self) { try keys(.ed25519(id: "a", publicPEM: "no PEM")) }
     }
 
-    @Test func `An endpoint demands a principal: 401 without a token or with a bad one, 403 for another kind`() async throws {
+    @Test func `An endpoint demands a principal: 401 without a token or with a bad one, 403 for another kind`()
+        async throws
+    {
         let keys = try keys()
         let routes = Routes()
         routes.get("public") { "anyone" }

@@ -7,7 +7,9 @@ import Testing
     private let hasher = ScryptPasswordHasher(cost: .init(log2Rounds: 6))
 
     @Test func `A password matches its own hash alone, and no two hashes are alike`() async throws {
-        let (first, second) = (try await hasher.hash(Secret("correct horse")), try await hasher.hash(Secret("correct horse")))
+        let (first, second) = (
+            try await hasher.hash(Secret("correct horse")), try await hasher.hash(Secret("correct horse"))
+        )
         #expect(first != second)
         #expect(first.hasPrefix("$scrypt$ln=6,r=8,p=1$"))
         #expect(try await hasher.verify(Secret("correct horse"), against: first))
@@ -29,7 +31,9 @@ import Testing
         #expect(try await !hasher.verify(Secret("x"), against: nil))
     }
 
-    @Test(arguments: ["", "x", "$scrypt$ln=6,r=8,p=1$AAAA", "$scrypt$ln=60,r=8,p=1$AAAA$AAAA", "$bcrypt$ln=6,r=8,p=1$AAAA$AAAA"])
+    @Test(arguments: [
+        "", "x", "$scrypt$ln=6,r=8,p=1$AAAA", "$scrypt$ln=60,r=8,p=1$AAAA$AAAA", "$bcrypt$ln=6,r=8,p=1$AAAA$AAAA",
+    ])
     func `A stored hash that is malformed is an error and no match`(hash: String) async {
         await #expect(throws: AppError.self) { try await hasher.verify(Secret("x"), against: hash) }
     }

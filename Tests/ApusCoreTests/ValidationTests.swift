@@ -35,7 +35,8 @@ private struct Form: Validatable {
             stops: [Point(latitude: 0), Point(latitude: .nan)])
         let error = #expect(throws: AppError.self) { try form.validate() }
         let failures = try #require(error).details.failures
-        #expect(failures.map(\.pointer) == ["/name", "/email", "/nick", "/tags", "/start/latitude", "/stops/1/latitude"])
+        #expect(
+            failures.map(\.pointer) == ["/name", "/email", "/nick", "/tags", "/start/latitude", "/stops/1/latitude"])
         #expect(failures.map(\.code) == ["length", "email", "length", "count", "out_of_range", "out_of_range"])
         #expect(failures[0].message == "must have 1 to 5 characters")
     }

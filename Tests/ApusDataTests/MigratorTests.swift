@@ -44,7 +44,9 @@ private enum Broken: Migration {
     @Test func `A migration that was changed, or that the program does not know, stops the start`() async throws {
         try await withEmpty { database async throws in
             try await Migrator(database, [First.self]).run()
-            let changed = await #expect(throws: AppError.self) { try await Migrator(database, [FirstChanged.self]).run() }
+            let changed = await #expect(throws: AppError.self) {
+                try await Migrator(database, [FirstChanged.self]).run()
+            }
             #expect(changed?.message.contains("was changed") == true)
             let unknown = await #expect(throws: AppError.self) { try await Migrator(database, [Second.self]).run() }
             #expect(unknown?.message.contains("does not know") == true)

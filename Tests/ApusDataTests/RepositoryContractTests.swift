@@ -85,7 +85,8 @@ func withDatabase<Result>(
         }
     }
 
-    @Test(arguments: Implementation.allCases) func `What is not there is NOT_FOUND, what is there already ALREADY_EXISTS`(
+    @Test(arguments: Implementation.allCases)
+    func `What is not there is NOT_FOUND, what is there already ALREADY_EXISTS`(
         implementation: Implementation
     ) async throws {
         try await withRepository(implementation) { notes in

@@ -17,7 +17,9 @@ import Testing
         try await SQLRepository<Note>(database).insert(Note(title: title, count: count))
     }
 
-    @Test func `Values of every kind come back as they went in, and none of them is ever part of the statement`() async throws {
+    @Test func `Values of every kind come back as they went in, and none of them is ever part of the statement`()
+        async throws
+    {
         try await withDatabase { database async throws in
             let nasty = "'; DROP TABLE notes; -- \u{1}é😀\""
             let date = Date(timeIntervalSince1970: 1_795_424_400.123456)
@@ -51,7 +53,9 @@ import Testing
         }
     }
 
-    @Test func `A transaction inside another joins it; one that failed and was ignored lets nothing be committed`() async throws {
+    @Test func `A transaction inside another joins it; one that failed and was ignored lets nothing be committed`()
+        async throws
+    {
         try await withDatabase { database async throws in
             let unitOfWork = UnitOfWork(database)
             try await unitOfWork.perform {
@@ -123,7 +127,9 @@ import Testing
                 try await inside.wait()
                 for number in 0..<200 {
                     group.addTask {
-                        let code = await code { try await insert(database, "n", count: number % 10 == 0 ? 1_000_000 : 1) }
+                        let code = await code {
+                            try await insert(database, "n", count: number % 10 == 0 ? 1_000_000 : 1)
+                        }
                         #expect(code == nil || code == .failedPrecondition)
                         return code == nil ? 0 : 1
                     }
@@ -199,7 +205,9 @@ import Testing
         #expect(await code { try await database.transaction {} } == .unavailable)
     }
 
-    @Test(arguments: ["sqlite:", "sqlite:/proc/nowhere/x.sqlite"]) func `A URL that cannot be opened is refused`(url: String) {
+    @Test(arguments: ["sqlite:", "sqlite:/proc/nowhere/x.sqlite"]) func `A URL that cannot be opened is refused`(
+        url: String
+    ) {
         #expect(throws: (any Error).self) { try SQLiteEngine().open(url) }
     }
 }

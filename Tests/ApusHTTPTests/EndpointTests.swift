@@ -65,7 +65,8 @@ private final class Service: Sendable {
                     routes.get("two/:a", Path("a"), Query("b", as: Int.self, default: 5)) { a, b in
                         await service.describe(a, b)
                     }
-                    routes.get("three/:a/:b", Path("a", as: Int.self), Path("b", as: Bool.self), Query("c")) { a, b, c in
+                    routes.get("three/:a/:b", Path("a", as: Int.self), Path("b", as: Bool.self), Query("c")) {
+                        a, b, c in
                         await service.describe(a, b, c)
                     }
                     routes.group("led", Query("q")) { routes in
@@ -126,7 +127,9 @@ private final class Service: Sendable {
         #expect(try await post("{}", type: type).status == .unsupportedMediaType)
     }
 
-    @Test(arguments: ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON ;x=y", "application/ld+json"])
+    @Test(arguments: [
+        "application/json", "application/json; charset=utf-8", "APPLICATION/JSON ;x=y", "application/ld+json",
+    ])
     func `Every spelling of JSON's media type is taken`(type: String) async throws {
         #expect(try await post(#"{"text":"hi","count":3}"#, type: type).status == .created)
     }

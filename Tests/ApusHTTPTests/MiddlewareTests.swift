@@ -33,7 +33,9 @@ import Testing
         #expect(!String(buffer: bytes).contains("hunter2"))
     }
 
-    @Test(arguments: StatusCode.allCases) func `Every code has a status, a problem document and a close code`(code: StatusCode) {
+    @Test(arguments: StatusCode.allCases) func `Every code has a status, a problem document and a close code`(
+        code: StatusCode
+    ) {
         let response = Response(problem: AppError(code, "What happened."))
         #expect(response.status.code >= 400)
         #expect(response.headers[.contentType] == "application/problem+json")
@@ -43,8 +45,10 @@ import Testing
     @Test func `The canonical codes map to HTTP as the table says`() {
         let expected: [StatusCode: Int] = [
             .ok: 200, .cancelled: 499, .unknown: 500, .invalidArgument: 400, .deadlineExceeded: 504, .notFound: 404,
-            .alreadyExists: 409, .permissionDenied: 403, .resourceExhausted: 429, .failedPrecondition: 409, .aborted: 409,
-            .outOfRange: 400, .unimplemented: 501, .internal: 500, .unavailable: 503, .dataLoss: 500, .unauthenticated: 401,
+            .alreadyExists: 409, .permissionDenied: 403, .resourceExhausted: 429, .failedPrecondition: 409,
+            .aborted: 409,
+            .outOfRange: 400, .unimplemented: 501, .internal: 500, .unavailable: 503, .dataLoss: 500,
+            .unauthenticated: 401,
         ]
         for code in StatusCode.allCases { #expect(code.httpStatus.code == expected[code]) }
     }

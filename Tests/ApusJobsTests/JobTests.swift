@@ -73,7 +73,9 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `A failure that may pass is tried again after a growing pause, and becomes a dead letter in the end`() async throws {
+    @Test func `A failure that may pass is tried again after a growing pause, and becomes a dead letter in the end`()
+        async throws
+    {
         try await withQueue { queue, _ in
             let worker = Greeter { _, _ in throw AppError(.unavailable, "Down.") }
             let runner = runner(queue, worker)
@@ -113,7 +115,9 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `The job of a dead worker is freed when its lease ends, and the dead one can no longer complete it`() async throws {
+    @Test func `The job of a dead worker is freed when its lease ends, and the dead one can no longer complete it`()
+        async throws
+    {
         try await withQueue { queue, database in
             let store = JobStore(database: database, clock: clock)
             try await queue.enqueue(Greet(name: "Ada"))
@@ -145,7 +149,8 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `Completed in its own transaction, a job and its effect are there together or not at all`() async throws {
+    @Test func `Completed in its own transaction, a job and its effect are there together or not at all`() async throws
+    {
         try await withQueue { queue, database in
             try await database.execute("CREATE TABLE effects (name TEXT)")
             let store = JobStore(database: database, clock: clock)
@@ -205,7 +210,9 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `On a stop no more is fetched; what runs past the limit is cancelled and goes back uncounted`() async throws {
+    @Test func `On a stop no more is fetched; what runs past the limit is cancelled and goes back uncounted`()
+        async throws
+    {
         try await withQueue { _, database in
             let queue = JobQueue(database)
             let started = Gate()

@@ -66,9 +66,13 @@ private func parse(_ pieces: [String], maxHead: Int = 16 << 10, maxFields: Int =
                 .request(.post, "/b", [.init("Host")!: "a", .contentLength: "5"], body: "hello"),
                 .request(.get, "/c", [.init("Host")!: "a"], body: ""),
             ])
-        guard case .request(_, _, _, let body)? = parse([Self.samples[2]]).first else { Issue.record("No request."); return }
+        guard case .request(_, _, _, let body)? = parse([Self.samples[2]]).first else {
+            Issue.record("No request."); return
+        }
         #expect(body == "hello, big world")
-        guard case .request(_, let target, _, _)? = parse([Self.samples[3]]).first else { Issue.record("No request."); return }
+        guard case .request(_, let target, _, _)? = parse([Self.samples[3]]).first else {
+            Issue.record("No request."); return
+        }
         #expect(target == "/abs?x")
     }
 
@@ -105,7 +109,10 @@ private func parse(_ pieces: [String], maxHead: Int = 16 << 10, maxFields: Int =
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \r\n\r\n", .malformedContentLength),
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999999999999999\r\n\r\n", .malformedContentLength),
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", .unsupportedTransferCoding),
-        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", .unsupportedTransferCoding),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            .unsupportedTransferCoding
+        ),
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", .unsupportedTransferCoding),
         ("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", .unsupportedTransferCoding),
     ])
@@ -115,7 +122,8 @@ private func parse(_ pieces: [String], maxHead: Int = 16 << 10, maxFields: Int =
     }
 
     @Test(arguments: [
-        "x\r\n", "\r\n", "-1\r\n", "+1\r\na\r\n", "0x1\r\na\r\n", "1 \r\na\r\n", "1\na\r\n", "1\r\nab\r\n", "1\r\na\n0\r\n\r\n",
+        "x\r\n", "\r\n", "-1\r\n", "+1\r\na\r\n", "0x1\r\na\r\n", "1 \r\na\r\n", "1\na\r\n", "1\r\nab\r\n",
+        "1\r\na\n0\r\n\r\n",
         "fffffffffffffffff\r\n", ";x\r\n", "1\r\na\r\nzz\r\n",
     ])
     func `A malformed chunk is refused`(body: String) {

@@ -29,7 +29,9 @@ private func withServer(
     let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
     let server = Server(configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) {
         continuation.yield($0)
-    } handler: { try await router.respond(to: $0) }
+    } handler: {
+        try await router.respond(to: $0)
+    }
     try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask {
             defer { continuation.finish() }
@@ -101,7 +103,8 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `A large body passes through a stream whole, and to HTTP 1.0 it ends with the connection`() async throws {
+    @Test func `A large body passes through a stream whole, and to HTTP 1.0 it ends with the connection`() async throws
+    {
         var limits = ServerLimits()
         limits.bodyBytes = 8 << 20
         try await withServer(limits: limits) { port in
@@ -200,12 +203,15 @@ private let close = "Connection: close\r\n"
     @Test func `A handler past its deadline is cancelled, and the client receives 504`() async throws {
         var limits = ServerLimits()
         limits.requestDeadline = .milliseconds(100)
-        try await withServer(limits: limits, routes: { routes in
-            routes.get("sleep") {
-                try await Task.sleep(for: .seconds(3600))
-                return "late"
+        try await withServer(
+            limits: limits,
+            routes: { routes in
+                routes.get("sleep") {
+                    try await Task.sleep(for: .seconds(3600))
+                    return "late"
+                }
             }
-        }) { port in
+        ) { port in
             let text = try await exchange(port, "GET /sleep HTTP/1.1\r\nHost: a\r\n\(close)\r\n")
             #expect(text.hasPrefix("HTTP/1.1 504 "))
         }
@@ -216,12 +222,15 @@ private let close = "Connection: close\r\n"
         limits.requestDeadline = .milliseconds(50)
         limits.cancellationGrace = .milliseconds(50)
         let gate = Gate()
-        try await withServer(limits: limits, routes: { routes in
-            routes.get("stubborn") {
-                await Task { try? await gate.wait() }.value
-                return "late"
+        try await withServer(
+            limits: limits,
+            routes: { routes in
+                routes.get("stubborn") {
+                    await Task { try? await gate.wait() }.value
+                    return "late"
+                }
             }
-        }) { port in
+        ) { port in
             let text = try await exchange(port, "GET /stubborn HTTP/1.1\r\nHost: a\r\n\r\n")
             #expect(text.hasPrefix("HTTP/1.1 504 "))
             gate.open()
@@ -278,13 +287,16 @@ private let close = "Connection: close\r\n"
         limits.requestsInFlight = 1
         let started = Gate()
         let gate = Gate()
-        try await withServer(limits: limits, routes: { routes in
-            routes.get("hold") {
-                started.open()
-                try await gate.wait()
-                return "held"
+        try await withServer(
+            limits: limits,
+            routes: { routes in
+                routes.get("hold") {
+                    started.open()
+                    try await gate.wait()
+                    return "held"
+                }
             }
-        }) { port in
+        ) { port in
             async let held = exchange(port, "GET /hold HTTP/1.1\r\nHost: a\r\n\(close)\r\n")
             try await started.wait()
             let refused = try await exchange(port, "GET /hello HTTP/1.1\r\nHost: a\r\n\(close)\r\n")
@@ -308,7 +320,8 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `A streamed body that is shorter than announced ends the connection, so that it cannot be taken for whole`()
+    @Test
+    func `A streamed body that is shorter than announced ends the connection, so that it cannot be taken for whole`()
         async throws
     {
         try await withServer(routes: { routes in

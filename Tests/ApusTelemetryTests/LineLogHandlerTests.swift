@@ -5,7 +5,8 @@ import Synchronization
 import Testing
 
 @Suite struct LineLogHandlerTests {
-    private func line(_ format: LineLogHandler.Format, _ message: Logger.Message, _ metadata: Logger.Metadata) -> String {
+    private func line(_ format: LineLogHandler.Format, _ message: Logger.Message, _ metadata: Logger.Metadata) -> String
+    {
         let box = Box()
         var logger = Logger(label: "test") { _ in
             LineLogHandler(label: "test", format: format, output: LogOutput { box.append($0) })
@@ -22,7 +23,9 @@ import Testing
     }
 
     @Test func `A JSON line is one line and one object whatever is in it`() throws {
-        let text = line(.json, "a \"quote\"\nand a break", ["path": "/\u{1B}[31m\r\n\\", "n": .stringConvertible(42), "list": ["a", "b"]])
+        let text = line(
+            .json, "a \"quote\"\nand a break",
+            ["path": "/\u{1B}[31m\r\n\\", "n": .stringConvertible(42), "list": ["a", "b"]])
         #expect(text.hasSuffix("\n"))
         #expect(text.dropLast().utf8.allSatisfy { $0 >= 0x20 })
         struct Line: Decodable {
@@ -41,7 +44,9 @@ import Testing
         #expect(decoded.request_id == "r1")
     }
 
-    @Test(arguments: LineLogHandler.Format.allCases) func `Secrets are redacted by their names`(format: LineLogHandler.Format) {
+    @Test(arguments: LineLogHandler.Format.allCases) func `Secrets are redacted by their names`(
+        format: LineLogHandler.Format
+    ) {
         let text = line(
             format, "login",
             [

@@ -81,7 +81,8 @@ private final class Counter: Sendable {
 
     @Test func `A failure is not kept: the request may be repeated`() async throws {
         try await withClient { client in
-            let failed = try await client.send(.post, "/things", headers: [key: "k"], body: ByteBuffer(string: "fail-1"))
+            let failed = try await client.send(
+                .post, "/things", headers: [key: "k"], body: ByteBuffer(string: "fail-1"))
             #expect(failed.status == .serviceUnavailable)
             let again = try await client.send(.post, "/things", headers: [key: "k"], body: ByteBuffer(string: "fail-1"))
             #expect(again.status == .created)
@@ -94,7 +95,9 @@ private final class Counter: Sendable {
                 let refused = try await client.post("/things", headers: [key: bad])
                 #expect(refused.status == .badRequest)
             }
-            let (without, with) = (try await client.post("/strict"), try await client.post("/strict", headers: [key: "k"]))
+            let (without, with) = (
+                try await client.post("/strict"), try await client.post("/strict", headers: [key: "k"])
+            )
             #expect(without.status == .badRequest)
             #expect(with.status == .ok)
         }

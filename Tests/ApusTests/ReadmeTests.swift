@@ -10,7 +10,8 @@ import Testing
 
     @Test func `The first service of the README is the one that is compiled and tested here`() throws {
         let readme = try String(contentsOf: Self.root.appending(path: "README.md"), encoding: .utf8)
-        let service = try String(contentsOf: Self.root.appending(path: "Tests/ApusTests/FirstService.swift"), encoding: .utf8)
+        let service = try String(
+            contentsOf: Self.root.appending(path: "Tests/ApusTests/FirstService.swift"), encoding: .utf8)
         let body = service.split(separator: "// MARK: README\n").last.map(String.init) ?? ""
         #expect(!body.isEmpty)
         #expect(readme.contains(body.trimmingCharacters(in: .whitespacesAndNewlines)))

@@ -11,7 +11,9 @@ import Testing
         try await body(folder.path)
     }
 
-    @Test func `Flags win over variables, those over the env file, that over YAML, and that over defaults`() async throws {
+    @Test func `Flags win over variables, those over the env file, that over YAML, and that over defaults`()
+        async throws
+    {
         let files = [
             ".env": "B_X=file\nC_X=file\n",
             "config/development.yaml": "b: { x: yaml }\nc: { x: yaml }\nd: { x: yaml, n: 7, on: true }\n",
@@ -28,7 +30,9 @@ import Testing
     }
 
     @Test func `The environment decides which file is read`() async throws {
-        let files = ["config/production.yaml": "x: { y: production }", "config/development.yaml": "x: { y: development }"]
+        let files = [
+            "config/production.yaml": "x: { y: production }", "config/development.yaml": "x: { y: development }",
+        ]
         try await withFolder(files) { folder in
             let settings = try await Settings(variables: ["ENVIRONMENT": "production"], folder: folder)
             #expect(settings.string("x.y") == "production")
@@ -67,7 +71,9 @@ import Testing
         try settings.check()
     }
 
-    @Test(arguments: ["5", "s", "-5s", "5 s", "1e99h", "5x", "٣s"]) func `What is no length of time`(text: String) async throws {
+    @Test(arguments: ["5", "s", "-5s", "5 s", "1e99h", "5x", "٣s"]) func `What is no length of time`(text: String)
+        async throws
+    {
         let settings = try await Settings(variables: ["T": text], folder: "/nonexistent")
         _ = settings.duration("t", default: .zero)
         #expect(throws: StartupError.self) { try settings.check() }

@@ -21,7 +21,9 @@ private func decode(_ bytes: [UInt8], maxPayload: Int = 1 << 20) throws -> (Fram
 }
 
 @Suite struct FrameTests {
-    @Test(arguments: [0, 1, 125, 126, 127, 0xFFFF, 0x10000]) func `Frames of every length form are read`(size: Int) throws {
+    @Test(arguments: [0, 1, 125, 126, 127, 0xFFFF, 0x10000]) func `Frames of every length form are read`(size: Int)
+        throws
+    {
         let payload = (0..<size).map { UInt8(truncatingIfNeeded: $0) }
         let (frame, rest) = try decode(masked(0x82, payload))
         #expect(frame == Frame(opcode: .binary, payload: ByteBuffer(bytes: payload)))
@@ -63,7 +65,8 @@ private func decode(_ bytes: [UInt8], maxPayload: Int = 1 << 20) throws -> (Fram
     @Test func `Fragments are put together, with control frames in between`() throws {
         var assembler = MessageAssembler(maxMessage: 100)
         #expect(try assembler.add(Frame(isFinal: false, opcode: .text, payload: ByteBuffer(string: "Gr\u{FC}"))) == nil)
-        #expect(try assembler.add(Frame(opcode: .ping, payload: ByteBuffer(string: "p"))) == .ping(ByteBuffer(string: "p")))
+        #expect(
+            try assembler.add(Frame(opcode: .ping, payload: ByteBuffer(string: "p"))) == .ping(ByteBuffer(string: "p")))
         #expect(
             try assembler.add(Frame(opcode: .continuation, payload: ByteBuffer(string: "ße")))
                 == .message(.text("Grüße")))

@@ -40,7 +40,9 @@ private struct SocketModule: Module {
 @Suite struct WebSocketTests {
     private let app = App("sockets") { SocketModule() }
 
-    @Test(arguments: TestApp.Transport.allCases) func `Messages of all sizes come back`(transport: TestApp.Transport) async throws {
+    @Test(arguments: TestApp.Transport.allCases) func `Messages of all sizes come back`(transport: TestApp.Transport)
+        async throws
+    {
         try await app.test(transport) { app in
             try await app.client.webSocket("/echo") { socket in
                 for size in [0, 1, 125, 126, 60_000] {
@@ -52,7 +54,9 @@ private struct SocketModule: Module {
         }
     }
 
-    @Test(arguments: TestApp.Transport.allCases) func `A handler that returns closes with 1000`(transport: TestApp.Transport) async throws {
+    @Test(arguments: TestApp.Transport.allCases) func `A handler that returns closes with 1000`(
+        transport: TestApp.Transport
+    ) async throws {
         try await app.test(transport) { app in
             try await app.client.webSocket("/once") { socket in
                 let messages = [try await socket.receive(), try await socket.receive()]
@@ -90,7 +94,9 @@ private struct SocketModule: Module {
         }
     }
 
-    @Test(arguments: TestApp.Transport.allCases) func `A room hands on to all in it`(transport: TestApp.Transport) async throws {
+    @Test(arguments: TestApp.Transport.allCases) func `A room hands on to all in it`(transport: TestApp.Transport)
+        async throws
+    {
         try await app.test(transport) { app in
             try await app.client.webSocket("/rooms/x") { first in
                 try await app.client.webSocket("/rooms/x") { second in
@@ -130,7 +136,8 @@ private struct SocketModule: Module {
         try await app.test(.socket) { app in
             let silent = try await RawConnection.connect(port: app.port ?? 0)
             try await silent.write(
-                "GET /quick HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+                "GET /quick HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            )
             #expect(try await silent.readToEnd().hasPrefix("HTTP/1.1 101 "))
         }
     }

@@ -64,14 +64,16 @@ import Testing
                 let client = try #require(customer).at(port: port)
                 let isLast = round == 3
                 // Each round is killed in the middle of its work, a little later than the one before.
-                let answered = await place(keys, client, scenario, killing: isLast ? nil : process, after: 5 + round * 12)
+                let answered = await place(
+                    keys, client, scenario, killing: isLast ? nil : process, after: 5 + round * 12)
                 for (key, placed) in answered {
                     if let before = orders[key] { #expect(before.order.id == placed.order.id, "\(key)") }
                     orders[key] = placed
                 }
                 if isLast {
                     #expect(answered.count == keys.count)
-                    #expect(await process.wait { lines in Set(lines.filter { $0.contains("is paid") }).isEmpty == false })
+                    #expect(
+                        await process.wait { lines in Set(lines.filter { $0.contains("is paid") }).isEmpty == false })
                     try await drain(folder)
                     process.send(SIGTERM)
                 }
@@ -131,7 +133,8 @@ import Testing
         let result = (
             orders: try await count("SELECT COUNT(*) FROM orders"),
             paid: try await count(
-                "SELECT COUNT(*) FROM orders JOIN payments ON order_id = orders.id AND payments.state = 'confirmed' WHERE orders.state = 'paid'"),
+                "SELECT COUNT(*) FROM orders JOIN payments ON order_id = orders.id AND payments.state = 'confirmed' WHERE orders.state = 'paid'"
+            ),
             jobs: try await count("SELECT COUNT(*) FROM apus_jobs WHERE kind = 'send-push'"),
             unfinished: try await count("SELECT COUNT(*) FROM apus_jobs WHERE state <> 'completed'")
         )
@@ -139,7 +142,9 @@ import Testing
         return result
     }
 
-    @Test func `The roles: migrate, routes, serve and worker, and a start that is refused with every reason`() async throws {
+    @Test func `The roles: migrate, routes, serve and worker, and a start that is refused with every reason`()
+        async throws
+    {
         try await withFolder { folder in
             let early = try TrackerProcess(in: folder, ["serve", "--http-port=0"])
             #expect(try await early.ended() == 1)
@@ -152,14 +157,16 @@ import Testing
             #expect(await routes.wait { $0.contains("POST    /v1/orders/:id/assignment") })
             let wrong = try TrackerProcess(in: folder, ["--http-port=99999", "--nonsense", "--auth-password-cost=x"])
             #expect(try await wrong.ended() == 1)
-            #expect(await wrong.wait { lines in
-                lines.contains("The app cannot start: 3 problems.") && lines.contains { $0.contains("--nonsense") }
-            })
+            #expect(
+                await wrong.wait { lines in
+                    lines.contains("The app cannot start: 3 problems.") && lines.contains { $0.contains("--nonsense") }
+                })
             let verb = try TrackerProcess(in: folder, ["dance"])
             #expect(try await verb.ended() == 1)
 
             // One process answers, another one does the jobs.
-            let (serve, port) = try await TrackerProcess.serving(in: folder, ["--jobs-poll-interval=10ms"], verb: "serve")
+            let (serve, port) = try await TrackerProcess.serving(
+                in: folder, ["--jobs-poll-interval=10ms"], verb: "serve")
             let worker = try TrackerProcess(in: folder, ["worker", "--jobs-poll-interval=10ms"])
             let scenario = Scenario(TestClient(port: port))
             _ = try await scenario.placeAndPay(scenario.register("customer"))

@@ -24,11 +24,15 @@ private final class RecordingPushGateway: PushGateway {
             }
     }
 
-    @Test(arguments: TestApp.Transport.allCases) func `From registration to delivery`(transport: TestApp.Transport) async throws {
+    @Test(arguments: TestApp.Transport.allCases) func `From registration to delivery`(transport: TestApp.Transport)
+        async throws
+    {
         try await test(transport) { app, scenario, gateway in
             let (customer, driver) = (try await scenario.register("customer"), try await scenario.register("driver"))
             let order = try await scenario.placeAndPay(customer)
-            for (step, state) in [("assignment", Order.State.assigned), ("pickup", .pickedUp), ("delivery", .delivered)] {
+            for (step, state) in [
+                ("assignment", Order.State.assigned), ("pickup", .pickedUp), ("delivery", .delivered),
+            ] {
                 let answer = try await driver.post("/v1/orders/\(order.id)/\(step)")
                 #expect(answer.status == .ok, "\(answer.text)")
                 #expect(try answer.json(OrderView.self).state == state)
@@ -36,9 +40,10 @@ private final class RecordingPushGateway: PushGateway {
             let seen = try await customer.get("/v1/orders/\(order.id)").json(OrderView.self)
             #expect(seen.state == .delivered)
             try await app.runJobs()
-            #expect(gateway.pushes.map(\.body) == [
-                "is paid. We are looking for a driver.", "has a driver.", "is on its way.", "has arrived.",
-            ])
+            #expect(
+                gateway.pushes.map(\.body) == [
+                    "is paid. We are looking for a driver.", "has a driver.", "is on its way.", "has arrived.",
+                ])
             #expect(Set(gateway.pushes.map(\.id)).count == 4)
         }
     }
@@ -59,7 +64,8 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test(arguments: TestApp.Transport.allCases) func `Of drivers who race for an order one gets it and the others a 409`(
+    @Test(arguments: TestApp.Transport.allCases)
+    func `Of drivers who race for an order one gets it and the others a 409`(
         transport: TestApp.Transport
     ) async throws {
         try await test(transport) { _, scenario, _ in
@@ -76,7 +82,9 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test func `A forged, an old, a changed and a replayed payment are refused, and a repeated one changes nothing`() async throws {
+    @Test func `A forged, an old, a changed and a replayed payment are refused, and a repeated one changes nothing`()
+        async throws
+    {
         let clock = ManualClock()
         let app = DeliveryTracker.app.override((any WallClock).self) { _ in clock }
         try await app.test(settings: ["auth.password-cost": "4"]) { app in
@@ -94,7 +102,8 @@ private final class RecordingPushGateway: PushGateway {
             #expect(missing.status == .badRequest)
             let changed = try await scenario.deliver(webhook: scenario.event(placed, id: "evt_2"), signature: good)
             #expect(changed.status == .badRequest)
-            #expect(try await customer.get("/v1/orders/\(placed.order.id)").json(OrderView.self).state == .awaitingPayment)
+            #expect(
+                try await customer.get("/v1/orders/\(placed.order.id)").json(OrderView.self).state == .awaitingPayment)
 
             #expect(try await scenario.deliver(webhook: body, signature: good).status == .ok)
             let replayed = try await scenario.deliver(webhook: body, signature: good)
@@ -116,7 +125,8 @@ private final class RecordingPushGateway: PushGateway {
             let placed = try await scenario.place(try await scenario.register("customer"))
             let wrong = try JSONCoding.encode(
                 PaymentEvent(
-                    id: "evt_x", type: "payment.succeeded", data: .init(payment: placed.payment.id, amount: 1, currency: "EUR")))
+                    id: "evt_x", type: "payment.succeeded",
+                    data: .init(payment: placed.payment.id, amount: 1, currency: "EUR")))
             let refused = try await scenario.deliver(webhook: wrong)
             #expect(refused.status == .conflict)
             #expect(try refused.problem().reason == "WRONG_AMOUNT")
@@ -126,7 +136,8 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test(arguments: TestApp.Transport.allCases) func `A customer who watches sees a snapshot, every fix and every change, and is sent no push`(
+    @Test(arguments: TestApp.Transport.allCases)
+    func `A customer who watches sees a snapshot, every fix and every change, and is sent no push`(
         transport: TestApp.Transport
     ) async throws {
         try await test(transport) { app, scenario, gateway in
@@ -160,7 +171,9 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test(arguments: TestApp.Transport.allCases) func `Nobody else can watch an order`(transport: TestApp.Transport) async throws {
+    @Test(arguments: TestApp.Transport.allCases) func `Nobody else can watch an order`(transport: TestApp.Transport)
+        async throws
+    {
         try await test(transport) { app, scenario, _ in
             let order = try await scenario.placeAndPay(try await scenario.register("customer"))
             let (other, driver) = (try await scenario.register("customer"), try await scenario.register("driver"))
@@ -190,15 +203,22 @@ private final class RecordingPushGateway: PushGateway {
                 }
                 try await device.send(json: GPSFix(latitude: 38.7, longitude: -9.1, at: Date(timeIntervalSinceNow: -1)))
                 #expect(try await reason(GPSFix(latitude: 95, longitude: -9.1, at: Date())) == .invalid)
-                #expect(try await reason(GPSFix(latitude: 38.7, longitude: -9.1, at: Date(timeIntervalSinceNow: -90))) == .stale)
-                #expect(try await reason(GPSFix(latitude: 38.7, longitude: -9.1, at: Date(timeIntervalSinceNow: 90))) == .future)
+                #expect(
+                    try await reason(GPSFix(latitude: 38.7, longitude: -9.1, at: Date(timeIntervalSinceNow: -90)))
+                        == .stale)
+                #expect(
+                    try await reason(GPSFix(latitude: 38.7, longitude: -9.1, at: Date(timeIntervalSinceNow: 90)))
+                        == .future)
                 #expect(try await reason(GPSFix(latitude: 39.7, longitude: -9.1, at: Date())) == .jump)
                 try await device.send("not JSON")
                 #expect(try await device.receiveJSON(Scenario.Message.self)?.reason == .malformed)
             }
             let tracking: TrackingService = try app.resolve()
             #expect(tracking.statistics.accepted == 1)
-            #expect(tracking.statistics.dropped == ["invalid": 1, "stale": 1, "future": 1, "jump": 1, "malformed": 1, "flood": 0])
+            #expect(
+                tracking.statistics.dropped == [
+                    "invalid": 1, "stale": 1, "future": 1, "jump": 1, "malformed": 1, "flood": 0,
+                ])
         }
     }
 
@@ -236,7 +256,9 @@ private final class RecordingPushGateway: PushGateway {
             let types = try problem(try await order(#"{"item":5}"#), 422)
             #expect(types.errors == [ValidationFailure(pointer: "/item", code: "type", message: "must be a string")])
             let places = try problem(
-                try await order(#"{"item":"","pickup":{"latitude":91,"longitude":2},"dropoff":{"latitude":1,"longitude":-181}}"#), 422)
+                try await order(
+                    #"{"item":"","pickup":{"latitude":91,"longitude":2},"dropoff":{"latitude":1,"longitude":-181}}"#),
+                422)
             #expect(places.errors?.map(\.pointer) == ["/item", "/pickup/latitude", "/dropoff/longitude"])
             _ = try problem(try await customer.post("/v1/orders", json: String(repeating: "x", count: 1 << 20)), 413)
             _ = try problem(try await customer.get("/v1/nothing"), 404)
@@ -289,7 +311,9 @@ private final class RecordingPushGateway: PushGateway {
                 #expect(first?.type == "snapshot")
                 try await app.runServices(turning: clock) {
                     var states: Set<Order.State> = []
-                    while !states.contains(.delivered), let message = try await socket.receiveJSON(Scenario.Message.self) {
+                    while !states.contains(.delivered),
+                        let message = try await socket.receiveJSON(Scenario.Message.self)
+                    {
                         if let state = message.order?.state { states.insert(state) }
                     }
                     #expect(states.isSuperset(of: [.awaitingPayment, .paid, .assigned, .pickedUp, .delivered]))

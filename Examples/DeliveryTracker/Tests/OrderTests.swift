@@ -10,7 +10,8 @@ import Testing
     private func order() -> Order {
         Order(
             id: Order.ID(), customer: Account.ID(), item: "Tea", pickup: Place(latitude: 38.7, longitude: -9.1),
-            dropoff: Place(latitude: 38.8, longitude: -9.1), price: Money(amount: 250, currency: "EUR"), placedAt: Date())
+            dropoff: Place(latitude: 38.8, longitude: -9.1), price: Money(amount: 250, currency: "EUR"),
+            placedAt: Date())
     }
 
     @Test func `An order goes from payment to delivery, one step after the other`() throws {

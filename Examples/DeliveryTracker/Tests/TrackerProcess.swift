@@ -9,7 +9,8 @@ final class TrackerProcess: Sendable {
         var lines: [String] = []
         var rest = ""
         var isFinished = false
-        var waiters: [(id: Int, isMet: @Sendable ([String]) -> Bool, continuation: CheckedContinuation<Bool, Never>)] = []
+        var waiters: [(id: Int, isMet: @Sendable ([String]) -> Bool, continuation: CheckedContinuation<Bool, Never>)] =
+            []
         private var lastID = 0
 
         mutating func nextID() -> Int {

@@ -27,6 +27,7 @@ package struct Assembly: Sendable {
     package let readiness: Readiness
     package let logger: Logger
     let server: Server.Configuration
+    let isDevelopment: Bool
 }
 
 extension App {
@@ -62,7 +63,8 @@ extension App {
             services: try builder.services.build(container),
             readiness: readiness,
             logger: logger,
-            server: common.server)
+            server: common.server,
+            isDevelopment: settings.environment == "development")
     }
 
     private func openDatabase(_ common: CommonSettings, _ settings: Settings) -> (any Database)? {

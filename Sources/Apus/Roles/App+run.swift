@@ -24,7 +24,8 @@ extension App {
     }
 
     private static func text(of error: any Error) -> String {
-        (error as? StartupError)?.description ?? StartupError(problems: [(error as? AppError)?.message ?? "\(error)"]).description
+        (error as? StartupError)?.description
+            ?? StartupError(problems: [(error as? AppError)?.message ?? "\(error)"]).description
     }
 
     private func run(_ role: Role, _ assembly: Assembly) async throws {
@@ -60,7 +61,7 @@ extension App {
     /// Runs services until the stop. They stop in the reverse order: the server first, the database last.
     private func serve(_ assembly: Assembly, _ services: [any Service], listens: Bool) async throws {
         var all: [any Service] = [DatabaseService(database: assembly.database)] + services
-        if listens { all.append(assembly.makeServer()) }
+        if listens { all.append(assembly.makeServer(announcing: name)) }
         var configuration = ServiceGroupConfiguration(
             services: all.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint],
             logger: assembly.logger)
@@ -85,8 +86,14 @@ extension App {
 }
 
 extension Assembly {
-    func makeServer(onListening: @escaping @Sendable (Int) -> Void = { _ in }) -> Server {
-        Server(server, logger: logger, onListening: onListening, onStopping: readiness.stop, handler: handler)
+    /// The server; in development it prints where it is, for whoever sits at the terminal.
+    func makeServer(announcing name: String) -> Server {
+        let (host, isDevelopment) = (server.host, isDevelopment)
+        return Server(
+            server, logger: logger,
+            onListening: { port in
+                if isDevelopment { print("\(name) is at http://\(host):\(port)/") }
+            }, onStopping: readiness.stop, handler: handler)
     }
 
     /// A server on a free port, for tests.
