@@ -182,6 +182,14 @@ private let close = "Connection: close\r\n"
         }
     }
 
+    @Test func `What follows a HEAD request is not answered as if it were one`() async throws {
+        try await withServer { port in
+            let text = try await exchange(port, "HEAD /hello HTTP/1.1\r\nHost: a\r\n\r\nnonsense\r\n\r\n")
+            #expect(text.contains("HTTP/1.1 400 "))
+            #expect(text.hasSuffix("}"))
+        }
+    }
+
     @Test func `A head that is half sent is answered 408`() async throws {
         var limits = ServerLimits()
         limits.headTimeout = .milliseconds(100)

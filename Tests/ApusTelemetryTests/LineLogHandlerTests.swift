@@ -33,15 +33,20 @@ import Testing
             let path: String
             let n: Int
             let list: [String]
-            let request_id: String
+            let requestID: String
             let level: String
+
+            enum CodingKeys: String, CodingKey {
+                case message, path, n, list, level
+                case requestID = "request_id"
+            }
         }
         let decoded = try JSONDecoder().decode(Line.self, from: Data(text.utf8))
         #expect(decoded.message == "a \"quote\"\nand a break")
         #expect(decoded.path == "/\u{1B}[31m\r\n\\")
         #expect(decoded.n == 42)
         #expect(decoded.level == "info")
-        #expect(decoded.request_id == "r1")
+        #expect(decoded.requestID == "r1")
     }
 
     @Test(arguments: LineLogHandler.Format.allCases) func `Secrets are redacted by their names`(

@@ -11,7 +11,7 @@ import Testing
 
     @Test func `A message reaches all of its room and nobody else, in order`() async throws {
         let hub = Hub<String>()
-        let (a, b, other) = (hub.join("x"), hub.join("x"), hub.join("y"))
+        let (a, b, other) = (hub.enter("x"), hub.enter("x"), hub.enter("y"))
         hub.broadcast(.text("1"), to: "x")
         hub.broadcast(.text("2"), to: "x")
         hub.broadcast(.text("3"), to: "y")
@@ -29,7 +29,7 @@ import Testing
 
     @Test func `Under latest wins a message replaces the waiting one of its key, in its place`() async throws {
         let hub = Hub<Int>()
-        let member = hub.join(1, capacity: 3)
+        let member = hub.enter(1, capacity: 3)
         hub.broadcast(.text("a1"), to: 1, key: "a")
         hub.broadcast(.text("b1"), to: 1, key: "b")
         hub.broadcast(.text("a2"), to: 1, key: "a")
@@ -40,7 +40,7 @@ import Testing
 
     @Test func `A full queue drops the oldest, or the newest, as its policy says`() async throws {
         let hub = Hub<Int>()
-        let (latest, first) = (hub.join(1, capacity: 2), hub.join(1, capacity: 2, overflow: .dropNewest))
+        let (latest, first) = (hub.enter(1, capacity: 2), hub.enter(1, capacity: 2, overflow: .dropNewest))
         for number in 1...3 { hub.broadcast(.text("\(number)"), to: 1) }
         #expect(text(try await latest.next()) == "2")
         #expect(text(try await first.next()) == "1")
@@ -50,7 +50,7 @@ import Testing
 
     @Test func `Under disconnect a member that does not keep up is put out`() async throws {
         let hub = Hub<Int>()
-        let member = hub.join(1, capacity: 2, overflow: .disconnect)
+        let member = hub.enter(1, capacity: 2, overflow: .disconnect)
         for number in 1...3 { hub.broadcast(.text("\(number)"), to: 1) }
         let error = await #expect(throws: AppError.self) { try await member.next() }
         #expect(error?.code == .resourceExhausted)
@@ -59,7 +59,7 @@ import Testing
 
     @Test func `A member that waits is handed the message, and a cancelled one gives up`() async throws {
         let hub = Hub<Int>()
-        let member = hub.join(1)
+        let member = hub.enter(1)
         async let frame = member.next()
         hub.broadcast(.text("x"), to: 1)
         #expect(text(try await frame) == "x")
@@ -70,7 +70,7 @@ import Testing
 
     @Test func `Many senders and a thousand members lose nothing`() async throws {
         let hub = Hub<Int>()
-        let members = (0..<1000).map { _ in hub.join(1, capacity: 100) }
+        let members = (0..<1000).map { _ in hub.enter(1, capacity: 100) }
         await withTaskGroup(of: Void.self) { group in
             for sender in 0..<4 {
                 group.addTask { for number in 0..<25 { hub.broadcast(.text("\(sender)-\(number)"), to: 1) } }

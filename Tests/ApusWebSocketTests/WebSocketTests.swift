@@ -15,9 +15,10 @@ private struct SocketModule: Module {
             }
             routes.webSocket("small", options: small) { socket in for try await _ in socket {} }
             routes.webSocket("rooms/:room", Path("room")) { socket, room in
-                let member = hub.join(room)
-                try await socket.send("joined")
-                try await member.relay(socket) { message in hub.broadcast(message, to: room) }
+                try await hub.join(room) { member in
+                    try await socket.send("joined")
+                    try await member.relay(socket) { message in hub.broadcast(message, to: room) }
+                }
             }
             routes.webSocket("quick", options: quick) { socket in for try await _ in socket {} }
         }

@@ -32,8 +32,6 @@ extension Duration {
         Double(components.seconds) + Double(components.attoseconds) * 1e-18
     }
 
-    /// Whole milliseconds, rounded down.
-    public var milliseconds: Int64 {
-        components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000
-    }
+    /// Whole microseconds, rounded down.
+    package var microseconds: Int64 { Int64(self / .microseconds(1)) }
 }

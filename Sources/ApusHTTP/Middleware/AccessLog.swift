@@ -18,7 +18,7 @@ public struct AccessLog: Middleware {
             "path": .string(String(request.path.prefix(256))),
             "route": .string(request.context.route ?? "none"),
             "status": .stringConvertible(response.status.code),
-            "duration_ms": .stringConvertible((clock.uptime - start).seconds * 1000),
+            "duration_ms": .stringConvertible(Double((clock.uptime - start).microseconds) / 1000),
         ]
         if let address = request.remoteAddress { metadata["client"] = .string(address) }
         if let principal = request.context.principal { metadata["principal"] = .string(principal.subject) }

@@ -10,11 +10,20 @@ public final class Hub<Room: Hashable & Sendable>: Sendable {
 
     public init() {}
 
-    /// Enters a room. What is broadcast from now on is queued for the member until it is relayed.
+    /// Is in a room as long as a body runs. What is broadcast meanwhile is queued for the member until it is relayed.
     /// - Parameters:
     ///   - capacity: The most messages that are queued. 64.
     ///   - overflow: What happens past it.
-    public func join(_ room: Room, capacity: Int = 64, overflow: Overflow = .latestWins) -> HubMember {
+    public func join<Result>(
+        _ room: Room, capacity: Int = 64, overflow: Overflow = .latestWins,
+        _ body: (HubMember) async throws -> Result
+    ) async rethrows -> Result {
+        let member = enter(room, capacity: capacity, overflow: overflow)
+        defer { member.leave() }
+        return try await body(member)
+    }
+
+    func enter(_ room: Room, capacity: Int = 64, overflow: Overflow = .latestWins) -> HubMember {
         let member = HubMember(capacity: capacity, overflow: overflow) { [weak self] member in
             self?.remove(member, from: room)
         }

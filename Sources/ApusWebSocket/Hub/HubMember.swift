@@ -27,7 +27,7 @@ public final class HubMember: Sendable {
     public var dropped: Int { state.withLock { $0.dropped } }
 
     /// Leaves the room; what is queued is not sent any more.
-    public func leave() {
+    func leave() {
         let reader = state.withLock { state in
             state.hasLeft = true
             state.queue.removeAll()
@@ -43,7 +43,6 @@ public final class HubMember: Sendable {
     public func relay(
         _ socket: WebSocket, receive: @escaping @Sendable (WebSocketMessage) async throws -> Void = { _ in }
     ) async throws {
-        defer { leave() }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addImmediateTask { while let frame = try await self.next() { try await socket.send(encoded: frame) } }
             group.addImmediateTask { for try await message in socket { try await receive(message) } }

@@ -1,17 +1,11 @@
 import Apus
 
-struct SQLAccountRepository: AccountRepository {
-    private let table: SQLRepository<Account>
+struct SQLAccountRepository: AccountRepository, SQLBackedRepository {
+    let table: SQLRepository<Account>
 
     init(database: any Database) { table = SQLRepository(database) }
 
-    func find(_ id: Account.ID) async throws -> Account? { try await table.find(id) }
     func find(email: String) async throws -> Account? { try await table.first("email = \(email.lowercased())") }
-    func insert(_ account: Account) async throws { try await table.insert(account) }
-    func update(_ id: Account.ID, _ change: @Sendable (inout Account) throws -> Void) async throws -> Account {
-        try await table.update(id, change)
-    }
-    func delete(_ id: Account.ID) async throws { try await table.delete(id) }
 }
 
 extension Account: Record {

@@ -1,16 +1,9 @@
 import Apus
 
-struct SQLOrderRepository: OrderRepository {
-    private let table: SQLRepository<Order>
+struct SQLOrderRepository: OrderRepository, SQLBackedRepository {
+    let table: SQLRepository<Order>
 
     init(database: any Database) { table = SQLRepository(database) }
-
-    func find(_ id: Order.ID) async throws -> Order? { try await table.find(id) }
-    func insert(_ order: Order) async throws { try await table.insert(order) }
-    func update(_ id: Order.ID, _ change: @Sendable (inout Order) throws -> Void) async throws -> Order {
-        try await table.update(id, change)
-    }
-    func delete(_ id: Order.ID) async throws { try await table.delete(id) }
 
     func orders(of customer: Account.ID, limit: Int) async throws -> [Order] {
         try await table.all(where: "customer_id = \(customer) ORDER BY id DESC LIMIT \(limit)")

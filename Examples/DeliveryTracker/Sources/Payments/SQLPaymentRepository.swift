@@ -1,16 +1,9 @@
 import Apus
 
-struct SQLPaymentRepository: PaymentRepository {
-    private let table: SQLRepository<Payment>
+struct SQLPaymentRepository: PaymentRepository, SQLBackedRepository {
+    let table: SQLRepository<Payment>
 
     init(database: any Database) { table = SQLRepository(database) }
-
-    func find(_ id: Payment.ID) async throws -> Payment? { try await table.find(id) }
-    func insert(_ payment: Payment) async throws { try await table.insert(payment) }
-    func update(_ id: Payment.ID, _ change: @Sendable (inout Payment) throws -> Void) async throws -> Payment {
-        try await table.update(id, change)
-    }
-    func delete(_ id: Payment.ID) async throws { try await table.delete(id) }
 
     func lastDelivery(ofEvent id: String) async throws -> Date? {
         try await table.database.query("SELECT signed_at FROM payment_events WHERE id = \(id)").first?.get("signed_at")

@@ -16,11 +16,15 @@ final class LiveFeed: Sendable {
     /// Whether the customer of an order is connected.
     func isWatched(_ order: Order) -> Bool { hub.count(in: .order(order.id)) > 0 }
 
-    /// Watches one order.
-    func watch(_ order: Order.ID) -> HubMember { hub.join(.order(order)) }
+    /// Watches one order as long as a body runs.
+    func watch(_ order: Order.ID, _ body: (HubMember) async throws -> Void) async throws {
+        try await hub.join(.order(order), body)
+    }
 
-    /// Watches everything.
-    func watchFleet() -> HubMember { hub.join(.fleet, capacity: 1024) }
+    /// Watches everything as long as a body runs.
+    func watchFleet(_ body: (HubMember) async throws -> Void) async throws {
+        try await hub.join(.fleet, capacity: 1024, body)
+    }
 
     /// Tells of an order once the present transaction is committed.
     func announce(_ order: Order) {

@@ -25,19 +25,21 @@ struct TrackingRoutes: Sendable {
     /// A customer watches one order.
     @Sendable func watch(_ socket: WebSocket, _ customer: Customer, _ id: Order.ID) async throws {
         // Joined first and read then: what changes in between is queued behind the snapshot.
-        let member = feed.watch(id)
-        let order = try await orders.get(id, for: customer)
-        let positions = [tracking.position(of: order.driver)].compactMap { $0 }
-        try await socket.send(.snapshot(orders: [OrderView(order)], positions: positions))
-        try await member.relay(socket)
+        try await feed.watch(id) { member in
+            let order = try await orders.get(id, for: customer)
+            let positions = [tracking.position(of: order.driver)].compactMap { $0 }
+            try await socket.send(.snapshot(orders: [OrderView(order)], positions: positions))
+            try await member.relay(socket)
+        }
     }
 
     /// A dispatcher watches everything.
     @Sendable func watchFleet(_ socket: WebSocket, _ dispatcher: Dispatcher) async throws {
-        let member = feed.watchFleet()
-        try await socket.send(
-            .snapshot(orders: orders.open().map(OrderView.init), positions: tracking.positions))
-        try await member.relay(socket)
+        try await feed.watchFleet { member in
+            try await socket.send(
+                .snapshot(orders: orders.open().map(OrderView.init), positions: tracking.positions))
+            try await member.relay(socket)
+        }
     }
 
     /// A driver reports where they are.

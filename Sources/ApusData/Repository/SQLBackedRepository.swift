@@ -1,0 +1,29 @@
+/// A repository with a table inside: the adapter of a port that has more to offer than the promises of ``Repository``,
+/// which are kept by the table.
+///
+/// ```swift
+/// struct SQLOrderRepository: OrderRepository, SQLBackedRepository {
+///     let table: SQLRepository<Order>
+///
+///     func waiting(limit: Int) async throws -> [Order] {
+///         try await table.all(where: "state = 'paid' ORDER BY id LIMIT \(limit)")
+///     }
+/// }
+/// ```
+public protocol SQLBackedRepository: Repository where Entity: Record {
+    /// Where the entities are.
+    var table: SQLRepository<Entity> { get }
+}
+
+extension SQLBackedRepository {
+    public func find(_ id: Entity.ID) async throws -> Entity? { try await table.find(id) }
+
+    public func insert(_ entity: Entity) async throws { try await table.insert(entity) }
+
+    @discardableResult
+    public func update(_ id: Entity.ID, _ change: @Sendable (inout Entity) throws -> Void) async throws -> Entity {
+        try await table.update(id, change)
+    }
+
+    public func delete(_ id: Entity.ID) async throws { try await table.delete(id) }
+}
