@@ -88,7 +88,11 @@ let package = Package(
         .target(name: "ApusData", dependencies: ["ApusCore"]),
         .target(
             name: "ApusSQLite",
-            dependencies: ["ApusCore", "ApusData", .product(name: "GRDB", package: "GRDB.swift")]),
+            dependencies: [
+                "ApusCore", "ApusData",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+            ]),
         .target(
             name: "ApusJobs",
             dependencies: [

@@ -1,5 +1,6 @@
-import ApusCore
+public import ApusCore
 public import ApusHTTP
+import FoundationEssentials
 import HTTPTypes
 
 /// Reads the bearer token of a request (RFC 6750) and verifies it.
@@ -10,7 +11,12 @@ import HTTPTypes
 public struct BearerAuthentication: Middleware {
     private let verifier: any JWT.Verifier
 
-    public init(_ verifier: any JWT.Verifier) { self.verifier = verifier }
+    private let clock: any WallClock
+
+    public init(_ verifier: any JWT.Verifier, clock: any WallClock = SystemClock()) {
+        self.verifier = verifier
+        self.clock = clock
+    }
 
     public func handle(_ request: Request, next: Handler) async throws -> Response {
         if let token = Self.token(of: request) {
@@ -18,6 +24,8 @@ public struct BearerAuthentication: Middleware {
                 let claims = try await verifier.verify(token)
                 request.context[VerifiedToken.self] = .success(claims)
                 request.context.principal = TokenSubject(subject: claims.subject)
+                let left = claims.expiresAt.timeIntervalSince(clock.now)
+                request.context.principalTimeLeft = .seconds(min(max(0, left), 365 * 86400))
             } catch let error as AppError {
                 request.context[VerifiedToken.self] = .failure(error)
             }

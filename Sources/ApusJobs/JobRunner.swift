@@ -136,15 +136,20 @@ public final class JobRunner: Service {
         while !Task.isCancelled {
             do {
                 try await store.extendLeases(running.withLock { Array($0.values) }, by: configuration.lease)
-                let rescued = try await store.rescue()
-                if rescued > 0 {
-                    logger.warning("Jobs of a dead worker were freed.", metadata: ["count": "\(rescued)"])
-                    queue.signal.notify()
-                }
+            } catch { report("Leases could not be extended.", error) }
+            do { try await rescueAndReport() } catch { report("Jobs of dead workers could not be freed.", error) }
+            do {
                 try await store.clean(completed: configuration.keepCompleted, discarded: configuration.keepDiscarded)
-            } catch { report("The job table could not be maintained.", error) }
+            } catch { report("Old jobs could not be removed.", error) }
             try? await queue.clock.sleep(for: pause)
         }
+    }
+
+    private func rescueAndReport() async throws {
+        let count = try await store.rescue()
+        guard count > 0 else { return }
+        logger.warning("Jobs of a dead worker were freed.", metadata: ["count": "\(count)"])
+        queue.signal.notify()
     }
 
     // MARK: One attempt
@@ -161,7 +166,8 @@ public final class JobRunner: Service {
         await Task { [failure] in
             await self.conclude(job, context, failure, isInterrupted: isInterrupted)
         }.value
-        running.withLock { $0[job.id] = nil }
+        // Not if this process has claimed the job anew meanwhile.
+        running.withLock { if $0[job.id]?.fence == job.fence { $0[job.id] = nil } }
     }
 
     private func conclude(_ job: JobRecord, _ context: JobContext, _ failure: (any Error)?, isInterrupted: Bool) async {
@@ -179,7 +185,7 @@ public final class JobRunner: Service {
     }
 
     private func fail(_ job: JobRecord, _ error: AppError, _ logger: Logger) async throws {
-        let text = String(error.debugDescription.prefix(2000))
+        let text = String(error.debugDescription.prefix(2000).filter { $0 != "\0" })
         guard error.code.isTransient, job.attempt < job.maxAttempts else {
             logger.error("The job became a dead letter.", metadata: ["error": "\(text)", "attempt": "\(job.attempt)"])
             return try await store.discard(job, error: text)

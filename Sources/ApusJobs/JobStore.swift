@@ -70,10 +70,13 @@ struct JobStore: Sendable {
     }
 
     func extendLeases(_ jobs: [JobRecord], by lease: Duration) async throws {
-        guard !jobs.isEmpty else { return }
-        let conditions = SQL.joined(jobs.map { "(\(running($0.id, $0.fence)))" }, separator: " OR ")
-        try await database.execute(
-            "UPDATE apus_jobs SET lease_until = \(clock.now.addingTimeInterval(lease.seconds)) WHERE \(conditions)")
+        // In parts: databases limit the depth of an expression, SQLite to 1,000.
+        for start in stride(from: 0, to: jobs.count, by: 100) {
+            let part = jobs[start..<min(start + 100, jobs.count)]
+            let conditions = SQL.joined(part.map { "(\(running($0.id, $0.fence)))" }, separator: " OR ")
+            try await database.execute(
+                "UPDATE apus_jobs SET lease_until = \(clock.now.addingTimeInterval(lease.seconds)) WHERE \(conditions)")
+        }
     }
 
     /// Frees the jobs of workers that died: their lease ran out.

@@ -7,14 +7,17 @@ public protocol RateLimiter: Sendable {
 
 /// So many in so long, in bursts as large as the whole.
 public struct RateLimitPolicy: Sendable, Hashable {
-    /// How many. At least 1.
+    /// How many.
     public let count: Int
     /// In how long.
     public let period: Duration
 
+    /// - Parameters:
+    ///   - count: From 1 to a billion; what is outside is moved to the nearest.
+    ///   - period: At least a nanosecond for each of them; less is raised to that.
     public init(_ count: Int, per period: Duration) {
-        self.count = max(1, count)
-        self.period = period
+        self.count = min(max(1, count), 1_000_000_000)
+        self.period = max(period, .nanoseconds(self.count))
     }
 }
 

@@ -2,6 +2,7 @@ import ApusCore
 import ApusData
 import Foundation
 import GRDB
+import GRDBSQLite
 
 /// One connection, used by one thread at a time. Statements are kept prepared.
 struct SQLiteConnection: Sendable {
@@ -48,11 +49,13 @@ extension GRDB.Database {
         let statement = try cachedStatement(sql: text)
         statement.arguments = StatementArguments(try values.map { try $0.databaseValue })
         let cursor = try GRDB.Row.fetchCursor(statement)
-        let columns = statement.columnNames
+        var columns: [String] = []
         var rows: [ApusData.Row] = []
-        while let row = try cursor.next() {
-            let values = columns.indices.map { index -> SQLValue in SQLValue(row[index] as DatabaseValue) }
-            rows.append(ApusData.Row(columns: columns, values: values))
+        while try cursor.next() != nil {
+            // Read from SQLite itself: another process may have changed the table since the statement was prepared, and
+            // GRDB's rows keep the columns of that time.
+            if rows.isEmpty { columns = statement.presentColumns }
+            rows.append(ApusData.Row(columns: columns, values: columns.indices.map { statement.value(at: Int32($0)) }))
         }
         return rows
     }
@@ -62,6 +65,29 @@ extension GRDB.Database {
         let statement = try cachedStatement(sql: text)
         try statement.execute(arguments: StatementArguments(try values.map { try $0.databaseValue }))
         return changesCount
+    }
+}
+
+extension GRDB.Statement {
+    fileprivate var presentColumns: [String] {
+        (0..<sqlite3_column_count(sqliteStatement)).map { index in
+            sqlite3_column_name(sqliteStatement, index).map { String(cString: $0) } ?? ""
+        }
+    }
+
+    /// A column of the present row.
+    fileprivate func value(at index: Int32) -> SQLValue {
+        switch sqlite3_column_type(sqliteStatement, index) {
+        case SQLITE_INTEGER: .integer(sqlite3_column_int64(sqliteStatement, index))
+        case SQLITE_FLOAT: .real(sqlite3_column_double(sqliteStatement, index))
+        case SQLITE_TEXT: .text(String(decoding: bytes(sqlite3_column_text(sqliteStatement, index), index), as: UTF8.self))
+        case SQLITE_BLOB: .blob(Array(bytes(sqlite3_column_blob(sqliteStatement, index), index)))
+        default: .null
+        }
+    }
+
+    private func bytes(_ start: UnsafeRawPointer?, _ index: Int32) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: start, count: start == nil ? 0 : Int(sqlite3_column_bytes(sqliteStatement, index)))
     }
 }
 
@@ -79,18 +105,12 @@ extension SQLValue {
                 }
                 return text.databaseValue
             case .blob(let bytes): return Data(bytes).databaseValue
-            case .timestamp(let date): return Int64((date.timeIntervalSince1970 * 1e6).rounded()).databaseValue
+            case .timestamp(let date):
+                guard let microseconds = Int64(exactly: (date.timeIntervalSince1970 * 1e6).rounded()) else {
+                    throw AppError(.invalidArgument, "The date is too far from now to be stored.")
+                }
+                return microseconds.databaseValue
             }
-        }
-    }
-
-    fileprivate init(_ value: DatabaseValue) {
-        switch value.storage {
-        case .null: self = .null
-        case .int64(let number): self = .integer(number)
-        case .double(let number): self = .real(number)
-        case .string(let text): self = .text(text)
-        case .blob(let data): self = .blob(Array(data))
         }
     }
 }

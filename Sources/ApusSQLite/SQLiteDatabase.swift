@@ -69,17 +69,13 @@ public final class SQLiteDatabase: ApusData.Database {
             result = try await AmbientTransaction.$current.withValue(ambient, operation: body)
             try ambient.checkCommit()
             try Task.checkCancellation()
-        } catch {
-            await transaction.rollback()
-            throw error
-        }
-        do {
             try await transaction.commit()
         } catch {
+            ambient.ended(committed: false)
             await transaction.rollback()
             throw error
         }
-        ambient.committed()
+        ambient.ended(committed: true)
         return result
     }
 

@@ -39,8 +39,8 @@ public struct SQLiteOptions: Sendable {
     public var readers = 2
     /// How long a statement waits for another process's lock. 5 seconds.
     public var busyTimeout = Duration.seconds(5)
-    /// The longest that a transaction may stay open. 30 seconds; past it, it is rolled back.
-    public var transactionLimit = Duration.seconds(30)
+    /// How long an open transaction may do nothing. 30 seconds; past it, it is rolled back.
+    public var idleTransactionLimit = Duration.seconds(30)
     /// The most single writes that are committed together. 256.
     public var groupedWrites = 256
 

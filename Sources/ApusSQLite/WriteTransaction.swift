@@ -44,7 +44,8 @@ final class WriteTransaction: Sendable {
 
     /// Serves the transaction to its end.
     func run(on connection: SQLiteConnection, limit: Duration) {
-        defer { steps.close() }
+        // Whatever is pushed from here on finds the queue closed; whatever was pushed before is answered.
+        defer { failRemaining() }
         guard let start = started.withLock({ $0.take() }), start.begin() else { return }
         do {
             try connection.use { database in
@@ -55,18 +56,15 @@ final class WriteTransaction: Sendable {
             return start.finish(error)
         }
         start.finish(nil)
-        let deadline = Date(timeIntervalSinceNow: limit.seconds)
-        while true {
-            guard let step = steps.pop(until: deadline).first else { break }
+        while let step = steps.pop(until: Date(timeIntervalSinceNow: limit.seconds)).first {
             switch step {
-            case .statement(let operation): perform(operation, on: connection)
-            case .end(let operation):
-                perform(operation, on: connection)
-                if !isOpen(connection) { return }
+            case .statement(let operation), .end(let operation): perform(operation, on: connection)
             }
+            // Committed, rolled back, or given up by SQLite itself, as it does when the disk is full: what follows would
+            // be outside of any transaction.
+            if !isOpen(connection) { return }
         }
         try? connection.use { try $0.execute(sql: "ROLLBACK") }
-        failRemaining()
     }
 
     private func perform(_ operation: Operation, on connection: SQLiteConnection) {

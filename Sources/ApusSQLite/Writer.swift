@@ -40,7 +40,7 @@ final class Writer: Sendable {
                 case .transaction(let transaction):
                     commit(singles)
                     singles = []
-                    transaction.run(on: connection, limit: options.transactionLimit)
+                    transaction.run(on: connection, limit: options.idleTransactionLimit)
                 }
             }
             commit(singles)
@@ -51,38 +51,43 @@ final class Writer: Sendable {
 
     private func commit(_ operations: [Operation]) {
         let operations = operations.filter { $0.begin() }
-        guard operations.count > 1 else {
-            if let only = operations.first { only.finish(failure { try only.run(on: $0) }) }
-            return
-        }
-        var failures: [(any Error)?] = []
-        let outcome = failure { database in
-            try database.execute(sql: "BEGIN IMMEDIATE")
-            for operation in operations { failures.append(Self.runAlone(operation, in: database)) }
-            try database.execute(sql: "COMMIT")
-        }
-        if outcome != nil { _ = failure { try $0.execute(sql: "ROLLBACK") } }
-        for (index, operation) in operations.enumerated() {
-            operation.finish(outcome ?? failures[index])
+        if operations.count > 1, let failures = commitTogether(operations) {
+            for (operation, failure) in zip(operations, failures) { operation.finish(failure) }
+        } else {
+            // One alone; or the group as such failed, as at a full disk: each then succeeds or fails by itself.
+            for operation in operations { operation.finish(failure { try operation.run(on: $0) }) }
         }
     }
 
+    /// Commits a group.
+    /// - Returns: What became of each; `nil` when the group could not be committed, and nothing of it is stored.
+    private func commitTogether(_ operations: [Operation]) -> [(any Error)?]? {
+        var failures: [(any Error)?] = []
+        let outcome = failure { database in
+            try database.execute(sql: "BEGIN IMMEDIATE")
+            for operation in operations { failures.append(try Self.runInside(operation, database)) }
+            try database.execute(sql: "COMMIT")
+        }
+        guard outcome != nil else { return failures }
+        _ = failure { if $0.isInsideTransaction { try $0.execute(sql: "ROLLBACK") } }
+        return nil
+    }
+
     /// Runs one of a group, so that its failure undoes itself and not the group.
-    private static func runAlone(_ operation: Operation, in database: GRDB.Database) -> (any Error)? {
+    /// - Throws: When the transaction of the group is gone or cannot be gone on with.
+    private static func runInside(_ operation: Operation, _ database: GRDB.Database) throws -> (any Error)? {
+        try database.execute(sql: "SAVEPOINT single")
         do {
-            try database.execute(sql: "SAVEPOINT single")
-            do {
-                try SQLiteConnection.translatingErrors { try operation.run(on: database) }
-            } catch {
-                try database.execute(sql: "ROLLBACK TO single")
-                try database.execute(sql: "RELEASE single")
-                return error
-            }
-            try database.execute(sql: "RELEASE single")
-            return nil
+            try SQLiteConnection.translatingErrors { try operation.run(on: database) }
         } catch {
+            // On some errors SQLite rolls the whole transaction back by itself.
+            guard database.isInsideTransaction else { throw error }
+            try database.execute(sql: "ROLLBACK TO single")
+            try database.execute(sql: "RELEASE single")
             return error
         }
+        try database.execute(sql: "RELEASE single")
+        return nil
     }
 
     private func failure(_ body: (GRDB.Database) throws -> Void) -> (any Error)? {

@@ -83,6 +83,7 @@ public final class Server: Service {
             onListening(port)
             try? await gracefulShutdown()
             await stop(listener, loops)
+            for loop in loops { loop.executor.shutDown() }
         } catch {
             try? await group.shutdownGracefully()
             throw error
@@ -136,7 +137,7 @@ public final class Server: Service {
         await waitForConnections(loops)
         await onEach(loops) { loop in
             loop.stopTicking()
-            for connection in loop.all { connection.closeNow() }
+            for connection in loop.all { connection.abort() }
         }
         logger.info("stopping: connections closed")
     }

@@ -52,31 +52,41 @@ enum WebSocketSession {
     ) throws -> Response {
         let headers = try Handshake.accept(request, options)
         let logger = request.context.logger
+        let timeLeft = request.context.principalTimeLeft
         return .upgrade(headers: headers) { stream in
             let socket = WebSocket(stream, options, clock: clock)
-            socket.onDrain { Task { await socket.close(.serviceRestart, reason: "The server restarts.") } }
+            socket.onDrain { [weak socket] in
+                Task { await socket?.close(.serviceRestart, reason: "The server restarts.") }
+            }
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { await socket.keepAlive(every: options.pingInterval, timeout: options.pongTimeout) }
-                await run(socket, options, logger, handler)
+                if let timeLeft { group.addTask { await close(socket, after: timeLeft, clock) } }
+                await run(socket, logger, handler)
                 group.cancelAll()
             }
+            socket.ended()
         }
     }
 
+    /// Whoever is connected stays no longer than their token.
+    private static func close(_ socket: WebSocket, after timeLeft: Duration, _ clock: any WallClock) async {
+        guard (try? await clock.sleep(for: timeLeft)) != nil else { return }
+        await socket.close(.policyViolation, reason: "The token has expired.")
+    }
+
     private static func run(
-        _ socket: WebSocket, _ options: WebSocketOptions, _ logger: Logger,
-        _ handler: @Sendable (WebSocket) async throws -> Void
+        _ socket: WebSocket, _ logger: Logger, _ handler: @Sendable (WebSocket) async throws -> Void
     ) async {
         do {
             try await handler(socket)
-            await socket.finish(.normal, reason: "", timeout: options.closeTimeout)
+            await socket.finish(.normal, reason: "")
         } catch {
             let error = AppError(wrapping: error)
             if error.code == .internal {
                 logger.error("A WebSocket handler failed.", metadata: ["error": .string(error.debugDescription)])
             }
             await socket.finish(
-                WebSocketCloseCode(error.code.webSocketCloseCode), reason: error.message, timeout: options.closeTimeout)
+                WebSocketCloseCode(error.code.webSocketCloseCode), reason: error.message)
         }
     }
 }

@@ -20,16 +20,19 @@ public final class WebSocket: Sendable {
         var sentClose = false
         var receivedClose = false
         var lastHeard: Duration
+        var closeTimer: Task<Void, Never>?
     }
 
     private let stream: any ByteStream
     private let decoder: FrameDecoder
+    private let closeTimeout: Duration
     private let clock: any WallClock
     private let state: Mutex<State>
 
     init(_ stream: any ByteStream, _ options: WebSocketOptions, clock: any WallClock) {
         self.stream = stream
         self.clock = clock
+        closeTimeout = options.closeTimeout
         decoder = FrameDecoder(maxPayload: options.maxMessageBytes)
         state = Mutex(
             State(assembler: MessageAssembler(maxMessage: options.maxMessageBytes), lastHeard: clock.uptime))
@@ -46,7 +49,8 @@ public final class WebSocket: Sendable {
     /// Sends a text message.
     public func send(_ text: String) async throws { try await send(.text(text)) }
 
-    /// Starts the closing handshake. The connection ends when the client answers, or soon after.
+    /// Starts the closing handshake. The connection ends when the client answers, or after
+    /// ``WebSocketOptions/closeTimeout``.
     /// - Parameter reason: At most 123 bytes; what is over is cut off.
     public func close(_ code: WebSocketCloseCode = .normal, reason: String = "") async {
         guard
@@ -55,6 +59,13 @@ public final class WebSocket: Sendable {
                 return !state.sentClose
             })
         else { return }
+        // Started before the goodbye is sent, which a client that does not read could hold up. A task of its own, because
+        // nobody else may be waiting for the end; it is cancelled when the session is over.
+        let timer = Task { [stream, clock, closeTimeout] in
+            guard (try? await clock.sleep(for: closeTimeout)) != nil else { return }
+            stream.close()
+        }
+        state.withLock { $0.closeTimer = timer }
         var payload = ByteBuffer()
         payload.writeInteger(code.number)
         payload.writeString(Self.cut(reason, to: 123))
@@ -102,11 +113,7 @@ public final class WebSocket: Sendable {
             }
             state.withLock { state in
                 state.lastHeard = clock.uptime
-                if state.inbound.readableBytes == 0 {
-                    state.inbound = bytes
-                } else {
-                    state.inbound.writeImmutableBuffer(bytes)
-                }
+                state.inbound.appendReclaiming(bytes)
             }
         }
     }
@@ -147,22 +154,22 @@ public final class WebSocket: Sendable {
                 let asked = clock.uptime
                 try await stream.write(Frame(opcode: .ping).encoded())
                 try await clock.sleep(for: timeout)
-                guard state.withLock({ $0.lastHeard }) >= asked else { return stream.close() }
+                // What came and was not read yet, because the handler is busy, is a sign of life too.
+                let isAlive = state.withLock { $0.lastHeard >= asked } || stream.hasUnreadBytes
+                guard isAlive else { return stream.close() }
+                guard !state.withLock({ $0.sentClose }) else { return }
             } catch { return }
         }
     }
 
     /// Ends the connection: says goodbye and waits a moment for the answer.
-    func finish(_ code: WebSocketCloseCode, reason: String, timeout: Duration) async {
+    func finish(_ code: WebSocketCloseCode, reason: String) async {
         await close(code, reason: reason)
-        guard !state.withLock({ $0.receivedClose }) else { return }
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { while (try? await self.receive()) != nil {} }
-            group.addTask { try? await self.clock.sleep(for: timeout) }
-            await group.next()
-            group.cancelAll()
-        }
+        while !state.withLock({ $0.receivedClose }), (try? await receive()) != nil {}
     }
+
+    /// The session is over.
+    func ended() { state.withLock { $0.closeTimer.take() }?.cancel() }
 
     func onDrain(_ action: @escaping @Sendable () -> Void) { stream.onDrain(action) }
 }

@@ -50,6 +50,12 @@ private struct Form: Validatable {
         #expect(failures.isEmpty == (1...5).contains(length))
     }
 
+    @Test func `One letter with a million accents is not one character`() {
+        let name = "a" + String(repeating: "\u{301}", count: 1_000_000)
+        #expect(name.count == 1)
+        #expect(Form(name: name).validationFailures().map(\.pointer) == ["/name"])
+    }
+
     @Test(arguments: ["a@b.c", "first.last@sub.example.org"]) func `An e-mail address`(address: String) {
         #expect(Form(email: address).validationFailures().isEmpty)
     }

@@ -53,6 +53,7 @@ private enum Broken: Migration {
             let twice = await #expect(throws: AppError.self) {
                 try await Migrator(database, [First.self, FirstChanged.self]).run()
             }
+            await #expect(throws: AppError.self) { try await Migrator(database, [FirstChanged.self]).pending() }
             #expect(twice?.message.contains("Two migrations") == true)
         }
     }

@@ -167,9 +167,9 @@ import Testing
         }
     }
 
-    @Test func `A transaction that takes too long is rolled back and lets the others go on`() async throws {
+    @Test func `A transaction that stands still too long is rolled back and lets the others go on`() async throws {
         var options = SQLiteOptions()
-        options.transactionLimit = .seconds(1)
+        options.idleTransactionLimit = .seconds(1)
         try await withDatabase(options: options) { database async throws in
             let after = Gate()
             let code = await code {
@@ -186,6 +186,118 @@ import Testing
             }
             #expect(code == .aborted)
             #expect(try await database.query("SELECT title FROM notes").map { try $0.get(0) as String } == ["b"])
+        }
+    }
+
+    /// Room for a few pages more than there are, as on a disk that is almost full.
+    private func limitSize(_ database: any Database, extraPages: Int) async throws {
+        let pages: Int = try await database.query("PRAGMA page_count").first?.get(0) ?? 0
+        _ = try await database.query(SQL(stringLiteral: "PRAGMA max_page_count = \(pages + extraPages)"))
+    }
+
+    @Test func `On a full disk transactions and writes fail, nothing of them is stored, and nobody hangs`() async throws {
+        try await withDatabase { database async throws in
+            try await limitSize(database, extraPages: 4)
+            let large = String(repeating: "x", count: 100_000)
+            let codes = await withTaskGroup(of: StatusCode?.self) { group in
+                for number in 0..<40 {
+                    group.addTask {
+                        await code {
+                            if number.isMultiple(of: 2) {
+                                try await insert(database, large)
+                            } else {
+                                try await database.transaction {
+                                    try await insert(database, "small")
+                                    try? await insert(database, large)
+                                    try await insert(database, "after")
+                                }
+                            }
+                        }
+                    }
+                }
+                return await group.reduce(into: [StatusCode?]()) { $0.append($1) }
+            }
+            #expect(codes.allSatisfy { $0 == .unavailable || $0 == .aborted })
+            #expect(try await count(database) == 0)
+            try await limitSize(database, extraPages: 100_000)
+            try await insert(database, large)
+            #expect(try await count(database) == 1)
+        }
+    }
+
+    @Test func `When SQLite rolls back by itself, what follows in the body is refused and not stored alone`() async throws {
+        try await withDatabase { database async throws in
+            let id = Note.ID()
+            try await SQLRepository<Note>(database).insert(Note(id: id, title: "first"))
+            let code = await code {
+                try await database.transaction {
+                    try await insert(database, "a")
+                    _ = try? await database.execute(
+                        "INSERT OR ROLLBACK INTO notes (id, title, count) VALUES (\(id), 'again', 0)")
+                    try await insert(database, "b")
+                }
+            }
+            #expect(code == .aborted)
+            #expect(try await database.query("SELECT title FROM notes").map { try $0.get(0) as String } == ["first"])
+        }
+    }
+
+    @Test func `A table that another process changes is read as it is now`() async throws {
+        let path = "/tmp/apus-test-\(Note.ID()).sqlite"
+        defer { for suffix in ["", "-wal", "-shm"] { removeFile(path + suffix) } }
+        let (first, second) = (try SQLiteDatabase(path: path), try SQLiteDatabase(path: path))
+        try await Migrator(first, [CreateNotes.self]).run()
+        try await insert(first, "a", count: 7)
+        for _ in 0..<3 { #expect(try await first.query("SELECT * FROM notes").first?.get("count", as: Int.self) == 7) }
+        try await second.execute("ALTER TABLE notes DROP COLUMN title")
+        for _ in 0..<3 { #expect(try await first.query("SELECT * FROM notes").first?.get("count", as: Int.self) == 7) }
+        try await second.execute("ALTER TABLE notes ADD COLUMN more TEXT DEFAULT 'x'")
+        for _ in 0..<3 { #expect(try await first.query("SELECT * FROM notes").first?.get("more", as: String.self) == "x") }
+        await first.close()
+        await second.close()
+    }
+
+    @Test func `A date that cannot be stored is refused`() async throws {
+        try await withDatabase { database async throws in
+            let far = Date(timeIntervalSince1970: 1e15)
+            #expect(await code { _ = try await database.query("SELECT \(far)") } == .invalidArgument)
+            #expect(await code { _ = try await database.query("SELECT \(Date(timeIntervalSince1970: .nan))") } == .invalidArgument)
+        }
+    }
+
+    @Test func `A task that outlives the transaction it was started in is outside of it`() async throws {
+        try await withDatabase { database async throws in
+            let over = Gate()
+            let after = Gate()
+            let task = try await database.transaction {
+                Task {
+                    try await over.wait()
+                    try await insert(database, "later")
+                    UnitOfWork.afterCommit { after.open() }
+                }
+            }
+            over.open()
+            try await task.value
+            try await after.wait()
+            #expect(try await count(database) == 1)
+        }
+    }
+
+    @Test func `Transactions of two databases one in the other keep apart`() async throws {
+        try await withDatabase { first async throws in
+            try await withDatabase { second async throws in
+                try await first.transaction {
+                    try await insert(first, "a")
+                    try? await second.transaction {
+                        try await insert(second, "b")
+                        // This is the first one's transaction still.
+                        try await insert(first, "c")
+                        throw Failure()
+                    }
+                }
+                #expect(try await count(first) == 2)
+                #expect(try await count(second) == 0)
+            }
         }
     }
 

@@ -136,6 +136,29 @@ private final class Greeter: Worker {
         }
     }
 
+    @Test func `The leases of thousands of jobs are renewed`() async throws {
+        try await withQueue { queue, database in
+            let store = JobStore(database: database, clock: clock)
+            try await database.transaction { for number in 0..<2500 { try await queue.enqueue(Greet(name: "\(number)")) } }
+            let jobs = try await store.claim(["greet"], limit: 2500, lease: .seconds(30))
+            clock.advance(by: .seconds(20))
+            try await store.extendLeases(jobs, by: .seconds(30))
+            clock.advance(by: .seconds(20))
+            #expect(try await store.rescue() == 0)
+            clock.advance(by: .seconds(20))
+            #expect(try await store.rescue() == 2500)
+        }
+    }
+
+    @Test func `An error whose text cannot be stored as it is still makes a dead letter`() async throws {
+        try await withQueue { queue, _ in
+            let worker = Greeter { _, _ in throw AppError(.invalidArgument, "cut\0off") }
+            try await queue.enqueue(Greet(name: "Ada"))
+            _ = try await runner(queue, worker).runAvailable()
+            #expect(try await queue.list(.discarded).first?.lastError?.contains("cutoff") == true)
+        }
+    }
+
     @Test func `A job that killed its worker every time becomes a dead letter`() async throws {
         try await withQueue { queue, database in
             let store = JobStore(database: database, clock: clock)

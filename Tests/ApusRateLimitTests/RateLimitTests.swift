@@ -40,6 +40,14 @@ import Testing
         #expect(allowed == 100)
     }
 
+    @Test(arguments: [
+        RateLimitPolicy(0, per: .zero), RateLimitPolicy(.max, per: .seconds(1)), RateLimitPolicy(5, per: .seconds(-5)),
+        RateLimitPolicy(1, per: .seconds(Int64.max / 4)),
+    ]) func `A policy that makes no sense limits in some way and does not crash`(policy: RateLimitPolicy) {
+        let limiter = MemoryRateLimiter(clock: clock)
+        for _ in 0..<3 { _ = limiter.take("k", limit: policy) }
+    }
+
     @Test func `The number of keys is bounded, and a key in use is not forgotten`() {
         let limiter = MemoryRateLimiter(maxKeys: 256, clock: clock)
         for _ in 0..<5 { _ = limiter.take("hot", limit: policy) }

@@ -22,9 +22,9 @@ private struct Fixture {
         }
     }
 
-    mutating func tick(after seconds: Int64) -> ConnectionStateMachine.Expiry {
+    mutating func tick(after seconds: Int64, pending: Int = 0, sent: Int = 0) -> ConnectionStateMachine.Expiry {
         now = now + .seconds(seconds)
-        return machine.tick(now: now, elapsed: .seconds(seconds))
+        return machine.tick(now: now, elapsed: .seconds(seconds), pendingBytes: pending, sentBytes: sent)
     }
 
     mutating func respond() -> Bool? {
@@ -59,10 +59,26 @@ private struct Fixture {
 
     @Test func `No request starts while the client does not read its responses, and in the end it is cut off`() {
         var fixture = Fixture()
-        fixture.machine.writabilityChanged(false, now: fixture.now)
+        fixture.machine.writabilityChanged(false)
         #expect(fixture.receive(get).isEmpty)
         #expect(!fixture.machine.wantsRead)
-        #expect(fixture.tick(after: 61) == .close)
+        #expect(fixture.tick(after: 59, pending: 1000) == .none)
+        #expect(fixture.tick(after: 2, pending: 1000) == .close)
+    }
+
+    @Test func `A slow reader is left alone as long as it reads, whatever the other clocks say`() {
+        var fixture = Fixture()
+        _ = fixture.receive(get)
+        _ = fixture.respond()
+        for step in 0..<20 { #expect(fixture.tick(after: 30, pending: 1000, sent: step) == .none) }
+        #expect(fixture.tick(after: 61, pending: 1000, sent: 19) == .close)
+
+        var last = Fixture()
+        _ = last.receive("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        _ = last.respond()
+        #expect(last.machine.isLingering)
+        for step in 0..<20 { #expect(last.tick(after: 5, pending: 1000, sent: step) == .none) }
+        #expect(last.tick(after: 3) == .close)
     }
 
     @Test func `A connection without requests is closed after the idle time, not before`() {
@@ -127,13 +143,50 @@ private struct Fixture {
     @Test func `A client that hangs up cancels its request, and its body fails`() {
         var fixture = Fixture()
         _ = fixture.receive(upload)
-        let (action, cancels) = fixture.machine.inputClosed()
-        guard case .failBody(.truncated) = action else { Issue.record("The body must fail."); return }
-        #expect(cancels)
+        _ = fixture.machine.inputClosed()
+        guard case .failBody(.truncated) = fixture.machine.next() else { Issue.record("The body must fail."); return }
+        #expect(fixture.machine.isAbandonedByPeer)
         #expect(fixture.respond() == false)
 
         var idle = Fixture()
-        guard case .close = idle.machine.inputClosed().action else { Issue.record("Nothing to wait for."); return }
+        guard case .close = idle.machine.inputClosed() else { Issue.record("Nothing to wait for."); return }
+    }
+
+    @Test func `A client that ends its sending side after its request is served to the end`() {
+        var fixture = Fixture()
+        fixture.machine.bodyWanted(false)
+        _ = fixture.receive("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n")
+        _ = fixture.receive("all of it")
+        _ = fixture.machine.inputClosed()
+        #expect(!fixture.machine.isAbandonedByPeer)
+        fixture.machine.bodyWanted(true)
+        guard case .deliver = fixture.machine.next(), case .endBody = fixture.machine.next() else {
+            Issue.record("The body is here and whole.")
+            return
+        }
+        #expect(fixture.machine.isAbandonedByPeer)
+        #expect(fixture.respond() == true)
+        guard case .wait = fixture.machine.next() else { Issue.record("There is no more."); return }
+    }
+
+    @Test func `A connection that turns idle while the server stops is closed then`() {
+        var fixture = Fixture()
+        _ = fixture.receive("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
+        #expect(fixture.respond() == true)
+        _ = fixture.machine.drain()
+        _ = fixture.receive("all of it")
+        #expect(fixture.machine.isLingering)
+    }
+
+    @Test func `After a body that cannot be read no request follows, whatever the response said`() {
+        var fixture = Fixture()
+        _ = fixture.receive("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        let keepAlive = fixture.machine.beginResponse()
+        #expect(keepAlive == true)
+        _ = fixture.receive("zz\r\n5\r\nGET /\r\n" + get)
+        _ = fixture.machine.endResponse(keepAlive: true, now: fixture.now)
+        #expect(fixture.machine.isLingering)
+        guard case .wait = fixture.machine.next() else { Issue.record("Nothing more is read."); return }
     }
 
     @Test func `Draining closes idle connections at once and the others after their response`() {

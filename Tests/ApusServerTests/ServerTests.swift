@@ -144,6 +144,52 @@ private let close = "Connection: close\r\n"
         }
     }
 
+    @Test(arguments: ["HTTP/1.0\r\n", "HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"])
+    func `A large response to a slow reader arrives whole before the connection ends`(version: String) async throws {
+        let size = 8 << 20
+        try await withServer(routes: { routes in
+            routes.on(.get, "large") { _ in
+                Response(status: .ok, body: .bytes(ByteBuffer(repeating: 0x78, count: size)))
+            }
+        }) { port in
+            let connection = try await RawConnection.connect(port: port)
+            try await connection.pauseReading()
+            try await connection.write("GET /large \(version)\r\n")
+            try await connection.closeOutput()
+            // Long enough for the server to be done with it, were it not for the reader.
+            for _ in 0..<5 { _ = try await exchange(port, "GET /hello HTTP/1.1\r\nHost: a\r\n\(close)\r\n") }
+            try await connection.resumeReading()
+            let text = try await connection.readToEnd()
+            #expect(text.utf8.count > size)
+            #expect(text.hasSuffix("xxx"))
+        }
+    }
+
+    @Test func `A client that sends all and ends its sending side is answered`() async throws {
+        try await withServer { port in
+            let connection = try await RawConnection.connect(port: port)
+            try await connection.write("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 700000\r\n\r\n")
+            try await connection.write(String(repeating: "x", count: 700_000))
+            try await connection.closeOutput()
+            let text = try await connection.readToEnd()
+            #expect(text.hasPrefix("HTTP/1.1 200 OK"))
+            #expect(text.hasSuffix("xxx"))
+        }
+    }
+
+    @Test func `A 100 is never sent into the middle of a response`() async throws {
+        try await withServer { port in
+            let connection = try await RawConnection.connect(port: port)
+            try await connection.write(
+                "POST /stream HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\(close)\r\n")
+            #expect(try await connection.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 100 Continue\r\n\r\n"))
+            try await connection.write("hello")
+            let text = try await connection.readToEnd()
+            #expect(!text.contains("100 Continue"))
+            #expect(text.contains("hello"))
+        }
+    }
+
     @Test func `An HTTP 1.0 client is served, and kept only when it asks`() async throws {
         try await withServer { port in
             #expect(try await exchange(port, "GET /hello HTTP/1.0\r\n\r\n").contains("Connection: close\r\n"))

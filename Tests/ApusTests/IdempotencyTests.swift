@@ -19,6 +19,9 @@ private struct CounterModule: Module {
                     return Created("thing \(call)", at: "/things/\(call)")
                 }
             }
+            routes.group("large", IdempotencyKeys(database)) { routes in
+                routes.post("", RawBody()) { body in "\(body.readableBytes)" }.bodyLimit(4 << 20)
+            }
             routes.group("strict", IdempotencyKeys(database, isRequired: true)) { $0.post("") { "ok" } }
         }
     }
@@ -76,6 +79,25 @@ private final class Counter: Sendable {
             let reused = try await client.send(.post, "/things", headers: [key: "k"], body: ByteBuffer(string: "b"))
             #expect(reused.status.code == 422)
             #expect(try reused.problem().reason == "IDEMPOTENCY_KEY_REUSED")
+        }
+    }
+
+    @Test func `A trailing slash makes no other request, another query does`() async throws {
+        try await withClient { client in
+            func place(_ target: String) async throws -> TestResponse {
+                try await client.send(.post, target, headers: [key: "k"], body: ByteBuffer(string: "a"))
+            }
+            let answers = [try await place("/things"), try await place("/things/"), try await place("/things?x=1")]
+            #expect(answers.map(\.status.code) == [201, 201, 422])
+            #expect(answers[1].headers[.location] == "/things/1")
+        }
+    }
+
+    @Test func `A body past the default limit passes where the route allows it`() async throws {
+        try await withClient { client in
+            let body = ByteBuffer(repeating: 0x61, count: 2 << 20)
+            let answer = try await client.send(.post, "/large", headers: [key: "k"], body: body)
+            #expect(answer.text == "2097152")
         }
     }
 

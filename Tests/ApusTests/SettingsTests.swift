@@ -63,6 +63,12 @@ import Testing
 
     private enum Level: String, CaseIterable { case quiet, loudest }
 
+    @Test func `A length of time below its minimum is refused`() async throws {
+        let settings = try await Settings(variables: ["T": "0s"], folder: "/nonexistent")
+        #expect(settings.duration("t", default: .seconds(5), atLeast: .milliseconds(1)) == .seconds(5))
+        #expect(throws: StartupError.self) { try settings.check() }
+    }
+
     @Test(arguments: [
         ("250ms", 0.25), ("30s", 30), ("5m", 300), ("1.5h", 5400), ("2d", 172_800),
     ]) func `Lengths of time`(text: String, seconds: Double) async throws {

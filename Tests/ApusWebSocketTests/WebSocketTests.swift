@@ -133,6 +133,32 @@ private struct SocketModule: Module {
         }
     }
 
+    @Test(arguments: ["HTTP/1.0\r\nHost: a", "HTTP/1.1\r\nHost: a\r\nContent-Length: 2"])
+    func `A request that may not be upgraded is refused`(version: String) async throws {
+        try await app.test(.socket) { app in
+            let connection = try await RawConnection.connect(port: app.port ?? 0)
+            try await connection.write(
+                """
+                GET /echo \(version)\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r
+                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\nhi
+                """)
+            let text = try await connection.readToEnd()
+            #expect(text.hasPrefix("HTTP/1.1 400 "))
+        }
+    }
+
+    @Test func `A client that does not answer a close is cut off`() async throws {
+        try await app.test(.socket) { app in
+            let connection = try await RawConnection.connect(port: app.port ?? 0)
+            try await connection.write(
+                """
+                GET /once HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r
+                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n
+                """)
+            #expect(try await connection.readToEnd().hasPrefix("HTTP/1.1 101 "))
+        }
+    }
+
     @Test func `A client that answers pings stays, one that is silent is cut off`() async throws {
         try await app.test(.socket) { app in
             let silent = try await RawConnection.connect(port: app.port ?? 0)

@@ -171,6 +171,67 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
+    @Test func `Once the order is delivered its customer no longer learns where the driver is`() async throws {
+        try await test { _, scenario, _ in
+            let (customer, driver) = (try await scenario.register("customer"), try await scenario.register("driver"))
+            let order = try await scenario.placeAndPay(customer)
+            for step in ["assignment", "pickup", "delivery"] { _ = try await driver.post("/v1/orders/\(order.id)/\(step)") }
+            try await driver.webSocket("/v1/drivers/position") { device in
+                try await device.send(json: GPSFix(latitude: 38.7, longitude: -9.1, at: Date()))
+                try await device.send("nonsense")
+                _ = try await device.receive()
+            }
+            try await customer.webSocket("/v1/orders/\(order.id)/live") { socket in
+                let snapshot = try await socket.receiveJSON(Scenario.Message.self)
+                #expect(snapshot?.orders?.map(\.state) == [.delivered])
+                #expect(snapshot?.positions?.isEmpty == true)
+            }
+        }
+    }
+
+    @Test func `Money that comes for a cancelled order is kept account of and owed back`() async throws {
+        try await test { app, scenario, _ in
+            let customer = try await scenario.register("customer")
+            let payments: any PaymentRepository = try app.resolve()
+            let late = try await scenario.place(customer)
+            _ = try await customer.post("/v1/orders/\(late.order.id)/cancellation")
+            #expect(try await scenario.deliver(webhook: scenario.event(late)).status == .ok)
+            #expect(try await payments.get(late.payment.id).state == .refundDue)
+            let early = try await scenario.placeAndPay(customer)
+            #expect(try await customer.post("/v1/orders/\(early.id)/cancellation").status == .ok)
+            #expect(try await payments.payment(of: early.id)?.state == .refundDue)
+        }
+    }
+
+    @Test func `An event of another kind is acknowledged, whatever its shape`() async throws {
+        try await test { _, scenario, _ in
+            let event = ByteBuffer(string: #"{"id":"evt_9","type":"customer.created","data":["anything"]}"#)
+            let answer = try await scenario.deliver(webhook: event)
+            #expect(answer.status == .ok)
+        }
+    }
+
+    @Test func `A connection does not outlive its token`() async throws {
+        try await DeliveryTracker.app.test(
+            .socket, settings: ["auth.password-cost": "4", "auth.token-lifetime": "1s"]
+        ) { app in
+            let driver = try await Scenario(app.client).register("driver")
+            try await driver.webSocket("/v1/drivers/position") { device in
+                let message = try await device.receive()
+                #expect(message == nil)
+                #expect(device.receivedCloseCode == 1008)
+            }
+        }
+    }
+
+    @Test func `Secrets out of the source are refused where others can reach the service`() async throws {
+        let error = await #expect(throws: StartupError.self) {
+            try await DeliveryTracker.app.test(settings: ["http.host": "0.0.0.0"]) { _ in }
+        }
+        #expect(error?.problems.count == 1)
+        #expect(error?.description.contains("auth.secret, payments.webhook-secret") == true)
+    }
+
     @Test(arguments: TestApp.Transport.allCases) func `Nobody else can watch an order`(transport: TestApp.Transport)
         async throws
     {

@@ -38,6 +38,8 @@ import Testing
         var order = order()
         try order.confirmPayment()
         try order.assign(to: driver)
+        // Who asks again, because the answer was lost, is told the same.
+        try order.assign(to: driver)
         #expect(throws: OrderError.takenByAnotherDriver) { try order.assign(to: Account.ID()) }
         #expect(throws: OrderError.notYours) { try order.pickUp(by: Account.ID()) }
     }
@@ -90,5 +92,12 @@ import Testing
         #expect(refusal(&filter, fix(at: -5)) == nil)
         #expect(refusal(&filter, fix(38.8, at: -4)) == .jump)
         #expect(refusal(&filter, fix(38.7005, at: -3)) == nil)
+    }
+
+    @Test func `A wrong first fix does not bar the way for ever`() {
+        var filter = FixFilter()
+        #expect(refusal(&filter, fix(0.5, 0.5)) == nil)
+        #expect(refusal(&filter, fix(at: 5), now: now.addingTimeInterval(5)) == .jump)
+        #expect(refusal(&filter, fix(at: 61), now: now.addingTimeInterval(61)) == nil)
     }
 }

@@ -42,6 +42,7 @@ extension App {
         provideCommonParts(&builder, database, logger)
         for (id, provider) in overrides { builder.override(id, with: provider) }
         for problem in builder.problems { settings.note(problem) }
+        check(settings.publicSecrets, host: common.server.host, settings, logger)
         try settings.check()
 
         let container = try Resolver(providers: builder.providers).buildAll()
@@ -65,6 +66,17 @@ extension App {
             logger: logger,
             server: common.server,
             isDevelopment: settings.environment == "development")
+    }
+
+    /// Secrets out of the source are good enough for one's own machine alone.
+    private func check(_ publicSecrets: [String], host: String, _ settings: Settings, _ logger: Logger) {
+        guard !publicSecrets.isEmpty else { return }
+        let keys = publicSecrets.joined(separator: ", ")
+        if host.hasPrefix("127.") || host == "::1" || host == "localhost" {
+            logger.warning("These settings have their public development defaults.", metadata: ["keys": .string(keys)])
+        } else {
+            settings.note("\(keys): the development defaults may be used on the loopback interface only, not on \(host).")
+        }
     }
 
     private func openDatabase(_ common: CommonSettings, _ settings: Settings) -> (any Database)? {

@@ -13,6 +13,7 @@ public final class Settings: Sendable {
     private struct Notes {
         var problems: [String] = []
         var known: Set<String> = ["environment"]
+        var publicSecrets: Set<String> = []
     }
 
     /// The name of the environment, from the key `environment`: `development` unless something says otherwise.
@@ -58,7 +59,10 @@ public final class Settings: Sendable {
         let expected = "a secret of at least \(minimumBytes) bytes"
         let value = read(key, expected, isSecret: true) { $0.utf8.count >= minimumBytes ? $0 : nil }
         if let value { return Secret(value) }
-        if environment == "development", let developmentDefault { return Secret(developmentDefault) }
+        if environment == "development", let developmentDefault {
+            notes.withLock { _ = $0.publicSecrets.insert(key) }
+            return Secret(developmentDefault)
+        }
         if string(key) == nil { note("\(Self.names(of: key)) is required: \(expected).") }
         return Secret("")
     }
@@ -82,8 +86,12 @@ public final class Settings: Sendable {
     }
 
     /// A length of time: a number with `ms`, `s`, `m`, `h` or `d`, such as `250ms` or `1.5h`.
-    public func duration(_ key: String, default defaultValue: Duration) -> Duration {
-        read(key, "a length of time such as 250ms, 30s, 5m or 24h", DurationText.parse) ?? defaultValue
+    /// - Parameter minimum: The least that makes sense.
+    public func duration(_ key: String, default defaultValue: Duration, atLeast minimum: Duration = .zero) -> Duration {
+        let bound = minimum > .zero ? ", at least \(minimum.seconds)s" : ""
+        return read(key, "a length of time such as 250ms, 30s, 5m or 24h\(bound)") { text in
+            DurationText.parse(text).flatMap { $0 >= minimum ? $0 : nil }
+        } ?? defaultValue
     }
 
     /// One of a fixed set of words.
@@ -100,6 +108,9 @@ public final class Settings: Sendable {
             text.split(separator: ",").map { $0.drop { $0 == " " } }.map(String.init)
         } ?? []
     }
+
+    /// The secrets that have their development default, which everybody can read in the source.
+    var publicSecrets: [String] { notes.withLock { $0.publicSecrets.sorted() } }
 
     // MARK: Problems
 

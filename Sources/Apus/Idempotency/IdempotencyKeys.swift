@@ -41,9 +41,9 @@ public struct IdempotencyKeys: Middleware {
         let key = try Self.parse(field)
         var request = request
         let body = try await request.body.collect()
-        request.body = RequestBody(body)
-        let scope = "\(request.context.principal?.subject ?? "") \(request.method.rawValue) \(request.path)"
-        let fingerprint = Self.fingerprint(body)
+        request.body = request.body.replaced(by: body)
+        let scope = Self.scope(request)
+        let fingerprint = Self.fingerprint(request.rawQuery, body)
         return try await database.transaction {
             try await database.execute(
                 "DELETE FROM apus_idempotency_keys WHERE created_at < \(clock.now.addingTimeInterval(-lifetime.seconds))"
@@ -82,8 +82,18 @@ public struct IdempotencyKeys: Middleware {
         return key
     }
 
-    private static func fingerprint(_ body: ByteBuffer) -> [UInt8] {
-        Array(SHA256.hash(data: Data(body.readableBytesView)))
+    /// Who asks for what: a key is known within it alone. The trailing slash does not matter to the router either.
+    private static func scope(_ request: Request) -> String {
+        let path = request.path.hasSuffix("/") ? request.path.dropLast() : request.path
+        return "\(request.context.principal?.subject ?? "") \(request.method.rawValue) \(path)"
+    }
+
+    private static func fingerprint(_ query: Substring?, _ body: ByteBuffer) -> [UInt8] {
+        var hash = SHA256()
+        hash.update(data: Data((query ?? "").utf8))
+        hash.update(data: [0])
+        hash.update(data: Data(body.readableBytesView))
+        return Array(hash.finalize())
     }
 
     private func stored(_ scope: String, _ key: String) async throws -> (fingerprint: [UInt8], response: Response)? {

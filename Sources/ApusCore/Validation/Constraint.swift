@@ -25,11 +25,12 @@ extension Constraint where Value: Comparable & Sendable {
 }
 
 extension Constraint where Value == String {
-    /// A number of characters, both bounds included.
+    /// A number of characters, both bounds included. Counted as JSON Schema counts, in Unicode scalars: what a reader takes
+    /// for one letter may be a million of them.
     public static func length(_ bounds: ClosedRange<Int>) -> Constraint {
         Constraint(
             code: "length", message: "must have \(bounds.lowerBound) to \(bounds.upperBound) characters"
-        ) { bounds.contains($0.count) }
+        ) { bounds.contains($0.unicodeScalars.count) }
     }
 
     /// An e-mail address by its shape: one `@`, something before it, a domain with a dot after it, 254 characters at most.

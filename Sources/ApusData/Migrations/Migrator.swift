@@ -28,6 +28,15 @@ public struct Migrator: Sendable {
     ///   have the same id; nothing is applied then.
     @discardableResult
     public func run() async throws -> [String] {
+        _ = try await pending()
+        var done: [String] = []
+        for step in steps where try await apply(step) { done.append(step.id) }
+        return done
+    }
+
+    /// The ids of the migrations that are not applied yet.
+    /// - Throws: What ``run()`` throws before it applies anything.
+    public func pending() async throws -> [String] {
         try await database.execute(
             """
             CREATE TABLE IF NOT EXISTS apus_migrations (
@@ -35,15 +44,8 @@ public struct Migrator: Sendable {
             )
             """)
         try checkIDs()
-        try check(await applied())
-        var done: [String] = []
-        for step in steps where try await apply(step) { done.append(step.id) }
-        return done
-    }
-
-    /// The ids of the migrations that are not applied yet.
-    public func pending() async throws -> [String] {
-        let applied = (try? await applied()) ?? [:]
+        let applied = try await applied()
+        try check(applied)
         return steps.map(\.id).filter { applied[$0] == nil }
     }
 

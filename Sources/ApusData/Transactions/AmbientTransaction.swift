@@ -6,6 +6,7 @@ package final class AmbientTransaction: Sendable {
     private struct State {
         var afterCommit: [@Sendable () -> Void] = []
         var failure: (any Error)?
+        var isOver = false
     }
 
     @TaskLocal package static var current: AmbientTransaction?
@@ -14,18 +15,28 @@ package final class AmbientTransaction: Sendable {
     package let database: ObjectIdentifier
     /// The engine's own handle.
     package let session: any Sendable
+    /// The transaction, of another database, that this one was begun in.
+    private let outer: AmbientTransaction?
     private let state = Mutex(State())
 
     package init(database: any Database, session: any Sendable) {
         self.database = ObjectIdentifier(database)
         self.session = session
+        outer = Self.current
     }
 
-    /// The present task's transaction, if it is one of this database.
+    /// The present task's transaction of this database, if it has one that is not over: a task that was started inside
+    /// may outlive it.
     package static func current(of database: any Database) -> AmbientTransaction? {
-        guard let current, current.database == ObjectIdentifier(database) else { return nil }
-        return current
+        var transaction = current
+        while let candidate = transaction {
+            if candidate.database == ObjectIdentifier(database) { return candidate.isOver ? nil : candidate }
+            transaction = candidate.outer
+        }
+        return nil
     }
+
+    private var isOver: Bool { state.withLock { $0.isOver } }
 
     /// Runs the body of a transaction inside this one. A failure stays: the outer body may catch it, but not commit.
     package func join<Result>(_ body: () async throws -> Result) async throws -> Result {
@@ -45,14 +56,20 @@ package final class AmbientTransaction: Sendable {
         }
     }
 
-    package func addAfterCommit(_ action: @escaping @Sendable () -> Void) {
-        state.withLock { $0.afterCommit.append(action) }
+    /// - Returns: Whether there is a commit to wait for.
+    package func addAfterCommit(_ action: @escaping @Sendable () -> Void) -> Bool {
+        state.withLock { state in
+            guard !state.isOver else { return false }
+            state.afterCommit.append(action)
+            return true
+        }
     }
 
-    package func committed() {
+    package func ended(committed: Bool) {
         let actions = state.withLock { state in
             defer { state.afterCommit = [] }
-            return state.afterCommit
+            state.isOver = true
+            return committed ? state.afterCommit : []
         }
         for action in actions { action() }
     }

@@ -21,7 +21,7 @@ public struct UnitOfWork: Sendable {
     ///
     /// For what cannot be undone, such as telling clients.
     public static func afterCommit(_ action: @escaping @Sendable () -> Void) {
-        guard let current = AmbientTransaction.current else { return action() }
-        current.addAfterCommit(action)
+        if let current = AmbientTransaction.current, current.addAfterCommit(action) { return }
+        action()
     }
 }

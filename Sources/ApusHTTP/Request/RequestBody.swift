@@ -28,6 +28,13 @@ public struct RequestBody: Sendable {
         limit = Self.defaultLimit
     }
 
+    /// The same body under the same limit, now that it has been read.
+    package func replaced(by bytes: ByteBuffer) -> RequestBody {
+        var body = RequestBody(bytes)
+        body.limit = limit
+        return body
+    }
+
     /// A body that is still on its way.
     package init(_ source: any RequestBodySource, limit: Int) {
         storage = .stream(source)

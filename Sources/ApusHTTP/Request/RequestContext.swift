@@ -11,6 +11,7 @@ public final class RequestContext: Sendable {
         var id = ""
         var route: String?
         var principal: (any Principal)?
+        var principalTimeLeft: Duration?
         var attributes: [ObjectIdentifier: any Sendable] = [:]
         var logger: Logger
     }
@@ -43,6 +44,13 @@ public final class RequestContext: Sendable {
     public var principal: (any Principal)? {
         get { state.withLock { $0.principal } }
         set { state.withLock { $0.principal = newValue } }
+    }
+
+    /// How long the principal is known from now on: what its token has left. A connection that outlives its request is
+    /// closed then.
+    public var principalTimeLeft: Duration? {
+        get { state.withLock { $0.principalTimeLeft } }
+        set { state.withLock { $0.principalTimeLeft = newValue } }
     }
 
     /// A logger that carries the request's id.

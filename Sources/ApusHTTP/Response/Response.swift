@@ -71,6 +71,8 @@ package protocol ByteStream: Sendable {
     func write(_ bytes: ByteBuffer) async throws
     /// Ends the connection at once.
     func close()
+    /// Whether bytes came that nobody has read yet: a sign of life of the peer.
+    var hasUnreadBytes: Bool { get }
     /// Asks to be told when the server stops, so that the peer can be told to come back elsewhere.
     func onDrain(_ action: @escaping @Sendable () -> Void)
 }

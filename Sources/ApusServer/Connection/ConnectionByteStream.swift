@@ -24,7 +24,11 @@ final class ConnectionByteStream: ByteStream, @unchecked Sendable {
 
     func makeRoom() { hasRoom = true }
 
-    func finish() { inbound.finish() }
+    func finish() {
+        inbound.finish()
+        // It holds who wants to be told, who holds this stream.
+        drainAction = nil
+    }
 
     func drain() {
         isDraining = true
@@ -38,7 +42,9 @@ final class ConnectionByteStream: ByteStream, @unchecked Sendable {
 
     func write(_ bytes: ByteBuffer) async throws { try await handler.send(bytes) }
 
-    func close() { handler.onLoop { $0.closeNow() } }
+    func close() { handler.onLoop { $0.abort() } }
+
+    var hasUnreadBytes: Bool { inbound.hasUnreadBytes }
 
     func onDrain(_ action: @escaping @Sendable () -> Void) {
         handler.onLoop { _ in

@@ -6,7 +6,6 @@ import NIOCore
 
 extension ConnectionHandler {
     func writeHeadAndBytes(_ response: Response, keepAlive: Bool) {
-        let hasNoBody = response.status.code == 204 || response.status.code == 304
         let bytes: ByteBuffer?
         let length: Int?
         switch response.body {
@@ -14,7 +13,7 @@ extension ConnectionHandler {
         case .bytes(let buffer): (bytes, length) = (buffer, buffer.readableBytes)
         case .stream(let announced, _): (bytes, length) = (nil, announced)
         }
-        writeHead(response, hasNoBody ? .none : length.map { .length($0) } ?? .none, keepAlive: keepAlive, body: bytes)
+        writeHead(response, response.hasNoBodyByStatus ? .none : length.map { .length($0) } ?? .none, keepAlive: keepAlive, body: bytes)
     }
 
     func writeHead(
@@ -39,6 +38,7 @@ extension ConnectionHandler {
 
     func writeOut(_ bytes: ByteBuffer) {
         hasUnflushedBytes = true
+        writtenBytes += bytes.readableBytes
         channelContext?.write(wrapOutboundOut(bytes), promise: nil)
     }
 
@@ -48,38 +48,63 @@ extension ConnectionHandler {
         channelContext?.flush()
     }
 
+    /// How many bytes the channel has not got rid of.
+    var pendingBytes: Int {
+        (try? channelContext?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+    }
+
     /// Writes, flushes, and waits while the peer does not keep up. From any thread.
     func send(_ bytes: ByteBuffer) async throws {
-        try Task.checkCancellation()
+        let writer = WaitingWriter()
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                onLoop { $0.send(bytes, continuation) }
+                onLoop { $0.send(bytes, writer, continuation) }
             }
         } onCancel: {
-            onLoop { $0.resumeWriters(throwing: CancellationError()) }
+            onLoop { $0.cancel(writer) }
         }
     }
 
-    private func send(_ bytes: ByteBuffer, _ continuation: CheckedContinuation<Void, any Error>) {
+    private func send(
+        _ bytes: ByteBuffer, _ writer: WaitingWriter, _ continuation: CheckedContinuation<Void, any Error>
+    ) {
         guard let channelContext, channelContext.channel.isActive else {
             return continuation.resume(throwing: Self.connectionClosed)
         }
         writeOut(bytes)
         if !isInRead { flushIfNeeded() }
-        if channelContext.channel.isWritable {
-            continuation.resume()
-        } else {
-            // An unflushed write would never make the channel writable again.
-            flushIfNeeded()
-            if channelContext.channel.isWritable { continuation.resume() } else { waitingWriters.append(continuation) }
-        }
+        guard !channelContext.channel.isWritable else { return continuation.resume() }
+        // An unflushed write would never make the channel writable again.
+        flushIfNeeded()
+        if channelContext.channel.isWritable { return continuation.resume() }
+        if writer.isCancelled { return continuation.resume(throwing: CancellationError()) }
+        writer.continuation = continuation
+        waitingWriters[ObjectIdentifier(writer)] = writer
+    }
+
+    private func cancel(_ writer: WaitingWriter) {
+        writer.isCancelled = true
+        waitingWriters.removeValue(forKey: ObjectIdentifier(writer))?.continuation?.resume(throwing: CancellationError())
     }
 
     func resumeWriters(throwing error: (any Error)?) {
-        let writers = waitingWriters
-        waitingWriters = []
+        let writers = waitingWriters.values
+        waitingWriters = [:]
         for writer in writers {
-            if let error { writer.resume(throwing: error) } else { writer.resume() }
+            if let error { writer.continuation?.resume(throwing: error) } else { writer.continuation?.resume() }
         }
     }
+}
+
+/// A task that waits until the peer has caught up.
+///
+/// `@unchecked Sendable`: the properties are touched on the connection's event loop alone.
+final class WaitingWriter: @unchecked Sendable {
+    var continuation: CheckedContinuation<Void, any Error>?
+    var isCancelled = false
+}
+
+extension Response {
+    /// Whether the status says that there is no body, whatever the handler gave (RFC 9110 §6.4.1).
+    var hasNoBodyByStatus: Bool { status.code == 204 || status.code == 304 }
 }

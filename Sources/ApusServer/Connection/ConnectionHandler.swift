@@ -24,12 +24,15 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
     private var exchange = 0
     private var body: InboundStream?
     private var upgraded: ConnectionByteStream?
-    var waitingWriters: [CheckedContinuation<Void, any Error>] = []
+    var waitingWriters: [ObjectIdentifier: WaitingWriter] = [:]
     private var isProcessing = false
     var isInRead = false
     var hasUnflushedBytes = false
     private var hasPendingRead = false
     private var owesContinue = false
+    private var hasRequestBody = false
+    /// How many bytes were handed to the channel in all.
+    var writtenBytes = 0
     var isVersion10 = false
     var isHead = false
 
@@ -47,9 +50,16 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
         loop.add(self)
     }
 
+    /// Also for a channel that never became active, and so never becomes inactive.
     func handlerRemoved(context: ChannelHandlerContext) {
+        loop.remove(self)
         channelContext = nil
         upgraded = nil
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        context.fireChannelActive()
+        if core.isDraining { drain() }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -79,7 +89,7 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         let isWritable = context.channel.isWritable
-        machine.writabilityChanged(isWritable, now: .now())
+        machine.writabilityChanged(isWritable)
         guard isWritable else { return }
         resumeWriters(throwing: nil)
         process()
@@ -90,9 +100,8 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
         guard case .some(.inputClosed) = event as? ChannelEvent else {
             return context.fireUserInboundEventTriggered(event)
         }
-        let (action, cancels) = machine.inputClosed()
-        perform(action)
-        if cancels { task?.cancel() }
+        perform(machine.inputClosed())
+        process()
         upgraded?.finish()
     }
 
@@ -100,8 +109,10 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
         machine.closed()
         loop.remove(self)
         body?.finish(throwing: HTTP1Error.truncated.appError)
+        body = nil
         upgraded?.finish()
         task?.cancel()
+        task = nil
         resumeWriters(throwing: Self.connectionClosed)
     }
 
@@ -115,7 +126,8 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
     // MARK: Clocks and draining
 
     func tick(now: NIODeadline, elapsed: TimeAmount) {
-        switch machine.tick(now: now, elapsed: elapsed) {
+        let pending = pendingBytes
+        switch machine.tick(now: now, elapsed: elapsed, pendingBytes: pending, sentBytes: writtenBytes - pending) {
         case .none: break
         case .reject(let error): reject(error)
         case .failBody(let error):
@@ -124,9 +136,12 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
         case .cancel: task?.cancel()
         case .abandon:
             task?.cancel()
+            task = nil
+            body?.finish(throwing: Deadline.exceeded)
+            body = nil
             write(problem: Deadline.exceeded, status: Deadline.exceeded.httpStatus)
             closeAfterLastResponse()
-        case .close: closeNow()
+        case .close: abort()
         }
     }
 
@@ -140,11 +155,19 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
         return upgraded != nil
     }
 
-    /// What was written still goes out.
-    func closeNow() {
+    /// Ends the connection once what was written has gone out.
+    func closeWhenWritten() {
+        guard let channelContext else { return }
         flushIfNeeded()
-        channelContext?.close(promise: nil)
+        // Writes are done in order, so an empty one is done when all before it are. One that never is, because the peer
+        // does not read, is cut off by the clocks.
+        let written = channelContext.eventLoop.makePromise(of: Void.self)
+        written.futureResult.whenComplete { _ in self.abort() }
+        channelContext.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
     }
+
+    /// Ends the connection at once, whatever is still on its way.
+    func abort() { channelContext?.close(promise: nil) }
 
     // MARK: Steps
 
@@ -158,6 +181,7 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
             if case .wait = action { break }
             perform(action)
         }
+        if machine.isAbandonedByPeer { task?.cancel() }
         if !isInRead { flushIfNeeded() }
     }
 
@@ -173,7 +197,7 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
             body?.finish(throwing: error.appError)
             body = nil
         case .reject(let error): reject(error)
-        case .close: closeNow()
+        case .close: closeWhenWritten()
         }
     }
 
@@ -182,14 +206,16 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
         isVersion10 = head.isVersion10
         isHead = head.method == .head
         owesContinue = head.expectsContinue
+        hasRequestBody = true
         var requestBody: RequestBody
         switch arrival {
         case .whole(let bytes):
             requestBody = RequestBody(bytes)
             owesContinue = false
+            hasRequestBody = bytes.readableBytes > 0
         case .coming(let length):
-            let stream = InboundStream(length: length, capacity: core.limits.bufferedBytes) { [self, exchange] in
-                onLoop { $0.bodyIsWanted(exchange) }
+            let stream = InboundStream(length: length, capacity: core.limits.bufferedBytes) { [weak self, exchange] in
+                self?.onLoop { $0.bodyIsWanted(exchange) }
             }
             body = stream
             requestBody = RequestBody(stream, limit: core.limits.bodyBytes)
@@ -206,14 +232,17 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
 
     private func bodyIsWanted(_ exchange: Int) {
         guard exchange == self.exchange else { return }
-        if owesContinue {
-            owesContinue = false
-            writeOut(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n"))
-            flushIfNeeded()
-        }
+        writeContinue()
         machine.bodyWanted(true)
         process()
         readIfWanted()
+    }
+
+    private func writeContinue() {
+        guard owesContinue else { return }
+        owesContinue = false
+        writeOut(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n"))
+        flushIfNeeded()
     }
 
     private func readIfWanted() {
@@ -246,7 +275,7 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
 
     /// Ends the sending side, so that the peer can read the response before the connection is reset.
     private func closeAfterLastResponse() {
-        _ = machine.linger()
+        if case .close = machine.linger() { return closeWhenWritten() }
         flushIfNeeded()
         channelContext?.close(mode: .output, promise: nil)
         readIfWanted()
@@ -273,9 +302,15 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
     }
 
     private func deliver(_ response: Response) async {
-        guard channelContext != nil, let keepAlive = machine.beginResponse() else { return }
+        guard channelContext != nil else { return }
+        if case .stream = response.body, owesContinue {
+            // The producer may read the body yet, and no 100 can be sent once the head is out.
+            writeContinue()
+            machine.bodyWanted(true)
+        }
+        guard let keepAlive = machine.beginResponse() else { return }
         if let upgrade = response.upgrade { return await self.upgrade(response, upgrade) }
-        guard case .stream(let length, let produce) = response.body, !isHead else {
+        guard case .stream(let length, let produce) = response.body, !isHead, !response.hasNoBodyByStatus else {
             writeHeadAndBytes(response, keepAlive: keepAlive)
             return endResponse(keepAlive: keepAlive)
         }
@@ -289,7 +324,7 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
         } catch {
             // The head is out, so the only way left to say that the body is not whole is to end the connection.
             request(failed: error)
-            closeNow()
+            closeWhenWritten()
         }
     }
 
@@ -310,6 +345,12 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
     }
 
     private func upgrade(_ response: Response, _ upgrade: Upgrade) async {
+        guard !isVersion10, !hasRequestBody else {
+            // Bytes of a body would be taken for the other protocol's (RFC 9110 §7.8).
+            let error = AppError(.invalidArgument, "Only an HTTP/1.1 request without a body can be upgraded.")
+            write(problem: error, status: error.httpStatus)
+            return closeAfterLastResponse()
+        }
         var head = allocate(256)
         ResponseHeadEncoder.encodeUpgrade(headers: response.headers, into: &head)
         writeOut(head)
@@ -321,7 +362,10 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
         flushIfNeeded()
         readIfWanted()
         await upgrade.run(stream)
-        closeNow()
+        stream.finish()
+        upgraded = nil
+        task = nil
+        closeAfterLastResponse()
     }
 
     /// The reader of the upgraded connection has room again.
@@ -335,7 +379,7 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
         if loop.eventLoop.inEventLoop {
             work(self)
         } else {
-            loop.eventLoop.execute { work(self) }
+            loop.executor.execute { work(self) }
         }
     }
 }

@@ -65,11 +65,12 @@ struct ConnectionStateMachine {
     private var parser: HTTP1Parser
     private var now: NIODeadline
     private var isWritable = true
+    /// How many bytes had gone out when the peer last took some, and when that was.
+    private var progress: (bytes: Int, at: NIODeadline)
     private var isDraining = false
     private var isInputClosed = false
     /// What comes after the present request cannot be read, so it is the last one.
     private var isLast = false
-    private var unwritableSince: NIODeadline?
 
     /// How much of an unread body is read past, to keep the connection.
     private static let discardLimit = 64 << 10
@@ -78,6 +79,7 @@ struct ConnectionStateMachine {
     init(limits: ServerLimits, now: NIODeadline) {
         self.limits = limits
         self.now = now
+        progress = (0, now)
         phase = .idle(since: now)
         parser = HTTP1Parser(maxHeadBytes: limits.headBytes, maxHeadFields: limits.headFields)
     }
@@ -131,10 +133,7 @@ struct ConnectionStateMachine {
         phase = .exchange(exchange)
     }
 
-    mutating func writabilityChanged(_ isWritable: Bool, now: NIODeadline) {
-        self.isWritable = isWritable
-        unwritableSince = isWritable ? nil : now
-    }
+    mutating func writabilityChanged(_ isWritable: Bool) { self.isWritable = isWritable }
 
     /// A response is about to be sent.
     /// - Returns: Whether the connection stays open after it, or `nil` if no response may be sent any more.
@@ -142,7 +141,7 @@ struct ConnectionStateMachine {
         guard case .exchange(var exchange) = phase, !exchange.hasResponse, !exchange.isAbandoned else { return nil }
         exchange.hasResponse = true
         phase = .exchange(exchange)
-        return exchange.keepAlive && !isDraining && !isInputClosed && !isLast
+        return exchange.keepAlive && !isDraining && !isLast
             && (exchange.isBodyComplete || exchange.isBodyWanted)
     }
 
@@ -151,12 +150,22 @@ struct ConnectionStateMachine {
     mutating func endResponse(keepAlive: Bool, now: NIODeadline) -> Action {
         self.now = now
         guard case .exchange(let exchange) = phase else { return .wait }
-        guard keepAlive, !isInputClosed else { return linger() }
-        if exchange.isBodyComplete {
-            phase = parser.bufferedBytes > 0 ? .head(since: now) : .idle(since: now)
-        } else {
+        guard keepAlive, !isLast else { return linger() }
+        guard exchange.isBodyComplete else {
             phase = .discarding(remaining: Self.discardLimit, since: now)
+            return .wait
         }
+        return awaitRequest()
+    }
+
+    /// Turns to the next request, if there may be one.
+    private mutating func awaitRequest() -> Action {
+        if parser.bufferedBytes > 0 {
+            phase = .head(since: now)
+            return isDraining ? linger() : .wait
+        }
+        if isDraining || isInputClosed { return linger() }
+        phase = .idle(since: now)
         return .wait
     }
 
@@ -167,23 +176,23 @@ struct ConnectionStateMachine {
         return parser.takeRemainder()
     }
 
-    /// The peer sends no more.
-    /// - Returns: What to do at once. A request in progress is to be cancelled, but its response is still sent, because
-    ///   a peer that only closed its sending side reads on.
-    mutating func inputClosed() -> (action: Action, cancels: Bool) {
+    /// The peer sends no more. What is here already is still taken in.
+    /// - Returns: What to do at once.
+    mutating func inputClosed() -> Action {
         isInputClosed = true
         switch phase {
-        case .idle, .head, .discarding, .lingering:
+        case .idle, .lingering:
             phase = .closed
-            return (.close, false)
-        case .exchange(var exchange):
-            guard !exchange.isBodyComplete else { return (.wait, true) }
-            exchange.isBodyComplete = true
-            phase = .exchange(exchange)
-            return (.failBody(.truncated), true)
-        case .upgraded: return (.wait, false)
-        case .closed: return (.wait, false)
+            return .close
+        case .head, .exchange, .discarding, .upgraded, .closed: return .wait
         }
+    }
+
+    /// Whether the peer seems to be gone: it sends no more, and its request is whole. The handler is cancelled then; its
+    /// response, if there is one, is still sent, because a peer that only closed its sending side reads on.
+    var isAbandonedByPeer: Bool {
+        guard isInputClosed, case .exchange(let exchange) = phase else { return false }
+        return exchange.isBodyComplete
     }
 
     mutating func closed() { phase = .closed }
@@ -214,9 +223,17 @@ struct ConnectionStateMachine {
     // MARK: Clocks
 
     /// Looks at every clock. Called a few times a second.
-    mutating func tick(now: NIODeadline, elapsed: TimeAmount) -> Expiry {
+    ///
+    /// As long as bytes are on their way out the connection is neither idle nor done: its clocks stand still, and the one
+    /// that counts is that of the peer's reading.
+    /// - Parameters:
+    ///   - pendingBytes: How many bytes of responses the peer has not taken yet.
+    ///   - sentBytes: How many it has taken.
+    mutating func tick(now: NIODeadline, elapsed: TimeAmount, pendingBytes: Int = 0, sentBytes: Int = 0) -> Expiry {
         self.now = now
-        if let since = unwritableSince, now - since > TimeAmount(limits.idleTimeout) { return close() }
+        if pendingBytes == 0 || sentBytes != progress.bytes { progress = (sentBytes, now) }
+        if now - progress.at > TimeAmount(limits.idleTimeout) { return close() }
+        if pendingBytes > 0 || !isWritable { restartClocks() }
         switch phase {
         case .idle(let since), .discarding(_, let since):
             return now - since > TimeAmount(limits.idleTimeout) ? close() : .none
@@ -253,6 +270,16 @@ struct ConnectionStateMachine {
         return .cancel
     }
 
+    private mutating func restartClocks() {
+        switch phase {
+        case .idle: phase = .idle(since: now)
+        case .head: phase = .head(since: now)
+        case .discarding(let remaining, _): phase = .discarding(remaining: remaining, since: now)
+        case .lingering: phase = .lingering(since: now)
+        case .exchange, .upgraded, .closed: break
+        }
+    }
+
     private mutating func close() -> Expiry {
         phase = .closed
         return .close
@@ -269,10 +296,20 @@ struct ConnectionStateMachine {
             phase = .lingering(since: now)
             return .reject(error)
         }
-        guard case .head(let head) = part else {
-            // Empty lines before a request are not the beginning of one.
+        let head: RequestHead
+        switch part {
+        case .head(let parsed): head = parsed
+        case .needsMore:
+            // A request that can no longer be completed ends the connection, and so do empty lines before none.
+            if isInputClosed {
+                phase = .closed
+                return .close
+            }
             if case .head = phase, parser.bufferedBytes == 0 { phase = .idle(since: now) }
             return .wait
+        case .body, .end:
+            phase = .lingering(since: now)
+            return .reject(.malformedRequestLine)
         }
         let whole = parser.takeWholeBody()
         phase = .exchange(
@@ -296,6 +333,10 @@ struct ConnectionStateMachine {
             case .end:
                 exchange.isBodyComplete = true
                 return .endBody
+            case .needsMore where isInputClosed:
+                exchange.isBodyComplete = true
+                isLast = true
+                return .failBody(.truncated)
             case .needsMore, .head: return .wait
             }
         } catch {
@@ -315,9 +356,10 @@ struct ConnectionStateMachine {
                 guard remaining >= 0 else { return linger() }
                 phase = .discarding(remaining: remaining, since: since)
             case .end:
-                phase = parser.bufferedBytes > 0 ? .head(since: now) : .idle(since: now)
-                return nextHead()
-            case .needsMore, .head: return .wait
+                let action = awaitRequest()
+                if case .wait = action, !isLingering { return nextHead() }
+                return action
+            case .needsMore, .head: return isInputClosed ? linger() : .wait
             }
         }
     }

@@ -7,7 +7,8 @@ import Synchronization
 final class InboundStream: RequestBodySource {
     private struct State {
         var pieces: CircularBuffer<ByteBuffer> = []
-        var bytes = 0
+        /// The weight of what is held: its bytes, and something for each piece, so that many tiny ones count too.
+        var weight = 0
         var end: Result<Void, any Error>?
         var reader: CheckedContinuation<ByteBuffer?, any Error>?
     }
@@ -34,12 +35,17 @@ final class InboundStream: RequestBodySource {
             guard state.end == nil else { return (nil as CheckedContinuation<ByteBuffer?, any Error>?, true) }
             if let reader = state.reader.take() { return (reader, true) }
             state.pieces.append(bytes)
-            state.bytes += bytes.readableBytes
-            return (nil, state.bytes < capacity)
+            state.weight += Self.weight(of: bytes)
+            return (nil, state.weight < capacity)
         }
         reader?.resume(returning: bytes)
         return hasRoom
     }
+
+    private static func weight(of piece: ByteBuffer) -> Int { piece.readableBytes + 256 }
+
+    /// Whether something came that nobody has read yet.
+    var hasUnreadBytes: Bool { state.withLock { !$0.pieces.isEmpty } }
 
     /// No more bytes will come: the stream ends after those that are here, or fails.
     func finish(throwing error: (any Error)? = nil) {
@@ -76,9 +82,9 @@ final class InboundStream: RequestBodySource {
     private func take() throws -> Taken {
         try state.withLock { state in
             if let piece = state.pieces.popFirst() {
-                let wasFull = state.bytes >= capacity
-                state.bytes -= piece.readableBytes
-                return .piece(piece, wasFull: wasFull && state.bytes < capacity)
+                let wasFull = state.weight >= capacity
+                state.weight -= Self.weight(of: piece)
+                return .piece(piece, wasFull: wasFull && state.weight < capacity)
             }
             guard let end = state.end else { return .empty }
             try end.get()
@@ -89,12 +95,12 @@ final class InboundStream: RequestBodySource {
     /// Looks again under the lock, because bytes may have come since ``take()``.
     private func wait(_ continuation: CheckedContinuation<ByteBuffer?, any Error>) {
         let result: Result<ByteBuffer?, any Error>? = state.withLock { state in
-            if Task.isCancelled { return .failure(CancellationError()) }
             if let piece = state.pieces.popFirst() {
-                state.bytes -= piece.readableBytes
+                state.weight -= Self.weight(of: piece)
                 return .success(piece)
             }
             if let end = state.end { return end.map { nil } }
+            if Task.isCancelled { return .failure(CancellationError()) }
             guard state.reader == nil else {
                 return .failure(AppError(.internal, "A body is read by one task at a time."))
             }

@@ -8,6 +8,7 @@ final class StreamWriter: ResponseBodyWriter {
     private let handler: ConnectionHandler
     private let isChunked: Bool
     private let remaining: Mutex<Int?>
+    private let isFinished = Mutex(false)
 
     init(handler: ConnectionHandler, length: Int?, isChunked: Bool) {
         self.handler = handler
@@ -16,6 +17,9 @@ final class StreamWriter: ResponseBodyWriter {
     }
 
     func write(_ bytes: ByteBuffer) async throws {
+        guard !isFinished.withLock({ $0 }) else {
+            throw AppError(.internal, "The response is over; nothing more can be written to it.")
+        }
         guard bytes.readableBytes > 0 else { return }
         try count(bytes.readableBytes)
         try await handler.send(isChunked ? Self.chunk(bytes) : bytes)
@@ -24,6 +28,7 @@ final class StreamWriter: ResponseBodyWriter {
     /// Ends the body. On the event loop.
     /// - Throws: When fewer bytes were written than announced.
     func finish() throws {
+        isFinished.withLock { $0 = true }
         if let left = remaining.withLock({ $0 }), left > 0 {
             throw AppError(.internal, "The response's body is \(left) bytes shorter than announced.")
         }

@@ -1,3 +1,4 @@
+import ApusHTTP
 import NIOCore
 
 /// Turns the bytes of a connection into heads and pieces of bodies. Any split of the same bytes gives the same requests.
@@ -31,13 +32,7 @@ struct HTTP1Parser {
     var bufferedBytes: Int { inbound.readableBytes }
 
     /// Adds bytes from the connection, without a copy where nothing is left from before.
-    mutating func append(_ bytes: ByteBuffer) {
-        if inbound.readableBytes == 0 {
-            inbound = bytes
-        } else {
-            inbound.writeImmutableBuffer(bytes)
-        }
-    }
+    mutating func append(_ bytes: ByteBuffer) { inbound.appendReclaiming(bytes) }
 
     /// Takes all bytes that are left: they belong to the protocol that follows an upgrade.
     mutating func takeRemainder() -> ByteBuffer {

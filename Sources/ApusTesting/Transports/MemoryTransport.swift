@@ -60,6 +60,7 @@ private struct MemoryStream: ByteStream {
         inbound.finish()
         outbound.finish()
     }
+    var hasUnreadBytes: Bool { false }
     func onDrain(_ action: @escaping @Sendable () -> Void) {}
 }
 

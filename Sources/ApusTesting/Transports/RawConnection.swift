@@ -51,6 +51,9 @@ public final class RawConnection: TestConnection {
     /// Reads no more from the socket: the client that does not keep up.
     public func pauseReading() async throws { try await channel.setOption(.autoRead, value: false).get() }
 
+    /// Goes on reading.
+    public func resumeReading() async throws { try await channel.setOption(.autoRead, value: true).get() }
+
     /// Ends the sending side alone.
     public func closeOutput() async throws { try await channel.close(mode: .output) }
 

@@ -68,7 +68,7 @@ struct AccountView: Encodable, Sendable {
 extension Constraint where Value == Secret<String> {
     fileprivate static func secretLength(_ bounds: ClosedRange<Int>) -> Constraint {
         .custom(code: "length", message: "must have \(bounds.lowerBound) to \(bounds.upperBound) characters") {
-            bounds.contains($0.reveal().count)
+            bounds.contains($0.reveal().unicodeScalars.count)
         }
     }
 }

@@ -20,7 +20,7 @@ struct AccountsModule: Module {
                 accounts: try $0.resolve(), passwords: try $0.resolve(), signer: try $0.resolve(JWT.KeySet.self),
                 tokenLifetime: lifetime, clock: try $0.resolve())
         }
-        app.middleware.add { BearerAuthentication(try $0.resolve(JWT.KeySet.self)) }
+        app.middleware.add { BearerAuthentication(try $0.resolve(JWT.KeySet.self), clock: try $0.resolve()) }
         app.routes { routes, container in AccountRoutes(accounts: try container.resolve()).add(to: routes) }
     }
 }

@@ -15,6 +15,9 @@ struct Order: Identifiable, Sendable {
 
         /// Whether nothing more can happen.
         var isFinal: Bool { self == .delivered || self == .cancelled }
+
+        /// Whether the driver's whereabouts concern the customer.
+        var isUnderWay: Bool { self == .assigned || self == .pickedUp }
     }
 
     let id: ID
@@ -55,6 +58,8 @@ struct Order: Identifiable, Sendable {
 
     /// Gives the order to a driver: to the first one who asks.
     mutating func assign(to driver: Account.ID) throws(OrderError) {
+        // A driver whose answer was lost asks again.
+        if self.driver == driver && state == .assigned { return }
         guard self.driver == nil else { throw .takenByAnotherDriver }
         try move(from: .paid, to: .assigned)
         self.driver = driver

@@ -52,10 +52,22 @@ struct OrderService: Sendable {
 
     func cancel(_ id: Order.ID, by customer: Customer) async throws -> Order {
         _ = try await get(id, for: customer)
-        return try await change(id) { try $0.cancel() }
+        return try await unitOfWork.perform {
+            let order = try await change(id) { try $0.cancel() }
+            if let payment = try await payments.payment(of: id) {
+                try await payments.update(payment.id) { $0.orderCancelled() }
+            }
+            return order
+        }
     }
 
-    func confirmPayment(of id: Order.ID) async throws -> Order { try await change(id) { try $0.confirmPayment() } }
+    /// The money for an order is there.
+    /// - Returns: Whether the order goes on; not if it was cancelled meanwhile.
+    func paymentCame(for id: Order.ID) async throws -> Bool {
+        guard try await orders.get(id).state != .cancelled else { return false }
+        _ = try await change(id) { try $0.confirmPayment() }
+        return true
+    }
 
     func assign(_ id: Order.ID, to driver: Driver) async throws -> Order {
         try await unitOfWork.perform {

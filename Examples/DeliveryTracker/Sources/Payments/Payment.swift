@@ -6,6 +6,8 @@ struct Payment: Identifiable, Sendable {
 
     enum State: String, Codable, Sendable {
         case pending, confirmed
+        /// It came, or had come, and the order is off: someone has to pay it back.
+        case refundDue = "refund_due"
     }
 
     let id: ID
@@ -18,6 +20,11 @@ struct Payment: Identifiable, Sendable {
         self.order = order
         self.price = price
         self.state = state
+    }
+
+    /// The order is off. What came is owed back.
+    mutating func orderCancelled() {
+        if state == .confirmed { state = .refundDue }
     }
 
     mutating func confirm(_ received: Money) throws(PaymentError) {

@@ -22,8 +22,10 @@ struct PaymentService: Sendable {
     /// changes nothing. One that carries a signature that was accepted before is a replay by someone else, and refused.
     func receive(body: ByteBuffer, signature header: String?) async throws -> Receipt {
         let signedAt = try signature.verify(header, body: body.readableBytesView)
+        // Events of other kinds have other shapes; they are acknowledged and not looked into.
+        let head = try JSONCoding.decode(PaymentEvent.Head.self, from: body)
+        guard head.type == "payment.succeeded" else { return Receipt(event: head.id, isNew: false) }
         let event = try JSONCoding.decode(PaymentEvent.self, from: body)
-        guard event.type == "payment.succeeded" else { return Receipt(event: event.id, isNew: false) }
         return try await unitOfWork.perform {
             if let last = try await payments.lastDelivery(ofEvent: event.id) {
                 guard signedAt > last else {
@@ -35,7 +37,10 @@ struct PaymentService: Sendable {
             }
             try await payments.record(event: event.id, signedAt: signedAt)
             let payment = try await confirm(event.data)
-            _ = try await orders.confirmPayment(of: payment.order)
+            if try await !orders.paymentCame(for: payment.order) {
+                // The customer gave up while the money was on its way.
+                try await payments.update(payment.id) { $0.orderCancelled() }
+            }
             return Receipt(event: event.id, isNew: true)
         }
     }
@@ -64,6 +69,12 @@ struct PaymentEvent: Codable, Sendable {
         let payment: Payment.ID
         let amount: Int
         let currency: String
+    }
+
+    /// What every event has.
+    struct Head: Codable, Sendable {
+        let id: String
+        let type: String
     }
 
     let id: String

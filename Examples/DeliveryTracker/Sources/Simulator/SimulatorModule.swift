@@ -4,7 +4,7 @@ import Apus
 struct SimulatorModule: Module {
     func configure(_ app: inout AppBuilder) throws {
         let drivers = app.settings.int("simulator.drivers", default: 5, in: 1...100)
-        let tick = app.settings.duration("simulator.tick", default: .seconds(1))
+        let tick = app.settings.duration("simulator.tick", default: .seconds(1), atLeast: .milliseconds(10))
         guard app.settings.bool("simulator.enabled", default: false) else { return }
         app.services.add {
             Simulator(

@@ -46,7 +46,9 @@ struct FixFilter: Sendable {
         if let last {
             let seconds = fix.at.timeIntervalSince(last.at)
             guard seconds > 0 else { throw .stale }
-            guard place.distance(to: last.place) <= Self.tolerance + Self.topSpeed * seconds else { throw .jump }
+            // A fix of long ago says nothing any more; and should it have been wrong, it must not bar the way for ever.
+            guard seconds > Self.maxAge || place.distance(to: last.place) <= Self.tolerance + Self.topSpeed * seconds
+            else { throw .jump }
         }
         last = fix
     }

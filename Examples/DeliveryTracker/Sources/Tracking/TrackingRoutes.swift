@@ -27,7 +27,8 @@ struct TrackingRoutes: Sendable {
         // Joined first and read then: what changes in between is queued behind the snapshot.
         try await feed.watch(id) { member in
             let order = try await orders.get(id, for: customer)
-            let positions = [tracking.position(of: order.driver)].compactMap { $0 }
+            let driver = order.state.isUnderWay ? order.driver : nil
+            let positions = [tracking.position(of: driver)].compactMap { $0 }
             try await socket.send(.snapshot(orders: [OrderView(order)], positions: positions))
             try await member.relay(socket)
         }

@@ -8,6 +8,11 @@ final class TrackingService: Sendable {
         var positions: [Account.ID: PositionView] = [:]
         var accepted = 0
         var dropped: [FixRefusal: Int] = [:]
+
+        mutating func forget(before date: Date) {
+            positions = positions.filter { $0.value.at >= date }
+            filters = filters.filter { positions[$0.key] != nil }
+        }
     }
 
     private let feed: LiveFeed
@@ -15,6 +20,11 @@ final class TrackingService: Sendable {
     private let limiter: any RateLimiter
     private let clock: any WallClock
     private let state = Mutex(State())
+
+    /// How long a position is worth showing, in seconds.
+    private static let lifetime = 300.0
+    /// How many are remembered before old ones are looked for.
+    private static let rememberedDrivers = 1000
 
     /// Devices report once a second; a few more after a tunnel are all right.
     private static let fixLimit = RateLimitPolicy(20, per: .seconds(10))
@@ -39,6 +49,7 @@ final class TrackingService: Sendable {
                 try state.filters[driver.id, default: FixFilter()].check(fix, now: now)
                 state.positions[driver.id] = position
                 state.accepted += 1
+                if state.positions.count > Self.rememberedDrivers { state.forget(before: now - Self.lifetime) }
             }
             feed.announce(position, for: try await orders.current(of: driver)?.id)
         } catch let refusal as FixRefusal {
@@ -50,13 +61,17 @@ final class TrackingService: Sendable {
     /// Counts a fix that was dropped.
     func count(_ refusal: FixRefusal) { state.withLock { $0.dropped[refusal, default: 0] += 1 } }
 
-    /// The latest position of a driver.
+    /// The latest position of a driver, if it is not an old one.
     func position(of driver: Account.ID?) -> PositionView? {
-        driver.flatMap { driver in state.withLock { $0.positions[driver] } }
+        guard let driver, let position = state.withLock({ $0.positions[driver] }) else { return nil }
+        return position.at >= clock.now - Self.lifetime ? position : nil
     }
 
-    /// The latest position of every driver.
-    var positions: [PositionView] { state.withLock { Array($0.positions.values) } }
+    /// The latest position of every driver who reported of late.
+    var positions: [PositionView] {
+        let start = clock.now - Self.lifetime
+        return state.withLock { $0.positions.values.filter { $0.at >= start } }
+    }
 
     /// How many fixes were believed, and how many were dropped for which reason.
     var statistics: TrackingStatistics {
