@@ -80,14 +80,16 @@ extension GRDB.Statement {
         switch sqlite3_column_type(sqliteStatement, index) {
         case SQLITE_INTEGER: .integer(sqlite3_column_int64(sqliteStatement, index))
         case SQLITE_FLOAT: .real(sqlite3_column_double(sqliteStatement, index))
-        case SQLITE_TEXT: .text(String(decoding: bytes(sqlite3_column_text(sqliteStatement, index), index), as: UTF8.self))
+        case SQLITE_TEXT:
+            .text(String(decoding: bytes(sqlite3_column_text(sqliteStatement, index), index), as: UTF8.self))
         case SQLITE_BLOB: .blob(Array(bytes(sqlite3_column_blob(sqliteStatement, index), index)))
         default: .null
         }
     }
 
     private func bytes(_ start: UnsafeRawPointer?, _ index: Int32) -> UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: start, count: start == nil ? 0 : Int(sqlite3_column_bytes(sqliteStatement, index)))
+        UnsafeRawBufferPointer(
+            start: start, count: start == nil ? 0 : Int(sqlite3_column_bytes(sqliteStatement, index)))
     }
 }
 

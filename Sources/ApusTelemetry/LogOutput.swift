@@ -8,7 +8,7 @@
 
 /// Where log lines go.
 public struct LogOutput: Sendable {
-    let write: @Sendable (String) -> Void
+    package let write: @Sendable (String) -> Void
 
     /// Lines for a function: for tests.
     public init(_ write: @escaping @Sendable (String) -> Void) { self.write = write }

@@ -6,7 +6,7 @@ import FoundationEssentials
 import Synchronization
 import Testing
 
-@Suite struct SQLiteDatabaseTests {
+@Suite(.timeLimit(.minutes(2))) struct SQLiteDatabaseTests {
     private struct Failure: Error {}
 
     private func count(_ database: any Database) async throws -> Int {
@@ -195,7 +195,8 @@ import Testing
         _ = try await database.query(SQL(stringLiteral: "PRAGMA max_page_count = \(pages + extraPages)"))
     }
 
-    @Test func `On a full disk transactions and writes fail, nothing of them is stored, and nobody hangs`() async throws {
+    @Test func `On a full disk transactions and writes fail, nothing of them is stored, and nobody hangs`() async throws
+    {
         try await withDatabase { database async throws in
             try await limitSize(database, extraPages: 4)
             let large = String(repeating: "x", count: 100_000)
@@ -225,7 +226,9 @@ import Testing
         }
     }
 
-    @Test func `When SQLite rolls back by itself, what follows in the body is refused and not stored alone`() async throws {
+    @Test func `When SQLite rolls back by itself, what follows in the body is refused and not stored alone`()
+        async throws
+    {
         try await withDatabase { database async throws in
             let id = Note.ID()
             try await SQLRepository<Note>(database).insert(Note(id: id, title: "first"))
@@ -252,7 +255,9 @@ import Testing
         try await second.execute("ALTER TABLE notes DROP COLUMN title")
         for _ in 0..<3 { #expect(try await first.query("SELECT * FROM notes").first?.get("count", as: Int.self) == 7) }
         try await second.execute("ALTER TABLE notes ADD COLUMN more TEXT DEFAULT 'x'")
-        for _ in 0..<3 { #expect(try await first.query("SELECT * FROM notes").first?.get("more", as: String.self) == "x") }
+        for _ in 0..<3 {
+            #expect(try await first.query("SELECT * FROM notes").first?.get("more", as: String.self) == "x")
+        }
         await first.close()
         await second.close()
     }
@@ -261,7 +266,9 @@ import Testing
         try await withDatabase { database async throws in
             let far = Date(timeIntervalSince1970: 1e15)
             #expect(await code { _ = try await database.query("SELECT \(far)") } == .invalidArgument)
-            #expect(await code { _ = try await database.query("SELECT \(Date(timeIntervalSince1970: .nan))") } == .invalidArgument)
+            #expect(
+                await code { _ = try await database.query("SELECT \(Date(timeIntervalSince1970: .nan))") }
+                    == .invalidArgument)
         }
     }
 

@@ -29,7 +29,7 @@ private final class Greeter: Worker {
     }
 }
 
-@Suite struct JobTests {
+@Suite(.timeLimit(.minutes(2))) struct JobTests {
     private let clock = ManualClock()
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
@@ -139,7 +139,9 @@ private final class Greeter: Worker {
     @Test func `The leases of thousands of jobs are renewed`() async throws {
         try await withQueue { queue, database in
             let store = JobStore(database: database, clock: clock)
-            try await database.transaction { for number in 0..<2500 { try await queue.enqueue(Greet(name: "\(number)")) } }
+            try await database.transaction {
+                for number in 0..<2500 { try await queue.enqueue(Greet(name: "\(number)")) }
+            }
             let jobs = try await store.claim(["greet"], limit: 2500, lease: .seconds(30))
             clock.advance(by: .seconds(20))
             try await store.extendLeases(jobs, by: .seconds(30))

@@ -3,7 +3,7 @@ import ApusSQLite
 import ApusTesting
 import Testing
 
-@Suite struct HealthTests {
+@Suite(.timeLimit(.minutes(2))) struct HealthTests {
     @Test func `An app without modules is alive and ready, and logs a line a request`() async throws {
         try await App("empty", engines: SQLiteEngine()) {}.test(.socket) { app in
             #expect(try await app.client.get("/health/live").status == .ok)

@@ -38,7 +38,7 @@ private struct SocketModule: Module {
     }
 }
 
-@Suite struct WebSocketTests {
+@Suite(.timeLimit(.minutes(2))) struct WebSocketTests {
     private let app = App("sockets") { SocketModule() }
 
     @Test(arguments: TestApp.Transport.allCases) func `Messages of all sizes come back`(transport: TestApp.Transport)

@@ -7,7 +7,7 @@ import Testing
 @testable import DeliveryTracker
 
 /// The real binary over real sockets.
-@Suite(.serialized) struct BinaryTests {
+@Suite(.serialized, .timeLimit(.minutes(2))) struct BinaryTests {
     @Test func `The five steps: accounts, payment, race, live positions, pushes`() async throws {
         try await withFolder { folder in
             let (process, port) = try await TrackerProcess.serving(in: folder)

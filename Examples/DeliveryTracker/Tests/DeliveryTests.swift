@@ -12,7 +12,7 @@ private final class RecordingPushGateway: PushGateway {
     func send(_ push: Push) { sent.withLock { $0.append(push) } }
 }
 
-@Suite struct DeliveryTests {
+@Suite(.timeLimit(.minutes(2))) struct DeliveryTests {
     private func test(
         _ transport: TestApp.Transport = .memory,
         _ body: @Sendable (TestApp, Scenario, RecordingPushGateway) async throws -> Void
@@ -175,7 +175,9 @@ private final class RecordingPushGateway: PushGateway {
         try await test { _, scenario, _ in
             let (customer, driver) = (try await scenario.register("customer"), try await scenario.register("driver"))
             let order = try await scenario.placeAndPay(customer)
-            for step in ["assignment", "pickup", "delivery"] { _ = try await driver.post("/v1/orders/\(order.id)/\(step)") }
+            for step in ["assignment", "pickup", "delivery"] {
+                _ = try await driver.post("/v1/orders/\(order.id)/\(step)")
+            }
             try await driver.webSocket("/v1/drivers/position") { device in
                 try await device.send(json: GPSFix(latitude: 38.7, longitude: -9.1, at: Date()))
                 try await device.send("nonsense")

@@ -19,30 +19,59 @@ final class TrackerProcess: Sendable {
         }
     }
 
-    private let process: Mutex<Process>
+    private let pid: pid_t
+    private let status = Mutex<Int32>(0)
     private let output = Mutex(Output())
     private let exit = Gate()
 
+    /// Spawned and waited for by hand: Foundation's `Process` may miss the end of one that ends at once.
     /// - Parameters:
     ///   - folder: The working directory, where `data` is.
     ///   - arguments: The verb, if any, and flags.
     init(in folder: URL, _ arguments: [String]) throws {
-        let process = Process()
-        process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
-            .appending(path: "delivery-tracker")
-        process.arguments = arguments
-        process.currentDirectoryURL = folder
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = pipe
-        self.process = Mutex(process)
-        process.terminationHandler = { [exit] _ in exit.open() }
-        pipe.fileHandleForReading.readabilityHandler = { [weak self] handle in
-            let data = handle.availableData
-            if data.isEmpty { handle.readabilityHandler = nil }
-            self?.received(data)
+        let binary = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+            .appending(path: "delivery-tracker").path
+        var ends: [Int32] = [0, 0]
+        guard pipe(&ends) == 0 else { throw Failure(output: ["pipe: \(errno)"]) }
+        // Or the next process would inherit them, and the end of this one would not be seen before that one's.
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO)
+        posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO)
+        // The shell changes the folder and then becomes the binary.
+        let shell = ["/bin/sh", "-c", "cd \"$0\" && exec \"$@\"", folder.path, binary]
+        var words = (shell + arguments).map { strdup($0) } + [nil]
+        defer { for word in words { free(word) } }
+        var pid: pid_t = 0
+        let result = posix_spawn(&pid, shell[0], &actions, nil, &words, environ)
+        close(ends[1])
+        self.pid = pid
+        guard result == 0 else {
+            close(ends[0])
+            throw Failure(output: ["\(binary) cannot be started: \(result)"])
         }
-        try process.run()
+        let source = ends[0]
+        Thread.detachNewThread { self.follow(source) }
+    }
+
+    /// Reads what the process prints until it ends, and then learns how it ended.
+    private func follow(_ source: Int32) {
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        while true {
+            let count = read(source, &buffer, buffer.count)
+            if count < 0 && errno == EINTR { continue }
+            received(Data(buffer.prefix(max(0, count))))
+            if count <= 0 { break }
+        }
+        close(source)
+        var ended: Int32 = 0
+        while waitpid(pid, &ended, 0) < 0 && errno == EINTR {}
+        // The low seven bits are the signal; without one, the next byte is the exit code (wait(2)).
+        let code = ended & 0x7F == 0 ? ended >> 8 & 0xFF : -(ended & 0x7F)
+        status.withLock { $0 = code }
+        exit.open()
     }
 
     /// Starts the server on a free port and waits until it listens.
@@ -87,13 +116,13 @@ final class TrackerProcess: Sendable {
         }
     }
 
-    func send(_ signal: Int32) { _ = kill(process.withLock { $0.processIdentifier }, signal) }
+    func send(_ signal: Int32) { kill(pid, signal) }
 
     /// Waits for the end.
     /// - Returns: The exit code, or the signal as a negative number.
     func ended() async throws -> Int32 {
         try await exit.wait()
-        return process.withLock { $0.terminationReason == .exit ? $0.terminationStatus : -$0.terminationStatus }
+        return status.withLock { $0 }
     }
 
     private func received(_ data: Data) {

@@ -75,7 +75,8 @@ extension App {
         if host.hasPrefix("127.") || host == "::1" || host == "localhost" {
             logger.warning("These settings have their public development defaults.", metadata: ["keys": .string(keys)])
         } else {
-            settings.note("\(keys): the development defaults may be used on the loopback interface only, not on \(host).")
+            settings.note(
+                "\(keys): the development defaults may be used on the loopback interface only, not on \(host).")
         }
     }
 

@@ -26,8 +26,10 @@ struct CommonSettings {
             "http.connections", default: server.limits.connections, in: 1...10_000_000)
         server.limits.requestsInFlight = settings.int(
             "http.requests-in-flight", default: server.limits.requestsInFlight, in: 1...10_000_000)
-        server.limits.headTimeout = settings.duration("http.head-timeout", default: server.limits.headTimeout, atLeast: .milliseconds(1))
-        server.limits.idleTimeout = settings.duration("http.idle-timeout", default: server.limits.idleTimeout, atLeast: .milliseconds(1))
+        server.limits.headTimeout = settings.duration(
+            "http.head-timeout", default: server.limits.headTimeout, atLeast: .milliseconds(1))
+        server.limits.idleTimeout = settings.duration(
+            "http.idle-timeout", default: server.limits.idleTimeout, atLeast: .milliseconds(1))
         server.limits.requestDeadline = settings.duration(
             "http.request-deadline", default: server.limits.requestDeadline, atLeast: .milliseconds(1))
         server.shutdownGrace = settings.duration("shutdown.grace", default: server.shutdownGrace)
@@ -37,7 +39,8 @@ struct CommonSettings {
         var jobs = JobRunner.Configuration()
         jobs.concurrency = settings.int("jobs.concurrency", default: jobs.concurrency, in: 1...10_000)
         jobs.lease = settings.duration("jobs.lease", default: jobs.lease, atLeast: .milliseconds(100))
-        jobs.pollInterval = settings.duration("jobs.poll-interval", default: jobs.pollInterval, atLeast: .milliseconds(1))
+        jobs.pollInterval = settings.duration(
+            "jobs.poll-interval", default: jobs.pollInterval, atLeast: .milliseconds(1))
         jobs.stopLimit = settings.duration("jobs.stop-limit", default: jobs.stopLimit)
         self.jobs = jobs
 

@@ -92,7 +92,7 @@ extension Assembly {
         return Server(
             server, logger: logger,
             onListening: { port in
-                if isDevelopment { print("\(name) is at http://\(host):\(port)/") }
+                if isDevelopment { LogOutput.standardOutput.write("\(name) is at http://\(host):\(port)/\n") }
             }, onStopping: readiness.stop, handler: handler)
     }
 

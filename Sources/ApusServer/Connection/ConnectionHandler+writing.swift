@@ -13,7 +13,9 @@ extension ConnectionHandler {
         case .bytes(let buffer): (bytes, length) = (buffer, buffer.readableBytes)
         case .stream(let announced, _): (bytes, length) = (nil, announced)
         }
-        writeHead(response, response.hasNoBodyByStatus ? .none : length.map { .length($0) } ?? .none, keepAlive: keepAlive, body: bytes)
+        writeHead(
+            response, response.hasNoBodyByStatus ? .none : length.map { .length($0) } ?? .none, keepAlive: keepAlive,
+            body: bytes)
     }
 
     func writeHead(
@@ -84,7 +86,8 @@ extension ConnectionHandler {
 
     private func cancel(_ writer: WaitingWriter) {
         writer.isCancelled = true
-        waitingWriters.removeValue(forKey: ObjectIdentifier(writer))?.continuation?.resume(throwing: CancellationError())
+        waitingWriters.removeValue(forKey: ObjectIdentifier(writer))?.continuation?.resume(
+            throwing: CancellationError())
     }
 
     func resumeWriters(throwing error: (any Error)?) {
