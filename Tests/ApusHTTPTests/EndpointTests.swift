@@ -84,6 +84,25 @@ private final class Service: Sendable {
         #expect(try await ask("/led/two/x?q=1&b=2") == "service: 1, x, 2")
     }
 
+    @Test func `What is accepted is 202, nothing to say is 204, a list is a list, and the request is an input too`()
+        async throws
+    {
+        func ask(_ target: String) async throws -> Response {
+            try await respond(.get, target) { routes in
+                routes.get("later") { Accepted(Message(text: "hi", count: 1)) }
+                routes.get("nothing") { NoContent() }
+                routes.get("list") { [Message(text: "hi", count: 1)] }
+                routes.get("whole", WholeRequest(), Header(.accept)) { request, accept in
+                    "\(request.target) \(accept ?? "none")"
+                }
+            }
+        }
+        #expect(try await ask("/later").status == .accepted)
+        #expect(try await ask("/nothing").status == .noContent)
+        #expect(text(try await ask("/list")) == #"[{"count":1,"text":"hi"}]"#)
+        #expect(text(try await ask("/whole")) == "/whole none")
+    }
+
     @Test func `A body is decoded, validated and answered with 201 and its place`() async throws {
         let response = try await post(#"{"text":"hi","count":3}"#)
         #expect(response.status == .created)

@@ -177,6 +177,27 @@ private let close = "Connection: close\r\n"
         }
     }
 
+    @Test func `The head of a streamed response is sent before its first piece is there`() async throws {
+        let gate = Gate()
+        try await withServer(routes: { routes in
+            routes.on(.get, "later") { _ in
+                await Task.yield()
+                return Response(
+                    status: .ok,
+                    body: .stream { writer in
+                        try await gate.wait()
+                        try await writer.write("at last")
+                    })
+            }
+        }) { port in
+            let connection = try await RawConnection.connect(port: port)
+            try await connection.write("GET /later HTTP/1.1\r\nHost: a\r\n\(close)\r\n")
+            #expect(try await connection.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 200 OK"))
+            gate.open()
+            #expect(try await connection.readToEnd().contains("at last"))
+        }
+    }
+
     @Test func `A 100 is never sent into the middle of a response`() async throws {
         try await withServer { port in
             let connection = try await RawConnection.connect(port: port)

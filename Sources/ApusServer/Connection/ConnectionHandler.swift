@@ -31,6 +31,7 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
     private var hasPendingRead = false
     private var owesContinue = false
     private var hasRequestBody = false
+    private var isOutputClosed = false
     /// How many bytes were handed to the channel in all.
     var writtenBytes = 0
     var isVersion10 = false
@@ -181,6 +182,7 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
             if case .wait = action { break }
             perform(action)
         }
+        if machine.isLingering { closeAfterLastResponse() }
         if machine.isAbandonedByPeer { task?.cancel() }
         if !isInRead { flushIfNeeded() }
     }
@@ -275,6 +277,8 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
 
     /// Ends the sending side, so that the peer can read the response before the connection is reset.
     private func closeAfterLastResponse() {
+        guard !isOutputClosed else { return }
+        isOutputClosed = true
         if case .close = machine.linger() { return closeWhenWritten() }
         flushIfNeeded()
         channelContext?.close(mode: .output, promise: nil)
@@ -316,6 +320,8 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
         }
         let staysOpen = keepAlive && (length != nil || !isVersion10)
         writeHead(response, length.map { .length($0) } ?? (isVersion10 ? .close : .chunked), keepAlive: staysOpen)
+        // The first piece may be long in coming, and the client is to know that it will.
+        if !isInRead { flushIfNeeded() }
         let writer = StreamWriter(handler: self, length: length, isChunked: length == nil && !isVersion10)
         do {
             try await produce(writer)
