@@ -59,19 +59,15 @@ enum WebSocketSession {
                 Task { await socket?.close(.serviceRestart, reason: "The server restarts.") }
             }
             await withTaskGroup(of: Void.self) { group in
-                group.addTask { await socket.keepAlive(every: options.pingInterval, timeout: options.pongTimeout) }
-                if let timeLeft { group.addTask { await close(socket, after: timeLeft, clock) } }
+                group.addTask {
+                    await socket.keepAlive(
+                        every: options.pingInterval, timeout: options.pongTimeout, timeLeft: timeLeft)
+                }
                 await run(socket, logger, handler)
                 group.cancelAll()
             }
             socket.ended()
         }
-    }
-
-    /// Whoever is connected stays no longer than their token.
-    private static func close(_ socket: WebSocket, after timeLeft: Duration, _ clock: any WallClock) async {
-        guard (try? await clock.sleep(for: timeLeft)) != nil else { return }
-        await socket.close(.policyViolation, reason: "The token has expired.")
     }
 
     private static func run(

@@ -146,20 +146,31 @@ public final class WebSocket: Sendable {
 
     // MARK: Lifetime
 
-    /// Pings the client until it falls silent or the task is cancelled.
-    func keepAlive(every interval: Duration, timeout: Duration) async {
-        while true {
-            do {
-                try await clock.sleep(for: interval)
+    /// Pings the client until it falls silent, its time is over, or the task is cancelled.
+    /// - Parameter timeLeft: How long the client may stay. It is looked at between pings, because a sleep of hours that is
+    ///   cancelled would still be remembered by the system for hours.
+    func keepAlive(every interval: Duration, timeout: Duration, timeLeft: Duration?) async {
+        let end = timeLeft.map { clock.uptime + $0 }
+        do {
+            while true {
+                try await sleep(for: interval, until: end)
                 let asked = clock.uptime
+                if let end, asked >= end {
+                    return await close(.policyViolation, reason: "The token has expired.")
+                }
                 try await stream.write(Frame(opcode: .ping).encoded())
-                try await clock.sleep(for: timeout)
+                try await sleep(for: timeout, until: end)
+                guard !state.withLock({ $0.sentClose }) else { return }
                 // What came and was not read yet, because the handler is busy, is a sign of life too.
                 let isAlive = state.withLock { $0.lastHeard >= asked } || stream.hasUnreadBytes
-                guard isAlive else { return stream.close() }
-                guard !state.withLock({ $0.sentClose }) else { return }
-            } catch { return }
-        }
+                guard isAlive || clock.uptime - asked < timeout else { return stream.close() }
+            }
+        } catch { return }
+    }
+
+    private func sleep(for duration: Duration, until end: Duration?) async throws {
+        let left = end.map { Swift.max(.zero, $0 - clock.uptime) } ?? duration
+        try await clock.sleep(for: Swift.min(duration, left))
     }
 
     /// Ends the connection: says goodbye and waits a moment for the answer.

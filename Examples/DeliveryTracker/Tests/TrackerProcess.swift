@@ -103,16 +103,24 @@ final class TrackerProcess: Sendable {
     }
 
     /// Waits for lines.
-    /// - Returns: Whether they came before the output ended.
+    /// - Returns: Whether they came before the output ended, or the test was cancelled.
     func wait(for isMet: @escaping @Sendable ([String]) -> Bool) async -> Bool {
-        await withCheckedContinuation { continuation in
-            let now: Bool? = output.withLock { output in
-                if isMet(output.lines) { return true }
-                if output.isFinished { return false }
-                output.waiters.append((output.nextID(), isMet, continuation))
-                return nil
+        let id = output.withLock { $0.nextID() }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let now: Bool? = output.withLock { output in
+                    if isMet(output.lines) { return true }
+                    if output.isFinished || Task.isCancelled { return false }
+                    output.waiters.append((id, isMet, continuation))
+                    return nil
+                }
+                if let now { continuation.resume(returning: now) }
             }
-            if let now { continuation.resume(returning: now) }
+        } onCancel: {
+            let waiter = output.withLock { output in
+                output.waiters.firstIndex { $0.id == id }.map { output.waiters.remove(at: $0) }
+            }
+            waiter?.continuation.resume(returning: false)
         }
     }
 
