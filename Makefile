@@ -22,7 +22,7 @@ build: setup
 	@mkdir -p bin
 	@for example in $(EXAMPLES); do strip -o bin/$$example .build/release/$$example && ls -lh bin/$$example; done
 
-# Instruction counts and side-by-side figures; see Benchmarks/README.md.
+# Requests per second and CPU per request of the delivery tracker.
 bench: setup
 	Benchmarks/run
 
