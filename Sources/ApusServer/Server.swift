@@ -153,7 +153,7 @@ public final class Server: Service {
                 if told > 0 { try? await Task.sleep(for: .milliseconds(100)) }
                 let part = connections[start..<min(start + batch, connections.count)]
                 told += part.count
-                try? await loop.eventLoop.submit { for connection in part { _ = connection.drainUpgraded() } }.get()
+                try? await loop.eventLoop.submit { for connection in part { connection.drainUpgraded() } }.get()
             }
         }
         if told > 0 { core.logger.info("stopping: upgraded connections told to leave", metadata: ["count": "\(told)"]) }

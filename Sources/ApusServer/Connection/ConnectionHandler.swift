@@ -150,11 +150,7 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
     func drain() { perform(machine.drain()) }
 
     /// The protocol that took the connection over is told that the server stops.
-    /// - Returns: Whether there is one.
-    func drainUpgraded() -> Bool {
-        upgraded?.drain()
-        return upgraded != nil
-    }
+    func drainUpgraded() { upgraded?.drain() }
 
     /// Ends the connection once what was written has gone out.
     func closeWhenWritten() {
