@@ -1,7 +1,7 @@
 # The two commands to know: `make run` and `make test`. Both set up what is missing.
 
 EXAMPLES := delivery-tracker
-SOURCES := Package.swift Sources Tests Examples
+SOURCES := Package.swift Sources Tests Examples Benchmarks
 
 .PHONY: run test build bench lint format docs setup
 

@@ -135,6 +135,12 @@ let package = Package(
             path: "Examples/DeliveryTracker/Sources",
             resources: [.embedInCode("Map/map.html")]),
 
+        // Measurements: see Benchmarks/ and Documentation/Performance.md.
+        .executableTarget(
+            name: "bench-server",
+            dependencies: ["Apus", "ApusServer"],
+            path: "Benchmarks/Server"),
+
         // Tests mirror the targets.
         .testTarget(
             name: "ApusCoreTests",

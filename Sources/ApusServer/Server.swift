@@ -74,7 +74,7 @@ public final class Server: Service {
     /// - Throws: An `AppError` of code `unavailable` when the address cannot be listened on.
     public func run() async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.threads)
-        let loops = group.makeIterator().map { LoopState($0) }
+        let loops = group.makeIterator().map { LoopState($0, requestDeadline: core.limits.requestDeadline) }
         do {
             let listener = try await bind(group, loops)
             for loop in loops { loop.eventLoop.execute { loop.startTicking() } }
@@ -108,7 +108,7 @@ public final class Server: Service {
                         core.connectionClosed()
                         throw AppError(.unavailable, "The server has as many connections as it may.")
                     }
-                    let handler = ConnectionHandler(
+                    let handler = HTTP1Connection(
                         core: core, loop: loop, remoteAddress: channel.remoteAddress?.ipAddress)
                     try channel.pipeline.syncOperations.addHandler(handler)
                 }
@@ -138,6 +138,7 @@ public final class Server: Service {
         await onEach(loops) { loop in
             loop.stopTicking()
             for connection in loop.all { connection.abort() }
+            loop.endWorkers()
         }
         logger.info("stopping: connections closed")
     }
@@ -147,13 +148,24 @@ public final class Server: Service {
         let batch = configuration.shutdownBatch
         var told = 0
         for loop in loops {
-            let connections =
-                (try? await loop.eventLoop.submit { loop.all.filter { $0.machine.isUpgraded } }.get()) ?? []
-            for start in stride(from: 0, to: connections.count, by: batch) {
-                if told > 0 { try? await Task.sleep(for: .milliseconds(100)) }
-                let part = connections[start..<min(start + batch, connections.count)]
-                told += part.count
-                try? await loop.eventLoop.submit { for connection in part { connection.drainUpgraded() } }.get()
+            let connections = (try? await loop.eventLoop.submit { loop.all }.get()) ?? []
+            var start = 0
+            while start < connections.count {
+                // As many connections as it takes to tell a batch.
+                let from = start
+                let (next, count) =
+                    (try? await loop.eventLoop.submit {
+                        var index = from
+                        var count = 0
+                        while index < connections.count, count < batch {
+                            count += connections[index].drainUpgraded()
+                            index += 1
+                        }
+                        return (index, count)
+                    }.get()) ?? (connections.count, 0)
+                start = next
+                told += count
+                if count >= batch { try? await Task.sleep(for: .milliseconds(100)) }
             }
         }
         if told > 0 { core.logger.info("stopping: upgraded connections told to leave", metadata: ["count": "\(told)"]) }

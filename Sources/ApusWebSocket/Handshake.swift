@@ -44,7 +44,7 @@ enum Handshake {
             switch origins {
             case .any: true
             case .only(let allowed): allowed.contains(origin)
-            case .sameHost: host(of: origin) == request.headers[HTTPField.Name("Host")!]?.lowercased()
+            case .sameHost: host(of: origin) == request.authority?.lowercased()
             }
         guard isAllowed else {
             throw AppError(.permissionDenied, "Pages of \(origin.prefix(128)) may not connect here.")

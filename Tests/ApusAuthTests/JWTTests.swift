@@ -139,7 +139,8 @@ private struct Member: TokenPrincipal {
         routes.group("members", Authenticated(Member.self)) { $0.get("") { member in member.subject } }
         let router = try Router(routes)
         func ask(_ path: String, _ headers: HTTPFields) async throws -> Response {
-            try await ErrorRendering().handle(Request(method: .get, target: path, headers: headers)) { request in
+            try await ErrorRendering().handle(Request(method: .get, target: path, headers: RequestHeaders(headers))) {
+                request in
                 try await BearerAuthentication(keys).handle(request) { try await router.respond(to: $0) }
             }
         }

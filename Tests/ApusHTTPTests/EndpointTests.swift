@@ -26,7 +26,7 @@ private final class Service: Sendable {
     private let service = Service()
 
     private func respond(
-        _ method: HTTPRequest.Method, _ target: String, headers: HTTPFields = [:], body: String? = nil,
+        _ method: HTTPRequest.Method, _ target: String, headers: RequestHeaders = [:], body: String? = nil,
         _ declare: (Routes) -> Void
     ) async throws -> Response {
         let routes = Routes()
@@ -39,14 +39,14 @@ private final class Service: Sendable {
     }
 
     private func text(_ response: Response) -> String {
-        guard case .bytes(let bytes) = response.body else { return "" }
+        guard let bytes = response.body.buffer else { return "" }
         return String(buffer: bytes)
     }
 
     private func post(_ body: String, type: String? = "application/json") async throws -> Response {
         var headers = HTTPFields()
         headers[.contentType] = type
-        return try await respond(.post, "/m", headers: headers, body: body) { routes in
+        return try await respond(.post, "/m", headers: RequestHeaders(headers), body: body) { routes in
             routes.post("m", Body(Message.self)) { message in Created(message, at: "/m/1") }
         }
     }

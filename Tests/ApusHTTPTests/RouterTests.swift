@@ -13,7 +13,7 @@ import Testing
 
     private func text(_ router: Router, _ target: String, _ method: HTTPRequest.Method = .get) async throws -> String {
         let response = try await router.respond(to: Request(method: method, target: target))
-        guard case .bytes(let bytes) = response.body else { return "" }
+        guard let bytes = response.body.buffer else { return "" }
         return String(buffer: bytes)
     }
 
@@ -111,7 +111,7 @@ private struct Tag: Middleware {
 
     func handle(_ request: Request, next: Handler) async throws -> Response {
         let response = try await next(request)
-        guard case .bytes(let bytes) = response.body else { return response }
+        guard let bytes = response.body.buffer else { return response }
         return .text("\(name)(\(String(buffer: bytes)))")
     }
 }

@@ -1,3 +1,4 @@
+import ApusHTTP
 import HTTPTypes
 import NIOCore
 import Testing
@@ -24,7 +25,7 @@ private func parse(_ pieces: [String], maxHead: Int = 16 << 10, maxFields: Int =
                 case .body(let bytes): current?.1 += String(buffer: bytes)
                 case .end:
                     if let (head, body) = current {
-                        outcomes.append(.request(head.method, head.target, head.headers, body: body))
+                        outcomes.append(.request(head.method, head.target, head.headers.fields, body: body))
                     }
                     current = nil
                 case .needsMore: break reading
@@ -99,7 +100,7 @@ private func parse(_ pieces: [String], maxHead: Int = 16 << 10, maxFields: Int =
         ("GET / HTTP/1.1\r\nHost: a\r\nX: a\u{0}b\r\n\r\n", .malformedField),
         ("GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n", .malformedField),
         ("GET a HTTP/1.1\r\nHost: a\r\n\r\n", .unsupportedTarget),
-        ("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", .unsupportedTarget),
+        ("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", .tunnelRefused),
         ("GET * HTTP/1.1\r\nHost: a\r\n\r\n", .unsupportedTarget),
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", .conflictingLengths),
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", .conflictingLengths),

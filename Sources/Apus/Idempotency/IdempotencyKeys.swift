@@ -112,11 +112,7 @@ public struct IdempotencyKeys: Middleware {
     }
 
     private func store(_ response: Response, _ scope: String, _ key: String, _ fingerprint: [UInt8]) async throws {
-        let body: [UInt8]
-        switch response.body {
-        case .empty: body = []
-        case .bytes(let buffer): body = Array(buffer.readableBytesView)
-        case .stream:
+        guard let body = response.body.buffer.map({ Array($0.readableBytesView) }) else {
             throw AppError(
                 .internal, "A streamed response cannot be repeated; the route must not be behind IdempotencyKeys.")
         }

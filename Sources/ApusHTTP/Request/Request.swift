@@ -4,36 +4,83 @@ import NIOCore
 
 /// A request as middleware and handlers see it, whichever protocol brought it.
 public struct Request: Sendable {
-    /// The method, such as `GET`.
-    public var method: HTTPRequest.Method
-    /// The request target as it was sent: the path and, after a `?`, the query. Nothing is decoded.
-    public let target: String
-    /// The header fields, in the order in which they came.
-    public var headers: HTTPFields
+    /// What came with the header, behind one reference: a request is handed on and copied more often than it is changed.
+    private final class Head: Sendable {
+        let method: HTTPRequest.Method
+        let target: String
+        let authority: String?
+        let headers: RequestHeaders
+        let remoteAddress: String?
+
+        init(
+            method: HTTPRequest.Method, target: String, authority: String?, headers: RequestHeaders,
+            remoteAddress: String?
+        ) {
+            self.method = method
+            self.target = target
+            self.authority = authority
+            self.headers = headers
+            self.remoteAddress = remoteAddress
+        }
+    }
+
+    private var head: Head
+
     /// What follows the header.
     public var body: RequestBody
-    /// The address of the peer of the connection, without its port; `nil` when there is none (tests, Unix sockets).
-    public let remoteAddress: String?
+
     /// What is known of this request, filled in on its way through the middleware and shared by all of it.
     public let context: RequestContext
-    /// The values of the route's `:name` segments, percent-decoded.
-    public internal(set) var parameters = PathParameters()
 
+    /// - Parameters:
+    ///   - target: The path and, after a `?`, the query, percent-encoded.
+    ///   - authority: The host and port, where `Host` does not say them.
     public init(
         method: HTTPRequest.Method,
         target: String,
-        headers: HTTPFields = [:],
+        authority: String? = nil,
+        headers: RequestHeaders = [:],
         body: RequestBody = .empty,
         remoteAddress: String? = nil,
         context: RequestContext = RequestContext()
     ) {
-        self.method = method
-        self.target = target
-        self.headers = headers
+        head = Head(
+            method: method, target: target, authority: authority, headers: headers, remoteAddress: remoteAddress)
         self.body = body
-        self.remoteAddress = remoteAddress
         self.context = context
     }
+
+    /// The method, such as `GET`.
+    public var method: HTTPRequest.Method {
+        get { head.method }
+        set {
+            head = Head(
+                method: newValue, target: target, authority: head.authority, headers: headers,
+                remoteAddress: remoteAddress)
+        }
+    }
+
+    /// The request target as it was sent: the path and, after a `?`, the query. Nothing is decoded.
+    public var target: String { head.target }
+
+    /// The host and port that the client asked for: of `:authority`, of a target in absolute form, or of `Host`.
+    public var authority: String? { head.authority ?? headers[.host] }
+
+    /// The header fields, in the order in which they came.
+    public var headers: RequestHeaders {
+        get { head.headers }
+        set {
+            head = Head(
+                method: method, target: target, authority: head.authority, headers: newValue,
+                remoteAddress: remoteAddress)
+        }
+    }
+
+    /// The address of the peer of the connection, without its port; `nil` when there is none (tests, Unix sockets).
+    public var remoteAddress: String? { head.remoteAddress }
+
+    /// The values of the route's `:name` segments, percent-decoded.
+    public var parameters: PathParameters { context.parameters }
 
     /// The target up to the `?`, still percent-encoded.
     public var path: Substring {
@@ -63,14 +110,6 @@ public struct Request: Sendable {
     }
 }
 
-/// The values of a route's `:name` segments. Few, so a list is faster than a dictionary.
-public struct PathParameters: Sendable {
-    private var pairs: [(name: String, value: String)] = []
-
-    /// The decoded value of a segment.
-    public subscript(name: String) -> String? {
-        pairs.last { $0.name == name }?.value
-    }
-
-    mutating func append(_ name: String, _ value: String) { pairs.append((name, value)) }
+extension HTTPField.Name {
+    static let host = HTTPField.Name("Host")!
 }

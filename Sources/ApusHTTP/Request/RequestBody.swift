@@ -1,4 +1,5 @@
 import ApusCore
+public import HTTPTypes
 public import NIOCore
 
 /// What follows a request's header: at hand already, or still on its way.
@@ -7,6 +8,7 @@ public import NIOCore
 /// reads. Either way no more than ``limit`` bytes are let through.
 public struct RequestBody: Sendable {
     enum Storage: Sendable {
+        case empty
         case buffer(ByteBuffer)
         case stream(any RequestBodySource)
     }
@@ -24,7 +26,7 @@ public struct RequestBody: Sendable {
 
     /// A body that is at hand.
     public init(_ bytes: ByteBuffer) {
-        storage = .buffer(bytes)
+        storage = bytes.readableBytes > 0 ? .buffer(bytes) : .empty
         limit = Self.defaultLimit
     }
 
@@ -44,8 +46,17 @@ public struct RequestBody: Sendable {
     /// The length that the client announced, or that is at hand; `nil` for a chunked body.
     public var length: Int? {
         switch storage {
+        case .empty: 0
         case .buffer(let buffer): buffer.readableBytes
         case .stream(let source): source.length
+        }
+    }
+
+    /// The fields that came after the body (RFC 9110 §6.5): empty until it has been read to its end.
+    public var trailers: HTTPFields {
+        switch storage {
+        case .empty, .buffer: [:]
+        case .stream(let source): source.trailers
         }
     }
 
@@ -54,6 +65,7 @@ public struct RequestBody: Sendable {
     public func collect() async throws -> ByteBuffer {
         try checkLength()
         switch storage {
+        case .empty: return ByteBuffer()
         case .buffer(let buffer): return buffer
         case .stream:
             var whole = ByteBuffer()
@@ -97,6 +109,7 @@ extension RequestBody: AsyncSequence {
 
         private mutating func nextPiece() async throws -> ByteBuffer? {
             switch body.storage {
+            case .empty: return nil
             case .buffer(let buffer):
                 isFinished = true
                 return buffer.readableBytes > 0 ? buffer : nil
@@ -107,9 +120,11 @@ extension RequestBody: AsyncSequence {
 }
 
 /// Where a body that is still on its way comes from: implemented by the engine.
-package protocol RequestBodySource: Sendable {
+package protocol RequestBodySource: AnyObject, Sendable {
     /// The announced length, if there is one.
     var length: Int? { get }
+    /// The fields after the body, once all of it has come.
+    var trailers: HTTPFields { get }
     /// The next piece, `nil` after the last one.
     func next() async throws -> ByteBuffer?
 }

@@ -10,34 +10,34 @@ public final class RequestContext: Sendable {
     private struct State {
         var id = ""
         var route: String?
+        var parameters = PathParameters()
         var principal: (any Principal)?
         var principalTimeLeft: Duration?
         var attributes: [ObjectIdentifier: any Sendable] = [:]
-        var logger: Logger
     }
 
-    private let state: Mutex<State>
+    private let state = Mutex(State())
+    private let baseLogger: Logger
 
     /// - Parameter logger: The logger that ``logger`` starts from.
-    public init(logger: Logger = Logger(label: "apus.request")) {
-        state = Mutex(State(logger: logger))
-    }
+    public init(logger: Logger = Logger(label: "apus.request")) { baseLogger = logger }
 
     /// The request's id, as it is logged and sent in `X-Request-Id`. Empty until the `RequestID` middleware has run.
     public var id: String {
         get { state.withLock { $0.id } }
-        set {
-            state.withLock {
-                $0.id = newValue
-                $0.logger[metadataKey: "request_id"] = .string(newValue)
-            }
-        }
+        set { state.withLock { $0.id = newValue } }
     }
 
     /// The template of the route that matched, such as `/v1/orders/:id`; `nil` before routing and when none did.
     public internal(set) var route: String? {
         get { state.withLock { $0.route } }
         set { state.withLock { $0.route = newValue } }
+    }
+
+    /// The values of the route's `:name` segments.
+    var parameters: PathParameters {
+        get { state.withLock { $0.parameters } }
+        set { state.withLock { $0.parameters = newValue } }
     }
 
     /// Who makes the request, once that is known.
@@ -53,8 +53,13 @@ public final class RequestContext: Sendable {
         set { state.withLock { $0.principalTimeLeft = newValue } }
     }
 
-    /// A logger that carries the request's id.
-    public var logger: Logger { state.withLock { $0.logger } }
+    /// A logger that carries the request's id. It is made anew each time: most requests need it once, at their end.
+    public var logger: Logger {
+        var logger = baseLogger
+        let id = id
+        if !id.isEmpty { logger[metadataKey: "request_id"] = .string(id) }
+        return logger
+    }
 
     /// A value that one part of the chain leaves for another, found by its key's type.
     public subscript<Key: RequestContextKey>(key: Key.Type) -> Key.Value? {

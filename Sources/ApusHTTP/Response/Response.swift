@@ -20,10 +20,10 @@ public struct Response: Sendable {
 
     /// A response of text, `text/plain` in UTF-8.
     public static func text(_ text: String, status: HTTPResponse.Status = .ok) -> Response {
-        Response(
-            status: status, headers: [.contentType: "text/plain; charset=utf-8"],
-            body: .bytes(ByteBuffer(string: text)))
+        Response(status: status, headers: textFields, body: .text(text))
     }
+
+    private static let textFields: HTTPFields = [.contentType: "text/plain; charset=utf-8"]
 
     /// A response that turns the connection to another protocol (RFC 9110 §7.8), named in its `Upgrade` field.
     package static func upgrade(
@@ -41,8 +41,22 @@ public enum ResponseBody: Sendable {
     case empty
     /// Bytes at hand.
     case bytes(ByteBuffer)
+    /// Text at hand, sent in UTF-8.
+    case text(String)
     /// Bytes made while they are sent. With a length the client is told it, and exactly so many bytes must be written.
     case stream(length: Int? = nil, @Sendable (any ResponseBodyWriter) async throws -> Void)
+}
+
+extension ResponseBody {
+    /// What is at hand, as bytes; `nil` for a stream.
+    package var buffer: ByteBuffer? {
+        switch self {
+        case .empty: ByteBuffer()
+        case .bytes(let bytes): bytes
+        case .text(let text): ByteBuffer(string: text)
+        case .stream: nil
+        }
+    }
 }
 
 /// Where a streamed response is written to.
@@ -50,6 +64,10 @@ public protocol ResponseBodyWriter: Sendable {
     /// Sends bytes; waits while the client does not keep up.
     /// - Throws: When the client is gone, the deadline has passed, or more is written than was announced.
     func write(_ bytes: ByteBuffer) async throws
+
+    /// Sets the fields that follow the body (RFC 9110 §6.5). A client of HTTP/1.0, and a body of announced length in
+    /// HTTP/1.1, leave no room for them; they are dropped then.
+    func setTrailers(_ trailers: HTTPFields)
 }
 
 extension ResponseBodyWriter {

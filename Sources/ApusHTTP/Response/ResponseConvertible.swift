@@ -27,9 +27,10 @@ extension Array: ResponseConvertible where Element: Encodable & ResponseConverti
 extension Response {
     /// A response of JSON.
     public static func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
-        Response(
-            status: status, headers: [.contentType: "application/json"], body: .bytes(try JSONCoding.encode(value)))
+        Response(status: status, headers: jsonFields, body: .bytes(try JSONCoding.encode(value)))
     }
+
+    private static let jsonFields: HTTPFields = [.contentType: "application/json"]
 }
 
 /// 201: something was created, and this is where it is.

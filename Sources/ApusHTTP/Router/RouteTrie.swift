@@ -1,51 +1,129 @@
 /// A tree of path segments. Constants win over parameters, parameters over `**`; where a branch leads nowhere the next
 /// one is tried.
-struct RouteTrie: Sendable {
+///
+/// All nodes, hash tables and texts lie in three flat arrays, and a path is matched as the bytes it came in: a match makes
+/// no objects. A class, so that a match does not count references to the arrays either.
+final class RouteTrie: Sendable {
     private struct Node: Sendable {
-        var constants: [String: Int] = [:]
+        /// Where its hash table of constant segments begins, and the table's size less one; -1 without any.
+        var table = 0
+        var mask = -1
         var parameter: Int?
         var rest: Int?
         /// The index of the endpoint that ends here.
         var endpoint: Int?
     }
 
-    private var nodes = [Node()]
+    /// A place of a hash table: a segment's text and the node behind it.
+    private struct Slot: Sendable {
+        var textStart = 0
+        var textCount = 0
+        var node = -1
+    }
 
-    /// Adds a pattern.
-    /// - Parameter next: The index of the endpoint, should there be none of this shape yet.
-    /// - Returns: The index of the shape's endpoint.
-    mutating func insert(_ pattern: RoutePattern, next: Int) -> Int {
-        var current = 0
-        for segment in pattern.segments {
+    private let nodes: [Node]
+    private let slots: [Slot]
+    private let texts: [UInt8]
+
+    /// The tree as it grows.
+    struct Builder {
+        fileprivate struct Branch {
+            var constants: [(text: String, node: Int)] = []
+            var parameter: Int?
+            var rest: Int?
+            var endpoint: Int?
+        }
+
+        fileprivate var branches = [Branch()]
+
+        /// Adds a pattern.
+        /// - Parameter next: The index of the endpoint, should there be none of this shape yet.
+        /// - Returns: The index of the shape's endpoint.
+        mutating func insert(_ pattern: RoutePattern, next: Int) -> Int {
+            var current = 0
+            for segment in pattern.segments { current = child(of: current, segment) }
+            if let endpoint = branches[current].endpoint { return endpoint }
+            branches[current].endpoint = next
+            return next
+        }
+
+        private mutating func child(of node: Int, _ segment: RoutePattern.Segment) -> Int {
+            let new = branches.count
             switch segment {
             case .constant(let text):
-                current = child(nodes[current].constants[text]) { $0.nodes[current].constants[text] = $1 }
-            case .parameter: current = child(nodes[current].parameter) { $0.nodes[current].parameter = $1 }
-            case .rest: current = child(nodes[current].rest) { $0.nodes[current].rest = $1 }
+                if let known = branches[node].constants.first(where: { $0.text == text }) { return known.node }
+                branches[node].constants.append((text, new))
+            case .parameter:
+                if let known = branches[node].parameter { return known }
+                branches[node].parameter = new
+            case .rest:
+                if let known = branches[node].rest { return known }
+                branches[node].rest = new
             }
+            branches.append(Branch())
+            return new
         }
-        if let endpoint = nodes[current].endpoint { return endpoint }
-        nodes[current].endpoint = next
-        return next
     }
 
-    private mutating func child(_ existing: Int?, _ attach: (inout RouteTrie, Int) -> Void) -> Int {
-        if let existing { return existing }
-        nodes.append(Node())
-        attach(&self, nodes.count - 1)
-        return nodes.count - 1
+    init(_ builder: Builder) {
+        var slots: [Slot] = []
+        var texts: [UInt8] = []
+        nodes = builder.branches.map { branch in
+            var node = Node(parameter: branch.parameter, rest: branch.rest, endpoint: branch.endpoint)
+            guard !branch.constants.isEmpty else { return node }
+            // At most half of a table is taken, so that a search is short.
+            var size = 2
+            while size < branch.constants.count * 2 { size *= 2 }
+            node.table = slots.count
+            node.mask = size - 1
+            slots.append(contentsOf: repeatElement(Slot(), count: size))
+            for (text, child) in branch.constants {
+                var place = Self.hash(text.utf8) & node.mask
+                while slots[node.table + place].node >= 0 { place = (place + 1) & node.mask }
+                slots[node.table + place] = Slot(textStart: texts.count, textCount: text.utf8.count, node: child)
+                texts.append(contentsOf: text.utf8)
+            }
+            return node
+        }
+        self.slots = slots
+        self.texts = texts
     }
 
-    /// The endpoint for decoded segments, or `nil`.
-    func match(_ segments: [String]) -> Int? { match(segments[...], from: 0) }
+    /// The endpoint for a path, or `nil`.
+    func match(_ path: PathBytes) -> Int? { match(path, at: path.start, from: 0) }
 
     // The depth of the recursion is the depth of the deepest pattern, which the service's author wrote.
-    private func match(_ segments: ArraySlice<String>, from index: Int) -> Int? {
+    private func match(_ path: PathBytes, at start: Int, from index: Int) -> Int? {
         let node = nodes[index]
-        guard let first = segments.first else { return node.endpoint }
-        let others = segments.dropFirst()
-        if let child = node.constants[first], let found = match(others, from: child) { return found }
-        if !first.isEmpty, let child = node.parameter, let found = match(others, from: child) { return found }
+        guard path.hasSegment(at: start) else { return node.endpoint }
+        let segment = path.segment(at: start)
+        let next = start + segment.count + 1
+        if node.mask >= 0, let child = constant(segment, node), let found = match(path, at: next, from: child) {
+            return found
+        }
+        if !segment.isEmpty, let child = node.parameter, let found = match(path, at: next, from: child) { return found }
         return node.rest.flatMap { nodes[$0].endpoint }
+    }
+
+    private func constant(_ segment: UnsafeBufferPointer<UInt8>, _ node: Node) -> Int? {
+        var place = Self.hash(segment) & node.mask
+        while true {
+            let slot = slots[node.table + place]
+            if slot.node < 0 { return nil }
+            if slot.textCount == segment.count, isText(slot, segment) { return slot.node }
+            place = (place + 1) & node.mask
+        }
+    }
+
+    private func isText(_ slot: Slot, _ segment: UnsafeBufferPointer<UInt8>) -> Bool {
+        for offset in segment.indices where texts[slot.textStart + offset] != segment[offset] { return false }
+        return true
+    }
+
+    /// FNV-1a. The tables hold what the service's author declared, so nobody can crowd them from outside.
+    private static func hash(_ bytes: some Sequence<UInt8>) -> Int {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        return Int(truncatingIfNeeded: (hash ^ hash >> 32) & 0x7FFF_FFFF)
     }
 }

@@ -7,24 +7,47 @@ import HTTPTypes
 /// segment; one trailing slash does not matter. `HEAD` is answered by the `GET` route without its body, `OPTIONS` with the
 /// methods there are; a known path with another method is 405 with `Allow`, an unknown one 404.
 public struct Router: Sendable {
-    private struct Entry: Sendable {
+    /// One method of one path. A class, because it is looked at and never copied.
+    private final class Entry: Sendable {
         let route: Route
         let pattern: RoutePattern
+        let parameterNames: [String]
+
+        init(route: Route, pattern: RoutePattern) {
+            self.route = route
+            self.pattern = pattern
+            parameterNames = pattern.segments.compactMap { if case .parameter(let name?) = $0 { name } else { nil } }
+        }
+
+        /// The values of the named segments, in their order.
+        func values(in path: PathBytes) -> [String] {
+            var values: [String] = []
+            values.reserveCapacity(parameterNames.count)
+            var start = path.start
+            for segment in pattern.segments where path.hasSegment(at: start) {
+                let bytes = path.segment(at: start)
+                if case .parameter(_?) = segment { values.append(String(decoding: bytes, as: UTF8.self)) }
+                start += bytes.count + 1
+            }
+            return values
+        }
     }
 
-    /// All methods of one path.
+    /// All methods of one path: so few that a search is faster than a dictionary.
     private struct Endpoint: Sendable {
-        var entries: [HTTPRequest.Method: Entry] = [:]
+        var entries: [(method: HTTPRequest.Method, entry: Entry)] = []
+
+        func entry(for method: HTTPRequest.Method) -> Entry? { entries.first { $0.method == method }?.entry }
 
         var allow: String {
-            var methods = Set(entries.keys.map(\.rawValue))
+            var methods = Set(entries.map(\.method.rawValue))
             methods.insert("OPTIONS")
             if methods.contains("GET") { methods.insert("HEAD") }
             return methods.sorted().joined(separator: ", ")
         }
     }
 
-    private var trie = RouteTrie()
+    private let trie: RouteTrie
     private var endpoints: [Endpoint] = []
 
     /// Method and template of every route, in the order of their declaration.
@@ -32,60 +55,61 @@ public struct Router: Sendable {
 
     /// - Throws: A ``RouteProblem`` that names both places when two routes match the same paths.
     public init(_ routes: Routes) throws {
+        var trie = RouteTrie.Builder()
         for route in routes.all {
             let pattern = try RoutePattern(route.path, site: route.site)
             let index = trie.insert(pattern, next: endpoints.count)
             if index == endpoints.count { endpoints.append(Endpoint()) }
-            if let other = endpoints[index].entries[route.method] {
+            if let other = endpoints[index].entry(for: route.method) {
                 throw RouteProblem.ambiguous(
                     method: route.method.rawValue, first: other.pattern.template, other.route.site,
                     second: pattern.template, route.site)
             }
-            endpoints[index].entries[route.method] = Entry(route: route, pattern: pattern)
+            endpoints[index].entries.append((route.method, Entry(route: route, pattern: pattern)))
             listing.append((route.method.rawValue, pattern.template))
         }
+        self.trie = RouteTrie(trie)
     }
 
     /// Answers a request.
     /// - Throws: An `AppError` for a path or method that is not there, and what the route throws.
     public func respond(to request: Request) async throws -> Response {
-        let segments = try Self.segments(of: request.path)
-        guard let index = trie.match(segments) else {
-            throw AppError(.notFound, "Nothing is at \(request.path.prefix(256)).")
-        }
-        let endpoint = endpoints[index]
-        guard let entry = Self.entry(for: request.method, in: endpoint) else {
-            if request.method == .options { return Response(status: .noContent, headers: [.allow: endpoint.allow]) }
+        switch try find(request) {
+        case .nothing: throw AppError(.notFound, "Nothing is at \(request.path.prefix(256)).")
+        case .otherMethods(let allow):
+            if request.method == .options { return Response(status: .noContent, headers: [.allow: allow]) }
             var error = AppError(
-                .unimplemented, "\(request.method.rawValue) is not allowed here; \(endpoint.allow) are.",
+                .unimplemented, "\(request.method.rawValue) is not allowed here; \(allow) are.",
                 reason: .methodNotAllowed)
-            error.details.metadata["allow"] = endpoint.allow
+            error.details.metadata["allow"] = allow
             throw error
+        case .route(let entry):
+            request.context.route = entry.pattern.template
+            guard let limit = entry.route.options.bodyLimit else { return try await entry.route.handler(request) }
+            var request = request
+            request.body.limit = limit
+            return try await entry.route.handler(request)
         }
-        var request = request
-        for (segment, value) in zip(entry.pattern.segments, segments) {
-            if case .parameter(let name?) = segment { request.parameters.append(name, value) }
-        }
-        request.context.route = entry.pattern.template
-        if let limit = entry.route.options.bodyLimit { request.body.limit = limit }
-        return try await entry.route.handler(request)
     }
 
-    private static func entry(for method: HTTPRequest.Method, in endpoint: Endpoint) -> Entry? {
-        endpoint.entries[method] ?? (method == .head ? endpoint.entries[.get] : nil)
+    private enum Match {
+        case route(Entry)
+        case otherMethods(allow: String)
+        case nothing
     }
 
-    private static func segments(of path: Substring) throws -> [String] {
-        guard path.utf8.first == UInt8(ascii: "/") else {
-            throw AppError(.invalidArgument, "The request target must begin with a slash.")
-        }
-        var parts = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
-        if parts.last == "" { parts.removeLast() }
-        return try parts.map { part in
-            guard let decoded = PercentEncoding.decode(part) else {
-                throw AppError(.invalidArgument, "The path is not valid percent-encoded UTF-8.")
+    /// Finds the route, and notes the values of its parameters.
+    private func find(_ request: Request) throws -> Match {
+        try PathBytes.with(request.target) { path in
+            guard let index = trie.match(path) else { return .nothing }
+            let found = endpoints[index].entry(for: request.method)
+            guard let entry = found ?? (request.method == .head ? endpoints[index].entry(for: .get) : nil) else {
+                return .otherMethods(allow: endpoints[index].allow)
             }
-            return decoded
+            if !entry.parameterNames.isEmpty {
+                request.context.parameters = PathParameters(names: entry.parameterNames, values: entry.values(in: path))
+            }
+            return .route(entry)
         }
     }
 }

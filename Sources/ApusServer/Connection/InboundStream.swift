@@ -1,5 +1,6 @@
 import ApusCore
 import ApusHTTP
+import HTTPTypes
 import NIOCore
 import Synchronization
 
@@ -10,6 +11,7 @@ final class InboundStream: RequestBodySource {
         /// The weight of what is held: its bytes, and something for each piece, so that many tiny ones count too.
         var weight = 0
         var end: Result<Void, any Error>?
+        var trailers: HTTPFields = [:]
         var reader: CheckedContinuation<ByteBuffer?, any Error>?
     }
 
@@ -47,11 +49,15 @@ final class InboundStream: RequestBodySource {
     /// Whether something came that nobody has read yet.
     var hasUnreadBytes: Bool { state.withLock { !$0.pieces.isEmpty } }
 
+    /// The fields that came after the body, once all of it did.
+    var trailers: HTTPFields { state.withLock { $0.trailers } }
+
     /// No more bytes will come: the stream ends after those that are here, or fails.
-    func finish(throwing error: (any Error)? = nil) {
+    func finish(trailers: HTTPFields = [:], throwing error: (any Error)? = nil) {
         let reader = state.withLock { state in
             guard state.end == nil else { return nil as CheckedContinuation<ByteBuffer?, any Error>? }
             state.end = error.map { .failure($0) } ?? .success(())
+            state.trailers = trailers
             return state.reader.take()
         }
         if let error { reader?.resume(throwing: error) } else { reader?.resume(returning: nil) }

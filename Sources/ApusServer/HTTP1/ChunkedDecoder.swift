@@ -1,6 +1,7 @@
+import HTTPTypes
 import NIOCore
 
-/// Reads a chunked body (RFC 9112 §7.1), incrementally and without copying its data. Extensions and trailers are read past.
+/// Reads a chunked body (RFC 9112 §7.1), incrementally and without copying its data. Extensions are read past.
 struct ChunkedDecoder: Sendable {
     private enum Phase: Sendable {
         case size
@@ -12,15 +13,25 @@ struct ChunkedDecoder: Sendable {
 
     enum Piece: Equatable {
         case data(ByteBuffer)
-        case end
+        case end(trailers: HTTPFields)
         case needsMore
     }
 
-    /// The most bytes of a chunk's size line, and of all trailers.
+    /// The most bytes of a chunk's size line.
     private static let maxLine = 4096
+    /// The most bytes of all trailers.
+    private static let maxTrailers = 4096
+    /// How many bytes more than its data a body may take for sizes and extensions: a client must not make the server read
+    /// far more than it is told of.
+    private static let maxOverhead = 16 << 10
 
+    private let maxFields: Int
     private var phase = Phase.size
-    private var trailerBytes = 0
+    /// How much of the trailers has been searched for their end.
+    private var searched = 0
+    private var overhead = 0
+
+    init(maxFields: Int) { self.maxFields = maxFields }
 
     mutating func next(_ buffer: inout ByteBuffer) throws(HTTP1Error) -> Piece {
         while true {
@@ -28,6 +39,9 @@ struct ChunkedDecoder: Sendable {
             case .size:
                 guard let line = try Self.line(&buffer) else { return .needsMore }
                 let size = try Self.size(line)
+                // What an honest client needs: a size line of a few bytes, repaid by the data behind it.
+                overhead = max(0, overhead + line.readableBytes - 16 - 2 * size)
+                guard overhead <= Self.maxOverhead else { throw .malformedChunk }
                 phase = size == 0 ? .trailers : .data(remaining: size)
             case .data(let remaining):
                 guard buffer.readableBytes > 0 else { return .needsMore }
@@ -37,14 +51,13 @@ struct ChunkedDecoder: Sendable {
                 return .data(slice)
             case .dataEnd:
                 guard buffer.readableBytes >= 2 else { return .needsMore }
-                guard buffer.readBytes(length: 2) == [.carriageReturn, .lineFeed] else { throw .malformedChunk }
+                guard buffer.readInteger(as: UInt16.self) == 0x0D0A else { throw .malformedChunk }
                 phase = .size
             case .trailers:
-                guard let line = try Self.line(&buffer) else { return .needsMore }
-                trailerBytes += line.readableBytes + 2
-                guard trailerBytes <= Self.maxLine else { throw .malformedChunk }
-                if line.readableBytes == 0 { phase = .finished }
-            case .finished: return .end
+                guard let trailers = try readTrailers(&buffer) else { return .needsMore }
+                phase = .finished
+                return .end(trailers: trailers)
+            case .finished: return .end(trailers: [:])
             }
         }
     }
@@ -68,22 +81,59 @@ struct ChunkedDecoder: Sendable {
     private static func size(_ line: ByteBuffer) throws(HTTP1Error) -> Int {
         var size = 0
         var digits = 0
-        for byte in line.readableBytesView {
+        let view = line.readableBytesView
+        for byte in view {
             if byte == .semicolon { break }
-            guard let digit = hexDigit(byte), digits < 15 else { throw .malformedChunk }
+            guard let digit = byte.hexDigit, digits < 15 else { throw .malformedChunk }
             size = size << 4 | digit
             digits += 1
         }
-        guard digits > 0, !line.readableBytesView.contains(.carriageReturn) else { throw .malformedChunk }
+        guard digits > 0, view.dropFirst(digits).allSatisfy({ ($0 >= .space && $0 != 0x7F) || $0 == .tab }) else {
+            throw .malformedChunk
+        }
         return size
     }
 
-    private static func hexDigit(_ byte: UInt8) -> Int? {
-        switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): Int(byte - UInt8(ascii: "0"))
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): Int(byte - UInt8(ascii: "a")) + 10
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): Int(byte - UInt8(ascii: "A")) + 10
-        default: nil
+    private mutating func readTrailers(_ buffer: inout ByteBuffer) throws(HTTP1Error) -> HTTPFields? {
+        if buffer.readableBytes >= 2, buffer.getInteger(at: buffer.readerIndex, as: UInt16.self) == 0x0D0A {
+            buffer.moveReaderIndex(forwardBy: 2)
+            return [:]
         }
+        guard let length = buffer.headLength(searched: &searched, limit: Self.maxTrailers) else {
+            guard buffer.readableBytes <= Self.maxTrailers else { throw .malformedChunk }
+            return nil
+        }
+        guard length <= Self.maxTrailers else { throw .malformedChunk }
+        let trailers = try RequestHeadParser.trailers(
+            buffer.readableBytesUInt8Span.extracting(first: length), maxFields: maxFields)
+        buffer.moveReaderIndex(forwardBy: length)
+        return trailers
+    }
+}
+
+extension ByteBuffer {
+    /// The length of a header or trailer section up to and with its empty line; `nil` until that is here.
+    /// - Parameter searched: How much is known not to end it.
+    func headLength(searched: inout Int, limit: Int) -> Int? {
+        let start = max(0, searched - 3)
+        let bytes = readableBytesUInt8Span
+        var index = start
+        while index < bytes.count {
+            guard bytes[index] == .lineFeed else {
+                index += 1
+                continue
+            }
+            let isEnd = index >= 3 && bytes[index - 1] == .carriageReturn && bytes[index - 2] == .lineFeed
+            // A lone LF LF also ends the search: the strict reading of the lines refuses it at once.
+            if isEnd || (index >= 1 && bytes[index - 1] == .lineFeed) {
+                searched = 0
+                return index + 1
+            }
+            // Past the limit only that it is past counts.
+            if index > limit { break }
+            index += 1
+        }
+        searched = bytes.count
+        return nil
     }
 }

@@ -11,6 +11,10 @@ enum HTTP1Error: Error, Equatable {
     case malformedField
     case bareLineFeed
     case missingHost
+    case malformedHost
+    case unknownExpectation
+    /// CONNECT: this is no proxy.
+    case tunnelRefused
     case conflictingLengths
     case malformedContentLength
     case unsupportedTransferCoding
@@ -35,6 +39,9 @@ enum HTTP1Error: Error, Equatable {
                 .invalidArgument, "A header field is malformed; each must be a name, a colon and a value on one line.")
         case .bareLineFeed: AppError(.invalidArgument, "Lines of the header must end with CR and LF.")
         case .missingHost: AppError(.invalidArgument, "Exactly one Host field is required.")
+        case .malformedHost: AppError(.invalidArgument, "Host must be a name or an address, and perhaps a port.")
+        case .unknownExpectation: AppError(.invalidArgument, "The only expectation understood is 100-continue.")
+        case .tunnelRefused: AppError(.unimplemented, "CONNECT is for proxies; this is none.")
         case .conflictingLengths:
             AppError(.invalidArgument, "The length of the body is given in more than one way.")
         case .malformedContentLength: AppError(.invalidArgument, "Content-Length must be a decimal number of bytes.")
@@ -54,7 +61,9 @@ enum HTTP1Error: Error, Equatable {
         switch self {
         case .headTooLarge, .tooManyFields: .requestHeaderFieldsTooLarge
         case .unsupportedVersion: .init(code: 505, reasonPhrase: "HTTP Version Not Supported")
-        case .malformedRequestLine, .malformedField, .bareLineFeed, .missingHost, .conflictingLengths,
+        case .unknownExpectation: .expectationFailed
+        case .malformedRequestLine, .malformedField, .bareLineFeed, .missingHost, .malformedHost, .tunnelRefused,
+            .conflictingLengths,
             .malformedContentLength, .unsupportedTransferCoding, .malformedChunk, .unsupportedTarget, .headTimeout,
             .bodyTooSlow, .truncated:
             appError.httpStatus

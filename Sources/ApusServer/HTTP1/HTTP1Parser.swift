@@ -1,4 +1,5 @@
 import ApusHTTP
+import HTTPTypes
 import NIOCore
 
 /// Turns the bytes of a connection into heads and pieces of bodies. Any split of the same bytes gives the same requests.
@@ -12,7 +13,7 @@ struct HTTP1Parser {
     enum Part: Equatable {
         case head(RequestHead)
         case body(ByteBuffer)
-        case end
+        case end(trailers: HTTPFields)
         case needsMore
     }
 
@@ -46,7 +47,7 @@ struct HTTP1Parser {
             guard let head = try parseHead() else { return .needsMore }
             return .head(head)
         case .fixed(let remaining):
-            guard remaining > 0 else { return endBody() }
+            guard remaining > 0 else { return endBody([:]) }
             guard inbound.readableBytes > 0,
                 let slice = inbound.readSlice(length: min(remaining, inbound.readableBytes))
             else { return .needsMore }
@@ -57,7 +58,7 @@ struct HTTP1Parser {
             phase = .chunked(decoder)
             switch piece {
             case .data(let slice): return .body(slice)
-            case .end: return endBody()
+            case .end(let trailers): return endBody(trailers)
             case .needsMore: return .needsMore
             }
         }
@@ -70,69 +71,43 @@ struct HTTP1Parser {
         return slice
     }
 
-    private mutating func endBody() -> Part {
+    private mutating func endBody(_ trailers: HTTPFields) -> Part {
         phase = .head
-        return .end
+        return .end(trailers: trailers)
     }
 
     private mutating func parseHead() throws(HTTP1Error) -> RequestHead? {
         skipEmptyLines()
+        guard inbound.readableBytes > 0 else { return nil }
         // A first byte that no method begins with, as in a TLS greeting on a plaintext port, need not wait for a line end.
-        if let first = inbound.readableBytesView.first, first != .carriageReturn, !Self.beginsMethod(first) {
+        let first = inbound.readableBytesUInt8Span[0]
+        if first != .carriageReturn, !Self.beginsMethod(first) {
             throw first == .lineFeed ? .bareLineFeed : .malformedRequestLine
         }
-        guard let length = try headLength() else { return nil }
-        searched = 0
-        let maxFields = maxHeadFields
-        let result = inbound.withUnsafeReadableBytes { bytes in
-            Result { () throws(HTTP1Error) in
-                var parser = RequestHeadParser(UnsafeRawBufferPointer(rebasing: bytes[..<length]), maxFields: maxFields)
-                return try parser.parse()
-            }
-        }
-        let head = try result.get()
+        let length = inbound.headLength(searched: &searched, limit: maxHeadBytes)
+        guard (length ?? inbound.readableBytes) <= maxHeadBytes else { throw .headTooLarge(limit: maxHeadBytes) }
+        guard let length else { return nil }
+        let head = try RequestHeadParser.parse(
+            inbound.readableBytesUInt8Span.extracting(first: length), maxFields: maxHeadFields)
         inbound.moveReaderIndex(forwardBy: length)
         switch head.framing {
         case .none: phase = .fixed(remaining: 0)
         case .length(let count): phase = .fixed(remaining: count)
-        case .chunked: phase = .chunked(ChunkedDecoder())
+        case .chunked: phase = .chunked(ChunkedDecoder(maxFields: maxHeadFields))
         }
         return head
     }
 
     /// Empty lines before a request are read past (RFC 9112 §2.2).
     private mutating func skipEmptyLines() {
-        while inbound.readableBytes >= 2,
-            inbound.getBytes(at: inbound.readerIndex, length: 2) == [.carriageReturn, .lineFeed]
-        {
+        while inbound.readableBytes >= 2, inbound.getInteger(at: inbound.readerIndex, as: UInt16.self) == 0x0D0A {
             inbound.moveReaderIndex(forwardBy: 2)
             searched = max(0, searched - 2)
         }
     }
 
     private static func beginsMethod(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"): true
-        default: false
-        }
-    }
-
-    /// The length of the head up to and with its empty line; `nil` until that is here.
-    private mutating func headLength() throws(HTTP1Error) -> Int? {
-        let limit = maxHeadBytes
-        let start = max(0, searched - 3)
-        let length = inbound.withUnsafeReadableBytes { bytes -> Int? in
-            var index = start
-            while let feed = bytes[index...].firstIndex(of: .lineFeed) {
-                if feed >= 3, bytes[feed - 1] == .carriageReturn, bytes[feed - 2] == .lineFeed { return feed + 1 }
-                // A lone LF LF also ends the search: the strict reading of the lines refuses it at once.
-                if feed >= 1, bytes[feed - 1] == .lineFeed { return feed + 1 }
-                index = feed + 1
-            }
-            return nil
-        }
-        guard (length ?? inbound.readableBytes) <= limit else { throw .headTooLarge(limit: limit) }
-        if length == nil { searched = inbound.readableBytes }
-        return length
+        let letter = byte | 0x20
+        return letter >= UInt8(ascii: "a") && letter <= UInt8(ascii: "z")
     }
 }

@@ -1,19 +1,5 @@
-import FoundationEssentials
-
-/// The text of a `Date` field (RFC 9110 §5.6.7), made once a second.
-struct HTTPDate {
-    private var second = -1
-    private var text = ""
-
-    mutating func text(at date: Date) -> String {
-        let now = Int(date.timeIntervalSince1970)
-        if now != second {
-            second = now
-            text = Self.format(secondsSince1970: now)
-        }
-        return text
-    }
-
+/// The text of a `Date` field (RFC 9110 §5.6.7).
+enum HTTPDate {
     static func format(secondsSince1970 seconds: Int) -> String {
         let days = Int((Double(seconds) / 86400).rounded(.down))
         let time = seconds - days * 86400

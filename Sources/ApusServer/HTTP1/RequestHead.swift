@@ -1,3 +1,4 @@
+import ApusHTTP
 import HTTPTypes
 
 /// A request's header, read.
@@ -11,7 +12,9 @@ struct RequestHead: Sendable, Equatable {
 
     let method: HTTPRequest.Method
     let target: String
-    let headers: HTTPFields
+    /// The host and port of a target in absolute form, which count instead of the `Host` field's (RFC 9112 §3.2.2).
+    var authority: String?
+    let headers: RequestHeaders
     let framing: Framing
     /// Whether the client speaks HTTP/1.0: no chunks, no 100, no keep-alive unless asked for.
     let isVersion10: Bool

@@ -1,134 +1,178 @@
+import ApusHTTP
 import HTTPTypes
 
 /// Reads one complete header (RFC 9112 §2–§5), strictly: what two servers could read in two ways is refused.
-struct RequestHeadParser {
-    private let bytes: UnsafeRawBufferPointer
-    private let maxFields: Int
-    private var position = 0
-
-    private static let host = HTTPField.Name("Host")!
-
+///
+/// One pass over the bytes; text is made of the method, the target and nothing else.
+enum RequestHeadParser {
     /// - Parameter bytes: From the first byte of the request line to the empty line, both included.
-    init(_ bytes: UnsafeRawBufferPointer, maxFields: Int) {
-        self.bytes = bytes
-        self.maxFields = maxFields
-    }
-
-    mutating func parse() throws(HTTP1Error) -> RequestHead {
-        let line = try nextLine()
-        guard let firstSpace = bytes[line].firstIndex(of: .space), let lastSpace = bytes[line].lastIndex(of: .space),
-            firstSpace < lastSpace
-        else { throw .malformedRequestLine }
-        guard let method = HTTPRequest.Method(String(decoding: bytes[line.lowerBound..<firstSpace], as: UTF8.self))
-        else {
-            throw .malformedRequestLine
-        }
-        let isVersion10 = try parseVersion(lastSpace + 1..<line.upperBound)
-        let target = try parseTarget(firstSpace + 1..<lastSpace, method: method)
-        let headers = try parseFields()
-        let hosts = headers[values: Self.host].count
-        guard hosts == 1 || (isVersion10 && hosts == 0) else { throw .missingHost }
-        let options = Self.tokens(headers[.connection])
+    static func parse(_ bytes: Span<UInt8>, maxFields: Int) throws(HTTP1Error) -> RequestHead {
+        var position = 0
+        let line = try requestLine(bytes, &position)
+        let target = try self.target(bytes, line.target, line.method)
+        var rules = MessageRules()
+        let headers = try fields(bytes, &position, maxFields: maxFields, &rules)
+        guard rules.hosts == 1 || (line.isVersion10 && rules.hosts == 0) else { throw .missingHost }
         return RequestHead(
-            method: method, target: target, headers: headers,
-            framing: try Self.framing(headers, isVersion10: isVersion10), isVersion10: isVersion10,
-            keepAlive: isVersion10 ? options.contains("keep-alive") : !options.contains("close"),
-            expectsContinue: !isVersion10 && headers[.expect]?.lowercased() == "100-continue")
+            method: line.method, target: target.path, authority: target.authority, headers: headers,
+            framing: try rules.framing(isVersion10: line.isVersion10), isVersion10: line.isVersion10,
+            keepAlive: line.isVersion10 ? rules.hasKeepAlive && !rules.hasClose : !rules.hasClose,
+            expectsContinue: rules.expectsContinue && !line.isVersion10)
     }
 
-    /// The next line without its CR LF.
-    private mutating func nextLine() throws(HTTP1Error) -> Range<Int> {
-        let start = position
-        guard let feed = bytes[start...].firstIndex(of: .lineFeed) else { throw .malformedField }
-        guard feed > start, bytes[feed - 1] == .carriageReturn else { throw .bareLineFeed }
-        position = feed + 1
-        return start..<feed - 1
+    /// Reads fields up to and with the empty line: a trailer section.
+    static func trailers(_ bytes: Span<UInt8>, maxFields: Int) throws(HTTP1Error) -> HTTPFields {
+        var position = 0
+        var rules = MessageRules()
+        return try fields(bytes, &position, maxFields: maxFields, &rules).fields
     }
 
-    private func parseVersion(_ range: Range<Int>) throws(HTTP1Error) -> Bool {
-        let text = String(decoding: bytes[range], as: UTF8.self)
-        switch text {
-        case "HTTP/1.1": return false
-        case "HTTP/1.0": return true
-        case _ where text.hasPrefix("HTTP/"): throw .unsupportedVersion
-        default: throw .malformedRequestLine
+    // MARK: Request line
+
+    private struct RequestLine {
+        let method: HTTPRequest.Method
+        let target: Range<Int>
+        let isVersion10: Bool
+    }
+
+    private static func requestLine(_ bytes: Span<UInt8>, _ position: inout Int) throws(HTTP1Error) -> RequestLine {
+        let methodEnd = end(of: position, bytes) { $0.isToken }
+        guard methodEnd > position, methodEnd < bytes.count, bytes[methodEnd] == .space,
+            let method = method(bytes, position..<methodEnd)
+        else { throw try lineError(bytes, position) }
+        let targetEnd = end(of: methodEnd + 1, bytes) { $0 > .space && $0 < 0x7F && $0 != UInt8(ascii: "#") }
+        guard targetEnd > methodEnd + 1, targetEnd < bytes.count, bytes[targetEnd] == .space else {
+            throw try lineError(bytes, position)
         }
+        // The version and its line end are ten bytes: HTTP/1.1 CR LF.
+        let version = targetEnd + 1
+        guard bytes.count >= version + 10, bytes[version + 8] == .carriageReturn, bytes[version + 9] == .lineFeed,
+            bytes[version] == UInt8(ascii: "H"), bytes[version + 1] == UInt8(ascii: "T"),
+            bytes[version + 2] == UInt8(ascii: "T"), bytes[version + 3] == UInt8(ascii: "P"),
+            bytes[version + 4] == UInt8(ascii: "/"), bytes[version + 5].isDigit,
+            bytes[version + 6] == UInt8(ascii: "."), bytes[version + 7].isDigit
+        else { throw try lineError(bytes, position) }
+        let minor = bytes[version + 7]
+        guard bytes[version + 5] == UInt8(ascii: "1"), minor <= UInt8(ascii: "1") else { throw .unsupportedVersion }
+        position = version + 10
+        return RequestLine(method: method, target: methodEnd + 1..<targetEnd, isVersion10: minor == UInt8(ascii: "0"))
+    }
+
+    /// Why the request line is wrong: its end, or what it says.
+    private static func lineError(_ bytes: Span<UInt8>, _ start: Int) throws(HTTP1Error) -> HTTP1Error {
+        let feed = end(of: start, bytes) { $0 != .lineFeed }
+        return feed < bytes.count && (feed == start || bytes[feed - 1] != .carriageReturn)
+            ? .bareLineFeed : .malformedRequestLine
+    }
+
+    @inline(__always)
+    private static func end(of start: Int, _ bytes: Span<UInt8>, while isPart: (UInt8) -> Bool) -> Int {
+        var index = start
+        while index < bytes.count, isPart(bytes[index]) { index += 1 }
+        return index
+    }
+
+    private static func method(_ bytes: Span<UInt8>, _ range: Range<Int>) -> HTTPRequest.Method? {
+        let name = bytes.extracting(range)
+        switch (name.count, name[0]) {
+        case (3, UInt8(ascii: "G")) where name.isEqual(to: "GET"): return .get
+        case (4, UInt8(ascii: "P")) where name.isEqual(to: "POST"): return .post
+        case (3, UInt8(ascii: "P")) where name.isEqual(to: "PUT"): return .put
+        default: return HTTPRequest.Method(text(bytes, range))
+        }
+    }
+
+    private static func text(_ bytes: Span<UInt8>, _ range: Range<Int>) -> String {
+        bytes.extracting(range).withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }
     }
 
     /// Origin form as it is; absolute form without scheme and authority; `*` for OPTIONS (RFC 9112 §3.2).
-    private func parseTarget(_ range: Range<Int>, method: HTTPRequest.Method) throws(HTTP1Error) -> String {
-        guard bytes[range].allSatisfy({ $0 > .space && $0 < 0x7F }) else { throw .malformedRequestLine }
-        let text = String(decoding: bytes[range], as: UTF8.self)
-        if text.hasPrefix("/") { return text }
-        if text == "*" && method == .options { return text }
-        for scheme in ["http://", "https://"] where text.lowercased().hasPrefix(scheme) {
+    private static func target(
+        _ bytes: Span<UInt8>, _ range: Range<Int>, _ method: HTTPRequest.Method
+    ) throws(HTTP1Error) -> (path: String, authority: String?) {
+        let text = text(bytes, range)
+        if method == .connect { throw .tunnelRefused }
+        if bytes[range.lowerBound] == UInt8(ascii: "/") { return (text, nil) }
+        if text == "*" && method == .options { return (text, nil) }
+        for scheme in ["http://", "https://"] where text.prefix(scheme.count).lowercased() == scheme {
             let rest = text.dropFirst(scheme.count)
-            guard let end = rest.firstIndex(where: { $0 == "/" || $0 == "?" }) else { return "/" }
-            return rest[end] == "/" ? String(rest[end...]) : "/" + rest[end...]
+            let end = rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex
+            let authority = rest[..<end]
+            guard !authority.isEmpty, authority.utf8.allSatisfy(\.isAuthority) else { throw .unsupportedTarget }
+            let path = rest[end...]
+            return (path.first == "/" ? String(path) : "/" + path, String(authority))
         }
         throw .unsupportedTarget
     }
 
-    private mutating func parseFields() throws(HTTP1Error) -> HTTPFields {
-        var fields = HTTPFields()
+    // MARK: Fields
+
+    /// The fields up to and with the empty line.
+    private static func fields(
+        _ bytes: Span<UInt8>, _ position: inout Int, maxFields: Int, _ rules: inout MessageRules
+    ) throws(HTTP1Error) -> RequestHeaders {
+        let start = position
+        // A failure travels as a value, because the allocation's body cannot throw a typed error.
+        let result = withUnsafeTemporaryAllocation(of: FieldBytes.Entry.self, capacity: maxFields) { entries in
+            Result { () throws(HTTP1Error) in
+                let count = try table(bytes, &position, entries, &rules)
+                let section = bytes.extracting(start..<position)
+                return section.withUnsafeBytes { section in
+                    RequestHeaders(
+                        FieldBytes(
+                            copying: UnsafeBufferPointer(rebasing: UnsafeBufferPointer(entries)[..<count]), in: section)
+                    )
+                }
+            }
+        }
+        return try result.get()
+    }
+
+    /// Writes where each field lies, counted from the first field's first byte.
+    /// - Returns: How many there are.
+    private static func table(
+        _ bytes: Span<UInt8>, _ position: inout Int, _ entries: UnsafeMutableBufferPointer<FieldBytes.Entry>,
+        _ rules: inout MessageRules
+    ) throws(HTTP1Error) -> Int {
+        let start = position
         var count = 0
         while true {
-            let line = try nextLine()
-            if line.isEmpty { return fields }
-            count += 1
-            guard count <= maxFields else { throw .tooManyFields(limit: maxFields) }
-            fields.append(try parseField(line))
-        }
-    }
-
-    private func parseField(_ line: Range<Int>) throws(HTTP1Error) -> HTTPField {
-        // A line that begins with white space (obs-fold) has no token before its colon, and neither has one with white
-        // space before the colon: the name's own check refuses both.
-        guard let colon = bytes[line].firstIndex(of: .colon),
-            let name = HTTPField.Name(String(decoding: bytes[line.lowerBound..<colon], as: UTF8.self)),
-            !name.isPseudo
-        else { throw .malformedField }
-        var value = bytes[colon + 1..<line.upperBound]
-        while let first = value.first, first == .space || first == .tab { value.removeFirst() }
-        while let last = value.last, last == .space || last == .tab { value.removeLast() }
-        guard value.allSatisfy({ ($0 >= .space && $0 != 0x7F) || $0 == .tab }) else { throw .malformedField }
-        return HTTPField(name: name, value: value)
-    }
-
-    private static func framing(_ headers: HTTPFields, isVersion10: Bool) throws(HTTP1Error) -> RequestHead.Framing {
-        let lengths = headers[values: .contentLength]
-        let codings = headers[values: .transferEncoding]
-        guard codings.isEmpty else {
-            guard lengths.isEmpty else { throw .conflictingLengths }
-            guard !isVersion10, codings.count == 1, codings[0].lowercased() == "chunked" else {
-                throw .unsupportedTransferCoding
+            guard position + 1 < bytes.count else { throw .malformedField }
+            if bytes[position] == .carriageReturn, bytes[position + 1] == .lineFeed {
+                position += 2
+                return count
             }
-            return .chunked
+            let (name, value) = try field(bytes, &position)
+            guard count < entries.count else { throw .tooManyFields(limit: entries.count) }
+            try rules.note(bytes, name: name, value: value)
+            entries.initializeElement(
+                at: count,
+                to: FieldBytes.Entry(
+                    name: name.lowerBound - start..<name.upperBound - start,
+                    value: value.lowerBound - start..<value.upperBound - start))
+            count += 1
         }
-        guard let text = lengths.first else { return .none }
-        guard lengths.count == 1 else { throw .conflictingLengths }
-        guard (1...18).contains(text.utf8.count), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
-            let length = Int(text)
-        else { throw .malformedContentLength }
-        return length == 0 ? .none : .length(length)
     }
 
-    /// The elements of a comma-separated list, in lower case.
-    private static func tokens(_ value: String?) -> [String] {
-        guard let value else { return [] }
-        return value.lowercased().split { $0 == "," || $0 == " " || $0 == "\t" }.map(String.init)
+    /// One field line. One that begins with white space (obs-fold) has no name, and neither has one with white space
+    /// before its colon.
+    private static func field(
+        _ bytes: Span<UInt8>, _ position: inout Int
+    ) throws(HTTP1Error) -> (name: Range<Int>, value: Range<Int>) {
+        let nameStart = position
+        let nameEnd = end(of: nameStart, bytes) { $0.isToken }
+        guard nameEnd > nameStart, nameEnd < bytes.count, bytes[nameEnd] == .colon else {
+            throw nameEnd < bytes.count && bytes[nameEnd] == .lineFeed ? .bareLineFeed : .malformedField
+        }
+        var valueStart = nameEnd + 1
+        while valueStart < bytes.count, bytes[valueStart].isBlank { valueStart += 1 }
+        let lineEnd = end(of: valueStart, bytes) { ($0 >= .space && $0 != 0x7F) || $0 == .tab }
+        guard lineEnd + 1 < bytes.count, bytes[lineEnd] == .carriageReturn, bytes[lineEnd + 1] == .lineFeed else {
+            throw lineEnd < bytes.count && bytes[lineEnd] == .lineFeed ? .bareLineFeed : .malformedField
+        }
+        var valueEnd = lineEnd
+        while valueEnd > valueStart, bytes[valueEnd - 1].isBlank { valueEnd -= 1 }
+        position = lineEnd + 2
+        return (nameStart..<nameEnd, valueStart..<valueEnd)
     }
-}
-
-extension HTTPField.Name {
-    fileprivate var isPseudo: Bool { rawName.utf8.first == .colon }
-}
-
-extension UInt8 {
-    static let tab = UInt8(ascii: "\t")
-    static let lineFeed = UInt8(ascii: "\n")
-    static let carriageReturn = UInt8(ascii: "\r")
-    static let space = UInt8(ascii: " ")
-    static let colon = UInt8(ascii: ":")
-    static let semicolon = UInt8(ascii: ";")
 }

@@ -1,5 +1,7 @@
+import ApusCore
 import ApusHTTP
 import Logging
+import ServiceContextModule
 import Synchronization
 
 /// What all connections share.
@@ -30,14 +32,28 @@ final class ServerCore: Sendable {
 
     func connectionClosed() { connections.subtract(1, ordering: .relaxed) }
 
-    /// - Returns: Whether there is room for one more request; if so ``leave()`` must follow.
-    func enter() -> Bool {
+    /// Answers a request; an error is an answer too.
+    /// - Parameter context: What the request starts with: its deadline.
+    func respond(to request: Request, in context: ServiceContext) async -> Response {
         guard requests.add(1, ordering: .relaxed).newValue <= limits.requestsInFlight else {
-            leave()
-            return false
+            requests.subtract(1, ordering: .relaxed)
+            return Response(problem: AppError(.unavailable, "The server is at its limit.", retryAfter: .seconds(1)))
         }
-        return true
+        defer { requests.subtract(1, ordering: .relaxed) }
+        return await ServiceContext.withValue(context) {
+            do {
+                return try await handler(request)
+            } catch {
+                return Response(problem: AppError(wrapping: error), requestID: request.context.id)
+            }
+        }
     }
 
-    func leave() { requests.subtract(1, ordering: .relaxed) }
+    /// A streamed response ended before its body did.
+    func log(cutOff error: any Error) {
+        guard !(error is CancellationError) else { return }
+        logger.warning(
+            "A streamed response was cut off.", metadata: ["error": .string(AppError(wrapping: error).debugDescription)]
+        )
+    }
 }

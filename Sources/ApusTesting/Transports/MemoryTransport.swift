@@ -11,12 +11,13 @@ struct MemoryTransport: TestTransport {
         _ method: HTTPRequest.Method, _ target: String, _ headers: HTTPFields, _ body: ByteBuffer?
     ) async throws -> TestResponse {
         let request = Request(
-            method: method, target: target, headers: headers, body: body.map { RequestBody($0) } ?? .empty)
+            method: method, target: target, headers: RequestHeaders(headers),
+            body: body.map { RequestBody($0) } ?? .empty)
         return try await collect(handler(request), isHead: method == .head)
     }
 
     func upgrade(_ target: String, _ headers: HTTPFields) async throws -> (TestResponse, (any TestConnection)?) {
-        let response = try await handler(Request(method: .get, target: target, headers: headers))
+        let response = try await handler(Request(method: .get, target: target, headers: RequestHeaders(headers)))
         guard let upgrade = response.upgrade else { return (try await collect(response, isHead: false), nil) }
         let toServer = ByteQueue()
         let toClient = ByteQueue()
@@ -31,13 +32,12 @@ struct MemoryTransport: TestTransport {
     private func collect(_ response: Response, isHead: Bool) async throws -> TestResponse {
         var body = ByteBuffer()
         if !isHead {
-            switch response.body {
-            case .empty: break
-            case .bytes(let bytes): body = bytes
-            case .stream(_, let produce):
+            if case .stream(_, let produce) = response.body {
                 let writer = CollectingWriter()
                 try await produce(writer)
                 body = writer.bytes.withLock { $0 }
+            } else {
+                body = response.body.buffer ?? body
             }
         }
         return TestResponse(status: response.status, headers: response.headers, body: body)
@@ -48,6 +48,8 @@ private final class CollectingWriter: ResponseBodyWriter {
     let bytes = Mutex(ByteBuffer())
 
     func write(_ more: ByteBuffer) { bytes.withLock { _ = $0.writeImmutableBuffer(more) } }
+
+    func setTrailers(_ trailers: HTTPFields) {}
 }
 
 private struct MemoryStream: ByteStream {

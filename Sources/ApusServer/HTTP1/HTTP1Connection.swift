@@ -3,45 +3,55 @@ import ApusHTTP
 import HTTPTypes
 import Logging
 import NIOCore
-import ServiceContextModule
 
-/// One connection: reads requests, starts their handlers on the event loop, writes their responses.
+/// One HTTP/1.1 connection: reads requests, starts their handlers on the event loop, writes their responses.
 ///
 /// `@unchecked Sendable`: every stored property is touched on the channel's event loop alone. The tasks of the requests
-/// run there too, by their executor preference; what may call from elsewhere goes through ``onLoop(_:)``.
-final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @unchecked Sendable {
+/// run there too, by their executor preference; what may call from elsewhere goes through ``onLoop(_:)``. No access to one
+/// of them reaches it again from within: the state machine and the buffer are values that call nobody. So the checks for
+/// that are left out where every request would pay for them.
+final class HTTP1Connection: ChannelInboundHandler, Connection, RequestWorker.Owner, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
-    typealias OutboundIn = Never
     typealias OutboundOut = ByteBuffer
 
     let core: ServerCore
     let loop: LoopState
     private let remoteAddress: String?
-    private(set) var machine: ConnectionStateMachine
-    private(set) var channelContext: ChannelHandlerContext?
-    private var task: Task<Void, Never>?
+    @exclusivity(unchecked) private(set) var machine: HTTP1StateMachine
+    @exclusivity(unchecked) private(set) var channelContext: ChannelHandlerContext?
+    @exclusivity(unchecked) private var worker: RequestWorker?
     /// Counts the requests, so that what belongs to an earlier one is told from the present one's.
-    private var exchange = 0
-    private var body: InboundStream?
-    private var upgraded: ConnectionByteStream?
+    @exclusivity(unchecked) private var exchange = 0
+    /// The last request whose worker is done with it.
+    @exclusivity(unchecked) private var answered = 0
+    @exclusivity(unchecked) private var body: InboundStream?
+    @exclusivity(unchecked) private var upgraded: HTTP1ByteStream?
     var waitingWriters: [ObjectIdentifier: WaitingWriter] = [:]
-    private var isProcessing = false
-    var isInRead = false
-    var hasUnflushedBytes = false
-    private var hasPendingRead = false
-    private var owesContinue = false
-    private var hasRequestBody = false
+    @exclusivity(unchecked) private var isProcessing = false
+    @exclusivity(unchecked) var isInRead = false
+    /// What was written since the last flush, as far as the channel has not got it yet.
+    @exclusivity(unchecked) var output = ByteBuffer()
+    @exclusivity(unchecked) var hasOutput = false
+    /// Whether the channel has bytes that it was not told to flush.
+    @exclusivity(unchecked) var hasUnflushedBytes = false
+    /// Whether the channel was given bytes since its queue was last seen empty.
+    @exclusivity(unchecked) var channelMayHoldBytes = false
+    /// The way past the channel for small responses, where there is one.
+    @exclusivity(unchecked) private(set) var socket: SocketWriter?
+    @exclusivity(unchecked) private var isReading = true
+    @exclusivity(unchecked) private var owesContinue = false
+    @exclusivity(unchecked) private var hasRequestBody = false
     private var isOutputClosed = false
-    /// How many bytes were handed to the channel in all.
-    var writtenBytes = 0
-    var isVersion10 = false
-    var isHead = false
+    /// How many bytes were written in all.
+    @exclusivity(unchecked) var writtenBytes = 0
+    @exclusivity(unchecked) var isVersion10 = false
+    @exclusivity(unchecked) var isHead = false
 
     init(core: ServerCore, loop: LoopState, remoteAddress: String?) {
         self.core = core
         self.loop = loop
         self.remoteAddress = remoteAddress
-        machine = ConnectionStateMachine(limits: core.limits, now: .now())
+        machine = HTTP1StateMachine(limits: core.limits, now: .now())
     }
 
     // MARK: Channel events
@@ -53,13 +63,18 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
 
     /// Also for a channel that never became active, and so never becomes inactive.
     func handlerRemoved(context: ChannelHandlerContext) {
-        loop.remove(self)
+        leaveLoop()
         channelContext = nil
         upgraded = nil
     }
 
+    private func leaveLoop() {
+        if loop.remove(self) { core.connectionClosed() }
+    }
+
     func channelActive(context: ChannelHandlerContext) {
         context.fireChannelActive()
+        socket = SocketWriter(context.channel)
         if core.isDraining { drain() }
     }
 
@@ -77,15 +92,7 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
     func channelReadComplete(context: ChannelHandlerContext) {
         isInRead = false
         flushIfNeeded()
-    }
-
-    /// The channel asks whether it may read: it may while someone wants what it brings.
-    func read(context: ChannelHandlerContext) {
-        if upgraded?.hasRoom ?? machine.wantsRead {
-            context.read()
-        } else {
-            hasPendingRead = true
-        }
+        readIfWanted()
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -108,12 +115,12 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
 
     func channelInactive(context: ChannelHandlerContext) {
         machine.closed()
-        loop.remove(self)
+        leaveLoop()
         body?.finish(throwing: HTTP1Error.truncated.appError)
         body = nil
         upgraded?.finish()
-        task?.cancel()
-        task = nil
+        worker?.cancel()
+        worker = nil
         resumeWriters(throwing: Self.connectionClosed)
     }
 
@@ -134,10 +141,10 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
         case .failBody(let error):
             body?.finish(throwing: error.appError)
             body = nil
-        case .cancel: task?.cancel()
+        case .cancel: worker?.cancel()
         case .abandon:
-            task?.cancel()
-            task = nil
+            worker?.cancel()
+            worker = nil
             body?.finish(throwing: Deadline.exceeded)
             body = nil
             write(problem: Deadline.exceeded, status: Deadline.exceeded.httpStatus)
@@ -149,8 +156,11 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
     /// The server stops: idle connections go at once, the others after their response.
     func drain() { perform(machine.drain()) }
 
-    /// The protocol that took the connection over is told that the server stops.
-    func drainUpgraded() { upgraded?.drain() }
+    func drainUpgraded() -> Int {
+        guard let upgraded else { return 0 }
+        upgraded.drain()
+        return 1
+    }
 
     /// Ends the connection once what was written has gone out.
     func closeWhenWritten() {
@@ -179,17 +189,17 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
             perform(action)
         }
         if machine.isLingering { closeAfterLastResponse() }
-        if machine.isAbandonedByPeer { task?.cancel() }
+        if machine.isAbandonedByPeer { worker?.cancel() }
         if !isInRead { flushIfNeeded() }
     }
 
-    private func perform(_ action: ConnectionStateMachine.Action) {
+    private func perform(_ action: HTTP1StateMachine.Action) {
         switch action {
         case .wait: if machine.isLingering { closeAfterLastResponse() }
         case .start(let head, let body): start(head, body)
         case .deliver(let bytes): if let body, !body.push(bytes) { machine.bodyWanted(false) }
-        case .endBody:
-            body?.finish()
+        case .endBody(let trailers):
+            body?.finish(trailers: trailers)
             body = nil
         case .failBody(let error):
             body?.finish(throwing: error.appError)
@@ -199,7 +209,7 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
         }
     }
 
-    private func start(_ head: RequestHead, _ arrival: ConnectionStateMachine.Body) {
+    private func start(_ head: RequestHead, _ arrival: HTTP1StateMachine.Body) {
         exchange += 1
         isVersion10 = head.isVersion10
         isHead = head.method == .head
@@ -220,12 +230,13 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
         }
         requestBody.limit = core.limits.bodyBytes
         let request = Request(
-            method: head.method, target: head.target, headers: head.headers, body: requestBody,
+            method: head.method, target: head.target, authority: head.authority, headers: head.headers,
+            body: requestBody,
             remoteAddress: remoteAddress, context: RequestContext(logger: core.logger))
         let exchange = exchange
-        let task = Task.immediate(executorPreference: loop.executor) { await self.run(request) }
+        let worker = loop.start(request, of: self)
         // A handler that never waited has answered already.
-        if exchange == self.exchange, !machine.isIdle { self.task = task }
+        if exchange == self.exchange, exchange != answered { self.worker = worker }
     }
 
     private func bodyIsWanted(_ exchange: Int) {
@@ -239,14 +250,18 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
     private func writeContinue() {
         guard owesContinue else { return }
         owesContinue = false
-        writeOut(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n"))
+        writeOut(Self.continueHead)
         flushIfNeeded()
     }
 
+    private static let continueHead = ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")
+
+    /// Reads from the channel as long as someone wants what it brings.
     private func readIfWanted() {
-        guard hasPendingRead, upgraded?.hasRoom ?? machine.wantsRead else { return }
-        hasPendingRead = false
-        channelContext?.read()
+        let isWanted = upgraded?.hasRoom ?? machine.wantsRead
+        guard isWanted != isReading else { return }
+        isReading = isWanted
+        try? channelContext?.channel.syncOptions?.setOption(.autoRead, value: isWanted)
     }
 
     private func reject(_ error: HTTP1Error) {
@@ -283,22 +298,13 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
 
     // MARK: Requests
 
-    private func run(_ request: Request) async {
-        guard core.enter() else {
-            return await deliver(
-                Response(problem: AppError(.unavailable, "The server is at its limit.", retryAfter: .seconds(1))))
-        }
-        var context = ServiceContext.topLevel
-        context.lower(deadline: .after(core.limits.requestDeadline))
-        let response = await ServiceContext.withValue(context) {
-            do {
-                return try await core.handler(request)
-            } catch {
-                return Response(problem: AppError(wrapping: error), requestID: request.context.id)
-            }
-        }
-        core.leave()
-        await deliver(response)
+    func answer(_ request: Request) async {
+        let exchange = exchange
+        await deliver(await core.respond(to: request, in: loop.requestContext))
+        guard exchange == self.exchange else { return }
+        answered = exchange
+        // It goes on to requests of others, which are not this connection's to cancel.
+        worker = nil
     }
 
     private func deliver(_ response: Response) async {
@@ -318,27 +324,20 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
         writeHead(response, length.map { .length($0) } ?? (isVersion10 ? .close : .chunked), keepAlive: staysOpen)
         // The first piece may be long in coming, and the client is to know that it will.
         if !isInRead { flushIfNeeded() }
-        let writer = StreamWriter(handler: self, length: length, isChunked: length == nil && !isVersion10)
+        let writer = HTTP1BodyWriter(handler: self, length: length, isChunked: length == nil && !isVersion10)
         do {
             try await produce(writer)
             try writer.finish()
             endResponse(keepAlive: staysOpen)
         } catch {
             // The head is out, so the only way left to say that the body is not whole is to end the connection.
-            request(failed: error)
+            core.log(cutOff: error)
             closeWhenWritten()
         }
     }
 
-    private func request(failed error: any Error) {
-        guard !(error is CancellationError) else { return }
-        core.logger.warning(
-            "A streamed response was cut off.", metadata: ["error": .string(AppError(wrapping: error).debugDescription)]
-        )
-    }
-
     private func endResponse(keepAlive: Bool) {
-        task = nil
+        worker = nil
         body?.finish(throwing: AppError(.cancelled, "The response is out; the body is no longer read."))
         body = nil
         perform(machine.endResponse(keepAlive: keepAlive, now: .now()))
@@ -353,10 +352,10 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
             write(problem: error, status: error.httpStatus)
             return closeAfterLastResponse()
         }
-        var head = allocate(256)
+        var head = ByteBuffer()
         ResponseHeadEncoder.encodeUpgrade(headers: response.headers, into: &head)
         writeOut(head)
-        let stream = ConnectionByteStream(handler: self, capacity: core.limits.bufferedBytes)
+        let stream = HTTP1ByteStream(handler: self, capacity: core.limits.bufferedBytes)
         upgraded = stream
         let remainder = machine.upgrade()
         if remainder.readableBytes > 0 { stream.receive(remainder) }
@@ -366,7 +365,7 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
         await upgrade.run(stream)
         stream.finish()
         upgraded = nil
-        task = nil
+        worker = nil
         closeAfterLastResponse()
     }
 
@@ -377,7 +376,7 @@ final class ConnectionHandler: ChannelInboundHandler, ChannelOutboundHandler, @u
     }
 
     /// Runs at once when already on the event loop, soon on it otherwise.
-    func onLoop(_ work: @escaping @Sendable (ConnectionHandler) -> Void) {
+    func onLoop(_ work: @escaping @Sendable (HTTP1Connection) -> Void) {
         if loop.eventLoop.inEventLoop {
             work(self)
         } else {

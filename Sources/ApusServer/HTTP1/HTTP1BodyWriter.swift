@@ -1,16 +1,18 @@
 import ApusCore
 import ApusHTTP
+import HTTPTypes
 import NIOCore
 import Synchronization
 
 /// Frames a streamed response as it is made.
-final class StreamWriter: ResponseBodyWriter {
-    private let handler: ConnectionHandler
+final class HTTP1BodyWriter: ResponseBodyWriter {
+    private let handler: HTTP1Connection
     private let isChunked: Bool
     private let remaining: Mutex<Int?>
     private let isFinished = Mutex(false)
+    private let trailers = Mutex(HTTPFields())
 
-    init(handler: ConnectionHandler, length: Int?, isChunked: Bool) {
+    init(handler: HTTP1Connection, length: Int?, isChunked: Bool) {
         self.handler = handler
         self.isChunked = isChunked
         remaining = Mutex(length)
@@ -25,6 +27,8 @@ final class StreamWriter: ResponseBodyWriter {
         try await handler.send(isChunked ? Self.chunk(bytes) : bytes)
     }
 
+    func setTrailers(_ trailers: HTTPFields) { self.trailers.withLock { $0 = trailers } }
+
     /// Ends the body. On the event loop.
     /// - Throws: When fewer bytes were written than announced.
     func finish() throws {
@@ -32,7 +36,7 @@ final class StreamWriter: ResponseBodyWriter {
         if let left = remaining.withLock({ $0 }), left > 0 {
             throw AppError(.internal, "The response's body is \(left) bytes shorter than announced.")
         }
-        if isChunked { handler.writeLastChunk() }
+        if isChunked { handler.writeLastChunk(trailers.withLock { $0 }) }
     }
 
     private func count(_ bytes: Int) throws {
@@ -52,6 +56,27 @@ final class StreamWriter: ResponseBodyWriter {
     }
 }
 
-extension ConnectionHandler {
-    fileprivate func writeLastChunk() { writeOut(ByteBuffer(string: "0\r\n\r\n")) }
+extension HTTP1Connection {
+    /// The last chunk, which is empty, and the fields behind it. Those that would change the message are left out.
+    fileprivate func writeLastChunk(_ trailers: HTTPFields) {
+        var end = ByteBuffer(string: "0\r\n")
+        for field in trailers where field.name.isAllowedInTrailers {
+            end.writeString("\(field.name.rawName): \(field.value)\r\n")
+        }
+        end.writeStaticString("\r\n")
+        writeOut(end)
+    }
+}
+
+extension HTTPField.Name {
+    /// Fields about the framing, the routing or the connection must not come after the body (RFC 9110 §6.5.1).
+    var isAllowedInTrailers: Bool {
+        switch canonicalName {
+        case "transfer-encoding", "content-length", "content-encoding", "content-type", "content-range", "host",
+            "trailer",
+            "connection", "keep-alive", "upgrade", "te", "authorization", "set-cookie", "cache-control":
+            false
+        default: true
+        }
+    }
 }

@@ -1,16 +1,17 @@
+import HTTPTypes
 import NIOCore
 
 /// What one HTTP/1.1 connection does next, decided without any input or output.
 ///
 /// Events come in as method calls; what to do comes out of ``next()``, called until it says ``Action/wait``. Requests are
 /// taken one after the other, so that pipelined ones are answered in order.
-struct ConnectionStateMachine {
+struct HTTP1StateMachine {
     enum Action {
         /// Nothing until the next event.
         case wait
         case start(RequestHead, Body)
         case deliver(ByteBuffer)
-        case endBody
+        case endBody(trailers: HTTPFields)
         case failBody(HTTP1Error)
         /// Answer once with this error, then close: there is no request that it could belong to.
         case reject(HTTP1Error)
@@ -330,9 +331,9 @@ struct ConnectionStateMachine {
             case .body(let bytes):
                 exchange.bodyBytes += bytes.readableBytes
                 return .deliver(bytes)
-            case .end:
+            case .end(let trailers):
                 exchange.isBodyComplete = true
-                return .endBody
+                return .endBody(trailers: trailers)
             case .needsMore where isInputClosed:
                 exchange.isBodyComplete = true
                 isLast = true

@@ -5,16 +5,16 @@ import Testing
 
 /// The machine, with its clock turned by hand.
 private struct Fixture {
-    var machine: ConnectionStateMachine
+    var machine: HTTP1StateMachine
     var now = NIODeadline.uptimeNanoseconds(1_000_000_000)
 
     init(_ limits: ServerLimits = ServerLimits()) {
-        machine = ConnectionStateMachine(limits: limits, now: now)
+        machine = HTTP1StateMachine(limits: limits, now: now)
     }
 
-    mutating func receive(_ text: String) -> [ConnectionStateMachine.Action] {
+    mutating func receive(_ text: String) -> [HTTP1StateMachine.Action] {
         machine.received(ByteBuffer(string: text), now: now)
-        var actions: [ConnectionStateMachine.Action] = []
+        var actions: [HTTP1StateMachine.Action] = []
         while true {
             let action = machine.next()
             if case .wait = action { return actions }
@@ -22,7 +22,7 @@ private struct Fixture {
         }
     }
 
-    mutating func tick(after seconds: Int64, pending: Int = 0, sent: Int = 0) -> ConnectionStateMachine.Expiry {
+    mutating func tick(after seconds: Int64, pending: Int = 0, sent: Int = 0) -> HTTP1StateMachine.Expiry {
         now = now + .seconds(seconds)
         return machine.tick(now: now, elapsed: .seconds(seconds), pendingBytes: pending, sentBytes: sent)
     }
@@ -34,7 +34,7 @@ private struct Fixture {
     }
 }
 
-@Suite struct ConnectionStateMachineTests {
+@Suite struct HTTP1StateMachineTests {
     private let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     private let upload = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
 

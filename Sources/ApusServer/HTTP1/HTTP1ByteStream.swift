@@ -4,14 +4,14 @@ import NIOCore
 /// The connection as bytes, for the protocol that took it over.
 ///
 /// `@unchecked Sendable`: the mutable properties are touched on the event loop alone.
-final class ConnectionByteStream: ByteStream, @unchecked Sendable {
-    private let handler: ConnectionHandler
+final class HTTP1ByteStream: ByteStream, @unchecked Sendable {
+    private let handler: HTTP1Connection
     private let inbound: InboundStream
     private(set) var hasRoom = true
     private var drainAction: (@Sendable () -> Void)?
     private var isDraining = false
 
-    init(handler: ConnectionHandler, capacity: Int) {
+    init(handler: HTTP1Connection, capacity: Int) {
         self.handler = handler
         inbound = InboundStream(length: nil, capacity: capacity) { [weak handler] in
             handler?.onLoop { $0.upgradedWantsBytes() }

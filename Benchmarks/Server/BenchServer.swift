@@ -1,0 +1,22 @@
+import Apus
+import ApusServer
+
+/// The server that `Benchmarks/run` and side-by-side measurements load: small routes, the public API alone, no logs.
+///
+///     bench-server --port 8080 [--threads N]
+@main
+struct BenchServer {
+    static func main() async throws {
+        let options = try Options(CommandLine.arguments.dropFirst())
+        let routes = Routes()
+        BenchRoutes.declare(on: routes)
+        let router = try Router(routes)
+        let configuration = Server.Configuration(port: options.port, threads: options.threads)
+        let server = Server(configuration, logger: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() }) { port in
+            print("listening on \(port)")
+        } handler: { request in
+            try await router.respond(to: request)
+        }
+        try await server.run()
+    }
+}

@@ -1,0 +1,23 @@
+/// What the command line says.
+struct Options {
+    var port = 8080
+    /// All cores by default.
+    var threads: Int?
+
+    init(_ arguments: some Sequence<String>) throws {
+        var arguments = arguments.makeIterator()
+        while let name = arguments.next() {
+            guard let value = arguments.next().flatMap({ Int($0) }) else { throw UsageError(name: name) }
+            switch name {
+            case "--port": port = value
+            case "--threads": threads = value
+            default: throw UsageError(name: name)
+            }
+        }
+    }
+}
+
+struct UsageError: Error, CustomStringConvertible {
+    let name: String
+    var description: String { "\(name) is not understood: bench-server --port N [--threads N]" }
+}

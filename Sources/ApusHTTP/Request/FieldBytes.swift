@@ -1,0 +1,104 @@
+import HTTPTypes
+
+/// The header fields of one request as the bytes they came in, in one allocation: a table of where names and values lie,
+/// and the bytes themselves. Text is made of them when someone asks.
+///
+/// `@unchecked Sendable`: nothing changes after the initialisation, so it may be read from anywhere.
+package struct FieldBytes: @unchecked Sendable {
+    /// Where one field lies in the bytes.
+    package struct Entry {
+        package var nameStart: UInt32
+        package var nameCount: UInt32
+        package var valueStart: UInt32
+        package var valueCount: UInt32
+
+        package init(name: Range<Int>, value: Range<Int>) {
+            nameStart = UInt32(name.lowerBound)
+            nameCount = UInt32(name.count)
+            valueStart = UInt32(value.lowerBound)
+            valueCount = UInt32(value.count)
+        }
+
+        fileprivate func isWithin(_ byteCount: Int) -> Bool {
+            Int(nameStart) + Int(nameCount) <= byteCount && Int(valueStart) + Int(valueCount) <= byteCount
+        }
+    }
+
+    private struct Counts {
+        var entries: Int
+        var bytes: Int
+    }
+
+    private let storage: ManagedBuffer<Counts, Entry>
+
+    /// Copies fields.
+    /// - Parameter entries: Where they lie in `bytes`.
+    package init(copying entries: UnsafeBufferPointer<Entry>, in bytes: UnsafeRawBufferPointer) {
+        precondition(entries.allSatisfy { $0.isWithin(bytes.count) }, "A field lies outside of its bytes.")
+        let stride = MemoryLayout<Entry>.stride
+        storage = .create(minimumCapacity: entries.count + (bytes.count + stride - 1) / stride) { _ in
+            Counts(entries: entries.count, bytes: bytes.count)
+        }
+        storage.withUnsafeMutablePointerToElements { start in
+            if let source = entries.baseAddress { start.initialize(from: source, count: entries.count) }
+            if let source = bytes.baseAddress {
+                UnsafeMutableRawPointer(start + entries.count).copyMemory(from: source, byteCount: bytes.count)
+            }
+        }
+    }
+
+    package var count: Int { storage.header.entries }
+
+    private func withStorage<Result>(_ body: (UnsafeBufferPointer<Entry>, UnsafeRawBufferPointer) -> Result) -> Result {
+        storage.withUnsafeMutablePointers { counts, start in
+            let entries = counts.pointee.entries
+            return body(
+                UnsafeBufferPointer(start: start, count: entries),
+                UnsafeRawBufferPointer(start: UnsafeRawPointer(start + entries), count: counts.pointee.bytes))
+        }
+    }
+
+    /// The index of the next field of a name, in lower case, from an index on.
+    func firstIndex(of name: HTTPField.Name, from start: Int = 0) -> Int? {
+        let name = name.canonicalName.utf8Span.span
+        return withStorage { entries, bytes in
+            var index = start
+            while index < entries.count {
+                let entry = entries[index]
+                if Int(entry.nameCount) == name.count, Self.equal(bytes, at: Int(entry.nameStart), lowercased: name) {
+                    return index
+                }
+                index += 1
+            }
+            return nil
+        }
+    }
+
+    private static func equal(_ bytes: UnsafeRawBufferPointer, at start: Int, lowercased name: Span<UInt8>) -> Bool {
+        for offset in name.indices {
+            let byte = bytes[start + offset]
+            let isUpper = byte &- UInt8(ascii: "A") < 26
+            guard (isUpper ? byte | 0x20 : byte) == name[offset] else { return false }
+        }
+        return true
+    }
+
+    /// The value of a field as text: UTF-8, or ISO 8859-1 if it is not that.
+    func value(at index: Int) -> String {
+        withStorage { entries, bytes in
+            let entry = entries[index]
+            let start = Int(entry.valueStart)
+            let value = UnsafeRawBufferPointer(rebasing: bytes[start..<start + Int(entry.valueCount)])
+            return String(validating: value, as: UTF8.self) ?? String(decoding: value.map(UInt16.init), as: UTF16.self)
+        }
+    }
+
+    /// A field in the ecosystem's type; `nil` if its name is not one.
+    func field(at index: Int) -> HTTPField? {
+        let name = withStorage { entries, bytes in
+            let start = Int(entries[index].nameStart)
+            return String(decoding: bytes[start..<start + Int(entries[index].nameCount)], as: UTF8.self)
+        }
+        return HTTPField.Name(name).map { HTTPField(name: $0, value: value(at: index)) }
+    }
+}
