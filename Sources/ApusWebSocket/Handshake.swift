@@ -6,24 +6,31 @@ import HTTPTypes
 
 /// The opening handshake of RFC 6455 §4.2.
 enum Handshake {
-    /// The fields of the 101.
+    /// The fields of the 101, or of HTTP/2's 200.
     /// - Throws: An `AppError` that says what is missing.
     static func accept(_ request: Request, _ options: WebSocketOptions) throws -> HTTPFields {
-        guard request.method == .get, tokens(request, .upgrade).contains("websocket"),
-            tokens(request, .connection).contains("upgrade"),
-            request.headers[.secWebSocketVersion] == "13"
-        else { throw upgradeRequired }
-        guard let key = request.headers[.secWebSocketKey], Data(base64Encoded: key)?.count == 16 else {
-            throw AppError(.invalidArgument, "Sec-WebSocket-Key must be 16 bytes in base64.")
+        guard request.method == .get, request.headers[.secWebSocketVersion] == "13" else { throw upgradeRequired }
+        var fields = HTTPFields()
+        if let connectProtocol = request.context.connectProtocol {
+            // In HTTP/2 the stream is asked for by its own kind of request, which needs no proof (RFC 8441 §5).
+            guard connectProtocol == "websocket" else { throw upgradeRequired }
+        } else {
+            fields = try acceptUpgrade(request)
         }
         try checkOrigin(request, options.origins)
-        var fields: HTTPFields = [
-            .upgrade: "websocket",
-            .secWebSocketAccept: accept(key: key),
-        ]
         let offered = tokens(request, .secWebSocketProtocol, lowercased: false)
         if let chosen = options.subprotocols.first(where: offered.contains) { fields[.secWebSocketProtocol] = chosen }
         return fields
+    }
+
+    private static func acceptUpgrade(_ request: Request) throws -> HTTPFields {
+        guard tokens(request, .upgrade).contains("websocket"), tokens(request, .connection).contains("upgrade") else {
+            throw upgradeRequired
+        }
+        guard let key = request.headers[.secWebSocketKey], Data(base64Encoded: key)?.count == 16 else {
+            throw AppError(.invalidArgument, "Sec-WebSocket-Key must be 16 bytes in base64.")
+        }
+        return [.upgrade: "websocket", .secWebSocketAccept: accept(key: key)]
     }
 
     static func accept(key: String) -> String {

@@ -10,7 +10,7 @@ import Synchronization
 import Testing
 
 /// A server with a handful of routes, on a free port, as long as a body runs.
-private func withServer(
+func withServer(
     limits: ServerLimits = ServerLimits(), routes declare: (Routes) -> Void = { _ in },
     _ body: (Int) async throws -> Void
 ) async throws {

@@ -19,8 +19,19 @@ public final class RequestContext: Sendable {
     private let state = Mutex(State())
     private let baseLogger: Logger
 
+    /// The protocol that an extended CONNECT of HTTP/2 asks for (RFC 8441), such as `websocket`.
+    package let connectProtocol: String?
+
     /// - Parameter logger: The logger that ``logger`` starts from.
-    public init(logger: Logger = Logger(label: "apus.request")) { baseLogger = logger }
+    public init(logger: Logger = Logger(label: "apus.request")) {
+        baseLogger = logger
+        connectProtocol = nil
+    }
+
+    package init(logger: Logger, connectProtocol: String?) {
+        baseLogger = logger
+        self.connectProtocol = connectProtocol
+    }
 
     /// The request's id, as it is logged and sent in `X-Request-Id`. Empty until the `RequestID` middleware has run.
     public var id: String {

@@ -18,15 +18,21 @@ final class InboundStream: RequestBodySource {
     let length: Int?
     private let capacity: Int
     private let onDemand: @Sendable () -> Void
+    private let onTake: @Sendable (Int) -> Void
     private let state = Mutex(State())
 
     /// - Parameters:
     ///   - length: The announced length, if there is one.
     ///   - capacity: The most bytes to hold before the connection is no longer read.
+    ///   - onTake: Called, on any thread, with how many bytes were read.
     ///   - onDemand: Called, on any thread, when there is room again.
-    init(length: Int?, capacity: Int, onDemand: @escaping @Sendable () -> Void) {
+    init(
+        length: Int?, capacity: Int, onTake: @escaping @Sendable (Int) -> Void = { _ in },
+        onDemand: @escaping @Sendable () -> Void
+    ) {
         self.length = length
         self.capacity = capacity
+        self.onTake = onTake
         self.onDemand = onDemand
     }
 
@@ -63,7 +69,25 @@ final class InboundStream: RequestBodySource {
         if let error { reader?.resume(throwing: error) } else { reader?.resume(returning: nil) }
     }
 
+    /// Lets go of what nobody has read, and of what would come.
+    /// - Returns: How many bytes that were.
+    func discard() -> Int {
+        finish(throwing: AppError(.cancelled, "The body is no longer read."))
+        return state.withLock { state in
+            let bytes = state.pieces.reduce(0) { $0 + $1.readableBytes }
+            state.pieces = []
+            state.weight = 0
+            return bytes
+        }
+    }
+
     func next() async throws -> ByteBuffer? {
+        let piece = try await nextPiece()
+        if let piece { onTake(piece.readableBytes) }
+        return piece
+    }
+
+    private func nextPiece() async throws -> ByteBuffer? {
         switch try take() {
         case .piece(let piece, let wasFull):
             if wasFull { onDemand() }

@@ -1,4 +1,3 @@
-import ApusCore
 import ApusHTTP
 import HTTPTypes
 import NIOCore
@@ -8,22 +7,18 @@ import Synchronization
 final class HTTP1BodyWriter: ResponseBodyWriter {
     private let handler: HTTP1Connection
     private let isChunked: Bool
-    private let remaining: Mutex<Int?>
-    private let isFinished = Mutex(false)
+    private let count: AnnouncedLength
     private let trailers = Mutex(HTTPFields())
 
     init(handler: HTTP1Connection, length: Int?, isChunked: Bool) {
         self.handler = handler
         self.isChunked = isChunked
-        remaining = Mutex(length)
+        count = AnnouncedLength(length)
     }
 
     func write(_ bytes: ByteBuffer) async throws {
-        guard !isFinished.withLock({ $0 }) else {
-            throw AppError(.internal, "The response is over; nothing more can be written to it.")
-        }
+        try count.add(bytes.readableBytes)
         guard bytes.readableBytes > 0 else { return }
-        try count(bytes.readableBytes)
         try await handler.send(isChunked ? Self.chunk(bytes) : bytes)
     }
 
@@ -32,19 +27,8 @@ final class HTTP1BodyWriter: ResponseBodyWriter {
     /// Ends the body. On the event loop.
     /// - Throws: When fewer bytes were written than announced.
     func finish() throws {
-        isFinished.withLock { $0 = true }
-        if let left = remaining.withLock({ $0 }), left > 0 {
-            throw AppError(.internal, "The response's body is \(left) bytes shorter than announced.")
-        }
+        try count.finish()
         if isChunked { handler.writeLastChunk(trailers.withLock { $0 }) }
-    }
-
-    private func count(_ bytes: Int) throws {
-        try remaining.withLock { remaining in
-            guard let left = remaining else { return }
-            guard bytes <= left else { throw AppError(.internal, "The response's body is longer than announced.") }
-            remaining = left - bytes
-        }
     }
 
     private static func chunk(_ bytes: ByteBuffer) -> ByteBuffer {

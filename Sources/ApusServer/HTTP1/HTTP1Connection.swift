@@ -10,7 +10,9 @@ import NIOCore
 /// run there too, by their executor preference; what may call from elsewhere goes through ``onLoop(_:)``. No access to one
 /// of them reaches it again from within: the state machine and the buffer are values that call nobody. So the checks for
 /// that are left out where every request would pay for them.
-final class HTTP1Connection: ChannelInboundHandler, Connection, RequestWorker.Owner, @unchecked Sendable {
+final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Connection, RequestWorker.Owner,
+    @unchecked Sendable
+{
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
@@ -206,6 +208,22 @@ final class HTTP1Connection: ChannelInboundHandler, Connection, RequestWorker.Ow
             body = nil
         case .reject(let error): reject(error)
         case .close: closeWhenWritten()
+        case .switchToHTTP2(let bytes): switchToHTTP2(bytes)
+        }
+    }
+
+    /// Gives the connection over, with what came of it.
+    private func switchToHTTP2(_ bytes: ByteBuffer) {
+        guard let context = channelContext else { return }
+        let pipeline = context.pipeline.syncOperations
+        do {
+            loop.remove(self)
+            try HTTP2Connection.add(to: pipeline, core: core, loop: loop, remoteAddress: remoteAddress)
+            context.fireChannelRead(NIOAny(bytes))
+            pipeline.removeHandler(context: context, promise: nil)
+        } catch {
+            core.connectionClosed()
+            context.close(promise: nil)
         }
     }
 

@@ -24,6 +24,8 @@ enum HTTP1Error: Error, Equatable {
     case bodyTooSlow
     /// The client went before its request was whole.
     case truncated
+    /// No error: the client speaks HTTP/2 (RFC 9113 §3.4).
+    case http2Preface
 
     /// What the client is told.
     var appError: AppError {
@@ -52,6 +54,7 @@ enum HTTP1Error: Error, Equatable {
             AppError(.invalidArgument, "The request target must be a path, or an absolute http URL.")
         case .headTimeout: AppError(.deadlineExceeded, "The header took too long to arrive.", reason: .requestTimeout)
         case .bodyTooSlow: AppError(.deadlineExceeded, "The body arrives too slowly.", reason: .requestTimeout)
+        case .http2Preface: HTTP1Error.unsupportedVersion.appError
         case .truncated: AppError(.cancelled, "The connection ended in the middle of the request.")
         }
     }
@@ -65,7 +68,7 @@ enum HTTP1Error: Error, Equatable {
         case .malformedRequestLine, .malformedField, .bareLineFeed, .missingHost, .malformedHost, .tunnelRefused,
             .conflictingLengths,
             .malformedContentLength, .unsupportedTransferCoding, .malformedChunk, .unsupportedTarget, .headTimeout,
-            .bodyTooSlow, .truncated:
+            .bodyTooSlow, .truncated, .http2Preface:
             appError.httpStatus
         }
     }

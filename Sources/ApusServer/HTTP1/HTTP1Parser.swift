@@ -23,6 +23,7 @@ struct HTTP1Parser {
     private var inbound = ByteBuffer()
     /// How much of the head has been searched for its end.
     private var searched = 0
+    private var isFirst = true
 
     init(maxHeadBytes: Int, maxHeadFields: Int) {
         self.maxHeadBytes = maxHeadBytes
@@ -87,6 +88,11 @@ struct HTTP1Parser {
         let length = inbound.headLength(searched: &searched, limit: maxHeadBytes)
         guard (length ?? inbound.readableBytes) <= maxHeadBytes else { throw .headTooLarge(limit: maxHeadBytes) }
         guard let length else { return nil }
+        // Only at the very beginning: later it would be a request like others, of an unknown version.
+        if isFirst, inbound.readableBytesUInt8Span.extracting(first: length).isEqual(to: "PRI * HTTP/2.0\r\n\r\n") {
+            throw .http2Preface
+        }
+        isFirst = false
         let head = try RequestHeadParser.parse(
             inbound.readableBytesUInt8Span.extracting(first: length), maxFields: maxHeadFields)
         inbound.moveReaderIndex(forwardBy: length)

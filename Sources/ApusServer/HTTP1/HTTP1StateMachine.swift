@@ -16,6 +16,8 @@ struct HTTP1StateMachine {
         /// Answer once with this error, then close: there is no request that it could belong to.
         case reject(HTTP1Error)
         case close
+        /// The client speaks HTTP/2, and these are its first bytes.
+        case switchToHTTP2(ByteBuffer)
     }
 
     /// How much of a request's body is here when the request starts.
@@ -51,13 +53,10 @@ struct HTTP1StateMachine {
 
     private struct Exchange {
         let keepAlive: Bool
-        let deadline: NIODeadline
+        var clock: ExchangeClock
         var isBodyComplete: Bool
         var isBodyWanted: Bool
-        var bodyBytes = 0
-        var bodyWait = TimeAmount.zero
         var hasResponse = false
-        var isCancelled = false
         var isAbandoned = false
     }
 
@@ -249,26 +248,20 @@ struct HTTP1StateMachine {
     private mutating func tick(_ current: Exchange, _ elapsed: TimeAmount) -> Expiry {
         var exchange = current
         defer { if case .exchange = phase { phase = .exchange(exchange) } }
-        if !exchange.isBodyComplete && exchange.isBodyWanted {
-            exchange.bodyWait = exchange.bodyWait + elapsed
-            let seconds = Double(exchange.bodyWait.nanoseconds) / 1e9
-            if exchange.bodyWait > TimeAmount(limits.bodyGrace),
-                Double(exchange.bodyBytes) < seconds * Double(limits.bodyBytesPerSecond)
-            {
-                exchange.isBodyComplete = true
-                isLast = true
-                return .failBody(.bodyTooSlow)
-            }
-        }
-        guard !exchange.hasResponse else { return .none }
-        if exchange.isCancelled {
-            guard now > exchange.deadline + TimeAmount(limits.cancellationGrace) else { return .none }
+        let awaitsBody = !exchange.isBodyComplete && exchange.isBodyWanted
+        switch exchange.clock.tick(
+            now: now, elapsed: elapsed, awaitsBody: awaitsBody, hasResponse: exchange.hasResponse)
+        {
+        case .none: return .none
+        case .cancel: return .cancel
+        case .bodyTooSlow:
+            exchange.isBodyComplete = true
+            isLast = true
+            return .failBody(.bodyTooSlow)
+        case .abandon:
             exchange.isAbandoned = true
             return .abandon
         }
-        guard now > exchange.deadline else { return .none }
-        exchange.isCancelled = true
-        return .cancel
     }
 
     private mutating func restartClocks() {
@@ -293,6 +286,9 @@ struct HTTP1StateMachine {
         let part: HTTP1Parser.Part
         do {
             part = try parser.next()
+        } catch .http2Preface {
+            phase = .upgraded
+            return .switchToHTTP2(parser.takeRemainder())
         } catch {
             phase = .lingering(since: now)
             return .reject(error)
@@ -315,7 +311,7 @@ struct HTTP1StateMachine {
         let whole = parser.takeWholeBody()
         phase = .exchange(
             Exchange(
-                keepAlive: head.keepAlive, deadline: now + TimeAmount(limits.requestDeadline),
+                keepAlive: head.keepAlive, clock: ExchangeClock(limits, now: now),
                 isBodyComplete: whole != nil, isBodyWanted: !head.expectsContinue))
         if let whole { return .start(head, .whole(whole)) }
         if case .length(let length) = head.framing { return .start(head, .coming(length: length)) }
@@ -329,7 +325,7 @@ struct HTTP1StateMachine {
         do {
             switch try parser.next() {
             case .body(let bytes):
-                exchange.bodyBytes += bytes.readableBytes
+                exchange.clock.received(bodyBytes: bytes.readableBytes)
                 return .deliver(bytes)
             case .end(let trailers):
                 exchange.isBodyComplete = true

@@ -1,0 +1,44 @@
+import NIOCore
+
+/// The clocks of one request: how fast its body comes, and how long its response takes to begin.
+struct ExchangeClock {
+    enum Expiry: Equatable {
+        case none
+        case bodyTooSlow
+        /// Cancel the handler: its deadline has passed.
+        case cancel
+        /// Answer without the handler: it did not heed its cancellation.
+        case abandon
+    }
+
+    private let deadline: NIODeadline
+    private let limits: ServerLimits
+    private var bodyBytes = 0
+    private var bodyWait = TimeAmount.zero
+    private var isCancelled = false
+
+    init(_ limits: ServerLimits, now: NIODeadline) {
+        self.limits = limits
+        deadline = now + TimeAmount(limits.requestDeadline)
+    }
+
+    mutating func received(bodyBytes count: Int) { bodyBytes += count }
+
+    /// - Parameters:
+    ///   - awaitsBody: Whether the client could send more of the body now.
+    ///   - hasResponse: Whether the response has begun.
+    mutating func tick(now: NIODeadline, elapsed: TimeAmount, awaitsBody: Bool, hasResponse: Bool) -> Expiry {
+        if awaitsBody {
+            bodyWait = bodyWait + elapsed
+            let seconds = Double(bodyWait.nanoseconds) / 1e9
+            if bodyWait > TimeAmount(limits.bodyGrace), Double(bodyBytes) < seconds * Double(limits.bodyBytesPerSecond)
+            {
+                return .bodyTooSlow
+            }
+        }
+        guard !hasResponse, now > deadline else { return .none }
+        if isCancelled { return now > deadline + TimeAmount(limits.cancellationGrace) ? .abandon : .none }
+        isCancelled = true
+        return .cancel
+    }
+}

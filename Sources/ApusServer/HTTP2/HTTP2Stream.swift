@@ -1,0 +1,328 @@
+import ApusCore
+import ApusHTTP
+import HTTPTypes
+import NIOCore
+import NIOHPACK
+import NIOHTTP2
+
+/// One request and its response on an HTTP/2 connection.
+///
+/// `@unchecked Sendable`: every stored property is touched on the connection's event loop alone.
+final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
+    private let id: HTTP2StreamID
+    private let connection: HTTP2Connection
+    private var clock: ExchangeClock
+    private var worker: RequestWorker?
+    private var isAnswered = false
+    private var body: InboundStream?
+    private var upgraded: HTTP2ByteStream?
+    private var isHead = false
+    private var isConnect = false
+    private var hasFailedBody = false
+    private var hasResponse = false
+    private var isAbandoned = false
+    private var isRemoteEnded = false
+    private var isLocalEnded = false
+    private var isClosed = false
+    /// When the response was out whole, if the request was not. What the client still sends is not wanted then, and it is
+    /// told so (RFC 9113 §8.1), but not at once: a reset that arrives with the response makes some clients forget that.
+    private var answeredEarly: NIODeadline?
+    /// How much the client may still send before it is allowed more.
+    private var window: Int
+    private var consumedBytes = 0
+    /// Bytes that were written and that the client has not taken yet, and since when it has taken none.
+    private var unsentBytes = 0
+    private var progress: NIODeadline
+    private var writers: [WaitingWriter] = []
+
+    private static let lingerTime = TimeAmount.seconds(1)
+
+    init(_ id: HTTP2StreamID, connection: HTTP2Connection) {
+        self.id = id
+        self.connection = connection
+        let now = NIODeadline.now()
+        clock = ExchangeClock(connection.core.limits, now: now)
+        progress = now
+        window = connection.core.limits.bufferedBytes
+    }
+
+    private var limits: ServerLimits { connection.core.limits }
+
+    // MARK: What comes
+
+    func start(_ content: HTTP2Frame.FramePayload.Headers) {
+        isRemoteEnded = content.endStream
+        let head: HTTP2RequestHead
+        do {
+            head = try HTTP2RequestHead(content.headers, limits: limits)
+        } catch {
+            return respondOnce(Response(problem: error))
+        }
+        isHead = head.method == .head
+        isConnect = head.connectProtocol != nil
+        var requestBody = RequestBody.empty
+        if !content.endStream {
+            let stream = InboundStream(length: head.contentLength, capacity: .max) { [weak self] bytes in
+                self?.onLoop { $0.consumed(bytes) }
+            } onDemand: {
+            }
+            body = stream
+            requestBody = RequestBody(stream, limit: limits.bodyBytes)
+        }
+        requestBody.limit = limits.bodyBytes
+        let request = Request(
+            method: head.method, target: head.target, authority: head.authority, headers: head.headers,
+            body: requestBody, remoteAddress: connection.remoteAddress,
+            context: RequestContext(logger: connection.core.logger, connectProtocol: head.connectProtocol))
+        let worker = connection.loop.start(request, of: self)
+        if !isAnswered { self.worker = worker }
+    }
+
+    func receive(_ bytes: ByteBuffer, isEnd: Bool) {
+        window -= bytes.readableBytes
+        clock.received(bodyBytes: bytes.readableBytes)
+        if let upgraded {
+            upgraded.receive(bytes)
+        } else if let body, !isLocalEnded {
+            if bytes.readableBytes > 0 { _ = body.push(bytes) }
+        } else {
+            consumed(bytes.readableBytes)
+        }
+        if isEnd { remoteEnded(trailers: [:]) }
+    }
+
+    func receive(trailers: HPACKHeaders) { remoteEnded(trailers: trailers.trailers) }
+
+    private func remoteEnded(trailers: HTTPFields) {
+        isRemoteEnded = true
+        upgraded?.finish()
+        body?.finish(trailers: trailers)
+    }
+
+    /// The client's window was opened, or bytes went out through it.
+    func windowChanged() { progress = .now() }
+
+    /// No more of the connection will come.
+    func inputClosed() {
+        guard !isRemoteEnded else { return }
+        body?.finish(throwing: HTTP1Error.truncated.appError)
+        worker?.cancel()
+    }
+
+    /// The reader took bytes: the client may send as many more.
+    func consumed(_ bytes: Int) {
+        connection.consumed(bytes)
+        consumedBytes += bytes
+        guard !isRemoteEnded, !isClosed, !isLocalEnded, consumedBytes >= limits.bufferedBytes / 2 else { return }
+        window += consumedBytes
+        connection.write(HTTP2Frame(streamID: id, payload: .windowUpdate(windowSizeIncrement: consumedBytes)))
+        consumedBytes = 0
+        connection.flushSoon()
+    }
+
+    /// Both sides have ended, or one of them cut the stream off.
+    func closed(wasCut: Bool) {
+        isClosed = true
+        body?.finish(throwing: HTTP1Error.truncated.appError)
+        // What was not read is no longer in the way of other streams.
+        connection.consumed(body?.discard() ?? 0)
+        upgraded?.finish()
+        if wasCut { worker?.cancel() }
+        worker = nil
+        resumeWriters(throwing: HTTP1Connection.connectionClosed)
+    }
+
+    // MARK: Clocks
+
+    func tick(now: NIODeadline, elapsed: TimeAmount) {
+        if unsentBytes == 0, !isLocalEnded { progress = now }
+        let lastProgress = max(progress, connection.lastWindowChange)
+        if now - lastProgress > TimeAmount(limits.idleTimeout) { return reset(.cancel) }
+        if let answeredEarly, !isRemoteEnded, now - answeredEarly > Self.lingerTime { return reset(.noError) }
+        guard upgraded == nil else { return }
+        let awaitsBody = body != nil && !isRemoteEnded && !hasFailedBody && window > 0
+        switch clock.tick(now: now, elapsed: elapsed, awaitsBody: awaitsBody, hasResponse: hasResponse) {
+        case .none: break
+        case .cancel: worker?.cancel()
+        case .bodyTooSlow:
+            hasFailedBody = true
+            body?.finish(throwing: HTTP1Error.bodyTooSlow.appError)
+        case .abandon:
+            worker?.cancel()
+            worker = nil
+            isAbandoned = true
+            body?.finish(throwing: Deadline.exceeded)
+            respondOnce(Response(problem: Deadline.exceeded))
+        }
+    }
+
+    func drainUpgraded() -> Int {
+        guard let upgraded else { return 0 }
+        upgraded.drain()
+        return 1
+    }
+
+    // MARK: What goes
+
+    func answer(_ request: Request) async {
+        let response = await connection.core.respond(to: request, in: connection.loop.requestContext)
+        if !isClosed, !isAbandoned { await deliver(response) }
+        isAnswered = true
+        worker = nil
+    }
+
+    private func deliver(_ response: Response) async {
+        if let upgrade = response.upgrade { return await self.upgrade(response, upgrade) }
+        if isConnect, response.status.kind == .successful {
+            // A success would mean that the tunnel is open.
+            return respondOnce(Response(problem: AppError(.unimplemented, "Nothing to connect to is here.")))
+        }
+        guard case .stream(let length, let produce) = response.body, !isHead, !response.hasNoBodyByStatus else {
+            return respondOnce(response)
+        }
+        writeHead(response, contentLength: length, isEnd: false)
+        // The first piece may be long in coming, and the client is to know that it will.
+        connection.flushSoon()
+        let writer = HTTP2BodyWriter(stream: self, length: length)
+        do {
+            try await produce(writer)
+            try writer.finish()
+            guard !isClosed else { return }
+            end(trailers: writer.currentTrailers)
+        } catch {
+            connection.core.log(cutOff: error)
+            reset(.internalError)
+        }
+    }
+
+    /// A whole response that is at hand.
+    private func respondOnce(_ response: Response) {
+        guard !isClosed, !hasResponse else { return }
+        let body: ByteBuffer
+        var length: Int?
+        if case .stream(let announced, _) = response.body {
+            (body, length) = (ByteBuffer(), announced)
+        } else {
+            body = response.body.buffer ?? ByteBuffer()
+            length = response.hasNoBodyByStatus ? nil : body.readableBytes
+        }
+        let sendsBody = !isHead && !response.hasNoBodyByStatus && body.readableBytes > 0
+        writeHead(response, contentLength: length, isEnd: !sendsBody)
+        if sendsBody {
+            writeLast(.data(.init(data: .byteBuffer(body), endStream: true)))
+        } else {
+            localEnded()
+        }
+    }
+
+    private func writeHead(_ response: Response, contentLength: Int?, isEnd: Bool) {
+        hasResponse = true
+        let headers = HPACKHeaders(
+            response.status, response.headers, contentLength: contentLength, date: connection.loop.date)
+        connection.write(HTTP2Frame(streamID: id, payload: .headers(.init(headers: headers, endStream: isEnd))))
+    }
+
+    private func end(trailers: HTTPFields) {
+        if trailers.isEmpty {
+            writeLast(.data(.init(data: .byteBuffer(ByteBuffer()), endStream: true)))
+        } else {
+            writeLast(.headers(.init(headers: HPACKHeaders(trailers: trailers), endStream: true)))
+        }
+    }
+
+    private func writeLast(_ payload: HTTP2Frame.FramePayload) {
+        let frame = HTTP2Frame(streamID: id, payload: payload)
+        guard !isRemoteEnded else {
+            connection.write(frame)
+            return localEnded()
+        }
+        let written = connection.makePromise()
+        written?.futureResult.whenSuccess { self.answeredEarly = .now() }
+        connection.write(frame, promise: written)
+        localEnded()
+    }
+
+    private func localEnded() {
+        isLocalEnded = true
+        progress = .now()
+        connection.consumed(body?.discard() ?? 0)
+        connection.flushSoon()
+    }
+
+    func reset(_ code: NIOHTTP2.HTTP2ErrorCode) {
+        guard !isClosed else { return }
+        connection.write(HTTP2Frame(streamID: id, payload: .rstStream(code)))
+        connection.flushSoon()
+    }
+
+    // MARK: Streamed bytes
+
+    /// Sends bytes, and waits while the client does not keep up. From any thread.
+    func send(_ bytes: ByteBuffer) async throws {
+        let writer = WaitingWriter()
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                onLoop { $0.send(bytes, writer, continuation) }
+            }
+        } onCancel: {
+            onLoop { stream in
+                writer.isCancelled = true
+                stream.writers.removeAll { $0 === writer }
+                writer.continuation.take()?.resume(throwing: CancellationError())
+            }
+        }
+    }
+
+    private func send(
+        _ bytes: ByteBuffer, _ writer: WaitingWriter, _ continuation: CheckedContinuation<Void, any Error>
+    ) {
+        guard !isClosed, !isLocalEnded else { return continuation.resume(throwing: HTTP1Connection.connectionClosed) }
+        guard bytes.readableBytes > 0 else { return continuation.resume() }
+        unsentBytes += bytes.readableBytes
+        let sent = connection.makePromise()
+        sent?.futureResult.whenComplete { _ in self.sent(bytes.readableBytes) }
+        connection.write(
+            HTTP2Frame(streamID: id, payload: .data(.init(data: .byteBuffer(bytes)))), promise: sent)
+        connection.flushSoon()
+        guard unsentBytes > limits.bufferedBytes else { return continuation.resume() }
+        if writer.isCancelled { return continuation.resume(throwing: CancellationError()) }
+        writer.continuation = continuation
+        writers.append(writer)
+    }
+
+    private func sent(_ bytes: Int) {
+        unsentBytes -= bytes
+        progress = .now()
+        if unsentBytes <= limits.bufferedBytes { resumeWriters(throwing: nil) }
+    }
+
+    private func resumeWriters(throwing error: (any Error)?) {
+        let waiting = writers
+        writers = []
+        for writer in waiting {
+            let continuation = writer.continuation.take()
+            if let error { continuation?.resume(throwing: error) } else { continuation?.resume() }
+        }
+    }
+
+    // MARK: Upgrade
+
+    /// Turns the stream to another protocol: what HTTP/1.1 does with its whole connection (RFC 8441).
+    private func upgrade(_ response: Response, _ upgrade: Upgrade) async {
+        hasResponse = true
+        let headers = HPACKHeaders(.ok, response.headers, contentLength: nil, date: connection.loop.date)
+        connection.write(HTTP2Frame(streamID: id, payload: .headers(.init(headers: headers))))
+        connection.flushSoon()
+        guard let body else { return end(trailers: [:]) }
+        let stream = HTTP2ByteStream(stream: self, inbound: body)
+        upgraded = stream
+        if connection.core.isDraining { stream.drain() }
+        await upgrade.run(stream)
+        stream.finish()
+        upgraded = nil
+        if !isClosed, !isLocalEnded { end(trailers: [:]) }
+    }
+
+    /// Runs at once when already on the event loop, soon on it otherwise.
+    func onLoop(_ work: @escaping @Sendable (HTTP2Stream) -> Void) { connection.onLoop { _ in work(self) } }
+}

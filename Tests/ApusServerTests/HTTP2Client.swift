@@ -1,0 +1,89 @@
+import NIOCore
+import NIOHPACK
+import NIOHTTP2
+import NIOPosix
+
+/// A client that sends and receives frames, so that tests can do what no good client would.
+struct HTTP2Client {
+    let channel: any Channel
+    private let frames: AsyncStream<HTTP2Frame>
+
+    static func connect(port: Int) async throws -> HTTP2Client {
+        let (frames, continuation) = AsyncStream.makeStream(of: HTTP2Frame.self)
+        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandlers([
+                        NIOHTTP2Handler(mode: .client, headerBlockValidation: .disabled),
+                        FrameCollector(continuation: continuation),
+                    ])
+                }
+            }
+            .connect(host: "127.0.0.1", port: port).get()
+        return HTTP2Client(channel: channel, frames: frames)
+    }
+
+    func send(_ stream: Int, _ payload: HTTP2Frame.FramePayload) async throws {
+        try await channel.writeAndFlush(HTTP2Frame(streamID: HTTP2StreamID(stream), payload: payload))
+    }
+
+    func request(_ stream: Int, _ method: String, _ path: String, isEnd: Bool = true, _ fields: HPACKHeaders = [:])
+        async throws
+    {
+        var headers: HPACKHeaders = [":method": method, ":scheme": "http", ":authority": "a", ":path": path]
+        headers.add(contentsOf: fields)
+        try await send(stream, .headers(.init(headers: headers, endStream: isEnd)))
+    }
+
+    func body(_ stream: Int, _ text: String, isEnd: Bool) async throws {
+        try await send(stream, .data(.init(data: .byteBuffer(ByteBuffer(string: text)), endStream: isEnd)))
+    }
+
+    /// A response, read to its end.
+    struct Response: Equatable {
+        var status = ""
+        var body = ""
+        var trailers: [String: String] = [:]
+        var reset: HTTP2ErrorCode?
+    }
+
+    /// Reads until a stream ends.
+    func response(_ stream: Int) async -> Response {
+        var response = Response()
+        for await frame in frames where frame.streamID == HTTP2StreamID(stream) {
+            switch frame.payload {
+            case .headers(let content):
+                if let status = content.headers.first(name: ":status") {
+                    response.status = status
+                } else {
+                    for (name, value, _) in content.headers { response.trailers[name] = value }
+                }
+                if content.endStream { return response }
+            case .data(let content):
+                if case .byteBuffer(let bytes) = content.data { response.body += String(buffer: bytes) }
+                if content.endStream { return response }
+            case .rstStream(let code):
+                response.reset = code
+                return response
+            default: break
+            }
+        }
+        return response
+    }
+
+    func close() async throws { try await channel.close() }
+}
+
+private final class FrameCollector: ChannelInboundHandler {
+    typealias InboundIn = HTTP2Frame
+
+    let continuation: AsyncStream<HTTP2Frame>.Continuation
+
+    init(continuation: AsyncStream<HTTP2Frame>.Continuation) { self.continuation = continuation }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { continuation.yield(unwrapInboundIn(data)) }
+
+    func channelInactive(context: ChannelHandlerContext) { continuation.finish() }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {}
+}

@@ -1,0 +1,164 @@
+import ApusHTTP
+import ApusServer
+import ApusTesting
+import HTTPTypes
+import NIOCore
+import NIOHPACK
+import NIOHTTP2
+import Testing
+
+@Suite(.timeLimit(.minutes(2))) struct HTTP2Tests {
+    @Test func `Requests on one connection are answered as they finish, the slow one last`() async throws {
+        let gate = Gate()
+        try await withServer(routes: { routes in
+            routes.get("slow") {
+                try await gate.wait()
+                return "slow"
+            }
+        }) { port in
+            let client = try await HTTP2Client.connect(port: port)
+            try await client.request(1, "GET", "/slow")
+            try await client.request(3, "GET", "/hello")
+            #expect(await client.response(3) == .init(status: "200", body: "Hello"))
+            gate.open()
+            #expect(await client.response(1) == .init(status: "200", body: "slow"))
+            try await client.close()
+        }
+    }
+
+    @Test func `A body and a streamed response pass through, with trailers both ways`() async throws {
+        try await withServer(routes: { routes in
+            routes.on(.post, "trailers") { request in
+                Response(
+                    status: .ok,
+                    body: .stream { writer in
+                        for try await piece in request.body { try await writer.write(piece) }
+                        writer.setTrailers([
+                            HTTPField.Name("X-Sum")!: request.body.trailers[HTTPField.Name("X-In")!] ?? ""
+                        ])
+                    })
+            }
+        }) { port in
+            let client = try await HTTP2Client.connect(port: port)
+            try await client.request(1, "POST", "/trailers", isEnd: false)
+            try await client.body(1, "one ", isEnd: false)
+            try await client.body(1, "two", isEnd: false)
+            try await client.send(1, .headers(.init(headers: ["x-in": "7"], endStream: true)))
+            #expect(await client.response(1) == .init(status: "200", body: "one two", trailers: ["x-sum": "7"]))
+            try await client.close()
+        }
+    }
+
+    @Test func `A stream that the client resets cancels its request and no other`() async throws {
+        let started = Gate()
+        let cancelled = Gate()
+        try await withServer(routes: { routes in
+            routes.get("forever") {
+                started.open()
+                do { try await Task.sleep(for: .seconds(60)) } catch { cancelled.open() }
+                return ""
+            }
+        }) { port in
+            let client = try await HTTP2Client.connect(port: port)
+            try await client.request(1, "GET", "/forever")
+            try await started.wait()
+            try await client.send(1, .rstStream(.cancel))
+            try await cancelled.wait()
+            try await client.request(3, "GET", "/hello")
+            #expect(await client.response(3).body == "Hello")
+            try await client.close()
+        }
+    }
+
+    @Test func `A response that begins before its request has ended is sent whole, and the rest refused`() async throws
+    {
+        try await withServer { port in
+            let client = try await HTTP2Client.connect(port: port)
+            try await client.request(1, "POST", "/hello", isEnd: false)
+            #expect(await client.response(1).status == "405")
+            #expect(await client.response(1).reset == .noError)
+            try await client.close()
+        }
+    }
+
+    @Test(arguments: [
+        ("GET", "nothing", "400"), ("GET", "/a#b", "400"), ("GET", "/unknown", "404"),
+        ("OPTIONS", "*", "400"),
+    ])
+    func `A request that makes no sense is answered with what is wrong`(
+        method: String, path: String, status: String
+    ) async throws {
+        try await withServer { port in
+            let client = try await HTTP2Client.connect(port: port)
+            try await client.request(1, method, path)
+            #expect(await client.response(1).status == status)
+            try await client.close()
+        }
+    }
+
+    @Test func `A tunnel for WebSocket opens where one is served, and nowhere else`() async throws {
+        try await withServer { port in
+            let client = try await HTTP2Client.connect(port: port)
+            // Only once the server's settings have been seen may a client ask for one.
+            try await client.request(1, "GET", "/hello")
+            #expect(await client.response(1).status == "200")
+            try await client.request(3, "CONNECT", "/hello", isEnd: false, [":protocol": "websocket"])
+            #expect(await client.response(3).status == "501")
+            try await client.close()
+        }
+    }
+
+    /// Each is sent after the preface and the settings, many times over, and must end the connection.
+    enum Flood: CaseIterable {
+        case openedAndReset, pings, settings, endlessHeader
+
+        func frames(_ index: Int) -> [UInt8] {
+            switch self {
+            case .openedAndReset: HTTP2Bytes.openAndReset(index)
+            case .pings: HTTP2Bytes.frame(6, 0, 0, Array(repeating: 0, count: 8))
+            case .settings: HTTP2Bytes.frame(4, 0, 0, [])
+            case .endlessHeader: HTTP2Bytes.frame(index == 0 ? 1 : 9, 0, 1, [0x82])
+            }
+        }
+    }
+
+    @Test(arguments: Flood.allCases)
+    func `A flood ends the connection, and is told to calm down`(flood: Flood) async throws {
+        try await withServer { port in
+            let connection = try await RawConnection.connect(port: port)
+            try await connection.write(ByteBuffer(bytes: HTTP2Bytes.preface + (0..<300).flatMap(flood.frames)))
+            var answer: [UInt8] = []
+            while let bytes = try await connection.read() { answer += bytes.readableBytesView }
+            #expect(HTTP2Bytes.goAwayCode(in: answer) == 11)
+        }
+    }
+}
+
+/// Frames as bytes (RFC 9113 §4.1).
+private enum HTTP2Bytes {
+    static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + frame(4, 0, 0, [])
+
+    static func frame(_ type: UInt8, _ flags: UInt8, _ stream: Int, _ payload: [UInt8]) -> [UInt8] {
+        let id = UInt32(stream)
+        return [
+            UInt8(payload.count >> 16), UInt8(payload.count >> 8 & 0xFF), UInt8(payload.count & 0xFF), type, flags,
+            UInt8(id >> 24), UInt8(id >> 16 & 0xFF), UInt8(id >> 8 & 0xFF), UInt8(id & 0xFF),
+        ] + payload
+    }
+
+    /// GET http://a/ from HPACK's static table, without an end, and its reset.
+    @Sendable static func openAndReset(_ index: Int) -> [UInt8] {
+        frame(1, 4, index * 2 + 1, [0x82, 0x86, 0x84, 0x41, 1, 0x61]) + frame(3, 0, index * 2 + 1, [0, 0, 0, 8])
+    }
+
+    /// The error code of the first GOAWAY with one.
+    static func goAwayCode(in bytes: [UInt8]) -> UInt8? {
+        var index = 0
+        while index + 9 <= bytes.count {
+            let length = Int(bytes[index]) << 16 | Int(bytes[index + 1]) << 8 | Int(bytes[index + 2])
+            if bytes[index + 3] == 7, index + 17 <= bytes.count, bytes[index + 16] != 0 { return bytes[index + 16] }
+            index += 9 + length
+        }
+        return nil
+    }
+}
