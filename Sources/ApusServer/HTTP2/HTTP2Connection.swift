@@ -104,8 +104,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
             guard case .byteBuffer(let bytes) = content.data else { return }
             let padding = content.paddingBytes.map { $0 + 1 } ?? 0
             guard let stream = streams[frame.streamID] else { return consumed(bytes.readableBytes + padding) }
-            consumed(padding)
-            stream.receive(bytes, isEnd: content.endStream)
+            stream.receive(bytes, padding: padding, isEnd: content.endStream)
         case .ping(_, ack: true): finishDraining()
         case .rstStream, .goAway, .settings, .ping, .windowUpdate, .priority, .pushPromise, .alternativeService,
             .origin:

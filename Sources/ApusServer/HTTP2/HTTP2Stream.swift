@@ -78,8 +78,10 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         if !isAnswered { self.worker = worker }
     }
 
-    func receive(_ bytes: ByteBuffer, isEnd: Bool) {
-        window -= bytes.readableBytes
+    /// - Parameter padding: How many bytes came along that mean nothing, but count.
+    func receive(_ bytes: ByteBuffer, padding: Int, isEnd: Bool) {
+        window -= bytes.readableBytes + padding
+        if padding > 0 { consumed(padding) }
         clock.received(bodyBytes: bytes.readableBytes)
         if let upgraded {
             upgraded.receive(bytes)
