@@ -24,6 +24,9 @@ public struct ServerLimits: Sendable {
     public var connections = 10_000
     /// The most requests at a time. 10,000; one more is answered 503 with `Retry-After`.
     public var requestsInFlight = 10_000
+    /// Paths, without a query, that are answered past ``requestsInFlight`` too: those of health checks, because a busy
+    /// server that seems dead is restarted, which makes the next one busier. None by default.
+    public var alwaysServed: Set<String> = []
     /// The most requests at a time on one HTTP/2 connection. 100.
     public var concurrentStreams = 100
     /// The most bytes of a body, or of pipelined requests, that are held while nobody reads them. 64 KiB.

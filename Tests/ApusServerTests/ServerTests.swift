@@ -357,9 +357,12 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `Past the cap of requests in flight the client receives 503 and Retry-After`() async throws {
+    @Test func `Past the cap of requests in flight the client receives 503 and Retry-After, except from health checks`()
+        async throws
+    {
         var limits = ServerLimits()
         limits.requestsInFlight = 1
+        limits.alwaysServed = ["/alive"]
         let started = Gate()
         let gate = Gate()
         try await withServer(
@@ -370,6 +373,7 @@ private let close = "Connection: close\r\n"
                     try await gate.wait()
                     return "held"
                 }
+                routes.get("alive") { "alive" }
             }
         ) { port in
             async let held = exchange(port, "GET /hold HTTP/1.1\r\nHost: a\r\n\(close)\r\n")
@@ -377,6 +381,8 @@ private let close = "Connection: close\r\n"
             let refused = try await exchange(port, "GET /hello HTTP/1.1\r\nHost: a\r\n\(close)\r\n")
             #expect(refused.hasPrefix("HTTP/1.1 503 "))
             #expect(refused.contains("Retry-After: 1\r\n"))
+            let alive = try await exchange(port, "GET /alive?x HTTP/1.1\r\nHost: a\r\n\(close)\r\n")
+            #expect(alive.hasSuffix("alive"))
             gate.open()
             #expect(try await held.hasSuffix("held"))
         }

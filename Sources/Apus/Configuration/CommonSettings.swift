@@ -24,6 +24,7 @@ struct CommonSettings {
         server.limits.headBytes = settings.int("http.head-bytes", default: server.limits.headBytes, in: 256...1 << 20)
         server.limits.connections = settings.int(
             "http.connections", default: server.limits.connections, in: 1...10_000_000)
+        server.limits.alwaysServed = Readiness.paths
         server.limits.requestsInFlight = settings.int(
             "http.requests-in-flight", default: server.limits.requestsInFlight, in: 1...10_000_000)
         server.limits.headTimeout = settings.duration(

@@ -5,6 +5,9 @@ import Synchronization
 
 /// Whether this process wants traffic: `GET /health/live` says that it runs, `GET /health/ready` that it can serve.
 package final class Readiness: Sendable {
+    /// Where the two are, to be answered however busy the server is.
+    static let paths: Set<String> = ["/health/live", "/health/ready"]
+
     private let database: (any Database)?
     private let stopping = Atomic(false)
 

@@ -35,7 +35,8 @@ final class ServerCore: Sendable {
     /// Answers a request; an error is an answer too.
     /// - Parameter context: What the request starts with: its deadline.
     func respond(to request: Request, in context: ServiceContext) async -> Response {
-        guard requests.add(1, ordering: .relaxed).newValue <= limits.requestsInFlight else {
+        let isWithinLimit = requests.add(1, ordering: .relaxed).newValue <= limits.requestsInFlight
+        guard isWithinLimit || limits.alwaysServed.contains(String(request.path)) else {
             requests.subtract(1, ordering: .relaxed)
             return Response(problem: AppError(.unavailable, "The server is at its limit.", retryAfter: .seconds(1)))
         }
