@@ -22,7 +22,7 @@ build: setup
 	@mkdir -p bin
 	@for example in $(EXAMPLES); do strip -o bin/$$example .build/release/$$example && ls -lh bin/$$example; done
 
-# Requests per second and CPU per request of the delivery tracker.
+# CPU per request of small routes.
 bench: setup
 	Benchmarks/run
 

@@ -97,13 +97,24 @@ import Testing
     }
 
     @Test func `A tunnel for WebSocket opens where one is served, and nowhere else`() async throws {
-        try await withServer { port in
+        try await withServer(routes: { routes in
+            routes.on(.get, "tunnel") { request in
+                #expect(request.context.connectProtocol == "websocket")
+                return .upgrade(headers: [:]) { stream in
+                    while let bytes = try? await stream.read() { try? await stream.write(bytes) }
+                }
+            }
+        }) { port in
             let client = try await HTTP2Client.connect(port: port)
             // Only once the server's settings have been seen may a client ask for one.
             try await client.request(1, "GET", "/hello")
             #expect(await client.response(1).status == "200")
             try await client.request(3, "CONNECT", "/hello", isEnd: false, [":protocol": "websocket"])
             #expect(await client.response(3).status == "501")
+            try await client.request(5, "CONNECT", "/tunnel", isEnd: false, [":protocol": "websocket"])
+            try await client.body(5, "there ", isEnd: false)
+            try await client.body(5, "and back", isEnd: true)
+            #expect(await client.response(5) == .init(status: "200", body: "there and back"))
             try await client.close()
         }
     }
