@@ -140,6 +140,8 @@ public final class Server: Service {
             for connection in loop.all { connection.abort() }
             loop.endWorkers()
         }
+        // Once more round each loop: what the closing of a channel leaves for later is done before the executors move on.
+        await onEach(loops) { _ in }
         logger.info("stopping: connections closed")
     }
 
@@ -147,10 +149,12 @@ public final class Server: Service {
     private func drainUpgraded(_ loops: [LoopState]) async {
         let batch = configuration.shutdownBatch
         var told = 0
+        var isFull = false
         for loop in loops {
             let connections = (try? await loop.eventLoop.submit { loop.all }.get()) ?? []
             var start = 0
             while start < connections.count {
+                if isFull { try? await Task.sleep(for: .milliseconds(100)) }
                 // As many connections as it takes to tell a batch.
                 let from = start
                 let (next, count) =
@@ -165,7 +169,7 @@ public final class Server: Service {
                     }.get()) ?? (connections.count, 0)
                 start = next
                 told += count
-                if count >= batch { try? await Task.sleep(for: .milliseconds(100)) }
+                isFull = count >= batch
             }
         }
         if told > 0 { core.logger.info("stopping: upgraded connections told to leave", metadata: ["count": "\(told)"]) }

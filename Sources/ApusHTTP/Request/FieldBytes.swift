@@ -3,7 +3,8 @@ import HTTPTypes
 /// The header fields of one request as the bytes they came in, in one allocation: a table of where names and values lie,
 /// and the bytes themselves. Text is made of them when someone asks.
 ///
-/// `@unchecked Sendable`: nothing changes after the initialisation, so it may be read from anywhere.
+/// `@unchecked Sendable`: the buffer is private, is written by the initialiser before anybody else knows of it, and is only
+/// read after that.
 package struct FieldBytes: @unchecked Sendable {
     /// Where one field lies in the bytes.
     package struct Entry {

@@ -4,7 +4,8 @@ import Synchronization
 
 /// Runs the tasks of an event loop's requests on its thread, so that what suspends resumes where its connection lives.
 ///
-/// `@unchecked Sendable`: the one mutable property is touched on the loop alone.
+/// `@unchecked Sendable`: the one mutable property is written on the loop alone, and ``enqueue(_:)``, which comes from any
+/// thread, reads it only after it has found that it is on the loop.
 final class EventLoopExecutor: TaskExecutor, @unchecked Sendable {
     private let eventLoop: any EventLoop
     private let isShutDown = Atomic(false)

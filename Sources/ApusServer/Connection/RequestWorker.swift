@@ -5,7 +5,8 @@ import ApusHTTP
 /// To start a task costs more than to wake one that waits, so a loop keeps a few. A request starts at once, on the stack of
 /// the read that brought it, and one whose handler never waits ends there too.
 ///
-/// `@unchecked Sendable`: everything happens on the event loop, also what the task does, by its executor preference.
+/// `@unchecked Sendable`: everything happens on the event loop, also what the task does, by its executor preference. Work
+/// that goes on after the loop has ended is alone: connections are closed by then, and nobody starts or cancels it.
 final class RequestWorker: @unchecked Sendable {
     /// What answers a request: a connection, or a stream of one.
     protocol Owner: AnyObject, Sendable {

@@ -117,7 +117,7 @@ extension HTTP1Connection {
                 onLoop { $0.send(bytes, writer, continuation) }
             }
         } onCancel: {
-            onLoop { $0.cancel(writer) }
+            onLoop { $0.waitingWriters.cancel(writer) }
         }
     }
 
@@ -133,33 +133,8 @@ extension HTTP1Connection {
         // An unflushed write would never make the channel writable again.
         flushIfNeeded()
         if channelContext.channel.isWritable { return continuation.resume() }
-        if writer.isCancelled { return continuation.resume(throwing: CancellationError()) }
-        writer.continuation = continuation
-        waitingWriters[ObjectIdentifier(writer)] = writer
+        waitingWriters.wait(writer, continuation)
     }
-
-    private func cancel(_ writer: WaitingWriter) {
-        writer.isCancelled = true
-        waitingWriters.removeValue(forKey: ObjectIdentifier(writer))?.continuation?.resume(
-            throwing: CancellationError())
-    }
-
-    func resumeWriters(throwing error: (any Error)?) {
-        guard !waitingWriters.isEmpty else { return }
-        let writers = waitingWriters.values
-        waitingWriters = [:]
-        for writer in writers {
-            if let error { writer.continuation?.resume(throwing: error) } else { writer.continuation?.resume() }
-        }
-    }
-}
-
-/// A task that waits until the peer has caught up.
-///
-/// `@unchecked Sendable`: the properties are touched on the connection's event loop alone.
-final class WaitingWriter: @unchecked Sendable {
-    var continuation: CheckedContinuation<Void, any Error>?
-    var isCancelled = false
 }
 
 extension Response {

@@ -28,7 +28,7 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
     @exclusivity(unchecked) private var answered = 0
     @exclusivity(unchecked) private var body: InboundStream?
     @exclusivity(unchecked) private var upgraded: HTTP1ByteStream?
-    var waitingWriters: [ObjectIdentifier: WaitingWriter] = [:]
+    var waitingWriters = WaitingWriters()
     @exclusivity(unchecked) private var isProcessing = false
     @exclusivity(unchecked) var isInRead = false
     /// What was written since the last flush, as far as the channel has not got it yet.
@@ -101,7 +101,7 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
         let isWritable = context.channel.isWritable
         machine.writabilityChanged(isWritable)
         guard isWritable else { return }
-        resumeWriters(throwing: nil)
+        waitingWriters.resumeAll()
         process()
         readIfWanted()
     }
@@ -123,7 +123,7 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
         upgraded?.finish()
         worker?.cancel()
         worker = nil
-        resumeWriters(throwing: Self.connectionClosed)
+        waitingWriters.resumeAll(throwing: Self.connectionClosed)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {

@@ -33,7 +33,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     /// Bytes that were written and that the client has not taken yet, and since when it has taken none.
     private var unsentBytes = 0
     private var progress: NIODeadline
-    private var writers: [WaitingWriter] = []
+    private var writers = WaitingWriters()
 
     private static let lingerTime = TimeAmount.seconds(1)
 
@@ -131,7 +131,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         upgraded?.finish()
         if wasCut { worker?.cancel() }
         worker = nil
-        resumeWriters(throwing: HTTP1Connection.connectionClosed)
+        writers.resumeAll(throwing: HTTP1Connection.connectionClosed)
     }
 
     // MARK: Clocks
@@ -213,6 +213,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         if sendsBody {
             writeLast(.data(.init(data: .byteBuffer(body), endStream: true)))
         } else {
+            if !isRemoteEnded { answeredEarly = .now() }
             localEnded()
         }
     }
@@ -267,11 +268,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
                 onLoop { $0.send(bytes, writer, continuation) }
             }
         } onCancel: {
-            onLoop { stream in
-                writer.isCancelled = true
-                stream.writers.removeAll { $0 === writer }
-                writer.continuation.take()?.resume(throwing: CancellationError())
-            }
+            onLoop { $0.writers.cancel(writer) }
         }
     }
 
@@ -287,24 +284,13 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
             HTTP2Frame(streamID: id, payload: .data(.init(data: .byteBuffer(bytes)))), promise: sent)
         connection.flushSoon()
         guard unsentBytes > limits.bufferedBytes else { return continuation.resume() }
-        if writer.isCancelled { return continuation.resume(throwing: CancellationError()) }
-        writer.continuation = continuation
-        writers.append(writer)
+        writers.wait(writer, continuation)
     }
 
     private func sent(_ bytes: Int) {
         unsentBytes -= bytes
         progress = .now()
-        if unsentBytes <= limits.bufferedBytes { resumeWriters(throwing: nil) }
-    }
-
-    private func resumeWriters(throwing error: (any Error)?) {
-        let waiting = writers
-        writers = []
-        for writer in waiting {
-            let continuation = writer.continuation.take()
-            if let error { continuation?.resume(throwing: error) } else { continuation?.resume() }
-        }
+        if unsentBytes <= limits.bufferedBytes { writers.resumeAll() }
     }
 
     // MARK: Upgrade
