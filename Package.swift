@@ -7,6 +7,7 @@ let package = Package(
     products: [
         .library(name: "Apus", targets: ["Apus"]),
         .library(name: "ApusCore", targets: ["ApusCore"]),
+        .library(name: "ApusJSON", targets: ["ApusJSON"]),
         .library(name: "ApusHTTP", targets: ["ApusHTTP"]),
         .library(name: "ApusServer", targets: ["ApusServer"]),
         .library(name: "ApusWebSocket", targets: ["ApusWebSocket"]),
@@ -39,12 +40,13 @@ let package = Package(
         .target(
             name: "ApusCore",
             dependencies: [.product(name: "ServiceContextModule", package: "swift-service-context")]),
+        .target(name: "ApusJSON"),
 
         // Floor 1: one capability each. Imports go down, never up.
         .target(
             name: "ApusHTTP",
             dependencies: [
-                "ApusCore",
+                "ApusCore", "ApusJSON",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -148,6 +150,7 @@ let package = Package(
         .testTarget(
             name: "ApusCoreTests",
             dependencies: ["ApusCore", .product(name: "ServiceContextModule", package: "swift-service-context")]),
+        .testTarget(name: "ApusJSONTests", dependencies: ["ApusJSON"]),
         .testTarget(
             name: "ApusHTTPTests",
             dependencies: [

@@ -1,30 +1,24 @@
 import ApusCore
-public import FoundationEssentials
+import ApusJSON
+import FoundationEssentials
 public import NIOCore
 
-/// JSON as Apus reads and writes it: dates as RFC 3339 text with milliseconds, field names as they are.
+/// JSON as Apus reads and writes it: dates as RFC 3339 text with milliseconds, field names as they are, each key of an
+/// object once.
 public enum JSONCoding {
-    /// Any value as JSON.
-    public static func encode(_ value: some Encodable) throws -> ByteBuffer {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
+    private static let encoder = {
+        var encoder = JSON.Encoder()
+        encoder.outputFormatting = .withoutEscapingSlashes
         encoder.dateEncodingStrategy = .custom { date, encoder in
             var container = encoder.singleValueContainer()
             try container.encode(date.formatted(.iso8601WithMilliseconds))
         }
-        return ByteBuffer(bytes: try encoder.encode(value))
-    }
+        return encoder
+    }()
 
-    /// A value from JSON.
-    /// - Throws: An ``AppError`` of code `invalidArgument`: what is malformed, or which field is missing or of a wrong
-    ///   type, by its JSON pointer.
-    public static func decode<Value: Decodable>(_ type: Value.Type, from buffer: ByteBuffer) throws -> Value {
-        try decode(type, from: Data(buffer.readableBytesView))
-    }
-
-    /// A value from JSON.
-    public static func decode<Value: Decodable>(_ type: Value.Type, from data: Data) throws -> Value {
-        let decoder = JSONDecoder()
+    private static let decoder = {
+        var decoder = JSON.Decoder()
+        decoder.limits.duplicateKeys = .reject
         decoder.dateDecodingStrategy = .custom { decoder in
             let container = try decoder.singleValueContainer()
             let text = try container.decode(String.self)
@@ -33,8 +27,25 @@ public enum JSONCoding {
             throw DecodingError.dataCorruptedError(
                 in: container, debugDescription: "Expected an RFC 3339 date such as 2026-01-31T12:00:00Z.")
         }
+        return decoder
+    }()
+
+    /// Any value as JSON.
+    public static func encode(_ value: some Encodable) throws -> ByteBuffer {
+        try encoder.withEncoded(value) { ByteBuffer(bytes: $0) }
+    }
+
+    /// A value from JSON.
+    /// - Throws: An ``AppError`` of code `invalidArgument`: what is malformed and where, or which field is missing or of a
+    ///   wrong type, by its JSON pointer.
+    public static func decode<Value: Decodable>(_ type: Value.Type, from buffer: ByteBuffer) throws -> Value {
+        try decode(type, from: buffer.readableBytesView)
+    }
+
+    /// A value from JSON.
+    public static func decode<Value: Decodable>(_ type: Value.Type, from bytes: some Sequence<UInt8>) throws -> Value {
         do {
-            return try decoder.decode(type, from: data)
+            return try decoder.decode(type, from: bytes)
         } catch let error as DecodingError {
             throw AppError(decoding: error)
         }
@@ -59,8 +70,9 @@ extension AppError {
             self.init(at: context.codingPath, code: "required", message: "must be \(Self.name(of: type)), not null")
         case .typeMismatch(let type, let context):
             self.init(at: context.codingPath, code: "type", message: "must be \(Self.name(of: type))")
-        case .dataCorrupted(let context) where context.codingPath.isEmpty:
-            self.init(.invalidArgument, "The body is not valid JSON.\(Self.place(in: context))", cause: error)
+        case .dataCorrupted(let context) where context.underlyingError is JSON.SyntaxError:
+            let place = context.underlyingError.map { " \($0)" } ?? ""
+            self.init(.invalidArgument, "The body is not valid JSON.\(place)", cause: error)
         case .dataCorrupted(let context):
             self.init(at: context.codingPath, code: "format", message: context.debugDescription)
         @unknown default:
@@ -84,15 +96,5 @@ extension AppError {
         case is any Collection.Type where !(type is any ExpressibleByDictionaryLiteral.Type): "an array"
         default: "an object"
         }
-    }
-
-    /// Foundation says where a document breaks in the error underneath, as "… around line 1, column 2."
-    private static func place(in context: DecodingError.Context) -> String {
-        guard let underlying = context.underlyingError else { return "" }
-        let words = String(describing: underlying).split { !$0.isLetter && !$0.isNumber }
-        guard let line = words.firstIndex(of: "line"), words.count > line + 3, words[line + 2] == "column" else {
-            return ""
-        }
-        return " It breaks at line \(words[line + 1]), column \(words[line + 3])."
     }
 }

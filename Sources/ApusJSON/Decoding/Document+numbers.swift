@@ -1,0 +1,109 @@
+import FoundationEssentials
+
+extension Document {
+    /// A whole number. `1.0` and `1e2` are whole as well.
+    func integer<Number: FixedWidthInteger>(_ type: Number.Type, at index: Int) throws -> Number {
+        let node = nodes[index]
+        guard node.kind == .integer || node.kind == .decimal else { throw mismatch(type, at: index) }
+        if node.kind == .integer {
+            if let number = digits(of: node).flatMap({ isNegative(node) ? Number(exactly: -$0) : Number(exactly: $0) })
+            {
+                return number
+            }
+            if let number = Number(numberText(at: index)) { return number }
+        } else {
+            // What is whole but too long for a double is still read exactly, when it says so with zeros.
+            let text = numberText(at: index)
+            let parts = text.split(separator: ".", maxSplits: 1)
+            if parts.count == 2, parts[1].allSatisfy({ $0 == "0" }) {
+                if let number = Number(parts[0]) { return number }
+            } else if let double = Double(text), let number = Number(exactly: double) {
+                return number
+            }
+        }
+        throw doesNotFit(type, at: index)
+    }
+
+    func double(at index: Int) throws -> Double {
+        let node = nodes[index]
+        switch node.kind {
+        case .integer:
+            if let digits = digits(of: node), digits < 1 << 53 {
+                return isNegative(node) ? -Double(digits) : Double(digits)
+            }
+        case .decimal:
+            if let double = shortDecimal(node) { return double }
+        case .string:
+            if let special = special(at: index, as: Double.self) { return special }
+            throw mismatch(Double.self, at: index)
+        case .null, .true, .false, .array, .object: throw mismatch(Double.self, at: index)
+        }
+        guard let double = Double(numberText(at: index)), double.isFinite else {
+            throw doesNotFit(Double.self, at: index)
+        }
+        return double
+    }
+
+    func float(at index: Int) throws -> Float {
+        let node = nodes[index]
+        if node.kind == .string, let special = special(at: index, as: Float.self) { return special }
+        guard node.kind == .integer || node.kind == .decimal else { throw mismatch(Float.self, at: index) }
+        guard let float = Float(numberText(at: index)), float.isFinite else { throw doesNotFit(Float.self, at: index) }
+        return float
+    }
+
+    func numberText(at index: Int) -> String {
+        String(decoding: bytes[Int(nodes[index].start)..<Int(nodes[index].end)], as: UTF8.self)
+    }
+
+    func doesNotFit(_ type: Any.Type, at index: Int) -> DecodingError {
+        .dataCorrupted(context(index, "The number \(numberText(at: index).prefix(64)) does not fit in \(type)."))
+    }
+
+    private func special<Number: BinaryFloatingPoint>(at index: Int, as type: Number.Type) -> Number? {
+        guard case .convertFromString(let positive, let negative, let nan) = options.nonConformingFloatDecodingStrategy
+        else { return nil }
+        switch nodes[index].text(in: bytes) {
+        case positive: return .infinity
+        case negative: return -.infinity
+        case nan: return .nan
+        default: return nil
+        }
+    }
+
+    @inline(__always) private func isNegative(_ node: Node) -> Bool { bytes[Int(node.start)] == UInt8(ascii: "-") }
+
+    /// The digits of a whole number that has at most 18.
+    @inline(__always) private func digits(of node: Node) -> Int64? {
+        let first = Int(node.start) &+ (isNegative(node) ? 1 : 0)
+        guard Int(node.end) &- first <= 18 else { return nil }
+        var value: Int64 = 0
+        for index in first..<Int(node.end) { value = value &* 10 &+ Int64(bytes[index] &- UInt8(ascii: "0")) }
+        return value
+    }
+
+    /// A decimal without an exponent and with few digits: both its digits and the power of ten are doubles without error,
+    /// and so their quotient is the nearest one.
+    @inline(__always) private func shortDecimal(_ node: Node) -> Double? {
+        let first = Int(node.start) &+ (isNegative(node) ? 1 : 0)
+        guard Int(node.end) &- first <= 16 else { return nil }
+        var value: Int64 = 0
+        var fractionStart = Int(node.end)
+        for index in first..<Int(node.end) {
+            let byte = bytes[index]
+            if byte == UInt8(ascii: ".") {
+                fractionStart = index &+ 1
+            } else if isDigit(byte) {
+                value = value &* 10 &+ Int64(byte &- UInt8(ascii: "0"))
+            } else {
+                return nil
+            }
+        }
+        let magnitude = Double(value) / powersOfTen[Int(node.end) &- fractionStart]
+        return isNegative(node) ? -magnitude : magnitude
+    }
+}
+
+private let powersOfTen: [Double] = [
+    1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+]

@@ -1,0 +1,182 @@
+import FoundationEssentials
+
+/// The bytes of one document as they grow, and the arrays and objects that are open.
+///
+/// Containers of `Codable` have no end that a writer is told of: an array or object is closed when its parent goes on, or
+/// at the end. Its properties are unchecked for exclusivity (three fifths of the time otherwise): each access is one
+/// read or write of a plain value that calls no code of others, and one writer belongs to one call of `encode`.
+final class ByteWriter {
+    /// An array or object that is open.
+    private struct Level {
+        let serial: UInt32
+        let pathCount: UInt32
+        let closer: UInt8
+        var isEmpty = true
+    }
+
+    /// A container's place: usable while its level is open.
+    struct Slot {
+        fileprivate let depth: UInt32
+        fileprivate let serial: UInt32
+    }
+
+    let options: JSON.Encoder
+    let escapesSlashes: Bool
+
+    /// Something was written that one pass cannot write. What follows is of no use.
+    @exclusivity(unchecked) private(set) var isOutOfOrder = false
+    @exclusivity(unchecked) private var isTooDeep = false
+    /// The coding path of the innermost container.
+    @exclusivity(unchecked) var path: [any CodingKey] = []
+    @exclusivity(unchecked) var convertedKeys: [String: String] = [:]
+
+    @exclusivity(unchecked) private var base: UnsafeMutablePointer<UInt8>
+    @exclusivity(unchecked) private(set) var count = 0
+    @exclusivity(unchecked) private var capacity: Int
+    @exclusivity(unchecked) private var levels: UnsafeMutablePointer<Level>
+    @exclusivity(unchecked) private var depth = 0
+    @exclusivity(unchecked) private var levelCapacity: Int
+    @exclusivity(unchecked) private var lastSerial: UInt32 = 0
+
+    init(options: JSON.Encoder) {
+        self.options = options
+        escapesSlashes = !options.outputFormatting.contains(.withoutEscapingSlashes)
+        capacity = 1024
+        base = .allocate(capacity: 1024)
+        levelCapacity = 16
+        levels = .allocate(capacity: 16)
+    }
+
+    deinit {
+        base.deallocate()
+        levels.deallocate()
+    }
+
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
+
+    /// One document. Nothing may be written before.
+    func write(document value: some Encodable) throws {
+        try write(value: value)
+        if isTooDeep { throw tooDeep() }
+        if count == 0 {
+            let description = "Top-level \(type(of: value)) did not encode any values."
+            throw EncodingError.invalidValue(value, .init(codingPath: [], debugDescription: description))
+        }
+    }
+
+    // MARK: Levels
+
+    /// Opens an array or object.
+    func open(_ opener: UInt8, closer: UInt8) -> Slot {
+        append(opener)
+        lastSerial &+= 1
+        if depth == levelCapacity { growLevels() }
+        levels.advanced(by: depth)
+            .initialize(to: Level(serial: lastSerial, pathCount: UInt32(path.count), closer: closer))
+        depth += 1
+        if depth > options.maximumDepth { isTooDeep = true }
+        return Slot(depth: UInt32(truncatingIfNeeded: depth), serial: lastSerial)
+    }
+
+    /// Prepares for the next element or key of a container: closes what was opened inside it, and separates.
+    @inline(__always) func next(in slot: Slot) throws {
+        if depth != Int(slot.depth) || levels[depth - 1].serial != slot.serial { try goBack(to: slot) }
+        if levels[depth - 1].isEmpty {
+            levels[depth - 1].isEmpty = false
+        } else {
+            append(UInt8(ascii: ","))
+        }
+    }
+
+    private func goBack(to slot: Slot) throws {
+        guard slot.depth <= depth, levels[Int(slot.depth) - 1].serial == slot.serial else {
+            throw giveUp()
+        }
+        close(to: Int(slot.depth))
+    }
+
+    /// The path of a container that may still be written to.
+    func path(of slot: Slot) -> [any CodingKey] {
+        guard slot.depth <= depth else { return path }
+        return Array(path.prefix(Int(levels[Int(slot.depth) - 1].pathCount)))
+    }
+
+    /// Closes a container and what was opened inside it.
+    func close(_ slot: Slot) { close(to: Int(slot.depth) - 1) }
+
+    private func close(to target: Int) {
+        while depth > target {
+            depth -= 1
+            append(levels[depth].closer)
+            path.removeLast(path.count - Int(levels[depth].pathCount))
+        }
+    }
+
+    /// Leaves the rest to Foundation.
+    func giveUp() -> EncodingError {
+        isOutOfOrder = true
+        return .invalidValue(0, .init(codingPath: path, debugDescription: "The value is not written in one pass."))
+    }
+
+    private func growLevels() {
+        let grown = UnsafeMutablePointer<Level>.allocate(capacity: 2 * levelCapacity)
+        grown.moveInitialize(from: levels, count: depth)
+        levels.deallocate()
+        levels = grown
+        levelCapacity *= 2
+    }
+
+    // MARK: Values
+
+    /// A value that writes itself. What it opens is closed, and what writes nothing becomes `{}`.
+    func writeSelf(_ write: (ValueEncoder) throws -> Void) throws {
+        guard depth <= options.maximumDepth else { throw tooDeep() }
+        let level = depth
+        let start = count
+        try write(ValueEncoder(writer: self))
+        close(to: level)
+        if count == start, depth > 0 { append("{}") }
+    }
+
+    private func tooDeep() -> EncodingError {
+        .invalidValue(
+            depth, .init(codingPath: path, debugDescription: "Nested deeper than \(options.maximumDepth) levels."))
+    }
+
+    // MARK: Bytes
+
+    @inline(__always) func append(_ byte: UInt8) {
+        if count == capacity { grow(by: 1) }
+        base[count] = byte
+        count &+= 1
+    }
+
+    @inline(__always) func append(_ text: StaticString) {
+        append(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    @inline(__always) func append(_ bytes: UnsafeBufferPointer<UInt8>) {
+        guard let source = bytes.baseAddress else { return }
+        reserve(bytes.count)
+        base.advanced(by: count).update(from: source, count: bytes.count)
+        count &+= bytes.count
+    }
+
+    /// Room for `extra` bytes, then `fill` with where they go. It returns how many it wrote.
+    @inline(__always) func append(atMost extra: Int, _ fill: (UnsafeMutablePointer<UInt8>) -> Int) {
+        reserve(extra)
+        count &+= fill(base.advanced(by: count))
+    }
+
+    @inline(__always) private func reserve(_ extra: Int) {
+        if capacity &- count < extra { grow(by: extra) }
+    }
+
+    @inline(never) private func grow(by extra: Int) {
+        capacity = max(2 * capacity, count + extra)
+        let grown = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
+        grown.moveInitialize(from: base, count: count)
+        base.deallocate()
+        base = grown
+    }
+}

@@ -1,0 +1,238 @@
+import ApusJSON
+import FoundationEssentials
+import Testing
+
+@Suite("JSON encoder")
+struct EncoderTests {
+    /// What both coders write. Foundation's keys are in no order, and so each value here has one key an object at most.
+    private func expectSameText(
+        _ value: some Encodable, sourceLocation: SourceLocation = #_sourceLocation,
+        _ configure: (inout JSON.Encoder, JSONEncoder) -> Void = { _, _ in }
+    ) throws {
+        var encoder = JSON.Encoder()
+        let foundation = JSONEncoder()
+        configure(&encoder, foundation)
+        let text = String(decoding: try encoder.encode(value), as: UTF8.self)
+        #expect(text == String(decoding: try foundation.encode(value), as: UTF8.self), sourceLocation: sourceLocation)
+    }
+
+    @Test("numbers are written as Foundation writes them")
+    func numbers() throws {
+        try expectSameText([
+            0, -0.0, 1, -1, 1.5, 0.1, 0.01, 0.001, 1e-4, 1e-5, .leastNonzeroMagnitude, 1e15, 9_007_199_254_740_991,
+            9_007_199_254_740_992,
+            9_007_199_254_740_994, 1e16, 1e21, 123_456_789_012.34, 99.99, 99.999, 0.07, 28.5, -28.57, 1e13 + 0.01, .pi,
+            .greatestFiniteMagnitude, .leastNormalMagnitude, 4_503_599_627_370_497.5,
+        ])
+        try expectSameText([Float(0.1), 16_777_216, 16_777_218, -0.0, 3.4e38, 1.5])
+        try expectSameText([Int8.min, .max])
+        try expectSameText([Int.min, .max, 0, 9, 10, 99, 100])
+        try expectSameText([UInt64.max])
+        try expectSameText([Int128.min, .max])
+        try expectSameText([Decimal(string: "1.10"), Decimal(string: "-12345678901234567890.123"), nil])
+    }
+
+    @Test("doubles of all magnitudes are the shortest that read back, as Foundation's")
+    func randomDoubles() throws {
+        var generator = Seeded(state: 7)
+        var doubles = (0..<20_000).map { _ in Double(bitPattern: generator.next()) }.filter(\.isFinite)
+        doubles += (0..<20_000).map { _ in Double(Int64.random(in: -999_999_999...999_999_999, using: &generator)) / 100
+        }
+        try expectSameText(doubles)
+    }
+
+    @Test("text is escaped as Foundation escapes it")
+    func text() throws {
+        let all = (0..<0x250).compactMap(Unicode.Scalar.init).map { String($0) }
+        try expectSameText(all)
+        try expectSameText([all.joined(), all.reversed().joined(), "\u{2028}😀/\"\\"])
+        try expectSameText(["a": "/"]) { encoder, foundation in
+            encoder.outputFormatting = .withoutEscapingSlashes
+            foundation.outputFormatting = .withoutEscapingSlashes
+        }
+        try expectSameText([String(repeating: "ab\"c\u{1}é", count: 4000)])
+    }
+
+    @Test("dates, data, URLs and numbers that JSON has not follow their strategies")
+    func strategies() throws {
+        let date = Date(timeIntervalSince1970: 1_769_860_800.5)
+        try expectSameText([date])
+        try expectSameText([URL(string: "https://apus.example/a?b")])
+        try expectSameText([Data([0, 1, 254, 255])])
+        let strategies: [JSONEncoder.DateEncodingStrategy] = [
+            .secondsSince1970, .millisecondsSince1970, .iso8601,
+            .custom { date, encoder in
+                var container = encoder.unkeyedContainer()
+                try container.encode(date.timeIntervalSince1970)
+            },
+            .custom { _, _ in },
+        ]
+        for strategy in strategies {
+            try expectSameText(["at": date]) { encoder, foundation in
+                encoder.dateEncodingStrategy = strategy
+                foundation.dateEncodingStrategy = strategy
+            }
+        }
+        try expectSameText(["bytes": Data([1, 2])]) { encoder, foundation in
+            encoder.dataEncodingStrategy = .deferredToData
+            foundation.dataEncodingStrategy = .deferredToData
+        }
+        try expectSameText([Double.infinity, -.infinity, .nan]) { encoder, foundation in
+            encoder.nonConformingFloatEncodingStrategy = .convertToString(
+                positiveInfinity: "+", negativeInfinity: "-", nan: "?")
+            foundation.nonConformingFloatEncodingStrategy = .convertToString(
+                positiveInfinity: "+", negativeInfinity: "-", nan: "?")
+        }
+    }
+
+    @Test(
+        "keys become snake_case by Foundation's rules, and keys of dictionaries stay",
+        arguments: [
+            "myURLProperty", "aB", "ABC", "ABc", "_aB_", "a1B", "aB1c", "URL", "fooBAR", "a_b", "aÉB", "", "A",
+            "isHTTP2On", "äÖü", "ÄÖ",
+        ])
+    func snakeCase(name: String) throws {
+        try expectSameText(OneKey(key: name, value: ["keepThis": 1])) { encoder, foundation in
+            encoder.keyEncodingStrategy = .convertToSnakeCase
+            foundation.keyEncodingStrategy = .convertToSnakeCase
+        }
+        try expectSameText([OneKey(key: name, value: 1)]) { encoder, foundation in
+            let strategy = JSONEncoder.KeyEncodingStrategy.custom { path in
+                AnyKey(path.map(\.stringValue).joined(separator: "."))
+            }
+            encoder.keyEncodingStrategy = strategy
+            foundation.keyEncodingStrategy = strategy
+        }
+    }
+
+    @Test("values that write in no order, twice or nothing come out as Foundation's")
+    func unusualValues() throws {
+        try expectSameText([Nothing()])
+        try expectSameText(["a": Nothing()])
+        try expectSameText(Interleaved()) { encoder, foundation in
+            encoder.outputFormatting = .sortedKeys
+            foundation.outputFormatting = .sortedKeys
+        }
+        let decoded = try JSON.Decoder().decode([String: [Int]].self, from: JSON.Encoder().encode(Interleaved()))
+        #expect(decoded == ["a": [1, 3], "b": [2]])
+        let animal = try JSON.Decoder().decode([String: Int].self, from: JSON.Encoder().encode(Dog()))
+        #expect(animal == ["legs": 4, "tail": 1])
+        try expectSameText([Optional<Int>.none, 1])
+        try expectSameText(Shape.circle(radius: 2))
+        try expectSameText([[[Int]]](repeating: [[], [1]], count: 2))
+        try expectSameText("fragment")
+        try expectSameText(["b": [1], "a": [2, 3]]) { encoder, foundation in
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+            foundation.outputFormatting = [.prettyPrinted, .sortedKeys]
+        }
+    }
+
+    @Test("a number that JSON has not is refused with its path")
+    func nonConformingPath() throws {
+        for (value, path) in [
+            (["a": [1, Double.nan]], ["a", "Index 1"]), (["b": [-Double.infinity]], ["b", "Index 0"]),
+        ] {
+            let error = #expect(throws: EncodingError.self) { try JSON.Encoder().encode(value) }
+            guard case .invalidValue(_, let context) = error else { return }
+            #expect(context.codingPath.map(\.stringValue) == path)
+        }
+        #expect(throws: EncodingError.self) { try JSON.Encoder().encode(Nothing()) }
+    }
+
+    @Test("a value nested deeper than the limit is refused")
+    func depth() throws {
+        var encoder = JSON.Encoder()
+        encoder.maximumDepth = 3
+        #expect(throws: Never.self) { try encoder.encode([[[1.0 as Float]]]) }
+        #expect(throws: EncodingError.self) { try encoder.encode([[[[1.0 as Float]]]]) }
+        let list = (0..<100_000).reduce(Chain(next: nil)) { chain, _ in Chain(next: chain) }
+        #expect(throws: EncodingError.self) { try JSON.Encoder().encode(list) }
+        list.release()
+    }
+
+    @Test("a value that writes twice in one place is refused")
+    func twice() throws {
+        #expect(throws: EncodingError.self) { try JSON.Encoder().encode([Twice()]) }
+    }
+
+    @Test("user information and coding paths reach the types")
+    func context() throws {
+        var encoder = JSON.Encoder()
+        encoder.userInfo[CodingUserInfoKey(rawValue: "who")!] = "me"
+        let text = String(decoding: try encoder.encode(["a": [Witness()]]), as: UTF8.self)
+        #expect(text == #"{"a":["me at a.Index 0"]}"#)
+    }
+}
+
+private struct OneKey<Value: Encodable>: Encodable {
+    let key: String
+    let value: Value
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: AnyKey.self)
+        try container.encode(value, forKey: AnyKey(key))
+    }
+}
+
+private struct Nothing: Encodable {
+    func encode(to encoder: any Encoder) {}
+}
+
+private struct Twice: Encodable {
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(1)
+        try container.encode(2)
+    }
+}
+
+private struct Interleaved: Encodable {
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: AnyKey.self)
+        var first = container.nestedUnkeyedContainer(forKey: AnyKey("a"))
+        var second = container.nestedUnkeyedContainer(forKey: AnyKey("b"))
+        try first.encode(1)
+        try second.encode(2)
+        try first.encode(3)
+    }
+}
+
+private class Animal: Encodable {
+    let legs = 4
+}
+
+private final class Dog: Animal {
+    override func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: AnyKey.self)
+        try container.encode(1, forKey: AnyKey("tail"))
+        try super.encode(to: encoder)
+    }
+}
+
+private enum Shape: Encodable {
+    case circle(radius: Int)
+}
+
+private final class Chain: Encodable {
+    private var next: Chain?
+
+    init(next: Chain?) { self.next = next }
+
+    /// Link by link: the compiler's own release recurses.
+    func release() {
+        var link = next
+        next = nil
+        while let current = link {
+            link = current.next
+            current.next = nil
+        }
+    }
+}
+
+private struct Witness: Encodable {
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        let who = encoder.userInfo[CodingUserInfoKey(rawValue: "who")!] as? String
+        try container.encode("\(who ?? "") at \(encoder.codingPath.map(\.stringValue).joined(separator: "."))")
+    }
+}
