@@ -145,6 +145,11 @@ let package = Package(
             name: "bench-server",
             dependencies: ["Apus", "ApusServer"],
             path: "Benchmarks/Server"),
+        .target(name: "AllocationCounter", path: "Benchmarks/AllocationCounter"),
+        .executableTarget(
+            name: "bench-parts",
+            dependencies: ["AllocationCounter", "ApusJSON"],
+            path: "Benchmarks/Parts"),
 
         // Tests mirror the targets.
         .testTarget(

@@ -39,7 +39,7 @@ extension JSONDecoder.KeyDecodingStrategy {
 
 extension ByteWriter {
     /// A key as the strategy has it. Names that were converted once are kept for the document.
-    func converted(_ key: some CodingKey) -> String {
+    func converted(_ key: some CodingKey, at path: [any CodingKey]) -> String {
         switch options.keyEncodingStrategy {
         case .useDefaultKeys: return key.stringValue
         case .custom(let convert): return convert(path + [key]).stringValue

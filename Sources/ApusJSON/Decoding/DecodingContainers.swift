@@ -49,7 +49,7 @@ struct ObjectReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
         guard document.nodes[object].kind == .object else { throw document.mismatch([String: Any].self, at: object) }
         self.document = document
         self.object = object
-        let hasIndex = document.nodes[object].needsIndex || document.options.keyDecodingStrategy.convertsKeys
+        let hasIndex = document.nodes[object].needsIndex || document.convertsKeys
         index = hasIndex ? document.index(ofObject: object) : nil
     }
 

@@ -15,7 +15,7 @@ extension Document {
         if type == Data.self { return known(try data(at: index)) }
         if type == URL.self { return known(try url(at: index)) }
         if type == Decimal.self { return known(try decimal(at: index)) }
-        if options.keyDecodingStrategy.convertsKeys, let dictionary = type as? any StringKeyed.Type {
+        if convertsKeys, let dictionary = type as? any StringKeyed.Type {
             return try dictionary.decode(at: index, of: self, as: type)
         }
         return try Value(from: ValueDecoder(document: self, index: index))

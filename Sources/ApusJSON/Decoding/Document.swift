@@ -3,6 +3,7 @@
 /// The bytes are the caller's until ``keepBytes()``. Used by one thread at a time, as every `Decoder`.
 final class Document {
     let options: JSON.Decoder
+    let convertsKeys: Bool
     let nodes: UnsafeMutablePointer<Node>
     private(set) var bytes: UnsafeBufferPointer<UInt8>
     private var ownBytes: UnsafeMutableBufferPointer<UInt8>?
@@ -16,6 +17,7 @@ final class Document {
         nodes = list.base
         self.bytes = bytes
         self.options = options
+        convertsKeys = options.keyDecodingStrategy.convertsKeys
     }
 
     deinit {

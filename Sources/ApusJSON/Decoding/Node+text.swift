@@ -13,6 +13,7 @@ extension Node {
 
     func isSameText(as other: Node, in bytes: UnsafeBufferPointer<UInt8>) -> Bool {
         if isEscaped || other.isEscaped { return text(in: bytes) == other.text(in: bytes) }
+        guard end &- start == other.end &- other.start else { return false }
         return contents(in: bytes).elementsEqual(other.contents(in: bytes))
     }
 }

@@ -29,17 +29,26 @@ struct ObjectKeys {
     }
 
     /// The first key that was there before.
-    var firstRepeated: Int? {
-        var keys: [Int] = []
+    var firstRepeated: Int? { count <= Self.fewCount ? firstRepeatedByPairs : firstRepeatedOfMany }
+
+    private var firstRepeatedByPairs: Int? {
+        var key = object + 1
+        while key < end {
+            var earlier = object + 1
+            while earlier < key {
+                if nodes[earlier].isSameText(as: nodes[key], in: bytes) { return key }
+                earlier = nodes.after(earlier + 1)
+            }
+            key = nodes.after(key + 1)
+        }
+        return nil
+    }
+
+    private var firstRepeatedOfMany: Int? {
         var texts: Set<String> = []
         var key = object + 1
         while key < end {
-            if count <= Self.fewCount {
-                if keys.contains(where: { nodes[$0].isSameText(as: nodes[key], in: bytes) }) { return key }
-                keys.append(key)
-            } else if !texts.insert(nodes[key].text(in: bytes)).inserted {
-                return key
-            }
+            guard texts.insert(nodes[key].text(in: bytes)).inserted else { return key }
             key = nodes.after(key + 1)
         }
         return nil

@@ -45,7 +45,7 @@ extension ByteWriter {
             }
             let byte = base[read]
             read &+= 1
-            if byte >= 0x20, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte != UInt8(ascii: "/") {
+            if isPlain(byte) {
                 target[written] = byte
                 written &+= 1
             } else {
@@ -78,6 +78,14 @@ extension ByteWriter {
         target[1] = letter
         return 2
     }
+}
+
+/// Whether a byte is written as it is, whatever the options.
+@inline(__always) private func isPlain(_ byte: UInt8) -> Bool {
+    // A bit for each of " and / in the first word, and for \ in the second.
+    let special: (UInt64, UInt64) = (1 << 0x22 | 1 << 0x2F | 0xFFFF_FFFF, 1 << (0x5C - 0x40))
+    if byte >= 0x80 { return true }
+    return (byte < 0x40 ? special.0 : special.1) >> UInt64(byte & 0x3F) & 1 == 0
 }
 
 extension UInt64 {

@@ -5,34 +5,40 @@ extension ByteWriter {
 
     func writeNull() { append("null") }
 
-    /// A value of any type. Types that JSON or a strategy knows are compared by identity, which costs nothing; a dynamic
+    /// A value of any type. Types that JSON or a strategy knows are told by identity, which costs nothing; a dynamic
     /// cast would cost more than the value.
     func write<Value: Encodable>(value: Value) throws {
         func known<Known>(_: Known.Type) -> Known { unsafeBitCast(value, to: Known.self) }
-        if Value.self == String.self { return write(known(String.self)) }
-        if Value.self == Int.self { return write(integer: known(Int.self)) }
-        if Value.self == Double.self { return try write(known(Double.self)) }
-        if Value.self == Bool.self { return write(known(Bool.self)) }
-        if Value.self == [String].self { return try write(elements: known([String].self)) { write($0) } }
-        if Value.self == [Int].self { return try write(elements: known([Int].self)) { write(integer: $0) } }
-        if Value.self == [Double].self { return try write(doubles: known([Double].self)) }
+        if try writePlain(value) { return }
         if Value.self == Date.self { return try write(known(Date.self)) }
         if Value.self == Data.self { return try write(known(Data.self)) }
+        if Value.self == Double.self { return try write(known(Double.self)) }
+        if Value.self == [Double].self { return try write(doubles: known([Double].self)) }
         if Value.self == URL.self { return write(known(URL.self).absoluteString) }
         if Value.self == Decimal.self { return write(decimal: known(Decimal.self)) }
-        if options.keyEncodingStrategy.convertsKeys, let dictionary = value as? any StringKeyed {
+        if convertsKeys, let dictionary = value as? any StringKeyed {
             return try dictionary.write(to: self)
         }
         try writeSelf { try value.encode(to: $0) }
     }
 
-    /// A value inside a container, under its key.
-    @inline(__always) func write<Value: Encodable>(_ value: Value, at key: @autoclosure () -> any CodingKey) throws {
-        if Value.self == String.self { return write(unsafeBitCast(value, to: String.self)) }
-        let count = path.count
-        path.append(key())
-        try write(value: value)
-        path.removeLast(path.count - count)
+    /// Text and whole numbers, alone and in arrays: what cannot fail and calls no code of others. False for others.
+    @inline(__always) private func writePlain<Value: Encodable>(_ value: Value) throws -> Bool {
+        func known<Known>(_: Known.Type) -> Known { unsafeBitCast(value, to: Known.self) }
+        if Value.self == String.self {
+            write(known(String.self))
+        } else if Value.self == Int.self {
+            write(integer: known(Int.self))
+        } else if Value.self == Bool.self {
+            write(known(Bool.self))
+        } else if Value.self == [String].self {
+            try write(elements: known([String].self)) { write($0) }
+        } else if Value.self == [Int].self {
+            try write(elements: known([Int].self)) { write(integer: $0) }
+        } else {
+            return false
+        }
+        return true
     }
 
     private func write<Element>(elements: [Element], _ write: (Element) -> Void) throws {
@@ -46,9 +52,8 @@ extension ByteWriter {
 
     private func write(doubles: [Double]) throws {
         let slot = open(UInt8(ascii: "["), closer: UInt8(ascii: "]"))
-        for (index, double) in doubles.enumerated() {
+        for double in doubles {
             try next(in: slot)
-            if !double.isFinite { path.append(IndexKey(index)) }
             try write(double)
         }
         close(slot)
@@ -90,9 +95,8 @@ extension Dictionary: StringKeyed where Key == String, Value: Encodable {
         let slot = writer.open(UInt8(ascii: "{"), closer: UInt8(ascii: "}"))
         for (key, value) in self {
             try writer.next(in: slot)
-            writer.write(key)
-            writer.append(UInt8(ascii: ":"))
-            try writer.write(value, at: NameKey(key))
+            writer.write(key: key, original: key)
+            try writer.write(value: value)
         }
         writer.close(slot)
     }

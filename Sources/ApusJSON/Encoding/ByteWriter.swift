@@ -9,9 +9,11 @@ final class ByteWriter {
     /// An array or object that is open.
     private struct Level {
         let serial: UInt32
-        let pathCount: UInt32
         let closer: UInt8
-        var isEmpty = true
+        /// Elements or keys so far.
+        var count: UInt32 = 0
+        /// Where the last key of an object begins.
+        var keyStart = 0
     }
 
     /// A container's place: usable while its level is open.
@@ -21,14 +23,17 @@ final class ByteWriter {
     }
 
     let options: JSON.Encoder
+    private let maximumDepth: Int
     let escapesSlashes: Bool
+    let convertsKeys: Bool
 
     /// Something was written that one pass cannot write. What follows is of no use.
     @exclusivity(unchecked) private(set) var isOutOfOrder = false
     @exclusivity(unchecked) private var isTooDeep = false
-    /// The coding path of the innermost container.
-    @exclusivity(unchecked) var path: [any CodingKey] = []
+    /// By name, what a strategy made of it.
     @exclusivity(unchecked) var convertedKeys: [String: String] = [:]
+    /// The current key of each level as it was before a strategy converted it.
+    @exclusivity(unchecked) private var originalNames: [String] = []
 
     @exclusivity(unchecked) private var base: UnsafeMutablePointer<UInt8>
     @exclusivity(unchecked) private(set) var count = 0
@@ -40,6 +45,8 @@ final class ByteWriter {
 
     init(options: JSON.Encoder) {
         self.options = options
+        convertsKeys = options.keyEncodingStrategy.convertsKeys
+        maximumDepth = options.maximumDepth
         escapesSlashes = !options.outputFormatting.contains(.withoutEscapingSlashes)
         capacity = 1024
         base = .allocate(capacity: 1024)
@@ -71,21 +78,35 @@ final class ByteWriter {
         append(opener)
         lastSerial &+= 1
         if depth == levelCapacity { growLevels() }
-        levels.advanced(by: depth)
-            .initialize(to: Level(serial: lastSerial, pathCount: UInt32(path.count), closer: closer))
+        levels.advanced(by: depth).initialize(to: Level(serial: lastSerial, closer: closer))
         depth += 1
-        if depth > options.maximumDepth { isTooDeep = true }
+        if depth > maximumDepth { isTooDeep = true }
         return Slot(depth: UInt32(truncatingIfNeeded: depth), serial: lastSerial)
     }
 
     /// Prepares for the next element or key of a container: closes what was opened inside it, and separates.
     @inline(__always) func next(in slot: Slot) throws {
         if depth != Int(slot.depth) || levels[depth - 1].serial != slot.serial { try goBack(to: slot) }
-        if levels[depth - 1].isEmpty {
-            levels[depth - 1].isEmpty = false
-        } else {
-            append(UInt8(ascii: ","))
-        }
+        if levels[depth - 1].count > 0 { append(UInt8(ascii: ",")) }
+        levels[depth - 1].count &+= 1
+    }
+
+    /// A key of the innermost object, which ``next(in:)`` was called for.
+    func write(key: some CodingKey) {
+        let name = key.stringValue
+        let text = convertsKeys ? converted(key, at: path(depth: depth - 1)) : name
+        write(key: text, original: name)
+    }
+
+    /// A key that is written as it is.
+    func write(key text: String, original: String) {
+        levels[depth - 1].keyStart = count
+        write(text)
+        append(UInt8(ascii: ":"))
+        guard convertsKeys else { return }
+        originalNames.removeLast(max(0, originalNames.count - depth))
+        while originalNames.count < depth { originalNames.append("") }
+        originalNames[depth - 1] = original
     }
 
     private func goBack(to slot: Slot) throws {
@@ -95,10 +116,29 @@ final class ByteWriter {
         close(to: Int(slot.depth))
     }
 
+    /// The coding path of what is being written: of each level the current key or index.
+    var path: [any CodingKey] { path(depth: depth) }
+
     /// The path of a container that may still be written to.
-    func path(of slot: Slot) -> [any CodingKey] {
-        guard slot.depth <= depth else { return path }
-        return Array(path.prefix(Int(levels[Int(slot.depth) - 1].pathCount)))
+    func path(of slot: Slot) -> [any CodingKey] { path(depth: min(depth, Int(slot.depth) - 1)) }
+
+    private func path(depth: Int) -> [any CodingKey] {
+        (0..<depth).compactMap { index in
+            let level = levels[index]
+            if level.count == 0 { return nil }
+            return level.closer == UInt8(ascii: "]") ? IndexKey(Int(level.count) - 1) : NameKey(name(at: index))
+        }
+    }
+
+    /// The current key of an object, read back from what was written: most documents never ask for it.
+    private func name(at level: Int) -> String {
+        if convertsKeys { return level < originalNames.count ? originalNames[level] : "" }
+        let written = UnsafeBufferPointer(start: base, count: count)
+        let start = levels[level].keyStart
+        var end = start + 1
+        while end < count, written[end] != UInt8(ascii: "\"") { end += written[end] == UInt8(ascii: "\\") ? 2 : 1 }
+        let node = Node(kind: .string, isEscaped: true, start: UInt32(start), end: UInt32(end + 1))
+        return node.text(in: written)
     }
 
     /// Closes a container and what was opened inside it.
@@ -108,7 +148,6 @@ final class ByteWriter {
         while depth > target {
             depth -= 1
             append(levels[depth].closer)
-            path.removeLast(path.count - Int(levels[depth].pathCount))
         }
     }
 
@@ -130,7 +169,7 @@ final class ByteWriter {
 
     /// A value that writes itself. What it opens is closed, and what writes nothing becomes `{}`.
     func writeSelf(_ write: (ValueEncoder) throws -> Void) throws {
-        guard depth <= options.maximumDepth else { throw tooDeep() }
+        guard depth <= maximumDepth else { throw tooDeep() }
         let level = depth
         let start = count
         try write(ValueEncoder(writer: self))

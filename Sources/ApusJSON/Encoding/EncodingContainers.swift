@@ -21,32 +21,32 @@ struct ValueEncoder: Encoder {
 }
 
 extension ValueEncoder: SingleValueEncodingContainer {
-    func encodeNil() throws { try once().writeNull() }
-    func encode(_ value: Bool) throws { try once().write(value) }
-    func encode(_ value: String) throws { try once().write(value) }
-    func encode(_ value: Double) throws { try once().write(value) }
-    func encode(_ value: Float) throws { try once().write(value) }
-    func encode(_ value: Int) throws { try once().write(integer: value) }
-    func encode(_ value: Int8) throws { try once().write(integer: value) }
-    func encode(_ value: Int16) throws { try once().write(integer: value) }
-    func encode(_ value: Int32) throws { try once().write(integer: value) }
-    func encode(_ value: Int64) throws { try once().write(integer: value) }
-    func encode(_ value: Int128) throws { try once().write(integer: value) }
-    func encode(_ value: UInt) throws { try once().write(integer: value) }
-    func encode(_ value: UInt8) throws { try once().write(integer: value) }
-    func encode(_ value: UInt16) throws { try once().write(integer: value) }
-    func encode(_ value: UInt32) throws { try once().write(integer: value) }
-    func encode(_ value: UInt64) throws { try once().write(integer: value) }
-    func encode(_ value: UInt128) throws { try once().write(integer: value) }
-    func encode(_ value: some Encodable) throws { try once().write(value: value) }
+    func encodeNil() throws { try put { $0.writeNull() } }
+    func encode(_ value: Bool) throws { try put { $0.write(value) } }
+    func encode(_ value: String) throws { try put { $0.write(value) } }
+    func encode(_ value: Double) throws { try put { try $0.write(value) } }
+    func encode(_ value: Float) throws { try put { try $0.write(value) } }
+    func encode(_ value: Int) throws { try put { $0.write(integer: value) } }
+    func encode(_ value: Int8) throws { try put { $0.write(integer: value) } }
+    func encode(_ value: Int16) throws { try put { $0.write(integer: value) } }
+    func encode(_ value: Int32) throws { try put { $0.write(integer: value) } }
+    func encode(_ value: Int64) throws { try put { $0.write(integer: value) } }
+    func encode(_ value: Int128) throws { try put { $0.write(integer: value) } }
+    func encode(_ value: UInt) throws { try put { $0.write(integer: value) } }
+    func encode(_ value: UInt8) throws { try put { $0.write(integer: value) } }
+    func encode(_ value: UInt16) throws { try put { $0.write(integer: value) } }
+    func encode(_ value: UInt32) throws { try put { $0.write(integer: value) } }
+    func encode(_ value: UInt64) throws { try put { $0.write(integer: value) } }
+    func encode(_ value: UInt128) throws { try put { $0.write(integer: value) } }
+    func encode(_ value: some Encodable) throws { try put { try $0.write(value: value) } }
 
     /// A second value in one place is a mistake of the type that writes it.
-    @inline(__always) private func once() throws -> ByteWriter {
+    @inline(__always) private func put(_ write: (ByteWriter) throws -> Void) throws {
         guard writer.count == start else {
             throw EncodingError.invalidValue(
                 0, .init(codingPath: writer.path, debugDescription: "A value was written twice in one place."))
         }
-        return writer
+        try write(writer)
     }
 }
 
@@ -65,24 +65,26 @@ struct ObjectWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
 
     var codingPath: [any CodingKey] { writer.path(of: slot) }
 
-    mutating func encodeNil(forKey key: Key) throws { try at(key).writeNull() }
-    mutating func encode(_ value: Bool, forKey key: Key) throws { try at(key).write(value) }
-    mutating func encode(_ value: String, forKey key: Key) throws { try at(key).write(value) }
-    mutating func encode(_ value: Double, forKey key: Key) throws { try at(key).write(value, under: key) }
-    mutating func encode(_ value: Float, forKey key: Key) throws { try at(key).write(value, under: key) }
-    mutating func encode(_ value: Int, forKey key: Key) throws { try at(key).write(integer: value) }
-    mutating func encode(_ value: Int8, forKey key: Key) throws { try at(key).write(integer: value) }
-    mutating func encode(_ value: Int16, forKey key: Key) throws { try at(key).write(integer: value) }
-    mutating func encode(_ value: Int32, forKey key: Key) throws { try at(key).write(integer: value) }
-    mutating func encode(_ value: Int64, forKey key: Key) throws { try at(key).write(integer: value) }
-    mutating func encode(_ value: Int128, forKey key: Key) throws { try at(key).write(integer: value) }
-    mutating func encode(_ value: UInt, forKey key: Key) throws { try at(key).write(integer: value) }
-    mutating func encode(_ value: UInt8, forKey key: Key) throws { try at(key).write(integer: value) }
-    mutating func encode(_ value: UInt16, forKey key: Key) throws { try at(key).write(integer: value) }
-    mutating func encode(_ value: UInt32, forKey key: Key) throws { try at(key).write(integer: value) }
-    mutating func encode(_ value: UInt64, forKey key: Key) throws { try at(key).write(integer: value) }
-    mutating func encode(_ value: UInt128, forKey key: Key) throws { try at(key).write(integer: value) }
-    mutating func encode(_ value: some Encodable, forKey key: Key) throws { try at(key).write(value, at: key) }
+    mutating func encodeNil(forKey key: Key) throws { try put(key) { $0.writeNull() } }
+    mutating func encode(_ value: Bool, forKey key: Key) throws { try put(key) { $0.write(value) } }
+    mutating func encode(_ value: String, forKey key: Key) throws { try put(key) { $0.write(value) } }
+    mutating func encode(_ value: Double, forKey key: Key) throws { try put(key) { try $0.write(value) } }
+    mutating func encode(_ value: Float, forKey key: Key) throws { try put(key) { try $0.write(value) } }
+    mutating func encode(_ value: Int, forKey key: Key) throws { try put(key) { $0.write(integer: value) } }
+    mutating func encode(_ value: Int8, forKey key: Key) throws { try put(key) { $0.write(integer: value) } }
+    mutating func encode(_ value: Int16, forKey key: Key) throws { try put(key) { $0.write(integer: value) } }
+    mutating func encode(_ value: Int32, forKey key: Key) throws { try put(key) { $0.write(integer: value) } }
+    mutating func encode(_ value: Int64, forKey key: Key) throws { try put(key) { $0.write(integer: value) } }
+    mutating func encode(_ value: Int128, forKey key: Key) throws { try put(key) { $0.write(integer: value) } }
+    mutating func encode(_ value: UInt, forKey key: Key) throws { try put(key) { $0.write(integer: value) } }
+    mutating func encode(_ value: UInt8, forKey key: Key) throws { try put(key) { $0.write(integer: value) } }
+    mutating func encode(_ value: UInt16, forKey key: Key) throws { try put(key) { $0.write(integer: value) } }
+    mutating func encode(_ value: UInt32, forKey key: Key) throws { try put(key) { $0.write(integer: value) } }
+    mutating func encode(_ value: UInt64, forKey key: Key) throws { try put(key) { $0.write(integer: value) } }
+    mutating func encode(_ value: UInt128, forKey key: Key) throws { try put(key) { $0.write(integer: value) } }
+    mutating func encode(_ value: some Encodable, forKey key: Key) throws {
+        try put(key) { try $0.write(value: value) }
+    }
 
     mutating func nestedContainer<Nested>(
         keyedBy type: Nested.Type, forKey key: Key
@@ -97,18 +99,15 @@ struct ObjectWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
     mutating func superEncoder() -> any Encoder { writer.encoderOutOfOrder() }
     mutating func superEncoder(forKey key: Key) -> any Encoder { writer.encoderOutOfOrder() }
 
-    @inline(__always) private func at(_ key: Key) throws -> ByteWriter {
+    @inline(__always) private func put(_ key: Key, _ write: (ByteWriter) throws -> Void) throws {
         try writer.next(in: slot)
-        writer.write(writer.options.keyEncodingStrategy.convertsKeys ? writer.converted(key) : key.stringValue)
-        writer.append(UInt8(ascii: ":"))
-        return writer
+        writer.write(key: key)
+        try write(writer)
     }
 
     /// Whether the key could be written.
     private func open(_ key: Key) -> Bool {
-        guard (try? at(key)) != nil else { return false }
-        writer.path.append(key)
-        return true
+        (try? put(key) { _ in }) != nil
     }
 }
 
@@ -127,24 +126,26 @@ struct ArrayWriter: UnkeyedEncodingContainer {
 
     var codingPath: [any CodingKey] { writer.path(of: slot) }
 
-    mutating func encodeNil() throws { try next().writeNull() }
-    mutating func encode(_ value: Bool) throws { try next().write(value) }
-    mutating func encode(_ value: String) throws { try next().write(value) }
-    mutating func encode(_ value: Double) throws { try next().write(value, under: IndexKey(count - 1)) }
-    mutating func encode(_ value: Float) throws { try next().write(value, under: IndexKey(count - 1)) }
-    mutating func encode(_ value: Int) throws { try next().write(integer: value) }
-    mutating func encode(_ value: Int8) throws { try next().write(integer: value) }
-    mutating func encode(_ value: Int16) throws { try next().write(integer: value) }
-    mutating func encode(_ value: Int32) throws { try next().write(integer: value) }
-    mutating func encode(_ value: Int64) throws { try next().write(integer: value) }
-    mutating func encode(_ value: Int128) throws { try next().write(integer: value) }
-    mutating func encode(_ value: UInt) throws { try next().write(integer: value) }
-    mutating func encode(_ value: UInt8) throws { try next().write(integer: value) }
-    mutating func encode(_ value: UInt16) throws { try next().write(integer: value) }
-    mutating func encode(_ value: UInt32) throws { try next().write(integer: value) }
-    mutating func encode(_ value: UInt64) throws { try next().write(integer: value) }
-    mutating func encode(_ value: UInt128) throws { try next().write(integer: value) }
-    mutating func encode(_ value: some Encodable) throws { try next().write(value, at: IndexKey(count - 1)) }
+    mutating func encodeNil() throws { try put { $0.writeNull() } }
+    mutating func encode(_ value: Bool) throws { try put { $0.write(value) } }
+    mutating func encode(_ value: String) throws { try put { $0.write(value) } }
+    mutating func encode(_ value: Double) throws { try put { try $0.write(value) } }
+    mutating func encode(_ value: Float) throws { try put { try $0.write(value) } }
+    mutating func encode(_ value: Int) throws { try put { $0.write(integer: value) } }
+    mutating func encode(_ value: Int8) throws { try put { $0.write(integer: value) } }
+    mutating func encode(_ value: Int16) throws { try put { $0.write(integer: value) } }
+    mutating func encode(_ value: Int32) throws { try put { $0.write(integer: value) } }
+    mutating func encode(_ value: Int64) throws { try put { $0.write(integer: value) } }
+    mutating func encode(_ value: Int128) throws { try put { $0.write(integer: value) } }
+    mutating func encode(_ value: UInt) throws { try put { $0.write(integer: value) } }
+    mutating func encode(_ value: UInt8) throws { try put { $0.write(integer: value) } }
+    mutating func encode(_ value: UInt16) throws { try put { $0.write(integer: value) } }
+    mutating func encode(_ value: UInt32) throws { try put { $0.write(integer: value) } }
+    mutating func encode(_ value: UInt64) throws { try put { $0.write(integer: value) } }
+    mutating func encode(_ value: UInt128) throws { try put { $0.write(integer: value) } }
+    mutating func encode(_ value: some Encodable) throws {
+        try put { try $0.write(value: value) }
+    }
 
     mutating func nestedContainer<Nested>(keyedBy type: Nested.Type) -> KeyedEncodingContainer<Nested> {
         KeyedEncodingContainer(ObjectWriter<Nested>(writer, open()))
@@ -154,16 +155,14 @@ struct ArrayWriter: UnkeyedEncodingContainer {
 
     mutating func superEncoder() -> any Encoder { writer.encoderOutOfOrder() }
 
-    @inline(__always) private mutating func next() throws -> ByteWriter {
+    @inline(__always) private mutating func put(_ write: (ByteWriter) throws -> Void) throws {
         try writer.next(in: slot)
         count += 1
-        return writer
+        try write(writer)
     }
 
     private mutating func open() -> Bool {
-        guard (try? next()) != nil else { return false }
-        writer.path.append(IndexKey(count - 1))
-        return true
+        (try? put { _ in }) != nil
     }
 }
 
@@ -172,14 +171,5 @@ extension ByteWriter {
     fileprivate func encoderOutOfOrder() -> any Encoder {
         _ = giveUp()
         return ValueEncoder(writer: self)
-    }
-
-    /// A number that, when JSON has none like it, is refused under its key.
-    @inline(__always) fileprivate func write(_ number: Double, under key: @autoclosure () -> any CodingKey) throws {
-        number.isFinite ? try write(number) : try write(number, at: key())
-    }
-
-    @inline(__always) fileprivate func write(_ number: Float, under key: @autoclosure () -> any CodingKey) throws {
-        number.isFinite ? try write(number) : try write(number, at: key())
     }
 }

@@ -1,0 +1,33 @@
+import ApusJSON
+import FoundationEssentials
+
+/// The 1.4 kB page of 20 items, by our coders and by Foundation's.
+enum JSONParts {
+    struct Page: Codable {
+        struct Item: Codable {
+            let id: Int
+            let name: String
+            let price: Double
+            let tags: [String]
+            let active: Bool
+        }
+
+        let items: [Item]
+        let total: Int
+    }
+
+    static func run() throws {
+        let page = Page(
+            items: (0..<20).map {
+                .init(id: $0, name: "item \($0)", price: 1.5 * Double($0), tags: ["a", "bb"], active: true)
+            }, total: 20)
+        let bytes = try JSON.Encoder().encode(page)
+        let data = Data(bytes)
+        try measure("JSON page encode") { try JSON.Encoder().withEncoded(page) { use($0.count) } }
+        try measure("JSON page encode, Foundation", repetitions: 2000) { use(try JSONEncoder().encode(page).count) }
+        try measure("JSON page decode") { use(try JSON.Decoder().decode(Page.self, from: bytes).total) }
+        try measure("JSON page decode, Foundation", repetitions: 2000) {
+            use(try JSONDecoder().decode(Page.self, from: data).total)
+        }
+    }
+}
