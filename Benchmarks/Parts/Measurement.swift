@@ -31,7 +31,9 @@ func measure(_ name: String, repetitions: Int = 20_000, _ body: () async throws 
 
 private func report(_ name: String, _ nanoseconds: Double, _ allocations: Double) {
     let padded = name + String(repeating: " ", count: max(1, 44 - name.count))
-    print("\(padded)\(aligned(Int(nanoseconds.rounded()), 8)) ns \(aligned(Int((allocations * 10).rounded()) / 10, 6)) allocations")
+    print(
+        "\(padded)\(aligned(Int(nanoseconds.rounded()), 8)) ns \(aligned(Int((allocations * 10).rounded()) / 10, 6)) allocations"
+    )
 }
 
 private func aligned(_ number: Int, _ width: Int) -> String {

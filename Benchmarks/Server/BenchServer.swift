@@ -12,8 +12,9 @@ struct BenchServer {
         BenchRoutes.declare(on: routes)
         let router = try Router(routes)
         let configuration = Server.Configuration(port: options.port, threads: options.threads)
-        let server = Server(configuration, logger: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() }) { port in
-            print("listening on \(port)")
+        let server = Server(configuration, logger: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() }) {
+            addresses in
+            print("listening on \(addresses.map(\.description).joined(separator: ", "))")
         } handler: { request in
             try await router.respond(to: request)
         }

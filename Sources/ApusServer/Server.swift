@@ -5,15 +5,7 @@ import NIOCore
 import NIOPosix
 public import ServiceLifecycle
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
-
-/// Serves HTTP/1.1 on a TCP port.
+/// Serves HTTP/1.1 and HTTP/2, with and without TLS, on TCP ports and unix sockets.
 ///
 /// ```swift
 /// let router = try Router(routes)
@@ -26,10 +18,8 @@ public import ServiceLifecycle
 public final class Server: Service {
     /// Where and how to listen.
     public struct Configuration: Sendable {
-        /// The address to bind.
-        public var host: String
-        /// The port to bind; 0 lets the system choose.
-        public var port: Int
+        /// Where to listen. At least one.
+        public var listeners: [Listener]
         /// The number of event loops; the number of cores by default.
         public var threads: Int
         /// What clients may take.
@@ -41,26 +31,30 @@ public final class Server: Service {
         /// How many upgraded connections are told to leave at a time, each batch 100 ms after the one before. 500.
         public var shutdownBatch = 500
 
-        public init(host: String = "127.0.0.1", port: Int = 8080, threads: Int? = nil) {
-            self.host = host
-            self.port = port
+        public init(listeners: [Listener], threads: Int? = nil) {
+            self.listeners = listeners
             self.threads = threads ?? System.coreCount
+        }
+
+        /// One TCP port without encryption; 0 lets the system choose.
+        public init(host: String = "127.0.0.1", port: Int = 8080, threads: Int? = nil) {
+            self.init(listeners: [Listener(.tcp(host: host, port: port))], threads: threads)
         }
     }
 
     private let configuration: Configuration
     private let core: ServerCore
-    private let onListening: @Sendable (Int) -> Void
+    private let onListening: @Sendable ([Listener.Address]) -> Void
     private let onStopping: @Sendable () -> Void
 
     /// - Parameters:
-    ///   - onListening: Called with the port once connections are accepted.
+    ///   - onListening: Called once connections are accepted, with where: the listeners in their order, and their real ports.
     ///   - onStopping: Called first when the server is asked to stop; the place to fail readiness.
     ///   - handler: Answers every request. Errors that it throws are rendered as problem documents.
     public init(
         _ configuration: Configuration,
         logger: Logger,
-        onListening: @escaping @Sendable (Int) -> Void = { _ in },
+        onListening: @escaping @Sendable ([Listener.Address]) -> Void = { _ in },
         onStopping: @escaping @Sendable () -> Void = {},
         handler: @escaping Handler
     ) {
@@ -71,18 +65,28 @@ public final class Server: Service {
     }
 
     /// Listens until the task is cancelled or a graceful shutdown is asked for.
-    /// - Throws: An `AppError` of code `unavailable` when the address cannot be listened on.
+    /// - Throws: An `AppError` of code `unavailable` when an address cannot be listened on, `failedPrecondition` when a
+    ///   certificate or key cannot be used.
     public func run() async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.threads)
         let loops = group.makeIterator().map { LoopState($0, requestDeadline: core.limits.requestDeadline) }
         do {
-            let listener = try await bind(group, loops)
+            let listeners = try await listen(group, loops)
             for loop in loops { loop.eventLoop.execute { loop.startTicking() } }
-            let port = listener.localAddress?.port ?? configuration.port
-            core.logger.info("listening", metadata: ["host": "\(configuration.host)", "port": "\(port)"])
-            onListening(port)
-            try? await gracefulShutdown()
-            await stop(listener, loops)
+            for listener in listeners {
+                core.logger.info(
+                    "listening",
+                    metadata: ["address": "\(listener.address)", "encrypted": "\(listener.tls != nil)"])
+            }
+            onListening(listeners.map(\.address))
+            await withTaskGroup { watchers in
+                for tls in listeners.compactMap(\.tls) {
+                    watchers.addTask { [logger = core.logger] in await tls.watch(logger) }
+                }
+                try? await gracefulShutdown()
+                watchers.cancelAll()
+            }
+            await stop(listeners, loops)
             for loop in loops { loop.executor.shutDown() }
         } catch {
             try? await group.shutdownGracefully()
@@ -91,46 +95,28 @@ public final class Server: Service {
         try await group.shutdownGracefully()
     }
 
-    private func bind(_ group: MultiThreadedEventLoopGroup, _ loops: [LoopState]) async throws -> any Channel {
-        let core = core
-        let states = Dictionary(uniqueKeysWithValues: loops.map { (ObjectIdentifier($0.eventLoop), $0) })
-        let bootstrap = ServerBootstrap(group: group)
-            .serverChannelOption(.backlog, value: 4096)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            // By default four connections are accepted a turn of the loop, which is too slow for a burst.
-            .serverChannelOption(.maxMessagesPerRead, value: 256)
-            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    guard let loop = states[ObjectIdentifier(channel.eventLoop)] else { return }
-                    guard core.connectionOpened() else {
-                        core.connectionClosed()
-                        throw AppError(.unavailable, "The server has as many connections as it may.")
-                    }
-                    let handler = HTTP1Connection(
-                        core: core, loop: loop, remoteAddress: channel.remoteAddress?.ipAddress)
-                    try channel.pipeline.syncOperations.addHandler(handler)
-                }
-            }
-        let address = "\(configuration.host):\(configuration.port)"
+    /// All listeners or none.
+    private func listen(_ group: any EventLoopGroup, _ loops: [LoopState]) async throws -> [BoundListener] {
+        var bound: [BoundListener] = []
         do {
-            return try await bootstrap.bind(host: configuration.host, port: configuration.port).get()
-        } catch let error as IOError where error.errnoCode == EADDRINUSE {
-            throw AppError(.unavailable, "\(address) is in use by another process.", cause: error)
+            for listener in configuration.listeners {
+                bound.append(try await BoundListener(listener, core, group, loops))
+            }
+            return bound
         } catch {
-            throw AppError(.unavailable, "\(address) cannot be listened on: \(error)", cause: error)
+            for listener in bound { await listener.close() }
+            throw error
         }
     }
 
-    private func stop(_ listener: any Channel, _ loops: [LoopState]) async {
+    private func stop(_ listeners: [BoundListener], _ loops: [LoopState]) async {
         let logger = core.logger
         onStopping()
         logger.info("stopping: not ready any more", metadata: ["grace_s": "\(configuration.shutdownGrace.seconds)"])
         // Cancelled means at once: the waits below then return immediately.
         try? await Task.sleep(for: configuration.shutdownGrace)
-        try? await listener.close()
-        logger.info("stopping: listener closed")
+        for listener in listeners { await listener.close() }
+        logger.info("stopping: listeners closed")
         core.startDraining()
         await onEach(loops) { for connection in $0.all { connection.drain() } }
         await drainUpgraded(loops)

@@ -20,7 +20,7 @@ public struct ServerLimits: Sendable {
     public var requestDeadline = Duration.seconds(30)
     /// The time a cancelled handler has to end by itself before the client is answered without it. 5 seconds.
     public var cancellationGrace = Duration.seconds(5)
-    /// The most connections at a time. 10,000; one more is closed at once.
+    /// The most connections at a time. 10,000; more wait in the system's queue until one ends.
     public var connections = 10_000
     /// The most requests at a time. 10,000; one more is answered 503 with `Retry-After`.
     public var requestsInFlight = 10_000

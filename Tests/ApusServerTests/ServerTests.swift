@@ -14,6 +14,16 @@ func withServer(
     limits: ServerLimits = ServerLimits(), routes declare: (Routes) -> Void = { _ in },
     _ body: (Int) async throws -> Void
 ) async throws {
+    try await withServer(Server.Configuration(port: 0, threads: 2), limits: limits, routes: declare) { addresses in
+        try await body(#require(addresses.first?.port))
+    }
+}
+
+/// As above, with listeners of any kind.
+func withServer(
+    _ configuration: Server.Configuration, limits: ServerLimits = ServerLimits(),
+    routes declare: (Routes) -> Void = { _ in }, _ body: ([Listener.Address]) async throws -> Void
+) async throws {
     let routes = Routes()
     routes.get("hello") { "Hello" }
     routes.post("echo", RawBody()) { body in String(buffer: body) }
@@ -24,9 +34,9 @@ func withServer(
     }
     declare(routes)
     let router = try Router(routes)
-    var configuration = Server.Configuration(port: 0, threads: 2)
+    var configuration = configuration
     configuration.limits = limits
-    let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
+    let (ports, continuation) = AsyncStream.makeStream(of: [Listener.Address].self)
     let server = Server(configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) {
         continuation.yield($0)
     } handler: {
@@ -388,19 +398,6 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `Past the cap of connections the next one is closed`() async throws {
-        var limits = ServerLimits()
-        limits.connections = 1
-        try await withServer(limits: limits) { port in
-            let first = try await RawConnection.connect(port: port)
-            try await first.write("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
-            _ = try await first.read(until: "Hello")
-            let second = try await RawConnection.connect(port: port)
-            #expect(try await second.readToEnd().isEmpty)
-            first.close()
-        }
-    }
-
     @Test
     func `A streamed body that is shorter than announced ends the connection, so that it cannot be taken for whole`()
         async throws
@@ -446,7 +443,7 @@ private let close = "Connection: close\r\n"
         let stopping = Gate()
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let server = Server(
-            .init(port: 0, threads: 1), logger: logger, onListening: { continuation.yield($0) },
+            .init(port: 0, threads: 1), logger: logger, onListening: { continuation.yield($0.first?.port ?? 0) },
             onStopping: { stopping.open() }, handler: { try await router.respond(to: $0) })
         let group = ServiceGroup(services: [server], logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { tasks in

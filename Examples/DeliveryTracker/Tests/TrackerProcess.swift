@@ -82,7 +82,7 @@ final class TrackerProcess: Sendable {
         let process = try TrackerProcess(in: folder, [verb].compactMap { $0 } + common + arguments)
         guard await process.wait(for: { $0.contains { $0.contains(" listening ") } }),
             let line = process.lines.first(where: { $0.contains(" listening ") }),
-            let port = line.split(separator: "port=").last.flatMap({ Int($0.prefix { $0.isNumber }) })
+            let port = line.split(separator: "address=127.0.0.1:").last.flatMap({ Int($0.prefix { $0.isNumber }) })
         else { throw Failure(output: process.lines) }
         return (process, port)
     }

@@ -42,7 +42,7 @@ extension App {
         provideCommonParts(&builder, database, logger)
         for (id, provider) in overrides { builder.override(id, with: provider) }
         for problem in builder.problems { settings.note(problem) }
-        check(settings.publicSecrets, host: common.server.host, settings, logger)
+        check(settings.publicSecrets, common.server.listeners, settings, logger)
         try settings.check()
 
         let container = try Resolver(providers: builder.providers).buildAll()
@@ -69,14 +69,15 @@ extension App {
     }
 
     /// Secrets out of the source are good enough for one's own machine alone.
-    private func check(_ publicSecrets: [String], host: String, _ settings: Settings, _ logger: Logger) {
+    private func check(_ publicSecrets: [String], _ listeners: [Listener], _ settings: Settings, _ logger: Logger) {
         guard !publicSecrets.isEmpty else { return }
         let keys = publicSecrets.joined(separator: ", ")
-        if host.hasPrefix("127.") || host == "::1" || host == "localhost" {
+        let open = listeners.map(\.address).filter { !$0.isLocal }
+        if open.isEmpty {
             logger.warning("These settings have their public development defaults.", metadata: ["keys": .string(keys)])
         } else {
             settings.note(
-                "\(keys): the development defaults may be used on the loopback interface only, not on \(host).")
+                "\(keys): the development defaults may be used on the loopback interface only, not on \(open[0]).")
         }
     }
 

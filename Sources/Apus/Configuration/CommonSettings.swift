@@ -17,8 +17,7 @@ struct CommonSettings {
 
     init(_ settings: Settings, name: String) {
         var server = Server.Configuration(
-            host: settings.string("http.host", default: "127.0.0.1"),
-            port: settings.int("http.port", default: 8080, in: 0...65535),
+            listeners: Self.listeners(settings),
             threads: settings.int("http.threads", default: Server.Configuration().threads, in: 1...1024))
         server.limits.bodyBytes = settings.int("http.body-bytes", default: server.limits.bodyBytes, in: 0...1 << 40)
         server.limits.headBytes = settings.int("http.head-bytes", default: server.limits.headBytes, in: 256...1 << 20)

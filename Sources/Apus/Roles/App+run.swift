@@ -88,20 +88,22 @@ extension App {
 extension Assembly {
     /// The server; in development it prints where it is, for whoever sits at the terminal.
     func makeServer(announcing name: String) -> Server {
-        let (host, isDevelopment) = (server.host, isDevelopment)
+        let scheme = server.listeners.first?.tls == nil ? "http" : "https"
         return Server(
             server, logger: logger,
-            onListening: { port in
-                if isDevelopment { LogOutput.standardOutput.write("\(name) is at http://\(host):\(port)/\n") }
+            onListening: { [isDevelopment] addresses in
+                guard isDevelopment, let address = addresses.first, address.port != nil else { return }
+                LogOutput.standardOutput.write("\(name) is at \(scheme)://\(address)/\n")
             }, onStopping: readiness.stop, handler: handler)
     }
 
     /// A server on a free port, for tests.
     package func makeTestServer(onListening: @escaping @Sendable (Int) -> Void) -> any Service {
         var configuration = server
-        configuration.port = 0
+        configuration.listeners = [Listener(.tcp(host: "127.0.0.1", port: 0))]
         return Server(
-            configuration, logger: logger, onListening: onListening, onStopping: readiness.stop, handler: handler)
+            configuration, logger: logger, onListening: { onListening($0.first?.port ?? 0) },
+            onStopping: readiness.stop, handler: handler)
     }
 }
 

@@ -3,6 +3,8 @@ import ApusHTTP
 import HTTPTypes
 import Logging
 import NIOCore
+import NIOSSL
+import NIOTLS
 
 /// One HTTP/1.1 connection: reads requests, starts their handlers on the event loop, writes their responses.
 ///
@@ -18,7 +20,9 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
 
     let core: ServerCore
     let loop: LoopState
-    private let remoteAddress: String?
+    private var peer: Peer
+    private var prelude: Prelude
+    private let openedAt = NIODeadline.now()
     @exclusivity(unchecked) private(set) var machine: HTTP1StateMachine
     @exclusivity(unchecked) private(set) var channelContext: ChannelHandlerContext?
     @exclusivity(unchecked) private var worker: RequestWorker?
@@ -43,16 +47,28 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
     @exclusivity(unchecked) private var isReading = true
     @exclusivity(unchecked) private var owesContinue = false
     @exclusivity(unchecked) private var hasRequestBody = false
+    private let isEncrypted: Bool
     private var isOutputClosed = false
     /// How many bytes were written in all.
     @exclusivity(unchecked) var writtenBytes = 0
     @exclusivity(unchecked) var isVersion10 = false
     @exclusivity(unchecked) var isHead = false
 
-    init(core: ServerCore, loop: LoopState, remoteAddress: String?) {
+    /// What comes before the first request, by handlers that are nearer to the socket.
+    enum Prelude {
+        case none
+        /// A PROXY header. What follows it is read from the socket directly.
+        case proxied
+        /// A TLS handshake, and perhaps a PROXY header before it. No byte goes past the channel.
+        case encrypted
+    }
+
+    init(core: ServerCore, loop: LoopState, peer: Peer, prelude: Prelude = .none) {
         self.core = core
         self.loop = loop
-        self.remoteAddress = remoteAddress
+        self.peer = peer
+        self.prelude = prelude
+        isEncrypted = prelude == .encrypted
         machine = HTTP1StateMachine(limits: core.limits, now: .now())
     }
 
@@ -76,7 +92,7 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
 
     func channelActive(context: ChannelHandlerContext) {
         context.fireChannelActive()
-        socket = SocketWriter(context.channel)
+        if !isEncrypted { socket = SocketWriter(context.channel) }
         if core.isDraining { drain() }
     }
 
@@ -107,6 +123,9 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .some(.handshakeCompleted(let negotiatedProtocol)) = event as? TLSUserEvent {
+            return handshakeCompleted(negotiatedProtocol)
+        }
         guard case .some(.inputClosed) = event as? ChannelEvent else {
             return context.fireUserInboundEventTriggered(event)
         }
@@ -130,12 +149,29 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
         context.close(promise: nil)
     }
 
+    // MARK: Prelude
+
+    /// The address came in a PROXY header; `nil` for a connection of the balancer's own.
+    func becameKnown(address: String?) {
+        if let address { peer.address = address }
+        if prelude == .proxied { prelude = .none }
+    }
+
+    private func handshakeCompleted(_ negotiatedProtocol: String?) {
+        prelude = .none
+        if let certificate = try? channelContext?.pipeline.syncOperations.nioSSL_peerCertificate() {
+            peer.certificate = PeerCertificate(certificate)
+        }
+        if negotiatedProtocol == "h2" { switchToHTTP2(ByteBuffer()) }
+    }
+
     /// The error of whoever writes to a connection that is gone.
     static var connectionClosed: AppError { AppError(.cancelled, "The connection is closed.") }
 
     // MARK: Clocks and draining
 
     func tick(now: NIODeadline, elapsed: TimeAmount) {
+        guard prelude == .none || now - openedAt <= TimeAmount(core.limits.headTimeout) else { return abort() }
         let pending = pendingBytes
         switch machine.tick(now: now, elapsed: elapsed, pendingBytes: pending, sentBytes: writtenBytes - pending) {
         case .none: break
@@ -218,8 +254,8 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
         let pipeline = context.pipeline.syncOperations
         do {
             loop.remove(self)
-            try HTTP2Connection.add(to: pipeline, core: core, loop: loop, remoteAddress: remoteAddress)
-            context.fireChannelRead(NIOAny(bytes))
+            try HTTP2Connection.add(to: pipeline, core: core, loop: loop, peer: peer)
+            if bytes.readableBytes > 0 { context.fireChannelRead(NIOAny(bytes)) }
             pipeline.removeHandler(context: context, promise: nil)
         } catch {
             core.connectionClosed()
@@ -250,7 +286,7 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
         let request = Request(
             method: head.method, target: head.target, authority: head.authority, headers: head.headers,
             body: requestBody,
-            remoteAddress: remoteAddress, context: RequestContext(logger: core.logger))
+            remoteAddress: peer.address, context: peer.makeContext(core.logger))
         let exchange = exchange
         let worker = loop.start(request, of: self)
         // A handler that never waited has answered already.

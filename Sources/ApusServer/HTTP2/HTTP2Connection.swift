@@ -15,7 +15,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
 
     let core: ServerCore
     let loop: LoopState
-    let remoteAddress: String?
+    let peer: Peer
     private var channelContext: ChannelHandlerContext?
     private var streams: [HTTP2StreamID: HTTP2Stream] = [:]
     private var lastStreamID = HTTP2StreamID.rootStream
@@ -32,10 +32,10 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     /// Bytes of bodies that were read and not yet allowed for anew.
     private var consumedBytes = 0
 
-    private init(core: ServerCore, loop: LoopState, remoteAddress: String?, frameWatch: FrameWatch) {
+    private init(core: ServerCore, loop: LoopState, peer: Peer, frameWatch: FrameWatch) {
         self.core = core
         self.loop = loop
-        self.remoteAddress = remoteAddress
+        self.peer = peer
         self.frameWatch = frameWatch
     }
 
@@ -47,7 +47,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
 
     /// Adds HTTP/2 to the end of a pipeline.
     static func add(
-        to pipeline: ChannelPipeline.SynchronousOperations, core: ServerCore, loop: LoopState, remoteAddress: String?
+        to pipeline: ChannelPipeline.SynchronousOperations, core: ServerCore, loop: LoopState, peer: Peer
     ) throws {
         let watch = FrameWatch()
         var configuration = NIOHTTP2Handler.ConnectionConfiguration()
@@ -58,7 +58,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
             HTTP2Setting(parameter: .enableConnectProtocol, value: 1),
         ]
         let frames = NIOHTTP2Handler(mode: .server, frameDelegate: watch, connectionConfiguration: configuration)
-        let connection = HTTP2Connection(core: core, loop: loop, remoteAddress: remoteAddress, frameWatch: watch)
+        let connection = HTTP2Connection(core: core, loop: loop, peer: peer, frameWatch: watch)
         try pipeline.addHandlers([frames, connection])
     }
 

@@ -72,8 +72,8 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         requestBody.limit = limits.bodyBytes
         let request = Request(
             method: head.method, target: head.target, authority: head.authority, headers: head.headers,
-            body: requestBody, remoteAddress: connection.remoteAddress,
-            context: RequestContext(logger: connection.core.logger, connectProtocol: head.connectProtocol))
+            body: requestBody, remoteAddress: connection.peer.address,
+            context: connection.peer.makeContext(connection.core.logger, connectProtocol: head.connectProtocol))
         let worker = connection.loop.start(request, of: self)
         if !isAnswered { self.worker = worker }
     }

@@ -12,6 +12,8 @@ final class ServerCore: Sendable {
     private let connections = Atomic(0)
     private let requests = Atomic(0)
     private let draining = Atomic(false)
+    private let gatesWait = Atomic(false)
+    private let waitingGates = Mutex<[AcceptGate]>([])
 
     init(limits: ServerLimits, logger: Logger, handler: @escaping Handler) {
         self.limits = limits
@@ -25,12 +27,36 @@ final class ServerCore: Sendable {
 
     var openConnections: Int { connections.load(ordering: .relaxed) }
 
-    /// - Returns: Whether there is room for one more connection.
+    /// How many connections more there may be.
+    var room: Int { limits.connections - openConnections }
+
+    /// Counts a connection if there is room for one more.
     func connectionOpened() -> Bool {
-        connections.add(1, ordering: .relaxed).newValue <= limits.connections
+        guard connections.add(1, ordering: .relaxed).newValue > limits.connections else { return true }
+        connections.subtract(1, ordering: .relaxed)
+        return false
     }
 
-    func connectionClosed() { connections.subtract(1, ordering: .relaxed) }
+    func connectionClosed() {
+        connections.subtract(1, ordering: .sequentiallyConsistent)
+        guard gatesWait.load(ordering: .sequentiallyConsistent) else { return }
+        let gates = waitingGates.withLock { gates in
+            gatesWait.store(false, ordering: .sequentiallyConsistent)
+            defer { gates = [] }
+            return gates
+        }
+        for gate in gates { gate.roomIsLeft() }
+    }
+
+    /// Tells a listener once there is room for a connection, which may be at once.
+    func whenThereIsRoom(_ gate: AcceptGate) {
+        waitingGates.withLock { gates in
+            gates.append(gate)
+            gatesWait.store(true, ordering: .sequentiallyConsistent)
+        }
+        // A connection that was closed before the flag could be seen has told nobody.
+        if connections.load(ordering: .sequentiallyConsistent) < limits.connections { gate.roomIsLeft() }
+    }
 
     /// Answers a request; an error is an answer too.
     /// - Parameter context: What the request starts with: its deadline.

@@ -13,15 +13,23 @@ public final class RawConnection: TestConnection {
 
     /// Connects to a port of this machine.
     public static func connect(port: Int) async throws -> RawConnection {
+        try await connect(SocketAddress(ipAddress: "127.0.0.1", port: port))
+    }
+
+    /// Connects to an address.
+    /// - Parameter prepare: Adds what bytes pass between the socket and here, such as TLS.
+    package static func connect(
+        _ address: SocketAddress, prepare: @escaping @Sendable (any Channel) throws -> Void = { _ in }
+    ) async throws -> RawConnection {
         let inbound = ByteQueue()
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    try prepare(channel)
                     try channel.pipeline.syncOperations.addHandler(ByteCollector(inbound))
                 }
             }
-            .connect(host: "127.0.0.1", port: port).get()
+            .connect(to: address).get()
         return RawConnection(channel, inbound)
     }
 

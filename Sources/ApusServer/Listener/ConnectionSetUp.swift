@@ -1,0 +1,61 @@
+import ApusCore
+import NIOCore
+import NIOPosix
+import NIOSSL
+
+/// Builds what a connection of a listener passes, from the socket on: the PROXY header, TLS, HTTP.
+struct ConnectionSetUp: Sendable {
+    private let core: ServerCore
+    private let loops: [ObjectIdentifier: LoopState]
+    private let tls: TLSContext?
+    private let proxies: [IPNetwork]
+    let group: any EventLoopGroup
+
+    init(core: ServerCore, group: any EventLoopGroup, loops: [LoopState], tls: TLSContext?, proxies: [IPNetwork]) {
+        self.core = core
+        self.group = group
+        self.loops = Dictionary(uniqueKeysWithValues: loops.map { (ObjectIdentifier($0.eventLoop), $0) })
+        self.tls = tls
+        self.proxies = proxies
+    }
+
+    /// - Parameters:
+    ///   - loop: Where connections are accepted.
+    ///   - group: Where they are served.
+    func bootstrap(on loop: LoopState, connectionsOn group: any EventLoopGroup) -> ServerBootstrap {
+        ServerBootstrap(group: loop.eventLoop, childGroup: group)
+            .serverChannelOption(.backlog, value: 4096)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelOption(.maxMessagesPerRead, value: AcceptGate.mostPerTurn)
+            .serverChannelInitializer { [core] channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(AcceptGate(core))
+                }
+            }
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try begin(channel) } }
+    }
+
+    /// The gate has counted the connection.
+    private func begin(_ channel: any Channel) throws {
+        guard let loop = loops[ObjectIdentifier(channel.eventLoop)] else { return core.connectionClosed() }
+        let address = channel.remoteAddress?.ipAddress.flatMap { IPAddress($0) }
+        let isProxied =
+            !proxies.isEmpty && (address.map { address in proxies.contains { $0.contains(address) } } ?? true)
+        let connection = HTTP1Connection(
+            core: core, loop: loop, peer: Peer(address: address?.description),
+            prelude: tls != nil ? .encrypted : isProxied ? .proxied : .none)
+        do {
+            let pipeline = channel.pipeline.syncOperations
+            if isProxied { try pipeline.addHandler(ProxyHeaderHandler(connection)) }
+            if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls.current)) }
+            if channel.localAddress?.port != nil {
+                try channel.syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
+            }
+            try pipeline.addHandler(connection)
+        } catch {
+            core.connectionClosed()
+            throw error
+        }
+    }
+}

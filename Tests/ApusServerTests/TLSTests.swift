@@ -1,0 +1,187 @@
+import HTTPTypes
+import ApusCore
+import ApusHTTP
+import ApusTesting
+import Foundation
+import NIOCore
+import NIOSSL
+import Testing
+
+@testable import ApusServer
+
+@Suite(.timeLimit(.minutes(1))) struct TLSTests {
+    private let authority: TestAuthority
+    private let get = "GET /who HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+    init() throws { authority = try TestAuthority() }
+
+    private func connect(_ port: Int, _ context: NIOSSLContext) async throws -> RawConnection {
+        try await RawConnection.connect(SocketAddress(ipAddress: "127.0.0.1", port: port)) { channel in
+            try channel.pipeline.syncOperations.addHandler(
+                NIOSSLClientHandler(context: context, serverHostname: "localhost"))
+        }
+    }
+
+    private func ask(_ port: Int, _ context: NIOSSLContext) async throws -> String {
+        let connection = try await connect(port, context)
+        try await connection.write(get)
+        return try await connection.readToEnd()
+    }
+
+    private func withEncryptedServer(
+        _ tls: TLS, limits: ServerLimits = ServerLimits(), _ body: (Int) async throws -> Void
+    ) async throws {
+        let configuration = Server.Configuration(
+            listeners: [Listener(.tcp(host: "127.0.0.1", port: 0), tls: tls)], threads: 2)
+        try await withServer(configuration, limits: limits) { routes in
+            routes.get("who", WholeRequest()) { request in request.context.principal?.subject ?? "nobody" }
+            routes.get("certificate", ClientCertificate()) { certificate in certificate.name }
+            routes.get("large") { String(repeating: "x", count: 3_000_000) }
+        } _: { addresses in
+            try await body(#require(addresses.first?.port))
+        }
+    }
+
+    @Test(arguments: [TLSVersion.tlsv12, .tlsv13])
+    func `HTTP/1.1 is served over TLS, small and large`(version: TLSVersion) async throws {
+        try await withEncryptedServer(TLS(authority.issue("localhost").source)) { port in
+            let context = try authority.clientContext(protocols: ["http/1.1"], version: version)
+            #expect(try await ask(port, context).hasSuffix("\r\n\r\nnobody"))
+            let connection = try await connect(port, context)
+            try await connection.write("GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+            try await connection.write("GET /who HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            let text = try await connection.readToEnd()
+            #expect(text.utf8.count > 3_000_000)
+            #expect(text.hasSuffix("\r\n\r\nnobody"))
+        }
+    }
+
+    @Test func `TLS 1.1 and plaintext are refused, and 1.2 when 1.3 is the least`() async throws {
+        try await withEncryptedServer(TLS(authority.issue("localhost").source)) { port in
+            await #expect(throws: (any Error).self) { try await ask(port, authority.clientContext(version: .tlsv11)) }
+            let plain = try await RawConnection.connect(port: port)
+            try await plain.write(get)
+            let answer = try await plain.readToEnd()
+            #expect(!answer.contains("200"))
+        }
+        let tls = TLS(try authority.issue("localhost").source, minimumVersion: .tls13)
+        try await withEncryptedServer(tls) { port in
+            await #expect(throws: (any Error).self) { try await ask(port, authority.clientContext(version: .tlsv12)) }
+            let answer = try await ask(port, authority.clientContext())
+            #expect(answer.hasSuffix("nobody"))
+        }
+    }
+
+    @Test func `ALPN chooses HTTP/2, and then nothing else is spoken`() async throws {
+        try await withEncryptedServer(TLS(authority.issue("localhost").source)) { port in
+            let context = try authority.clientContext(protocols: ["h2", "http/1.1"])
+            let connection = try await connect(port, context)
+            try await connection.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\u{0}\u{0}\u{0}\u{4}\u{0}\u{0}\u{0}\u{0}\u{0}")
+            let first = try #require(try await connection.read())
+            #expect(first.getInteger(at: 3, as: UInt8.self) == 4, "a SETTINGS frame")
+            connection.close()
+            let answer = try await ask(port, context)
+            #expect(!answer.contains("HTTP/1.1 200"))
+        }
+    }
+
+    @Test func `A client's certificate is the principal of its requests`() async throws {
+        let folder = try TemporaryFolder()
+        let authorities = try folder.write("ca.pem", authority.pem)
+        let tls = TLS(
+            try authority.issue("localhost").source, clientCertificates: .required(authorities: authorities))
+        try await withEncryptedServer(tls) { port in
+            let named = try authority.issue("orders", uri: "spiffe://example.org/orders")
+            #expect(
+                try await ask(port, authority.clientContext(named)).hasSuffix("certificate:spiffe://example.org/orders")
+            )
+            let connection = try await connect(port, authority.clientContext(authority.issue("billing")))
+            try await connection.write("GET /certificate HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            #expect(try await connection.readToEnd().hasSuffix("\r\n\r\nCN=billing"))
+            let stranger = try TestAuthority("Stranger").issue("orders")
+            for identity in [nil, stranger] {
+                let answer = try? await ask(port, authority.clientContext(identity))
+                #expect(answer?.contains("200") != true)
+            }
+        }
+        let optional = TLS(
+            try authority.issue("localhost").source, clientCertificates: .optional(authorities: authorities))
+        try await withEncryptedServer(optional) { port in
+            #expect(try await ask(port, authority.clientContext()).hasSuffix("nobody"))
+            #expect(
+                try await ask(port, authority.clientContext(authority.issue("orders"))).hasSuffix("certificate:orders"))
+            let stranger = try TestAuthority("Stranger").issue("orders")
+            let answer = try? await ask(port, authority.clientContext(stranger))
+            #expect(answer?.contains("200") != true)
+        }
+    }
+
+    @Test func `A certificate that changes is used for new connections, and open ones stay`() async throws {
+        let folder = try TemporaryFolder()
+        let first = try authority.issue("localhost")
+        let certificate = try folder.write("tls.crt", first.certificate)
+        let key = try folder.write("tls.key", first.key)
+        var tls = TLS(.files(certificate: certificate, key: key))
+        tls.reloadInterval = .milliseconds(10)
+        try await withEncryptedServer(tls) { port in
+            let open = try await connect(port, authority.clientContext())
+            try await open.write("GET /who HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(try await open.read(until: "nobody").hasPrefix("HTTP/1.1 200"))
+            // Half a change cannot be used: the former certificate stays.
+            let other = try TestAuthority("Other")
+            let second = try other.issue("localhost")
+            _ = try folder.write("tls.crt", second.certificate)
+            #expect(try await ask(port, authority.clientContext()).hasSuffix("nobody"))
+            _ = try folder.write("tls.key", second.key)
+            var answer: String?
+            while answer == nil {
+                try Task.checkCancellation()
+                answer = try? await ask(port, other.clientContext())
+            }
+            #expect(answer?.hasSuffix("nobody") == true)
+            try await open.write(get)
+            #expect(try await open.readToEnd().hasSuffix("nobody"))
+        }
+    }
+
+    @Test func `Files that cannot be used are named when the server starts`() async throws {
+        let folder = try TemporaryFolder()
+        let identity = try authority.issue("localhost")
+        let certificate = try folder.write("tls.crt", identity.certificate)
+        let wrongKey = try folder.write("tls.key", try authority.issue("other").key)
+        for (tls, part) in [
+            (TLS(.files(certificate: "/none.pem", key: wrongKey)), "/none.pem"),
+            (TLS(.files(certificate: certificate, key: certificate)), "The private key \(certificate)"),
+            (TLS(.files(certificate: certificate, key: wrongKey)), "The certificate with its key"),
+            (
+                TLS(identity.source, clientCertificates: .required(authorities: wrongKey)),
+                "client authorities \(wrongKey)"
+            ),
+        ] {
+            let server = Server(
+                .init(listeners: [Listener(.tcp(host: "127.0.0.1", port: 0), tls: tls)], threads: 1), logger: .quiet
+            ) { _ in
+            } handler: { _ in
+                Response(status: .ok)
+            }
+            let error = await #expect(throws: AppError.self) { try await server.run() }
+            #expect(error?.message.contains(part) == true, "\(error?.message ?? "")")
+        }
+    }
+}
+
+/// A folder for the time of a test.
+private final class TemporaryFolder {
+    private let url = FileManager.default.temporaryDirectory.appending(path: "apus-\(UUID().uuidString)")
+
+    init() throws { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) }
+
+    deinit { try? FileManager.default.removeItem(at: url) }
+
+    /// - Returns: The file's path.
+    func write(_ name: String, _ text: String) throws -> String {
+        let file = url.appending(path: name)
+        try text.write(to: file, atomically: true, encoding: .utf8)
+        return file.path
+    }
+}

@@ -1,0 +1,74 @@
+import ApusCore
+import Crypto
+import Foundation
+import NIOCore
+import NIOSSL
+import SwiftASN1
+import X509
+
+@testable import ApusServer
+
+/// Signs certificates for tests.
+struct TestAuthority {
+    /// A certificate with its key, in PEM.
+    struct Identity {
+        let certificate: String
+        let key: String
+
+        var source: TLS.Source { .pem(certificate: certificate, key: Secret(key)) }
+    }
+
+    private let key = P256.Signing.PrivateKey()
+    private let name: DistinguishedName
+    private let certificate: Certificate
+
+    init(_ name: String = "Test Authority") throws {
+        self.name = try DistinguishedName { CommonName(name) }
+        certificate = try Self.sign(self.name, by: self.name, key.publicKey, with: key) {
+            Critical(BasicConstraints.isCertificateAuthority(maxPathLength: nil))
+            Critical(KeyUsage(keyCertSign: true))
+        }
+    }
+
+    var pem: String { get throws { try certificate.serializeAsPEM().pemString } }
+
+    /// - Parameter uri: An alternative name beside the host.
+    func issue(_ host: String, uri: String? = nil) throws -> Identity {
+        let leafKey = P256.Signing.PrivateKey()
+        let names = [GeneralName.dnsName(host)] + (uri.map { [.uniformResourceIdentifier($0)] } ?? [])
+        let leaf = try Self.sign(DistinguishedName { CommonName(host) }, by: name, leafKey.publicKey, with: key) {
+            SubjectAlternativeNames(names)
+        }
+        return Identity(certificate: try leaf.serializeAsPEM().pemString, key: leafKey.pemRepresentation)
+    }
+
+    /// What a client trusts and shows.
+    func clientContext(_ identity: Identity? = nil, protocols: [String] = [], version: TLSVersion? = nil) throws
+        -> NIOSSLContext
+    {
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(Array(pem.utf8)))
+        configuration.applicationProtocols = protocols
+        if let version {
+            configuration.minimumTLSVersion = .tlsv1
+            configuration.maximumTLSVersion = version
+        }
+        if let identity {
+            configuration.certificateChain = try NIOSSLCertificate.fromPEMBytes(Array(identity.certificate.utf8))
+                .map { .certificate($0) }
+            configuration.privateKey = .privateKey(try NIOSSLPrivateKey(bytes: Array(identity.key.utf8), format: .pem))
+        }
+        return try NIOSSLContext(configuration: configuration)
+    }
+
+    private static func sign(
+        _ subject: DistinguishedName, by issuer: DistinguishedName, _ publicKey: P256.Signing.PublicKey,
+        with key: P256.Signing.PrivateKey, @ExtensionsBuilder extensions: () -> Result<Certificate.Extensions, any Error>
+    ) throws -> Certificate {
+        try Certificate(
+            version: .v3, serialNumber: .init(), publicKey: .init(publicKey),
+            notValidBefore: .now.addingTimeInterval(-60), notValidAfter: .now.addingTimeInterval(3600),
+            issuer: issuer, subject: subject, signatureAlgorithm: .ecdsaWithSHA256,
+            extensions: extensions().get(), issuerPrivateKey: .init(key))
+    }
+}
