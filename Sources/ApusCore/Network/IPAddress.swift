@@ -35,6 +35,8 @@ public struct IPAddress: Hashable, Sendable {
     private static let mappedPrefix: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF]
 
     private static func parse(_ text: String, _ family: CInt, count: Int) -> [UInt8]? {
+        // The C function would stop at a zero byte and take what is before it.
+        guard !text.utf8.contains(0) else { return nil }
         var bytes = [UInt8](repeating: 0, count: count)
         return inet_pton(family, text, &bytes) == 1 ? bytes : nil
     }
