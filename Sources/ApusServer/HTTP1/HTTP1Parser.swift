@@ -79,7 +79,11 @@ struct HTTP1Parser {
 
     private mutating func parseHead() throws(HTTP1Error) -> RequestHead? {
         skipEmptyLines()
-        guard inbound.readableBytes > 0 else { return nil }
+        guard inbound.readableBytes > 0 else {
+            // Let go, it serves the channel's next read: an idle connection has one buffer then, not two.
+            inbound = ByteBuffer()
+            return nil
+        }
         // A first byte that no method begins with, as in a TLS greeting on a plaintext port, need not wait for a line end.
         let first = inbound.readableBytesUInt8Span[0]
         if first != .carriageReturn, !Self.beginsMethod(first) {
