@@ -184,7 +184,8 @@ let package = Package(
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "X509", package: "swift-certificates"),
-            ]),
+            ],
+            exclude: ["Corpus"]),
         .testTarget(
             name: "ApusWebSocketTests",
             dependencies: [

@@ -135,9 +135,22 @@ private struct Fixture {
 
         var large = Fixture()
         _ = large.receive(upload)
-        #expect(large.respond() == true)
-        #expect(large.receive(String(repeating: "x", count: 70_000)).isEmpty)
+        #expect(large.respond() == false, "and the response says so")
         #expect(large.machine.isLingering)
+
+        var chunked = Fixture()
+        _ = chunked.receive("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        #expect(chunked.respond() == true)
+        #expect(chunked.receive("11170\r\n" + String(repeating: "x", count: 70_000)).isEmpty)
+        #expect(chunked.machine.isLingering)
+    }
+
+    @Test func `A body that nobody read and that does not come ends the connection soon`() {
+        var fixture = Fixture()
+        _ = fixture.receive("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n")
+        #expect(fixture.respond() == true)
+        #expect(fixture.tick(after: 5) == .none)
+        #expect(fixture.tick(after: 1) == .close)
     }
 
     @Test func `A client that hangs up cancels its request, and its body fails`() {

@@ -63,7 +63,8 @@ struct TestAuthority {
 
     private static func sign(
         _ subject: DistinguishedName, by issuer: DistinguishedName, _ publicKey: P256.Signing.PublicKey,
-        with key: P256.Signing.PrivateKey, @ExtensionsBuilder extensions: () -> Result<Certificate.Extensions, any Error>
+        with key: P256.Signing.PrivateKey,
+        @ExtensionsBuilder extensions: () -> Result<Certificate.Extensions, any Error>
     ) throws -> Certificate {
         try Certificate(
             version: .v3, serialNumber: .init(), publicKey: .init(publicKey),

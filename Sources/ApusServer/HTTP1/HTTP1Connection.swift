@@ -368,7 +368,8 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
             writeContinue()
             machine.bodyWanted(true)
         }
-        guard let keepAlive = machine.beginResponse() else { return }
+        let isStreamed = if case .stream = response.body { true } else { false }
+        guard let keepAlive = machine.beginResponse(isStreamed: isStreamed) else { return }
         if let upgrade = response.upgrade { return await self.upgrade(response, upgrade) }
         guard case .stream(let length, let produce) = response.body, !isHead, !response.hasNoBodyByStatus else {
             writeHeadAndBytes(response, keepAlive: keepAlive)

@@ -36,6 +36,11 @@ struct HTTP1Parser {
     /// Adds bytes from the connection, without a copy where nothing is left from before.
     mutating func append(_ bytes: ByteBuffer) { inbound.appendReclaiming(bytes) }
 
+    /// How much of the present body is still to come, as far as it was announced.
+    var announcedRest: Int {
+        if case .fixed(let remaining) = phase { remaining } else { 0 }
+    }
+
     /// Takes all bytes that are left: they belong to the protocol that follows an upgrade.
     mutating func takeRemainder() -> ByteBuffer {
         defer { inbound = ByteBuffer() }

@@ -136,13 +136,14 @@ struct HTTP1StateMachine {
     mutating func writabilityChanged(_ isWritable: Bool) { self.isWritable = isWritable }
 
     /// A response is about to be sent.
+    /// - Parameter isStreamed: Whether the body may be read on while the response is made.
     /// - Returns: Whether the connection stays open after it, or `nil` if no response may be sent any more.
-    mutating func beginResponse() -> Bool? {
+    mutating func beginResponse(isStreamed: Bool = false) -> Bool? {
         guard case .exchange(var exchange) = phase, !exchange.hasResponse, !exchange.isAbandoned else { return nil }
         exchange.hasResponse = true
         phase = .exchange(exchange)
         return exchange.keepAlive && !isDraining && !isLast
-            && (exchange.isBodyComplete || exchange.isBodyWanted)
+            && (exchange.isBodyComplete || exchange.isBodyWanted && (isStreamed || canDiscardBody))
     }
 
     /// The response is out whole.
@@ -152,11 +153,15 @@ struct HTTP1StateMachine {
         guard case .exchange(let exchange) = phase else { return .wait }
         guard keepAlive, !isLast else { return linger() }
         guard exchange.isBodyComplete else {
+            guard canDiscardBody else { return linger() }
             phase = .discarding(remaining: Self.discardLimit, since: now)
             return .wait
         }
         return awaitRequest()
     }
+
+    /// Whether what is left of the body is little enough to be read past.
+    private var canDiscardBody: Bool { parser.announcedRest <= Self.discardLimit }
 
     /// Turns to the next request, if there may be one.
     private mutating func awaitRequest() -> Action {
@@ -235,8 +240,8 @@ struct HTTP1StateMachine {
         if now - progress.at > TimeAmount(limits.idleTimeout) { return close() }
         if pendingBytes > 0 || !isWritable { restartClocks() }
         switch phase {
-        case .idle(let since), .discarding(_, let since):
-            return now - since > TimeAmount(limits.idleTimeout) ? close() : .none
+        case .idle(let since): return now - since > TimeAmount(limits.idleTimeout) ? close() : .none
+        case .discarding(_, let since): return now - since > TimeAmount(limits.bodyGrace) ? close() : .none
         case .head(let since):
             return now - since > TimeAmount(limits.headTimeout) ? .reject(.headTimeout) : .none
         case .lingering(let since): return now - since > Self.lingerTime ? close() : .none

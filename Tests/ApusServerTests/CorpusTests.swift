@@ -1,0 +1,115 @@
+import ApusHTTP
+import ApusTesting
+import Foundation
+import NIOCore
+import Testing
+
+@testable import ApusServer
+
+/// The requests of `Corpus/requests.txt`: what is sent, what comes, and whether the connection stays.
+struct CorpusCase: Sendable, CustomTestStringConvertible {
+    let name: String
+    var bytes: [UInt8] = []
+    var statuses: [String] = []
+    var staysOpen = false
+
+    var testDescription: String { name }
+
+    static let all: [CorpusCase] = {
+        let file = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Corpus/requests.txt")
+        let text = (try? String(contentsOf: file, encoding: .utf8)) ?? ""
+        return text.split(separator: "\n").reduce(into: []) { cases, line in
+            switch line.prefix(2) {
+            case "==": cases.append(CorpusCase(name: String(line.dropFirst(3))))
+            case "> ": cases[cases.count - 1].bytes += unescape(line.dropFirst(2))
+            case "< ":
+                let words = line.dropFirst(2).split(separator: " ").map(String.init)
+                cases[cases.count - 1].statuses = words.dropLast()
+                cases[cases.count - 1].staysOpen = words.last == "open"
+            default: break
+            }
+        }
+    }()
+
+    private static func unescape(_ text: Substring) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "\\"), let letter = rest.popFirst() else {
+                bytes.append(byte)
+                continue
+            }
+            switch letter {
+            case UInt8(ascii: "r"): bytes.append(0x0D)
+            case UInt8(ascii: "n"): bytes.append(0x0A)
+            case UInt8(ascii: "t"): bytes.append(0x09)
+            case UInt8(ascii: "0"): bytes.append(0)
+            case UInt8(ascii: "x"):
+                bytes.append(UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) ?? 0)
+                rest = rest.dropFirst(2)
+            default: bytes.append(letter)
+            }
+        }
+        return bytes
+    }
+}
+
+@Suite(.timeLimit(.minutes(2))) struct CorpusTests {
+    @Test func `The corpus is there and whole`() {
+        #expect(CorpusCase.all.count > 100)
+        #expect(CorpusCase.all.allSatisfy { !$0.bytes.isEmpty && !$0.statuses.isEmpty })
+    }
+
+    @Test func `Every request is answered as the corpus says, and its connection has the fate that it says`()
+        async throws
+    {
+        let probe = "GET /hello HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n"
+        try await withServer { port in
+            for one in CorpusCase.all {
+                let connection = try await RawConnection.connect(port: port)
+                try await connection.write(ByteBuffer(bytes: one.bytes))
+                // On a connection that stays open one more request is answered, and closes it.
+                if one.staysOpen { try await connection.write(probe) }
+                let statuses = Self.statuses(in: try await connection.readToEnd())
+                #expect(statuses == one.statuses + (one.staysOpen ? ["200"] : []), "\(one.name)")
+            }
+        }
+    }
+
+    @Test(arguments: CorpusCase.all) func `Any split of a request of the corpus is read the same way`(one: CorpusCase) {
+        let whole = Self.read([one.bytes])
+        #expect(Self.read(one.bytes.map { [$0] }) == whole)
+        for split in one.bytes.indices.dropFirst() {
+            #expect(Self.read([Array(one.bytes[..<split]), Array(one.bytes[split...])]) == whole, "split at \(split)")
+        }
+    }
+
+    /// All that a parser says, with the pieces of bodies joined.
+    private static func read(_ pieces: [[UInt8]]) -> [String] {
+        var parser = HTTP1Parser(maxHeadBytes: 16 << 10, maxHeadFields: 100)
+        var parts: [String] = []
+        var body: [UInt8] = []
+        for piece in pieces {
+            parser.append(ByteBuffer(bytes: piece))
+            reading: while true {
+                do {
+                    switch try parser.next() {
+                    case .head(let head): parts.append("\(head.method) \(head.target) \(head.headers.fields)")
+                    case .body(let bytes): body += bytes.readableBytesView
+                    case .end(let trailers):
+                        parts.append("\(body) \(trailers)")
+                        body = []
+                    case .needsMore: break reading
+                    }
+                } catch {
+                    return parts + ["\(error)"]
+                }
+            }
+        }
+        return parts
+    }
+
+    private static func statuses(in text: String) -> [String] {
+        text.matches(of: #/HTTP/1\.[01] ([0-9]{3}) /#).map { String($0.1) }.filter { $0 != "100" }
+    }
+}
