@@ -157,6 +157,17 @@ let package = Package(
             dependencies: ["AllocationCounter", "ApusJSON"],
             path: "Benchmarks/Parts"),
 
+        // Hostile bytes for the parsers: see Fuzzing/run.
+        .executableTarget(
+            name: "fuzz-parsers",
+            dependencies: [
+                "ApusHTTP", "ApusJSON", "ApusServer", "ApusWebSocket",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            path: "Fuzzing",
+            exclude: ["Corpus", "run"]),
+
         // Tests mirror the targets.
         .testTarget(
             name: "ApusCoreTests",

@@ -3,7 +3,7 @@ import ApusHTTP
 import HTTPTypes
 
 /// What is wrong with the bytes of a request. Each is answered once, and the connection is closed.
-enum HTTP1Error: Error, Equatable {
+package enum HTTP1Error: Error, Equatable {
     case malformedRequestLine
     case unsupportedVersion
     case headTooLarge(limit: Int)

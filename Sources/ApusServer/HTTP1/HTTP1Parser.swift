@@ -1,16 +1,16 @@
 import ApusHTTP
-import HTTPTypes
-import NIOCore
+package import HTTPTypes
+package import NIOCore
 
 /// Turns the bytes of a connection into heads and pieces of bodies. Any split of the same bytes gives the same requests.
-struct HTTP1Parser {
+package struct HTTP1Parser {
     private enum Phase {
         case head
         case fixed(remaining: Int)
         case chunked(ChunkedDecoder)
     }
 
-    enum Part: Equatable {
+    package enum Part: Equatable {
         case head(RequestHead)
         case body(ByteBuffer)
         case end(trailers: HTTPFields)
@@ -25,16 +25,16 @@ struct HTTP1Parser {
     private var searched = 0
     private var isFirst = true
 
-    init(maxHeadBytes: Int, maxHeadFields: Int) {
+    package init(maxHeadBytes: Int, maxHeadFields: Int) {
         self.maxHeadBytes = maxHeadBytes
         self.maxHeadFields = maxHeadFields
     }
 
     /// Bytes that came and were not asked for yet.
-    var bufferedBytes: Int { inbound.readableBytes }
+    package var bufferedBytes: Int { inbound.readableBytes }
 
     /// Adds bytes from the connection, without a copy where nothing is left from before.
-    mutating func append(_ bytes: ByteBuffer) { inbound.appendReclaiming(bytes) }
+    package mutating func append(_ bytes: ByteBuffer) { inbound.appendReclaiming(bytes) }
 
     /// How much of the present body is still to come, as far as it was announced.
     var announcedRest: Int {
@@ -47,7 +47,7 @@ struct HTTP1Parser {
         return inbound
     }
 
-    mutating func next() throws(HTTP1Error) -> Part {
+    package mutating func next() throws(HTTP1Error) -> Part {
         switch phase {
         case .head:
             guard let head = try parseHead() else { return .needsMore }

@@ -1,20 +1,20 @@
-import ApusHTTP
-import HTTPTypes
+package import ApusHTTP
+package import HTTPTypes
 
 /// A request's header, read.
-struct RequestHead: Sendable, Equatable {
+package struct RequestHead: Sendable, Equatable {
     /// How the end of the body is told.
-    enum Framing: Sendable, Equatable {
+    package enum Framing: Sendable, Equatable {
         case none
         case length(Int)
         case chunked
     }
 
-    let method: HTTPRequest.Method
-    let target: String
+    package let method: HTTPRequest.Method
+    package let target: String
     /// The host and port of a target in absolute form, which count instead of the `Host` field's (RFC 9112 §3.2.2).
     var authority: String?
-    let headers: RequestHeaders
+    package let headers: RequestHeaders
     let framing: Framing
     /// Whether the client speaks HTTP/1.0: no chunks, no 100, no keep-alive unless asked for.
     let isVersion10: Bool

@@ -1,10 +1,10 @@
-import ApusCore
-import NIOCore
+package import ApusCore
+package import NIOCore
 
 /// The header by which a load balancer says whose connection it passes on: PROXY protocol, versions 1 and 2
 /// (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt).
-enum ProxyHeader {
-    enum Outcome: Equatable {
+package enum ProxyHeader {
+    package enum Outcome: Equatable {
         /// The header is not whole yet.
         case incomplete
         /// `nil` for connections of the balancer's own, such as its health checks.
@@ -18,7 +18,7 @@ enum ProxyHeader {
     private static let signature: [UInt8] = [0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A]
 
     /// Reads the header and nothing after it.
-    static func read(from buffer: inout ByteBuffer) -> Outcome {
+    package static func read(from buffer: inout ByteBuffer) -> Outcome {
         let bytes = buffer.readableBytesView
         if bytes.starts(with: signature.prefix(bytes.count)) {
             return bytes.count < 16 ? .incomplete : readBinary(from: &buffer)

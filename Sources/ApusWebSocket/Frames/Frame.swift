@@ -1,8 +1,8 @@
-import NIOCore
+package import NIOCore
 
 /// One frame of RFC 6455 §5.2, unmasked.
-struct Frame: Equatable, Sendable {
-    enum Opcode: UInt8, Sendable {
+package struct Frame: Equatable, Sendable {
+    package enum Opcode: UInt8, Sendable {
         case continuation = 0x0
         case text = 0x1
         case binary = 0x2
@@ -15,7 +15,7 @@ struct Frame: Equatable, Sendable {
 
     var isFinal = true
     let opcode: Opcode
-    var payload = ByteBuffer()
+    package var payload = ByteBuffer()
 
     /// The bytes of the frame as a server sends it: never masked.
     func encoded() -> ByteBuffer {

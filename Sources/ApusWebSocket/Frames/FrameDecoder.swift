@@ -1,7 +1,7 @@
-import NIOCore
+package import NIOCore
 
 /// Why a connection is ended by the one who reads: the close code and the words that go with it.
-struct ProtocolViolation: Error, Equatable {
+package struct ProtocolViolation: Error, Equatable {
     let code: WebSocketCloseCode
     let reason: String
 
@@ -9,12 +9,14 @@ struct ProtocolViolation: Error, Equatable {
 }
 
 /// Reads frames of a client, incrementally (RFC 6455 §5). Every client frame must be masked.
-struct FrameDecoder: Sendable {
+package struct FrameDecoder: Sendable {
     /// The most payload bytes of one frame.
     let maxPayload: Int
 
+    package init(maxPayload: Int) { self.maxPayload = maxPayload }
+
     /// The next whole frame, or `nil` until it is here.
-    func next(_ buffer: inout ByteBuffer) throws(ProtocolViolation) -> Frame? {
+    package func next(_ buffer: inout ByteBuffer) throws(ProtocolViolation) -> Frame? {
         var reader = buffer
         guard let first: UInt8 = reader.readInteger(), let second: UInt8 = reader.readInteger() else { return nil }
         guard first & 0x70 == 0 else { throw .malformed("A reserved bit is set.") }
