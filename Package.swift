@@ -154,7 +154,11 @@ let package = Package(
         .target(name: "AllocationCounter", path: "Benchmarks/AllocationCounter"),
         .executableTarget(
             name: "bench-parts",
-            dependencies: ["AllocationCounter", "ApusJSON"],
+            dependencies: [
+                "AllocationCounter", "Apus", "ApusJSON", "ApusServer",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
             path: "Benchmarks/Parts"),
 
         // Hostile bytes for the parsers: see Fuzzing/run.

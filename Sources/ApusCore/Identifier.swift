@@ -1,6 +1,14 @@
 import FoundationEssentials
 import Synchronization
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
 /// An identifier that belongs to one type, so that an order's cannot be passed for a driver's.
 ///
 /// New ones are UUIDs of version 7 (RFC 9562 §5.7): they begin with the time in milliseconds and grow within a process,
@@ -95,19 +103,40 @@ extension Identifier: Codable {
 
 /// The generator behind ``Identifier``.
 private enum UUIDv7 {
-    /// Milliseconds in the upper 48 bits, a counter in the lower 12: the last pair given out.
-    private static let last = Mutex<UInt64>(0)
+    private struct State {
+        /// Milliseconds in the upper 48 bits, a counter in the lower 12: the last pair given out.
+        var last: UInt64 = 0
+        var random = RandomWords()
+    }
+
+    private static let state = Mutex(State())
 
     static func next() -> (UInt64, UInt64) {
         let milliseconds = UInt64(max(0, Date().timeIntervalSince1970 * 1000))
-        let ticket = last.withLock { last in
+        let (ticket, random) = state.withLock { state in
             // A counter that overflows, or a clock that goes back, borrows from the next millisecond (RFC 9562 §6.2).
-            last = max(milliseconds << 12, last + 1)
-            return last
+            state.last = max(milliseconds << 12, state.last + 1)
+            return (state.last, state.random.next())
         }
-        var random = SystemRandomNumberGenerator()
         let high = (ticket >> 12) << 16 | 0x7000 | (ticket & 0xFFF)
-        let low = random.next() & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
+        let low = random & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
         return (high, low)
+    }
+}
+
+/// Random numbers of the system, fetched many at a time: a call for each costs more than the identifier.
+private struct RandomWords {
+    private static let batch = 32
+    private var words: [UInt64] = []
+
+    mutating func next() -> UInt64 {
+        if let word = words.popLast() { return word }
+        words = Array(unsafeUninitializedCapacity: Self.batch) { words, count in
+            let fetched = getentropy(words.baseAddress, Self.batch * 8) == 0
+            count = fetched ? Self.batch : 0
+        }
+        if let word = words.popLast() { return word }
+        var generator = SystemRandomNumberGenerator()
+        return generator.next()
     }
 }

@@ -12,7 +12,11 @@ public struct RequestID: Middleware {
             request.headers[.xRequestID].flatMap { Self.isValid($0) ? $0 : nil } ?? Identifier<Request>().description
         request.context.id = id
         var response = try await next(request)
-        response.headers[.xRequestID] = id
+        if response.headers.contains(.xRequestID) {
+            response.headers[.xRequestID] = id
+        } else {
+            response.headers.append(HTTPField(name: .xRequestID, value: id))
+        }
         return response
     }
 

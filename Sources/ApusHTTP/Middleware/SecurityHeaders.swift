@@ -4,26 +4,23 @@ import HTTPTypes
 ///
 /// A field that the handler has set itself is left alone.
 public struct SecurityHeaders: Middleware {
-    private let contentSecurityPolicy: String
+    private let fields: [HTTPField]
 
     /// - Parameter contentSecurityPolicy: The `Content-Security-Policy` of responses that bring none.
     public init(contentSecurityPolicy: String = "default-src 'none'; frame-ancestors 'none'") {
-        self.contentSecurityPolicy = contentSecurityPolicy
+        fields = [
+            HTTPField(name: .xContentTypeOptions, value: "nosniff"), HTTPField(name: .xFrameOptions, value: "DENY"),
+            HTTPField(name: .referrerPolicy, value: "no-referrer"),
+            HTTPField(name: .contentSecurityPolicy, value: contentSecurityPolicy),
+        ]
     }
 
     public func handle(_ request: Request, next: Handler) async throws -> Response {
         var response = try await next(request)
-        response.headers.setDefault(.xContentTypeOptions, "nosniff")
-        response.headers.setDefault(.xFrameOptions, "DENY")
-        response.headers.setDefault(.referrerPolicy, "no-referrer")
-        response.headers.setDefault(.contentSecurityPolicy, contentSecurityPolicy)
+        // With room for what other middlewares add.
+        response.headers.reserveCapacity(response.headers.count + fields.count + 4)
+        for field in fields where !response.headers.contains(field.name) { response.headers.append(field) }
         return response
-    }
-}
-
-extension HTTPFields {
-    fileprivate mutating func setDefault(_ name: HTTPField.Name, _ value: String) {
-        if self[name] == nil { self[name] = value }
     }
 }
 

@@ -1,11 +1,11 @@
 import ApusHTTP
-import HTTPTypes
-import NIOCore
+package import HTTPTypes
+package import NIOCore
 
 /// Writes a response's header (RFC 9112 §4). How the body is framed, the connection's fate and the date are the engine's to
 /// say; whatever the handler wrote in those fields is left out.
-enum ResponseHeadEncoder {
-    enum Framing: Equatable {
+package enum ResponseHeadEncoder {
+    package enum Framing: Equatable {
         /// The status has no body by definition.
         case none
         case length(Int)
@@ -15,7 +15,7 @@ enum ResponseHeadEncoder {
     }
 
     /// - Parameter dateLine: The whole `Date` field with its line end.
-    static func encode(
+    package static func encode(
         status: HTTPResponse.Status, headers: HTTPFields, framing: Framing, keepAlive: Bool, isVersion10: Bool,
         dateLine: [UInt8], into buffer: inout ByteBuffer
     ) {

@@ -57,6 +57,8 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
             HTTP2Setting(parameter: .maxHeaderListSize, value: core.limits.headBytes),
             HTTP2Setting(parameter: .enableConnectProtocol, value: 1),
         ]
+        // Checked as they are read, which is faster.
+        configuration.headerBlockValidation = .disabled
         let frames = NIOHTTP2Handler(mode: .server, frameDelegate: watch, connectionConfiguration: configuration)
         let connection = HTTP2Connection(core: core, loop: loop, peer: peer, frameWatch: watch)
         try pipeline.addHandlers([frames, connection])

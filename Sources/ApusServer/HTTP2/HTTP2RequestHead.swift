@@ -3,9 +3,16 @@ import ApusHTTP
 import HTTPTypes
 import NIOHPACK
 
-/// A request's header as HTTP/2 brings it (RFC 9113 §8.3). That its fields are well-formed and its pseudo-header fields
-/// complete has been checked with the frame; what is read here is what they say.
+/// A request's header as HTTP/2 brings it (RFC 9113 §8.3), checked and read in one pass: the frame handler's own check takes
+/// a tenth of a request's time.
 struct HTTP2RequestHead {
+    enum Problem: Error {
+        /// The client does not speak HTTP/2 as it should: its stream is reset.
+        case malformed
+        /// An error to answer with.
+        case refused(AppError)
+    }
+
     let method: HTTPRequest.Method
     let target: String
     let authority: String?
@@ -15,37 +22,45 @@ struct HTTP2RequestHead {
     /// The announced length of the body.
     let contentLength: Int?
 
-    /// - Throws: An `AppError` to answer with.
-    init(_ block: HPACKHeaders, limits: ServerLimits) throws(AppError) {
+    init(_ block: HPACKHeaders, limits: ServerLimits) throws(Problem) {
         var pseudo = PseudoFields()
-        var table = FieldTable()
+        var table = FieldTable(capacity: block.count)
         var contentLength: Int?
         var host: String?
         for (name, value, _) in block {
             if name.utf8.first == .colon {
-                pseudo.note(name, value)
+                // Pseudo-header fields come first.
+                guard table.count == 0 else { throw .malformed }
+                try pseudo.note(name, value)
                 continue
             }
-            if name == "content-length" { contentLength = Int(value) }
-            if name == "host" { host = value }
+            guard HTTP2Field.isValid(name: name, value: value) else { throw .malformed }
+            switch name.utf8.count {
+            case 14 where name == "content-length":
+                guard contentLength == nil, let length = HTTP2Field.length(value) else { throw .malformed }
+                contentLength = length
+            case 4 where name == "host": host = value
+            default: break
+            }
             table.append(name, value)
         }
         guard table.count <= limits.headFields else {
-            throw HTTP1Error.tooManyFields(limit: limits.headFields).appError
+            throw .refused(HTTP1Error.tooManyFields(limit: limits.headFields).appError)
         }
-        guard let name = pseudo.method, let method = HTTPRequest.Method(name) else {
-            throw AppError(.invalidArgument, "The method is not one.")
+        try pseudo.check()
+        guard let method = HTTPRequest.Method(pseudo.method ?? "") else {
+            throw .refused(AppError(.invalidArgument, "The method is not one."))
         }
         // An ordinary CONNECT has no path: it asks a proxy for a tunnel.
-        guard let path = pseudo.path else { throw HTTP1Error.tunnelRefused.appError }
+        guard let path = pseudo.path else { throw .refused(HTTP1Error.tunnelRefused.appError) }
         guard path.utf8.first == UInt8(ascii: "/") || (path == "*" && method == .options),
             path.utf8.allSatisfy({ $0 > .space && $0 < 0x7F && $0 != UInt8(ascii: "#") })
-        else { throw HTTP1Error.unsupportedTarget.appError }
+        else { throw .refused(HTTP1Error.unsupportedTarget.appError) }
         if let host, let authority = pseudo.authority, host != authority {
-            throw AppError(.invalidArgument, "Host and :authority must be the same.")
+            throw .refused(AppError(.invalidArgument, "Host and :authority must be the same."))
         }
         guard let authority = pseudo.authority ?? host, authority.utf8.allSatisfy(\.isAuthority) else {
-            throw HTTP1Error.malformedHost.appError
+            throw .refused(HTTP1Error.malformedHost.appError)
         }
         // What asks for a WebSocket is a GET in HTTP/1.1, and so it is to routes.
         self.method = pseudo.protocol == nil ? method : .get
@@ -58,17 +73,37 @@ struct HTTP2RequestHead {
 
     private struct PseudoFields {
         var method: String?
+        var scheme: String?
         var path: String?
         var authority: String?
         var `protocol`: String?
 
-        mutating func note(_ name: String, _ value: String) {
+        /// Each is there once at most, and there are no others.
+        mutating func note(_ name: String, _ value: String) throws(Problem) {
             switch name {
-            case ":method": method = value
-            case ":path": path = value
-            case ":authority": authority = value
-            case ":protocol": `protocol` = value
-            default: break
+            case ":method": try Self.set(&method, value)
+            case ":scheme": try Self.set(&scheme, value)
+            case ":path": try Self.set(&path, value)
+            case ":authority": try Self.set(&authority, value)
+            case ":protocol": try Self.set(&`protocol`, value)
+            default: throw .malformed
+            }
+        }
+
+        private static func set(_ field: inout String?, _ value: String) throws(Problem) {
+            guard field == nil else { throw .malformed }
+            field = value
+        }
+
+        /// Which there must be (RFC 9113 §8.3.1, §8.5; RFC 8441 §4).
+        func check() throws(Problem) {
+            guard let method else { throw .malformed }
+            if method == "CONNECT", `protocol` == nil {
+                guard scheme == nil, path == nil, authority != nil else { throw .malformed }
+            } else {
+                guard scheme != nil, path?.isEmpty == false, `protocol` == nil || method == "CONNECT" else {
+                    throw .malformed
+                }
             }
         }
     }
@@ -80,6 +115,12 @@ private struct FieldTable {
     private var bytes: [UInt8] = []
 
     var count: Int { entries.count }
+
+    /// - Parameter capacity: How many fields are expected.
+    init(capacity: Int) {
+        entries.reserveCapacity(capacity)
+        bytes.reserveCapacity(32 * capacity)
+    }
 
     mutating func append(_ name: String, _ value: String) {
         let start = bytes.count
@@ -114,11 +155,12 @@ extension HPACKHeaders {
         for field in trailers where field.name.isAllowedInTrailers { add(field) }
     }
 
-    /// The fields that came after a body, in the ecosystem's type.
-    var trailers: HTTPFields {
+    /// The fields that came after a body, in the ecosystem's type; `nil` when they are malformed (RFC 9113 §8.1).
+    var trailers: HTTPFields? {
         var fields = HTTPFields()
         for (name, value, _) in self {
-            if let name = HTTPField.Name(name) { fields.append(HTTPField(name: name, value: value)) }
+            guard HTTP2Field.isValid(name: name, value: value), let name = HTTPField.Name(name) else { return nil }
+            fields.append(HTTPField(name: name, value: value))
         }
         return fields
     }

@@ -56,7 +56,10 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         do {
             head = try HTTP2RequestHead(content.headers, limits: limits)
         } catch {
-            return respondOnce(Response(problem: error))
+            switch error {
+            case .malformed: return reset(.protocolError)
+            case .refused(let error): return respondOnce(Response(problem: error))
+            }
         }
         isHead = head.method == .head
         isConnect = head.connectProtocol != nil
@@ -93,7 +96,10 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         if isEnd { remoteEnded(trailers: [:]) }
     }
 
-    func receive(trailers: HPACKHeaders) { remoteEnded(trailers: trailers.trailers) }
+    func receive(trailers: HPACKHeaders) {
+        guard let trailers = trailers.trailers else { return reset(.protocolError) }
+        remoteEnded(trailers: trailers)
+    }
 
     private func remoteEnded(trailers: HTTPFields) {
         isRemoteEnded = true

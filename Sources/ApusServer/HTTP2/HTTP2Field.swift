@@ -1,0 +1,44 @@
+import ApusHTTP
+
+/// What a field of HTTP/2 may be (RFC 9113 §8.2).
+enum HTTP2Field {
+    /// Names are tokens in small letters, values have no line ends and no white space around them, and nothing is said about
+    /// the connection, which is not HTTP/2's way.
+    static func isValid(name: String, value: String) -> Bool {
+        var name = name
+        var value = value
+        return name.withUTF8(isValidName) && value.withUTF8(isValidValue) && !isAboutConnection(name, value)
+    }
+
+    private static func isValidName(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard !name.isEmpty else { return false }
+        for byte in name where !byte.isToken || (byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z")) {
+            return false
+        }
+        return true
+    }
+
+    private static func isValidValue(_ value: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard let first = value.first, let last = value.last else { return true }
+        guard !first.isBlank, !last.isBlank else { return false }
+        for byte in value where byte < 0x20 && byte != 0x09 || byte == 0x7F { return false }
+        return true
+    }
+
+    private static func isAboutConnection(_ name: String, _ value: String) -> Bool {
+        switch name.utf8.count {
+        case 2: name == "te" && value != "trailers"
+        case 7: name == "upgrade"
+        case 10: name == "connection" || name == "keep-alive"
+        case 16: name == "proxy-connection"
+        case 17: name == "transfer-encoding"
+        default: false
+        }
+    }
+
+    /// A length in decimal digits.
+    static func length(_ text: String) -> Int? {
+        guard (1...18).contains(text.utf8.count), text.utf8.allSatisfy(\.isDigit) else { return nil }
+        return Int(text)
+    }
+}
