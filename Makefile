@@ -1,9 +1,9 @@
 # The two commands to know: `make run` and `make test`. Both set up what is missing.
 
 EXAMPLES := delivery-tracker
-SOURCES := Package.swift Sources Tests Examples Benchmarks
+SOURCES := Package.swift Sources Tests Examples Benchmarks Fuzzing
 
-.PHONY: run test build bench lint format docs setup
+.PHONY: run test test-asan test-tsan fuzz build bench lint format docs setup
 
 setup:
 	@Scripts/bootstrap
@@ -15,16 +15,33 @@ run: setup
 test: setup
 	swift build --build-tests
 	swift test --skip-build
+	.build/debug/fuzz-parsers Fuzzing/Corpus 20000
+
+# The tests of what handles bytes of strangers, with the sanitizers for memory and for threads.
+SANITIZED := ApusServerTests|ApusHTTPTests|ApusJSONTests|ApusWebSocketTests
+test-asan: setup
+	swift test --sanitize address --scratch-path .build/asan --filter "$(SANITIZED)"
+
+test-tsan: setup
+	swift test --sanitize thread --scratch-path .build/tsan --filter "$(SANITIZED)"
+
+# Ten million hostile inputs, two million for each parser.
+fuzz: setup
+	Fuzzing/run 2000000
 
 # One stripped binary per example, in bin/.
 build: setup
-	swift build -c release $(EXAMPLES:%=--product %)
+	swift build -c release --static-swift-stdlib $(EXAMPLES:%=--product %)
 	@mkdir -p bin
 	@for example in $(EXAMPLES); do strip -o bin/$$example .build/release/$$example && ls -lh bin/$$example; done
 
-# CPU per request of small routes.
+# CPU per request of small routes; CPU, allocations and instructions of the parts that a request passes.
 bench: setup
 	Benchmarks/run
+	swift build -c release --product bench-parts --static-swift-stdlib
+	.build/release/bench-parts
+	Benchmarks/allocations
+	Benchmarks/instructions
 
 lint:
 	swift format lint --strict --recursive --parallel $(SOURCES)

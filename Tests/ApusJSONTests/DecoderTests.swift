@@ -23,6 +23,8 @@ struct DecoderTests {
                 0, 0, 1, 100, .max, .min,
             ])
         #expect(try decode([Int].self, "[9007199254740993.0]") == [9_007_199_254_740_993])
+        #expect(try decode([Int].self, "[9007199254740993e0]") == [9_007_199_254_740_993])
+        #expect(throws: DecodingError.self) { try decode([Int].self, "[1e19]") }
         #expect(try decode([UInt64].self, "[18446744073709551615]") == [.max])
         #expect(try decode([Int128].self, "[-170141183460469231731687303715884105728]") == [.min])
         for text in ["[256]", "[-1]", "[1.5]", "[1e3]", "[99999999999999999999999]"] {
@@ -72,6 +74,12 @@ struct DecoderTests {
         decoder.dataDecodingStrategy = .deferredToData
         #expect(try decoder.decode([Data].self, from: "[[0,1]]".utf8) == [Data([0, 1])])
         #expect(throws: DecodingError.self) { try decode([Data].self, #"["A"]"#) }
+        decoder.dateDecodingStrategy = .iso8601
+        let error = #expect(throws: DecodingError.self) { try decoder.decode([Date].self, from: "[1]".utf8) }
+        guard case .typeMismatch = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
         #expect(try decode([URL].self, #"["http:\/\/a\/b"]"#) == [URL(string: "http://a/b")])
         decoder.nonConformingFloatDecodingStrategy = .convertFromString(
             positiveInfinity: "+", negativeInfinity: "-", nan: "?")
@@ -114,6 +122,7 @@ struct DecoderTests {
         #expect(try decode(Point.self, "{\(many),\"y\":2,\"x\":1}") == Point(x: 1, y: 2))
         #expect(try decode([String: Int].self, "{\(many)}").count == 10_000)
         #expect(try decode([String: Int].self, #"{"e\u0301":1}"#)["é"] == 1)
+        #expect(try decode([String: Int].self, #"{"é":1,"e\u0301":2}"#) == ["é": 1])
     }
 
     @Test("a key that is there twice is refused when the limits say so")
@@ -145,6 +154,26 @@ struct DecoderTests {
             Issue.record("\(String(describing: null))")
             return
         }
+    }
+
+    @Test("the type that was asked for is made, also when only its superclass is known")
+    func dynamicTypes() throws {
+        let type: Animal.Type = Dog.self
+        #expect(try decode(type, "{}") is Dog)
+    }
+
+    @Test("what types try in vain, and objects with an index, take no more time in a long document")
+    func manyFailures() throws {
+        let count = 100_000
+        let strings = "[" + Array(repeating: "\"a\"", count: count).joined(separator: ",") + "]"
+        #expect(try decode([Value].self, strings).count == count)
+        let repeats = "[" + Array(repeating: #"{"a":1,"a":1}"#, count: count).joined(separator: ",") + "]"
+        #expect(try decode([[String: Int]].self, repeats).count == count)
+        var decoder = JSON.Decoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        let empty = "[" + Array(repeating: "{}", count: count).joined(separator: ",") + "]"
+        #expect(try decoder.decode([Keys].self, from: empty.utf8).count == count)
+        #expect(try decode([PathReader].self, strings).last?.path.first?.intValue == count - 1)
     }
 
     @Test("containers by hand: nested, optional, of arrays, and of a superclass")
@@ -219,6 +248,16 @@ private struct ByHand: Decodable {
         paths.append(container.codingPath)
         self.paths = paths.map { $0.map(\.stringValue).joined(separator: ".") }
     }
+}
+
+private class Animal: Decodable {}
+
+private final class Dog: Animal {}
+
+private struct PathReader: Decodable {
+    let path: [any CodingKey]
+
+    init(from decoder: any Decoder) throws { path = decoder.codingPath }
 }
 
 private struct Kept: Decodable {

@@ -127,6 +127,74 @@ struct EncoderTests {
         }
     }
 
+    @Test("what a type tries and gives up, writes twice or merges comes out as Foundation's")
+    func secondThoughts() throws {
+        try expectSameText(
+            ByHand { container in
+                try? container.encode(Double.nan, forKey: AnyKey("a"))
+                try container.encode(1, forKey: AnyKey("b"))
+            })
+        try expectSameText(
+            ByHand { container in
+                var array = container.nestedUnkeyedContainer(forKey: AnyKey("a"))
+                try array.encode(1)
+                try? array.encode(Double.infinity)
+                try array.encode(2)
+            })
+        try expectSameText(ByHand { container in try? container.encode(HalfWay(), forKey: AnyKey("a")) })
+        try expectSameText(
+            ByHand { container in
+                for value in 1...2 { try container.encode(value, forKey: AnyKey("a")) }
+            })
+        try expectSameText(
+            ByHand { container in
+                for value in 1...2 {
+                    var array = container.nestedUnkeyedContainer(forKey: AnyKey("a"))
+                    try array.encode(value)
+                }
+            })
+        let many = (0..<40).map { "k\($0)" }
+        for repeated in ["k3", "k30"] {
+            let value = ByHand { container in
+                for key in many + [repeated] { try container.encode(key, forKey: AnyKey(key)) }
+                try container.encode("last", forKey: AnyKey(repeated))
+            }
+            let read = try JSON.Decoder().decode([String: String].self, from: JSON.Encoder().encode(value))
+            #expect(read.count == 40)
+            #expect(read[repeated] == "last")
+        }
+        try expectSameText(
+            ByHand { container in
+                try container.encode(1, forKey: AnyKey("fooBar"))
+                try container.encode(2, forKey: AnyKey("foo_bar"))
+            }
+        ) { encoder, foundation in
+            encoder.keyEncodingStrategy = .convertToSnakeCase
+            foundation.keyEncodingStrategy = .convertToSnakeCase
+        }
+        try expectSameText(Optional(Nothing()))
+        try expectSameText(
+            ByHand { container in
+                var array = container.nestedUnkeyedContainer(forKey: AnyKey("a"))
+                try! container.encode(1, forKey: AnyKey("b"))
+                try! array.encode(2)
+            }
+        ) { encoder, foundation in
+            encoder.outputFormatting = .sortedKeys
+            foundation.outputFormatting = .sortedKeys
+        }
+    }
+
+    @Test("an encoder that is kept cannot reach the bytes that were handed out")
+    func keptEncoder() throws {
+        let keeper = Keeper()
+        let text = try JSON.Encoder().withEncoded(keeper) { bytes in
+            for _ in 0..<2000 { _ = keeper.encoder?.unkeyedContainer() }
+            return String(decoding: bytes, as: UTF8.self)
+        }
+        #expect(text == "\"kept\"")
+    }
+
     @Test("a number that JSON has not is refused with its path")
     func nonConformingPath() throws {
         for (value, path) in [
@@ -143,6 +211,9 @@ struct EncoderTests {
     func depth() throws {
         var encoder = JSON.Encoder()
         encoder.maximumDepth = 3
+        #expect(throws: Never.self) { try encoder.encode([[[1.0 as Float]]]) }
+        #expect(throws: EncodingError.self) { try encoder.encode([[[[1.0 as Float]]]]) }
+        encoder.outputFormatting = .sortedKeys
         #expect(throws: Never.self) { try encoder.encode([[[1.0 as Float]]]) }
         #expect(throws: EncodingError.self) { try encoder.encode([[[[1.0 as Float]]]]) }
         let list = (0..<100_000).reduce(Chain(next: nil)) { chain, _ in Chain(next: chain) }
@@ -176,6 +247,32 @@ private struct OneKey<Value: Encodable>: Encodable {
 
 private struct Nothing: Encodable {
     func encode(to encoder: any Encoder) {}
+}
+
+private struct ByHand: Encodable {
+    let write: (inout KeyedEncodingContainer<AnyKey>) throws -> Void
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: AnyKey.self)
+        try write(&container)
+    }
+}
+
+private struct HalfWay: Encodable {
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: AnyKey.self)
+        try container.encode(1, forKey: AnyKey("p"))
+        try container.encode(Double.nan, forKey: AnyKey("q"))
+    }
+}
+
+private final class Keeper: Encodable {
+    private(set) var encoder: (any Encoder)?
+
+    func encode(to encoder: any Encoder) throws {
+        self.encoder = encoder
+        try "kept".encode(to: encoder)
+    }
 }
 
 private struct Twice: Encodable {

@@ -218,7 +218,8 @@ extension Document {
         let keys = keys(ofObject: object)
         var index: [String: Int] = [:]
         index.reserveCapacity(keys.count)
-        let container = path(to: object)
+        let container: [any CodingKey] =
+            if case .custom = options.keyDecodingStrategy { path(to: object) } else { [] }
         for key in keys {
             let name = name(text(at: key), in: container)
             if index[name] == nil { index[name] = key + 1 }

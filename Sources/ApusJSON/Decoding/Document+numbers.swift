@@ -12,12 +12,11 @@ extension Document {
             }
             if let number = Number(numberText(at: index)) { return number }
         } else {
-            // What is whole but too long for a double is still read exactly, when it says so with zeros.
             let text = numberText(at: index)
-            let parts = text.split(separator: ".", maxSplits: 1)
-            if parts.count == 2, parts[1].allSatisfy({ $0 == "0" }) {
-                if let number = Number(parts[0]) { return number }
-            } else if let double = Double(text), let number = Number(exactly: double) {
+            if let double = Double(text), double.magnitude < 9_007_199_254_740_992 {
+                if let number = Number(exactly: double) { return number }
+            } else if let decimal = Decimal(string: text), let number = Number(decimal.description) {
+                // Larger ones a double would round.
                 return number
             }
         }

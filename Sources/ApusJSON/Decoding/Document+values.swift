@@ -18,7 +18,8 @@ extension Document {
         if convertsKeys, let dictionary = type as? any StringKeyed.Type {
             return try dictionary.decode(at: index, of: self, as: type)
         }
-        return try Value(from: ValueDecoder(document: self, index: index))
+        // Of the type that was asked for, which may be a subclass of the one that is known here.
+        return try type.init(from: ValueDecoder(document: self, index: index))
     }
 
     func isNull(at index: Int) -> Bool { nodes[index].kind == .null }
@@ -54,7 +55,8 @@ extension Document {
         case .secondsSince1970: return Date(timeIntervalSince1970: try double(at: index))
         case .millisecondsSince1970: return Date(timeIntervalSince1970: try double(at: index) / 1000)
         case .iso8601:
-            guard let date = try? Date(try string(at: index), strategy: .iso8601) else {
+            let text = try string(at: index)
+            guard let date = try? Date(text, strategy: .iso8601) else {
                 throw DecodingError.dataCorrupted(context(index, "Expected date string to be ISO8601-formatted."))
             }
             return date

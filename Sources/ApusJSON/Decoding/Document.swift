@@ -9,11 +9,14 @@ final class Document {
     private var ownBytes: UnsafeMutableBufferPointer<UInt8>?
     /// A value that is not there, as `null`.
     let missing: Int
+    /// The last failure and where it was. Types may try one thing after the other, so the line is only looked for when a
+    /// failure leaves the document.
+    private var lastFailure: (description: String, index: Int)?
 
     init(_ bytes: UnsafeBufferPointer<UInt8>, options: JSON.Decoder) throws(JSON.SyntaxError) {
         var list = try Scanner.scan(bytes, limits: options.limits)
         missing = list.count
-        list.append(Node(kind: .null, start: 0, end: 0))
+        list.append(Node(kind: .null, start: 0, end: 0, parent: Node.noParent, ordinal: 0))
         nodes = list.base
         self.bytes = bytes
         self.options = options
@@ -62,7 +65,7 @@ final class Document {
 
     @inline(__always) private func has(_ key: Int, _ name: UnsafeBufferPointer<UInt8>) -> Bool {
         let node = nodes[key]
-        if node.isEscaped { return node.text(in: bytes).utf8.elementsEqual(name) }
+        if !node.isPlain { return node.text(in: bytes).utf8.elementsEqual(name) }
         guard Int(node.end &- node.start) &- 2 == name.count else { return false }
         let start = Int(node.start) &+ 1
         for offset in 0..<name.count where bytes[start &+ offset] != name[offset] { return false }
@@ -88,27 +91,42 @@ final class Document {
     /// The keys that lead to a value, as the document has them.
     func path(to target: Int) -> [any CodingKey] {
         var path: [any CodingKey] = []
-        var index = 0
-        while index < target, target < missing {
-            let isObject = nodes[index].kind == .object
-            var child = index + 1
-            var count = 0
-            while nodes.after(isObject ? child + 1 : child) <= target {
-                child = nodes.after(isObject ? child + 1 : child)
-                count += 1
-            }
-            path.append(isObject ? NameKey(text(at: child)) as any CodingKey : IndexKey(count))
-            index = isObject ? child + 1 : child
+        var index = target
+        while index < missing, nodes[index].parent != Node.noParent {
+            let parent = Int(nodes[index].parent)
+            let isInObject = nodes[parent].kind == .object
+            path.append(
+                isInObject ? NameKey(text(at: index - 1)) as any CodingKey : IndexKey(Int(nodes[index].ordinal)))
+            index = parent
         }
-        return path
+        return path.reversed()
     }
 
     func context(_ index: Int, _ description: String) -> DecodingError.Context {
-        guard index < missing else { return .init(codingPath: [], debugDescription: description) }
-        let position = position(of: Int(nodes[index].start), in: bytes)
-        return .init(
-            codingPath: path(to: index),
-            debugDescription: "\(description) (line \(position.line), column \(position.column))")
+        lastFailure = (description, index)
+        return .init(codingPath: path(to: index), debugDescription: description)
+    }
+
+    /// A failure that leaves the document, with the line and column of the value that it is about.
+    func located(_ error: DecodingError) -> DecodingError {
+        func located(_ context: DecodingError.Context) -> DecodingError.Context {
+            guard let lastFailure, lastFailure.description == context.debugDescription, lastFailure.index < missing
+            else {
+                return context
+            }
+            let position = position(of: Int(nodes[lastFailure.index].start), in: bytes)
+            return .init(
+                codingPath: context.codingPath,
+                debugDescription: "\(context.debugDescription) (line \(position.line), column \(position.column))",
+                underlyingError: context.underlyingError)
+        }
+        switch error {
+        case .typeMismatch(let type, let context): return .typeMismatch(type, located(context))
+        case .valueNotFound(let type, let context): return .valueNotFound(type, located(context))
+        case .keyNotFound(let key, let context): return .keyNotFound(key, located(context))
+        case .dataCorrupted(let context): return .dataCorrupted(located(context))
+        @unknown default: return error
+        }
     }
 
     func mismatch(_ type: Any.Type, at index: Int) -> DecodingError {

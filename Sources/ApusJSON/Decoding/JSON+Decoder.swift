@@ -48,7 +48,11 @@ extension JSON {
                         underlyingError: error))
             }
             defer { if !isKnownUniquelyReferenced(&document) { document.keepBytes() } }
-            return try document.decode(type, at: 0)
+            do {
+                return try document.decode(type, at: 0)
+            } catch let error as DecodingError {
+                throw document.located(error)
+            }
         }
     }
 

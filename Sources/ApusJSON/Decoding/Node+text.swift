@@ -7,12 +7,12 @@ extension Node {
     /// The text of a string.
     func text(in bytes: UnsafeBufferPointer<UInt8>) -> String {
         let contents = contents(in: bytes)
-        guard isEscaped else { return String(decoding: contents, as: UTF8.self) }
+        if isPlain || !contents.contains(UInt8(ascii: "\\")) { return String(decoding: contents, as: UTF8.self) }
         return String(unsafeUninitializedCapacity: contents.count) { unescape(contents, into: $0) }
     }
 
     func isSameText(as other: Node, in bytes: UnsafeBufferPointer<UInt8>) -> Bool {
-        if isEscaped || other.isEscaped { return text(in: bytes) == other.text(in: bytes) }
+        if !isPlain || !other.isPlain { return text(in: bytes) == other.text(in: bytes) }
         guard end &- start == other.end &- other.start else { return false }
         return contents(in: bytes).elementsEqual(other.contents(in: bytes))
     }

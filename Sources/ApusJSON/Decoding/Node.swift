@@ -6,18 +6,24 @@ struct Node {
     }
 
     let kind: Kind
-    /// A string that has escapes.
-    var isEscaped = false
+    /// A string whose bytes are its text: ASCII without escapes.
+    var isPlain = true
     /// An object whose keys are too many to walk through, or not all different.
     var needsIndex = false
     /// The first byte.
     let start: UInt32
-    /// After the last byte of a number or string; for an array or object, the node after its last.
+    /// After the last byte of a number or string; for an array or object that is closed, the node after its last.
     var end: UInt32
+    /// The array or object that it is in; the first node is in none.
+    let parent: UInt32
+    /// Its place in the array.
+    let ordinal: UInt32
     /// Elements of an array, pairs of an object.
     var count: UInt32 = 0
     /// The key of an object that was found last: types ask for keys in the order in which they are written.
     var lastFound: UInt32 = 0
+
+    static var noParent: UInt32 { .max }
 
     var isContainer: Bool { kind == .array || kind == .object }
 

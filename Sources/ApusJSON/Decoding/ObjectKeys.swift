@@ -18,7 +18,7 @@ struct ObjectKeys {
         var key = object + 1
         while key < end {
             let node = nodes[key]
-            if node.isEscaped { return false }
+            if !node.isPlain { return false }
             let ends = UInt64(bytes[Int(node.start) &+ 1]) &* 5 &+ UInt64(bytes[Int(node.end) &- 2])
             let bit: UInt64 = 1 << ((ends &+ UInt64(node.end &- node.start) &* 11) & 63)
             if seen & bit != 0 { return false }

@@ -1,7 +1,7 @@
 /// Reads a document once, from the first byte to the last: checks all of its grammar and lists its values.
 ///
-/// It keeps what is open in the list itself (an open array or object has its parent's place in `end`), so that hostile
-/// nesting costs no stack. After it, nothing in the document can be malformed.
+/// What is open is kept in the list itself, where each value knows what it is in, so that hostile nesting costs no stack.
+/// After it, nothing in the document can be malformed.
 struct Scanner {
     private let bytes: UnsafeBufferPointer<UInt8>
     private let limits: JSON.Limits
@@ -16,7 +16,7 @@ struct Scanner {
         self.bytes = bytes
         self.limits = limits
         at = start
-        nodes = NodeList(capacity: 16 + bytes.count / 8)
+        nodes = NodeList(capacity: 16 + min(bytes.count, limits.size) / 16)
     }
 
     /// The values of a document. The first is the document's own; the list belongs to the caller.
@@ -83,9 +83,18 @@ struct Scanner {
         depth += 1
         guard depth <= limits.depth else { throw error("Nested deeper than \(limits.depth) levels.") }
         let index = nodes.count
-        nodes.append(Node(kind: kind, start: UInt32(at), end: UInt32(bitPattern: Int32(parent ?? -1))))
+        append(kind, start: at, end: 0)
         parent = index
         at += 1
+    }
+
+    @inline(__always) private mutating func append(_ kind: Node.Kind, start: Int, end: Int, isPlain: Bool = true) {
+        let ordinal = if let parent { nodes.base[parent].count } else { UInt32(0) }
+        nodes.append(
+            Node(
+                kind: kind, isPlain: isPlain, start: UInt32(truncatingIfNeeded: start),
+                end: UInt32(truncatingIfNeeded: end),
+                parent: parent.map { UInt32(truncatingIfNeeded: $0) } ?? Node.noParent, ordinal: ordinal))
     }
 
     private mutating func closesAtOnce(_ closer: UInt8) throws(JSON.SyntaxError) -> Bool {
@@ -119,12 +128,15 @@ struct Scanner {
 
     private mutating func close() throws(JSON.SyntaxError) {
         guard let index = parent else { return }
-        let outer = Int(Int32(bitPattern: nodes.base[index].end))
         if nodes.base[index].kind == .object { try checkKeys(ofObject: index) }
         nodes.base[index].end = UInt32(nodes.count)
         nodes.base[index].lastFound = UInt32(index + 1)
-        parent = outer < 0 ? nil : outer
+        parent = outer(index)
         depth -= 1
+    }
+
+    private func outer(_ index: Int) -> Int? {
+        nodes.base[index].parent == Node.noParent ? nil : Int(nodes.base[index].parent)
     }
 
     private mutating func checkKeys(ofObject index: Int) throws(JSON.SyntaxError) {
@@ -133,7 +145,7 @@ struct Scanner {
         if limits.duplicateKeys == .reject {
             if let key = keys.firstRepeated {
                 at = Int(nodes.base[key].start)
-                throw error("The object has the key \"\(nodes.base[key].text(in: bytes))\" twice.")
+                throw error("The object has the key \"\(nodes.base[key].text(in: bytes).prefix(64))\" twice.")
             }
             nodes.base[index].needsIndex = keys.count > ObjectKeys.fewCount
         } else {
@@ -169,25 +181,26 @@ struct Scanner {
             guard bytes[at] == word.utf8Start[index] else { throw unexpected("\(word)") }
             at += 1
         }
-        nodes.append(Node(kind: kind, start: UInt32(start), end: UInt32(at)))
+        append(kind, start: start, end: at)
     }
 
     private mutating func scanString() throws(JSON.SyntaxError) {
         let start = at
-        var isEscaped = false
+        var isPlain = true
         at += 1
         while at < bytes.count {
             let byte = bytes[at]
             if byte == UInt8(ascii: "\"") {
                 at += 1
-                nodes.append(Node(kind: .string, isEscaped: isEscaped, start: UInt32(start), end: UInt32(at)))
+                append(.string, start: start, end: at, isPlain: isPlain)
                 return
             } else if byte == UInt8(ascii: "\\") {
-                isEscaped = true
+                isPlain = false
                 try scanEscape()
             } else if byte < 0x20 {
                 throw error("A control character in a string must be escaped, as \\n is.")
             } else {
+                if byte >= 0x80 { isPlain = false }
                 at &+= 1
             }
         }
@@ -243,7 +256,7 @@ struct Scanner {
             if at < bytes.count, bytes[at] == UInt8(ascii: "+") || bytes[at] == UInt8(ascii: "-") { at += 1 }
             try scanDigits()
         }
-        nodes.append(Node(kind: kind, start: UInt32(start), end: UInt32(at)))
+        append(kind, start: start, end: at)
     }
 
     /// One digit at least.
@@ -280,11 +293,10 @@ struct Scanner {
             if nodes.base[open].kind == .array {
                 tokens.append("\(nodes.base[open].count)")
             } else if let key = key(of: child, inOpenObject: open) {
-                tokens.append(nodes.base[key].text(in: bytes))
+                tokens.append(String(nodes.base[key].text(in: bytes).prefix(64)))
             }
             child = open
-            let outer = Int(Int32(bitPattern: nodes.base[open].end))
-            next = outer < 0 ? nil : outer
+            next = outer(open)
         }
         return tokens.reversed().map { "/" + $0.replacing("~", with: "~0").replacing("/", with: "~1") }.joined()
     }

@@ -5,21 +5,34 @@ extension ByteWriter {
 
     func writeNull() { append("null") }
 
-    /// A value of any type. Types that JSON or a strategy knows are told by identity, which costs nothing; a dynamic
-    /// cast would cost more than the value.
+    /// A value of any type.
     func write<Value: Encodable>(value: Value) throws {
+        if try !writeKnown(value) { try writeSelf { try value.encode(to: $0) } }
+    }
+
+    /// Types that JSON or a strategy knows. They are told by identity, which costs nothing; a dynamic cast would cost more
+    /// than the value. False for others.
+    func writeKnown<Value: Encodable>(_ value: Value) throws -> Bool {
         func known<Known>(_: Known.Type) -> Known { unsafeBitCast(value, to: Known.self) }
-        if try writePlain(value) { return }
-        if Value.self == Date.self { return try write(known(Date.self)) }
-        if Value.self == Data.self { return try write(known(Data.self)) }
-        if Value.self == Double.self { return try write(known(Double.self)) }
-        if Value.self == [Double].self { return try write(doubles: known([Double].self)) }
-        if Value.self == URL.self { return write(known(URL.self).absoluteString) }
-        if Value.self == Decimal.self { return write(decimal: known(Decimal.self)) }
-        if convertsKeys, let dictionary = value as? any StringKeyed {
-            return try dictionary.write(to: self)
+        if try writePlain(value) { return true }
+        if Value.self == Date.self {
+            try write(known(Date.self))
+        } else if Value.self == Data.self {
+            try write(known(Data.self))
+        } else if Value.self == Double.self {
+            try write(known(Double.self))
+        } else if Value.self == [Double].self {
+            try write(doubles: known([Double].self))
+        } else if Value.self == URL.self {
+            write(known(URL.self).absoluteString)
+        } else if Value.self == Decimal.self {
+            write(decimal: known(Decimal.self))
+        } else if convertsKeys, let dictionary = value as? any StringKeyed {
+            try dictionary.write(to: self)
+        } else {
+            return false
         }
-        try writeSelf { try value.encode(to: $0) }
+        return true
     }
 
     /// Text and whole numbers, alone and in arrays: what cannot fail and calls no code of others. False for others.
@@ -71,7 +84,7 @@ extension ByteWriter {
         case .millisecondsSince1970: try write(1000 * date.timeIntervalSince1970)
         case .iso8601: write(date.formatted(.iso8601))
         case .custom(let write): try writeSelf { try write(date, $0) }
-        @unknown default: throw giveUp()
+        @unknown default: giveUp()
         }
     }
 
@@ -80,7 +93,7 @@ extension ByteWriter {
         case .deferredToData: try writeSelf { try data.encode(to: $0) }
         case .base64: write(data.base64EncodedString())
         case .custom(let write): try writeSelf { try write(data, $0) }
-        @unknown default: throw giveUp()
+        @unknown default: giveUp()
         }
     }
 }

@@ -14,6 +14,8 @@ final class ByteWriter {
         var count: UInt32 = 0
         /// Where the last key of an object begins.
         var keyStart = 0
+        /// Hashes of the first 16 keys.
+        var keys = SIMD16<UInt32>.zero
     }
 
     /// A container's place: usable while its level is open.
@@ -29,9 +31,13 @@ final class ByteWriter {
 
     /// Something was written that one pass cannot write. What follows is of no use.
     @exclusivity(unchecked) private(set) var isOutOfOrder = false
-    @exclusivity(unchecked) private var isTooDeep = false
+    /// Why the value cannot be written at all, by Foundation neither.
+    @exclusivity(unchecked) private(set) var refusal: EncodingError?
+    @exclusivity(unchecked) private var isRefused = false
     /// By name, what a strategy made of it.
     @exclusivity(unchecked) var convertedKeys: [String: String] = [:]
+    /// Hashes of the keys of objects that have more than 16, by level.
+    @exclusivity(unchecked) private var manyKeys: [UInt32: Set<UInt64>] = [:]
     /// The current key of each level as it was before a strategy converted it.
     @exclusivity(unchecked) private var originalNames: [String] = []
 
@@ -39,7 +45,7 @@ final class ByteWriter {
     @exclusivity(unchecked) private(set) var count = 0
     @exclusivity(unchecked) private var capacity: Int
     @exclusivity(unchecked) private var levels: UnsafeMutablePointer<Level>
-    @exclusivity(unchecked) private var depth = 0
+    @exclusivity(unchecked) private(set) var depth = 0
     @exclusivity(unchecked) private var levelCapacity: Int
     @exclusivity(unchecked) private var lastSerial: UInt32 = 0
 
@@ -59,12 +65,23 @@ final class ByteWriter {
         levels.deallocate()
     }
 
-    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
+    /// The bytes, which are the caller's from here on to free. An encoder that a value has kept writes to others.
+    func finish() -> UnsafeMutableRawBufferPointer {
+        let bytes = UnsafeMutableRawBufferPointer(start: base, count: count)
+        capacity = 16
+        base = .allocate(capacity: capacity)
+        count = 0
+        depth = 0
+        return bytes
+    }
 
     /// One document. Nothing may be written before.
     func write(document value: some Encodable) throws {
-        try write(value: value)
-        if isTooDeep { throw tooDeep() }
+        if try !writeKnown(value) {
+            try value.encode(to: ValueEncoder(writer: self))
+            close(to: 0)
+        }
+        if let refusal { throw refusal }
         if count == 0 {
             let description = "Top-level \(type(of: value)) did not encode any values."
             throw EncodingError.invalidValue(value, .init(codingPath: [], debugDescription: description))
@@ -80,13 +97,14 @@ final class ByteWriter {
         if depth == levelCapacity { growLevels() }
         levels.advanced(by: depth).initialize(to: Level(serial: lastSerial, closer: closer))
         depth += 1
-        if depth > maximumDepth { isTooDeep = true }
+        if depth > maximumDepth { _ = refuseDepth() }
         return Slot(depth: UInt32(truncatingIfNeeded: depth), serial: lastSerial)
     }
 
     /// Prepares for the next element or key of a container: closes what was opened inside it, and separates.
     @inline(__always) func next(in slot: Slot) throws {
-        if depth != Int(slot.depth) || levels[depth - 1].serial != slot.serial { try goBack(to: slot) }
+        if isRefused { throw refuseDepth() }
+        if depth != Int(slot.depth) || levels[depth - 1].serial != slot.serial { goBack(to: slot) }
         if levels[depth - 1].count > 0 { append(UInt8(ascii: ",")) }
         levels[depth - 1].count &+= 1
     }
@@ -102,6 +120,9 @@ final class ByteWriter {
     func write(key text: String, original: String) {
         levels[depth - 1].keyStart = count
         write(text)
+        note(
+            key: UnsafeBufferPointer(
+                start: base + levels[depth - 1].keyStart, count: count - levels[depth - 1].keyStart))
         append(UInt8(ascii: ":"))
         guard convertsKeys else { return }
         originalNames.removeLast(max(0, originalNames.count - depth))
@@ -109,11 +130,33 @@ final class ByteWriter {
         originalNames[depth - 1] = original
     }
 
-    private func goBack(to slot: Slot) throws {
-        guard slot.depth <= depth, levels[Int(slot.depth) - 1].serial == slot.serial else {
-            throw giveUp()
+    private func goBack(to slot: Slot) {
+        if slot.depth <= depth, levels[Int(slot.depth) - 1].serial == slot.serial { return close(to: Int(slot.depth)) }
+        giveUp()
+        // What follows is written somewhere, so that types go on as if nothing were.
+        if depth == 0 { _ = open(UInt8(ascii: "["), closer: UInt8(ascii: "]")) }
+    }
+
+    /// A key that is there already is for Foundation: it overwrites and merges.
+    @inline(__always) private func note(key: UnsafeBufferPointer<UInt8>) {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in key { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        let place = Int(levels[depth - 1].count) &- 1
+        if place < 16 {
+            let short = UInt32(truncatingIfNeeded: hash ^ hash >> 32) | 1
+            if any(levels[depth - 1].keys .== SIMD16(repeating: short)) { giveUp() }
+            levels[depth - 1].keys[place & 15] = short
+        } else {
+            noteMany(hash)
         }
-        close(to: Int(slot.depth))
+    }
+
+    /// Looks back once, at the first of many: the rest is compared by the whole hash.
+    private func noteMany(_ hash: UInt64) {
+        let level = levels[depth - 1]
+        let isNew = manyKeys[level.serial, default: []].insert(hash).inserted
+        let short = UInt32(truncatingIfNeeded: hash ^ hash >> 32) | 1
+        if !isNew || any(level.keys .== SIMD16(repeating: short)) { giveUp() }
     }
 
     /// The coding path of what is being written: of each level the current key or index.
@@ -122,8 +165,9 @@ final class ByteWriter {
     /// The path of a container that may still be written to.
     func path(of slot: Slot) -> [any CodingKey] { path(depth: min(depth, Int(slot.depth) - 1)) }
 
-    private func path(depth: Int) -> [any CodingKey] {
-        (0..<depth).compactMap { index in
+    /// The path of the outer levels.
+    func path(depth: Int) -> [any CodingKey] {
+        (0..<min(depth, self.depth)).compactMap { index in
             let level = levels[index]
             if level.count == 0 { return nil }
             return level.closer == UInt8(ascii: "]") ? IndexKey(Int(level.count) - 1) : NameKey(name(at: index))
@@ -137,7 +181,9 @@ final class ByteWriter {
         let start = levels[level].keyStart
         var end = start + 1
         while end < count, written[end] != UInt8(ascii: "\"") { end += written[end] == UInt8(ascii: "\\") ? 2 : 1 }
-        let node = Node(kind: .string, isEscaped: true, start: UInt32(start), end: UInt32(end + 1))
+        let node = Node(
+            kind: .string, isPlain: false, start: UInt32(clamping: start), end: UInt32(clamping: end + 1),
+            parent: Node.noParent, ordinal: 0)
         return node.text(in: written)
     }
 
@@ -148,14 +194,12 @@ final class ByteWriter {
         while depth > target {
             depth -= 1
             append(levels[depth].closer)
+            if levels[depth].count > 16 { manyKeys[levels[depth].serial] = nil }
         }
     }
 
-    /// Leaves the rest to Foundation.
-    func giveUp() -> EncodingError {
-        isOutOfOrder = true
-        return .invalidValue(0, .init(codingPath: path, debugDescription: "The value is not written in one pass."))
-    }
+    /// Leaves all of it to Foundation. What this writer writes from here on is of no use.
+    func giveUp() { isOutOfOrder = true }
 
     private func growLevels() {
         let grown = UnsafeMutablePointer<Level>.allocate(capacity: 2 * levelCapacity)
@@ -169,18 +213,24 @@ final class ByteWriter {
 
     /// A value that writes itself. What it opens is closed, and what writes nothing becomes `{}`.
     func writeSelf(_ write: (ValueEncoder) throws -> Void) throws {
-        guard depth <= maximumDepth else { throw tooDeep() }
+        guard depth <= maximumDepth else { throw refuseDepth() }
         let level = depth
         let start = count
         try write(ValueEncoder(writer: self))
         close(to: level)
-        if count == start, depth > 0 { append("{}") }
+        if count == start { append("{}") }
     }
 
-    private func tooDeep() -> EncodingError {
-        .invalidValue(
-            depth, .init(codingPath: path, debugDescription: "Nested deeper than \(options.maximumDepth) levels."))
+    /// Remembers that the value cannot be written, whatever becomes of the error.
+    func refuse(_ value: Any, _ description: String) -> EncodingError {
+        if let refusal { return refusal }
+        let error = EncodingError.invalidValue(value, .init(codingPath: path, debugDescription: description))
+        refusal = error
+        isRefused = true
+        return error
     }
+
+    private func refuseDepth() -> EncodingError { refuse(depth, "Nested deeper than \(maximumDepth) levels.") }
 
     // MARK: Bytes
 

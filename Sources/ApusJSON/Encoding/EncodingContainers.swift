@@ -2,13 +2,15 @@
 struct ValueEncoder: Encoder {
     let writer: ByteWriter
     private let start: Int
+    private let depth: UInt32
 
     init(writer: ByteWriter) {
         self.writer = writer
         start = writer.count
+        depth = UInt32(truncatingIfNeeded: writer.depth)
     }
 
-    var codingPath: [any CodingKey] { writer.path }
+    var codingPath: [any CodingKey] { writer.path(depth: Int(depth)) }
     var userInfo: [CodingUserInfoKey: Any] { writer.options.userInfo }
 
     func container<Key>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
@@ -42,11 +44,10 @@ extension ValueEncoder: SingleValueEncodingContainer {
 
     /// A second value in one place is a mistake of the type that writes it.
     @inline(__always) private func put(_ write: (ByteWriter) throws -> Void) throws {
-        guard writer.count == start else {
-            throw EncodingError.invalidValue(
-                0, .init(codingPath: writer.path, debugDescription: "A value was written twice in one place."))
+        guard writer.count == start || writer.isOutOfOrder else {
+            throw writer.refuse(0, "A value was written twice in one place.")
         }
-        try write(writer)
+        try writer.attempt(write)
     }
 }
 
@@ -58,7 +59,7 @@ struct ObjectWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
     /// - Parameter isFirst: Whether nothing was written in this place. A second container in one place merges with the
     ///   first, which one pass cannot do.
     init(_ writer: ByteWriter, _ isFirst: Bool) {
-        if !isFirst { _ = writer.giveUp() }
+        if !isFirst { writer.giveUp() }
         self.writer = writer
         slot = writer.open(UInt8(ascii: "{"), closer: UInt8(ascii: "}"))
     }
@@ -102,7 +103,7 @@ struct ObjectWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
     @inline(__always) private func put(_ key: Key, _ write: (ByteWriter) throws -> Void) throws {
         try writer.next(in: slot)
         writer.write(key: key)
-        try write(writer)
+        try writer.attempt(write)
     }
 
     /// Whether the key could be written.
@@ -119,7 +120,7 @@ struct ArrayWriter: UnkeyedEncodingContainer {
 
     /// - Parameter isFirst: As for ``ObjectWriter``.
     init(_ writer: ByteWriter, _ isFirst: Bool) {
-        if !isFirst { _ = writer.giveUp() }
+        if !isFirst { writer.giveUp() }
         self.writer = writer
         slot = writer.open(UInt8(ascii: "["), closer: UInt8(ascii: "]"))
     }
@@ -158,7 +159,7 @@ struct ArrayWriter: UnkeyedEncodingContainer {
     @inline(__always) private mutating func put(_ write: (ByteWriter) throws -> Void) throws {
         try writer.next(in: slot)
         count += 1
-        try write(writer)
+        try writer.attempt(write)
     }
 
     private mutating func open() -> Bool {
@@ -167,9 +168,20 @@ struct ArrayWriter: UnkeyedEncodingContainer {
 }
 
 extension ByteWriter {
+    /// Writes one value. A type may catch an error and go on without the value, which cannot be unwritten: Foundation is
+    /// asked then, also for the error.
+    @inline(__always) fileprivate func attempt(_ write: (ByteWriter) throws -> Void) throws {
+        do {
+            try write(self)
+        } catch {
+            giveUp()
+            throw error
+        }
+    }
+
     /// An encoder that is kept and written to at any later time is beyond one pass.
     fileprivate func encoderOutOfOrder() -> any Encoder {
-        _ = giveUp()
+        giveUp()
         return ValueEncoder(writer: self)
     }
 }

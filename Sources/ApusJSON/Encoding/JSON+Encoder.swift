@@ -4,8 +4,9 @@ extension JSON {
     /// Writes any `Encodable` value as JSON in UTF-8.
     ///
     /// The result is Foundation's `JSONEncoder`'s, but for the order of keys, which is the order in which the value
-    /// writes them. Values that cannot be written in one pass (a class that shares its container with its superclass,
-    /// two nested containers open at once, sorted keys, indentation) are written by Foundation itself, at its speed.
+    /// writes them. Values that cannot be written in one pass (a class that shares its container with its superclass, a key
+    /// that is written twice, two nested containers open at once, an error that a type catches, sorted keys, indentation)
+    /// are written once more by Foundation itself, at its speed.
     public struct Encoder: Sendable {
         /// How dates are written. Default: seconds since 2001, as Foundation's.
         public var dateEncodingStrategy: JSONEncoder.DateEncodingStrategy = .deferredToDate
@@ -42,14 +43,18 @@ extension JSON {
         public func withEncoded<Result>(
             _ value: some Encodable, _ body: (UnsafeRawBufferPointer) throws -> Result
         ) throws -> Result {
-            if outputFormatting.isDisjoint(with: [.sortedKeys, .prettyPrinted]) {
-                let writer = ByteWriter(options: self)
-                do {
-                    try writer.write(document: value)
-                } catch  where writer.isOutOfOrder {
-                    // What was thrown may come of the broken order: Foundation says what is right.
-                }
-                if !writer.isOutOfOrder { return try body(writer.bytes) }
+            let writer = ByteWriter(options: self)
+            do {
+                try writer.write(document: value)
+            } catch {
+                // What is thrown may come of the broken order: then Foundation says what is right.
+                if let refusal = writer.refusal { throw refusal }
+                if !writer.isOutOfOrder { throw error }
+            }
+            if !writer.isOutOfOrder, outputFormatting.isDisjoint(with: [.sortedKeys, .prettyPrinted]) {
+                let bytes = writer.finish()
+                defer { bytes.deallocate() }
+                return try body(UnsafeRawBufferPointer(bytes))
             }
             return try foundation.encode(value).withUnsafeBytes(body)
         }
