@@ -182,13 +182,14 @@ private struct Fixture {
         guard case .wait = fixture.machine.next() else { Issue.record("There is no more."); return }
     }
 
-    @Test func `A connection that turns idle while the server stops is closed then`() {
+    @Test func `A connection that turns idle while the server stops is closed a second later`() {
         var fixture = Fixture()
         _ = fixture.receive("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
         #expect(fixture.respond() == true)
         _ = fixture.machine.drain()
         _ = fixture.receive("all of it")
-        #expect(fixture.machine.isLingering)
+        #expect(fixture.tick(after: 1) == .none)
+        #expect(fixture.tick(after: 1) == .close)
     }
 
     @Test func `After a body that cannot be read no request follows, whatever the response said`() {
@@ -202,9 +203,24 @@ private struct Fixture {
         guard case .wait = fixture.machine.next() else { Issue.record("Nothing more is read."); return }
     }
 
-    @Test func `Draining closes idle connections at once and the others after their response`() {
+    @Test
+    func
+        `Draining closes idle connections, those in use a moment ago a second later, and the others after their response`()
+    {
         var idle = Fixture()
+        _ = idle.tick(after: 2)
         guard case .close = idle.machine.drain() else { Issue.record("It must close."); return }
+
+        var recent = Fixture()
+        guard case .wait = recent.machine.drain() else { Issue.record("A request may be on its way."); return }
+        #expect(recent.tick(after: 1) == .none)
+        #expect(recent.tick(after: 1) == .close)
+
+        var onItsWay = Fixture()
+        _ = onItsWay.machine.drain()
+        #expect(onItsWay.receive(get).count == 1)
+        #expect(onItsWay.respond() == false, "it is answered, and told that it was the last")
+        #expect(onItsWay.machine.isLingering)
 
         var busy = Fixture()
         _ = busy.receive(get)

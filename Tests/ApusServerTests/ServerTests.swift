@@ -429,6 +429,46 @@ private let close = "Connection: close\r\n"
         }
     }
 
+    @Test func `A stop under load loses no request`() async throws {
+        let routes = Routes()
+        routes.get("hello") { "Hello" }
+        let router = try Router(routes)
+        let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
+        let server = Server(
+            .init(port: 0, threads: 2), logger: .quiet, onListening: { continuation.yield($0.first?.port ?? 0) },
+            handler: { try await router.respond(to: $0) })
+        let group = ServiceGroup(services: [server], logger: .quiet)
+        let halfWay = Gate()
+        let answered = try await withThrowingTaskGroup(of: Int.self) { tasks in
+            tasks.addTask {
+                try await group.run()
+                return 0
+            }
+            var iterator = ports.makeAsyncIterator()
+            let port = try #require(await iterator.next())
+            for client in 0..<16 {
+                tasks.addTask {
+                    let connection = try await RawConnection.connect(port: port)
+                    var count = 0
+                    while true {
+                        try await connection.write("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+                        let answer = try await connection.read(until: "\r\n\r\nHello")
+                        // Each request that was sent is answered until an answer says that it is the last.
+                        #expect(answer.hasPrefix("HTTP/1.1 200"), "lost after \(count)")
+                        guard !answer.isEmpty else { return count }
+                        count += 1
+                        if client == 0, count == 200 { halfWay.open() }
+                        if answer.contains("Connection: close") { return count }
+                    }
+                }
+            }
+            try await halfWay.wait()
+            await group.triggerGracefulShutdown()
+            return try await tasks.reduce(0, +)
+        }
+        #expect(answered > 200)
+    }
+
     @Test func `On a graceful stop requests in flight are answered and the listener is closed`() async throws {
         let started = Gate()
         let gate = Gate()

@@ -75,6 +75,8 @@ struct HTTP1StateMachine {
     /// How much of an unread body is read past, to keep the connection.
     private static let discardLimit = 64 << 10
     private static let lingerTime = TimeAmount.seconds(2)
+    /// How long an idle connection waits for one more request once the server stops.
+    private static let drainPatience = TimeAmount.seconds(1)
 
     init(limits: ServerLimits, now: NIODeadline) {
         self.limits = limits
@@ -167,9 +169,9 @@ struct HTTP1StateMachine {
     private mutating func awaitRequest() -> Action {
         if parser.bufferedBytes > 0 {
             phase = .head(since: now)
-            return isDraining ? linger() : .wait
+            return .wait
         }
-        if isDraining || isInputClosed { return linger() }
+        if isInputClosed { return linger() }
         phase = .idle(since: now)
         return .wait
     }
@@ -202,10 +204,11 @@ struct HTTP1StateMachine {
 
     mutating func closed() { phase = .closed }
 
-    /// The server stops: no request after this one.
+    /// The server stops: the next response is the last. A connection that was in use a moment ago may have a request on its
+    /// way, and is given the time to bring it.
     mutating func drain() -> Action {
         isDraining = true
-        guard case .idle = phase else { return .wait }
+        guard case .idle(let since) = phase, now - since > Self.drainPatience else { return .wait }
         phase = .closed
         return .close
     }
@@ -240,7 +243,9 @@ struct HTTP1StateMachine {
         if now - progress.at > TimeAmount(limits.idleTimeout) { return close() }
         if pendingBytes > 0 || !isWritable { restartClocks() }
         switch phase {
-        case .idle(let since): return now - since > TimeAmount(limits.idleTimeout) ? close() : .none
+        case .idle(let since):
+            let patience = isDraining ? Self.drainPatience : TimeAmount(limits.idleTimeout)
+            return now - since > patience ? close() : .none
         case .discarding(_, let since): return now - since > TimeAmount(limits.bodyGrace) ? close() : .none
         case .head(let since):
             return now - since > TimeAmount(limits.headTimeout) ? .reject(.headTimeout) : .none
