@@ -5,7 +5,10 @@
 ///     bench-parts NAME REPETITIONS       does one part so often and says nothing: to count instructions
 @main
 struct BenchParts {
-    static func main() async throws {
+    static func main() async throws { try await run() }
+
+    /// Away from the main actor, as requests are.
+    @concurrent private static func run() async throws {
         let parts = try HTTPParts.all() + JSONParts.all()
         switch CommandLine.arguments.count {
         case 1: for part in parts { try await part.measure() }

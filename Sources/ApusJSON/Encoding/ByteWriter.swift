@@ -14,9 +14,10 @@ final class ByteWriter {
         var count: UInt32 = 0
         /// Where the last key of an object begins.
         var keyStart = 0
-        /// Hashes of the first 16 keys.
-        var keys = SIMD16<UInt32>.zero
     }
+
+    /// The keys of a level whose hashes are compared one by one.
+    private static let fewKeys = 16
 
     /// A container's place: usable while its level is open.
     struct Slot {
@@ -36,7 +37,9 @@ final class ByteWriter {
     @exclusivity(unchecked) private var isRefused = false
     /// By name, what a strategy made of it.
     @exclusivity(unchecked) var convertedKeys: [String: String] = [:]
-    /// Hashes of the keys of objects that have more than 16, by level.
+    /// For each level, the hashes of its first 16 keys.
+    @exclusivity(unchecked) private var hashes: UnsafeMutablePointer<UInt64>
+    /// Hashes of the keys after those, by level.
     @exclusivity(unchecked) private var manyKeys: [UInt32: Set<UInt64>] = [:]
     /// The current key of each level as it was before a strategy converted it.
     @exclusivity(unchecked) private var originalNames: [String] = []
@@ -58,11 +61,13 @@ final class ByteWriter {
         base = .allocate(capacity: 1024)
         levelCapacity = 16
         levels = .allocate(capacity: 16)
+        hashes = .allocate(capacity: 16 * Self.fewKeys)
     }
 
     deinit {
         base.deallocate()
         levels.deallocate()
+        hashes.deallocate()
     }
 
     /// The bytes, which are the caller's from here on to free. An encoder that a value has kept writes to others.
@@ -139,24 +144,15 @@ final class ByteWriter {
 
     /// A key that is there already is for Foundation: it overwrites and merges.
     @inline(__always) private func note(key: UnsafeBufferPointer<UInt8>) {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in key { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        let hash = key.hash
         let place = Int(levels[depth - 1].count) &- 1
-        if place < 16 {
-            let short = UInt32(truncatingIfNeeded: hash ^ hash >> 32) | 1
-            if any(levels[depth - 1].keys .== SIMD16(repeating: short)) { giveUp() }
-            levels[depth - 1].keys[place & 15] = short
-        } else {
-            noteMany(hash)
+        let known = hashes + (depth - 1) * Self.fewKeys
+        for index in 0..<min(place, Self.fewKeys) where known[index] == hash { giveUp() }
+        if place < Self.fewKeys {
+            known[place] = hash
+        } else if !manyKeys[levels[depth - 1].serial, default: []].insert(hash).inserted {
+            giveUp()
         }
-    }
-
-    /// Looks back once, at the first of many: the rest is compared by the whole hash.
-    private func noteMany(_ hash: UInt64) {
-        let level = levels[depth - 1]
-        let isNew = manyKeys[level.serial, default: []].insert(hash).inserted
-        let short = UInt32(truncatingIfNeeded: hash ^ hash >> 32) | 1
-        if !isNew || any(level.keys .== SIMD16(repeating: short)) { giveUp() }
     }
 
     /// The coding path of what is being written: of each level the current key or index.
@@ -194,7 +190,7 @@ final class ByteWriter {
         while depth > target {
             depth -= 1
             append(levels[depth].closer)
-            if levels[depth].count > 16 { manyKeys[levels[depth].serial] = nil }
+            if levels[depth].count > Self.fewKeys { manyKeys[levels[depth].serial] = nil }
         }
     }
 
@@ -206,6 +202,10 @@ final class ByteWriter {
         grown.moveInitialize(from: levels, count: depth)
         levels.deallocate()
         levels = grown
+        let grownHashes = UnsafeMutablePointer<UInt64>.allocate(capacity: 2 * levelCapacity * Self.fewKeys)
+        grownHashes.update(from: hashes, count: levelCapacity * Self.fewKeys)
+        hashes.deallocate()
+        hashes = grownHashes
         levelCapacity *= 2
     }
 
@@ -267,5 +267,26 @@ final class ByteWriter {
         grown.moveInitialize(from: base, count: count)
         base.deallocate()
         base = grown
+    }
+}
+
+extension UnsafeBufferPointer<UInt8> {
+    /// Tells keys apart, eight bytes at a time. Not made to withstand anyone: two keys of one hash cost time alone.
+    @inline(__always) fileprivate var hash: UInt64 {
+        func word(at offset: Int) -> UInt64 {
+            UnsafeRawBufferPointer(self).loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+        }
+        func mixed(_ hash: UInt64, _ word: UInt64) -> UInt64 {
+            let product = (hash ^ word).multipliedFullWidth(by: 0x9E37_79B9_7F4A_7C15)
+            return product.high ^ product.low
+        }
+        var hash = UInt64(count)
+        guard count >= 8 else {
+            // With its quotes a key has two bytes at least.
+            for byte in self { hash = hash << 8 | UInt64(byte) }
+            return hash
+        }
+        for offset in stride(from: 0, to: count - 8, by: 8) { hash = mixed(hash, word(at: offset)) }
+        return mixed(hash, word(at: count - 8))
     }
 }
