@@ -149,7 +149,11 @@ let package = Package(
         // Measurements: see Benchmarks/ and Documentation/Performance.md.
         .executableTarget(
             name: "bench-server",
-            dependencies: ["Apus", "ApusServer"],
+            dependencies: [
+                "Apus", "ApusServer",
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
             path: "Benchmarks/Server"),
         .target(name: "AllocationCounter", path: "Benchmarks/AllocationCounter"),
         .executableTarget(

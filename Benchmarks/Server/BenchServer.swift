@@ -1,5 +1,7 @@
 import Apus
 import ApusServer
+import ServiceLifecycle
+import UnixSignals
 
 /// The server that `Benchmarks/run` and side-by-side measurements load: small routes, the public API alone, no logs.
 ///
@@ -12,12 +14,14 @@ struct BenchServer {
         BenchRoutes.declare(on: routes)
         let router = try Router(routes)
         let configuration = Server.Configuration(port: options.port, threads: options.threads)
-        let server = Server(configuration, logger: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() }) {
+        let logger = Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() }
+        let server = Server(configuration, logger: logger) {
             addresses in
             print("listening on \(addresses.map(\.description).joined(separator: ", "))")
         } handler: { request in
             try await router.respond(to: request)
         }
-        try await server.run()
+        let group = ServiceGroup(services: [server], gracefulShutdownSignals: [.sigterm], logger: logger)
+        try await group.run()
     }
 }
