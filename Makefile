@@ -3,7 +3,7 @@
 EXAMPLES := delivery-tracker
 SOURCES := Package.swift Sources Tests Examples Benchmarks Fuzzing
 
-.PHONY: run test test-asan test-tsan fuzz build bench lint format docs setup
+.PHONY: run test test-clients test-asan test-tsan fuzz build bench lint format docs setup
 
 setup:
 	@Scripts/bootstrap
@@ -25,6 +25,10 @@ test-asan: setup
 
 test-tsan: setup
 	swift test --sanitize thread --scratch-path .build/tsan --filter "$(SANITIZED)"
+
+# Clients that misbehave, such as a hostile one of HTTP/2, against a running server.
+test-clients: setup
+	Tests/Clients/run
 
 # Ten million hostile inputs, two million for each parser.
 fuzz: setup
