@@ -1,0 +1,84 @@
+import ApusHTTP
+import ApusServer
+import ApusTesting
+import Logging
+import ServiceLifecycle
+import Testing
+
+@Suite(.timeLimit(.minutes(2))) struct GracefulStopTests {
+    @Test func `A stop under load loses no request`() async throws {
+        let routes = Routes()
+        routes.get("hello") { "Hello" }
+        let router = try Router(routes)
+        let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
+        let server = Server(
+            .init(port: 0, threads: 2), logger: .quiet, onListening: { continuation.yield($0.first?.port ?? 0) },
+            handler: { try await router.respond(to: $0) })
+        let group = ServiceGroup(services: [server], logger: .quiet)
+        let halfWay = Gate()
+        let answered = try await withThrowingTaskGroup(of: Int.self) { tasks in
+            tasks.addTask {
+                try await group.run()
+                return 0
+            }
+            var iterator = ports.makeAsyncIterator()
+            let port = try #require(await iterator.next())
+            for client in 0..<16 {
+                tasks.addTask {
+                    let connection = try await RawConnection.connect(port: port)
+                    var count = 0
+                    while true {
+                        try await connection.write("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+                        let answer = try await connection.read(until: "\r\n\r\nHello")
+                        // Each request that was sent is answered until an answer says that it is the last.
+                        #expect(answer.hasPrefix("HTTP/1.1 200"), "lost after \(count)")
+                        guard !answer.isEmpty else { return count }
+                        count += 1
+                        if client == 0, count == 200 { halfWay.open() }
+                        if answer.contains("Connection: close") { return count }
+                    }
+                }
+            }
+            try await halfWay.wait()
+            await group.triggerGracefulShutdown()
+            return try await tasks.reduce(0, +)
+        }
+        #expect(answered > 200)
+    }
+
+    @Test func `On a graceful stop requests in flight are answered and the listener is closed`() async throws {
+        let started = Gate()
+        let gate = Gate()
+        let routes = Routes()
+        routes.get("hold") {
+            started.open()
+            try await gate.wait()
+            return "held"
+        }
+        let router = try Router(routes)
+        let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
+        let stopping = Gate()
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let server = Server(
+            .init(port: 0, threads: 1), logger: logger, onListening: { continuation.yield($0.first?.port ?? 0) },
+            onStopping: { stopping.open() }, handler: { try await router.respond(to: $0) })
+        let group = ServiceGroup(services: [server], logger: logger)
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            var iterator = ports.makeAsyncIterator()
+            let port = try #require(await iterator.next())
+            async let held = exchange(port, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
+            let idle = try await RawConnection.connect(port: port)
+            try await started.wait()
+            await group.triggerGracefulShutdown()
+            try await stopping.wait()
+            #expect(try await idle.readToEnd().isEmpty)
+            await #expect(throws: (any Error).self) { try await RawConnection.connect(port: port) }
+            gate.open()
+            let text = try await held
+            #expect(text.hasSuffix("held"))
+            #expect(text.contains("Connection: close\r\n"))
+            try await tasks.waitForAll()
+        }
+    }
+}
