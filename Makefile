@@ -24,7 +24,7 @@ test-asan: setup
 	ASAN_OPTIONS=detect_leaks=0 swift test --sanitize address --scratch-path .build/asan --filter "$(SANITIZED)"
 
 test-tsan: setup
-	swift test --sanitize thread --scratch-path .build/tsan --filter "$(SANITIZED)"
+	TSAN_OPTIONS=suppressions=Scripts/tsan-suppressions swift test --sanitize thread --scratch-path .build/tsan --filter "$(SANITIZED)"
 
 # Clients that misbehave, such as a hostile one of HTTP/2, against a running server.
 test-clients: setup
