@@ -6,7 +6,8 @@ import ApusWebSocket
 import FoundationEssentials
 import NIOCore
 
-/// What reads bytes of strangers. Each target takes any input without a crash, and checks what must hold of every one.
+/// What reads bytes of strangers. Each target takes any input without a crash, and checks what must hold of every one: what
+/// does not hold ends the process, which is how a fuzzer is told.
 enum FuzzTarget: String, CaseIterable {
     case http1, json, proxy, websocket, target
 

@@ -176,6 +176,7 @@ struct EncoderTests {
         try expectSameText(
             ByHand { container in
                 var array = container.nestedUnkeyedContainer(forKey: AnyKey("a"))
+                // As types do that know that Foundation does not throw here.
                 try! container.encode(1, forKey: AnyKey("b"))
                 try! array.encode(2)
             }

@@ -3,6 +3,7 @@ import FoundationEssentials
 extension Document {
     /// A value of any type; as in writing, types are told apart by identity.
     func decode<Value: Decodable>(_ type: Value.Type, at index: Int) throws -> Value {
+        // Safe: called only where `type` was just found to be `Known` itself, so it is the same type under two names.
         func known<Known>(_ value: Known) -> Value { unsafeBitCast(value, to: Value.self) }
         if type == String.self { return known(try string(at: index)) }
         if type == Int.self { return known(try integer(Int.self, at: index)) }
@@ -109,6 +110,7 @@ extension Dictionary: StringKeyed where Key == String, Value: Decodable {
             let name = document.text(at: key)
             if dictionary[name] == nil { dictionary[name] = try document.decode(Value.self, at: key + 1) }
         }
+        // Safe: `type` is this very dictionary type, which the caller found by a cast of `type`.
         return unsafeBitCast(dictionary, to: type)
     }
 }

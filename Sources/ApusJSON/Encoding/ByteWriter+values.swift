@@ -13,6 +13,7 @@ extension ByteWriter {
     /// Types that JSON or a strategy knows. They are told by identity, which costs nothing; a dynamic cast would cost more
     /// than the value. False for others.
     func writeKnown<Value: Encodable>(_ value: Value) throws -> Bool {
+        // Safe: called only where `Value` was just found to be `Known` itself.
         func known<Known>(_: Known.Type) -> Known { unsafeBitCast(value, to: Known.self) }
         if try writePlain(value) { return true }
         if Value.self == Date.self {
@@ -37,6 +38,7 @@ extension ByteWriter {
 
     /// Text and whole numbers, alone and in arrays: what cannot fail and calls no code of others. False for others.
     @inline(__always) private func writePlain<Value: Encodable>(_ value: Value) throws -> Bool {
+        // Safe: called only where `Value` was just found to be `Known` itself.
         func known<Known>(_: Known.Type) -> Known { unsafeBitCast(value, to: Known.self) }
         if Value.self == String.self {
             write(known(String.self))
