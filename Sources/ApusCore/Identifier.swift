@@ -62,19 +62,29 @@ extension Identifier: LosslessStringConvertible {
     /// The 36 lower-case characters of the UUID.
     public var description: String {
         String(unsafeUninitializedCapacity: 36) { buffer in
-            var position = 0
-            for index in 0..<32 {
-                if index == 8 || index == 12 || index == 16 || index == 20 {
-                    buffer[position] = UInt8(ascii: "-")
-                    position += 1
-                }
-                let word = index < 16 ? high : low
-                let digit = UInt8(truncatingIfNeeded: word >> UInt64(60 - (index % 16) * 4)) & 0xF
-                buffer[position] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
-                position += 1
-            }
-            return position
+            let text = UnsafeMutableRawBufferPointer(buffer)
+            let (second, third) = (Self.hexDigits(high), Self.hexDigits(low >> 32))
+            text.storeBytes(of: Self.hexDigits(high >> 32).bigEndian, toByteOffset: 0, as: UInt64.self)
+            text.storeBytes(of: UInt32(second >> 32).bigEndian, toByteOffset: 9, as: UInt32.self)
+            text.storeBytes(of: UInt32(truncatingIfNeeded: second).bigEndian, toByteOffset: 14, as: UInt32.self)
+            text.storeBytes(of: UInt32(third >> 32).bigEndian, toByteOffset: 19, as: UInt32.self)
+            text.storeBytes(of: UInt32(truncatingIfNeeded: third).bigEndian, toByteOffset: 24, as: UInt32.self)
+            text.storeBytes(of: Self.hexDigits(low).bigEndian, toByteOffset: 28, as: UInt64.self)
+            for position in [8, 13, 18, 23] { text[position] = UInt8(ascii: "-") }
+            return 36
         }
+    }
+
+    /// The eight digits of a word's lower half, the first one in the highest byte. All at once: identifiers are written for
+    /// every request.
+    private static func hexDigits(_ word: UInt64) -> UInt64 {
+        // Each half byte moves to a byte of its own.
+        var digits = word & 0xFFFF_FFFF
+        digits = (digits | digits << 16) & 0x0000_FFFF_0000_FFFF
+        digits = (digits | digits << 8) & 0x00FF_00FF_00FF_00FF
+        digits = (digits | digits << 4) & 0x0F0F_0F0F_0F0F_0F0F
+        let isLetter = ((digits &+ 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101
+        return digits &+ 0x3030_3030_3030_3030 &+ isLetter &* UInt64(UInt8(ascii: "a") - UInt8(ascii: "0") - 10)
     }
 }
 

@@ -69,7 +69,7 @@ public final class Server: Service {
     ///   certificate or key cannot be used.
     public func run() async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.threads)
-        let loops = group.makeIterator().map { LoopState($0, requestDeadline: core.limits.requestDeadline) }
+        let loops = group.makeIterator().map { LoopState($0, core: core) }
         do {
             let listeners = try await listen(group, loops)
             for loop in loops { loop.eventLoop.execute { loop.startTicking() } }

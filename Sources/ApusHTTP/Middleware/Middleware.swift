@@ -15,18 +15,24 @@ public protocol Middleware: Sendable {
     /// - Parameter next: What follows in the chain. Call it once, or not at all.
     /// - Throws: An error that the chain before this one turns into a response.
     func handle(_ request: Request, next: Handler) async throws -> Response
+
+    /// This middleware around what follows it: made once, when the chain is built. There is nothing to implement.
+    ///
+    /// A requirement, so that the compiler makes one for each type, which calls ``handle(_:next:)`` directly.
+    func wrapping(_ next: @escaping Handler) -> Handler
+}
+
+extension Middleware {
+    @inlinable
+    public func wrapping(_ next: @escaping Handler) -> Handler {
+        { request in try await self.handle(request, next: next) }
+    }
 }
 
 /// The chain of middlewares, the first one outermost, around a handler.
 package func chain(_ middlewares: [any Middleware], _ handler: @escaping Handler) -> Handler {
-    middlewares.reversed().reduce(handler) { next, middleware in
-        middleware.wrapping(next)
-    }
-}
-
-extension Middleware {
-    /// Opens the existential once, when the chain is built, instead of at every request.
-    fileprivate func wrapping(_ next: @escaping Handler) -> Handler {
-        { request in try await self.handle(request, next: next) }
-    }
+    // Not by `reduce`: a function that passes a generic one comes back wrapped, and each wrap costs every request.
+    var chained = handler
+    for middleware in middlewares.reversed() { chained = middleware.wrapping(chained) }
+    return chained
 }

@@ -19,7 +19,11 @@ public struct SecurityHeaders: Middleware {
         var response = try await next(request)
         // With room for what other middlewares add.
         response.headers.reserveCapacity(response.headers.count + fields.count + 4)
-        for field in fields where !response.headers.contains(field.name) { response.headers.append(field) }
+        if fields.contains(where: { response.headers.contains($0.name) }) {
+            for field in fields where !response.headers.contains(field.name) { response.headers.append(field) }
+        } else {
+            response.headers.append(contentsOf: fields)
+        }
         return response
     }
 }

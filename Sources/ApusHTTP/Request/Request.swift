@@ -4,33 +4,39 @@ import NIOCore
 
 /// A request as middleware and handlers see it, whichever protocol brought it.
 public struct Request: Sendable {
-    /// What came with the header, behind one reference: a request is handed on and copied more often than it is changed.
-    private final class Head: Sendable {
-        let method: HTTPRequest.Method
+    /// All of it behind one reference, copied when it is changed: a request is handed on more often than that.
+    ///
+    /// `@unchecked Sendable`: written only while nobody else refers to it.
+    private final class Storage: @unchecked Sendable {
+        var method: HTTPRequest.Method
         let target: String
         let authority: String?
-        let headers: RequestHeaders
+        @exclusivity(unchecked) var headers: RequestHeaders
+        @exclusivity(unchecked) var body: RequestBody
         let remoteAddress: String?
+        let context: RequestContext
 
         init(
-            method: HTTPRequest.Method, target: String, authority: String?, headers: RequestHeaders,
-            remoteAddress: String?
+            method: HTTPRequest.Method, target: String, authority: String?, headers: RequestHeaders, body: RequestBody,
+            remoteAddress: String?, context: RequestContext
         ) {
             self.method = method
             self.target = target
             self.authority = authority
             self.headers = headers
+            self.body = body
             self.remoteAddress = remoteAddress
+            self.context = context
+        }
+
+        func copy() -> Storage {
+            Storage(
+                method: method, target: target, authority: authority, headers: headers, body: body,
+                remoteAddress: remoteAddress, context: context)
         }
     }
 
-    private var head: Head
-
-    /// What follows the header.
-    public var body: RequestBody
-
-    /// What is known of this request, filled in on its way through the middleware and shared by all of it.
-    public let context: RequestContext
+    private var storage: Storage
 
     /// - Parameters:
     ///   - target: The path and, after a `?`, the query, percent-encoded.
@@ -44,40 +50,53 @@ public struct Request: Sendable {
         remoteAddress: String? = nil,
         context: RequestContext = RequestContext()
     ) {
-        head = Head(
-            method: method, target: target, authority: authority, headers: headers, remoteAddress: remoteAddress)
-        self.body = body
-        self.context = context
+        storage = Storage(
+            method: method, target: target, authority: authority, headers: headers, body: body,
+            remoteAddress: remoteAddress, context: context)
+    }
+
+    private mutating func makeUnique() {
+        if !isKnownUniquelyReferenced(&storage) { storage = storage.copy() }
     }
 
     /// The method, such as `GET`.
     public var method: HTTPRequest.Method {
-        get { head.method }
+        get { storage.method }
         set {
-            head = Head(
-                method: newValue, target: target, authority: head.authority, headers: headers,
-                remoteAddress: remoteAddress)
+            makeUnique()
+            storage.method = newValue
         }
     }
 
     /// The request target as it was sent: the path and, after a `?`, the query. Nothing is decoded.
-    public var target: String { head.target }
+    public var target: String { storage.target }
 
     /// The host and port that the client asked for: of `:authority`, of a target in absolute form, or of `Host`.
-    public var authority: String? { head.authority ?? headers[.host] }
+    public var authority: String? { storage.authority ?? headers[.host] }
 
     /// The header fields, in the order in which they came.
     public var headers: RequestHeaders {
-        get { head.headers }
+        get { storage.headers }
         set {
-            head = Head(
-                method: method, target: target, authority: head.authority, headers: newValue,
-                remoteAddress: remoteAddress)
+            makeUnique()
+            storage.headers = newValue
         }
     }
 
+    /// What follows the header.
+    public var body: RequestBody {
+        get { storage.body }
+        set {
+            makeUnique()
+            storage.body = newValue
+        }
+    }
+
+    /// What is known of this request, filled in on its way through the middleware and shared by all of it.
+    public var context: RequestContext { storage.context }
+
     /// The address of the peer of the connection, without its port; `nil` when there is none (tests, Unix sockets).
-    public var remoteAddress: String? { head.remoteAddress }
+    public var remoteAddress: String? { storage.remoteAddress }
 
     /// The values of the route's `:name` segments, percent-decoded.
     public var parameters: PathParameters { context.parameters }

@@ -11,23 +11,21 @@ struct ExchangeClock {
         case abandon
     }
 
-    private let deadline: NIODeadline
-    private let limits: ServerLimits
+    private let start: NIODeadline
     private var bodyBytes = 0
     private var bodyWait = TimeAmount.zero
     private var isCancelled = false
 
-    init(_ limits: ServerLimits, now: NIODeadline) {
-        self.limits = limits
-        deadline = now + TimeAmount(limits.requestDeadline)
-    }
+    init(now: NIODeadline) { start = now }
 
     mutating func received(bodyBytes count: Int) { bodyBytes += count }
 
     /// - Parameters:
     ///   - awaitsBody: Whether the client could send more of the body now.
     ///   - hasResponse: Whether the response has begun.
-    mutating func tick(now: NIODeadline, elapsed: TimeAmount, awaitsBody: Bool, hasResponse: Bool) -> Expiry {
+    mutating func tick(
+        _ limits: ServerLimits, now: NIODeadline, elapsed: TimeAmount, awaitsBody: Bool, hasResponse: Bool
+    ) -> Expiry {
         if awaitsBody {
             bodyWait = bodyWait + elapsed
             let seconds = Double(bodyWait.nanoseconds) / 1e9
@@ -36,6 +34,7 @@ struct ExchangeClock {
                 return .bodyTooSlow
             }
         }
+        let deadline = start + TimeAmount(limits.requestDeadline)
         guard !hasResponse, now > deadline else { return .none }
         if isCancelled { return now > deadline + TimeAmount(limits.cancellationGrace) ? .abandon : .none }
         isCancelled = true

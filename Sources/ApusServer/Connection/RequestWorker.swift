@@ -1,4 +1,6 @@
+import ApusCore
 import ApusHTTP
+import ServiceContextModule
 
 /// A task that answers one request after the other, on its event loop.
 ///
@@ -8,9 +10,13 @@ import ApusHTTP
 /// `@unchecked Sendable`: everything happens on the event loop, also what the task does, by its executor preference. Work
 /// that goes on after the loop has ended is alone: connections are closed by then, and nobody starts or cancels it.
 final class RequestWorker: @unchecked Sendable {
-    /// What answers a request: a connection, or a stream of one.
+    /// Whose request it is: a connection, or a stream of one.
     protocol Owner: AnyObject, Sendable {
-        func answer(_ request: Request) async
+        /// Sends a response that is at hand.
+        /// - Returns: Whether it was at hand. If not, ``stream(_:)`` follows.
+        func deliver(_ response: Response) -> Bool
+        /// Sends a response that is made while it is sent.
+        func stream(_ response: Response) async
     }
 
     private let loop: LoopState
@@ -36,11 +42,30 @@ final class RequestWorker: @unchecked Sendable {
     func end() { continuation.take()?.resume() }
 
     private func run() async {
-        while let (owner, request) = work.take() {
-            await owner.answer(request)
-            guard !Task.isCancelled, loop.keeps(self) else { break }
-            await withUnsafeContinuation { continuation = $0 }
+        while work != nil {
+            let context = loop.requestContext
+            await ServiceContext.withValue(context.value) { await answerRequests(of: context.tick) }
         }
         task = nil
+    }
+
+    /// Answers requests as long as they begin in one tick of the loop: they share what they start with, and to bind that
+    /// for each of them would cost more than to find their routes.
+    ///
+    /// All in one function, because every asynchronous call looks at where it runs when it comes back.
+    private func answerRequests(of tick: Int) async {
+        while tick == loop.requestContext.tick, let (owner, request) = work.take() {
+            let response: Response
+            do {
+                try loop.core.begin(request)
+                defer { loop.core.end() }
+                response = try await loop.core.handler(request)
+            } catch {
+                response = Response(problem: AppError(wrapping: error), requestID: request.context.id)
+            }
+            if !owner.deliver(response) { await owner.stream(response) }
+            guard !Task.isCancelled, loop.keeps(self) else { return }
+            await withUnsafeContinuation { continuation = $0 }
+        }
     }
 }

@@ -99,7 +99,7 @@ struct ChunkedDecoder: Sendable {
             buffer.moveReaderIndex(forwardBy: 2)
             return [:]
         }
-        guard let length = buffer.headLength(searched: &searched, limit: Self.maxTrailers) else {
+        guard let length = buffer.readableBytesUInt8Span.headLength(searched: &searched, limit: Self.maxTrailers) else {
             guard buffer.readableBytes <= Self.maxTrailers else { throw .malformedChunk }
             return nil
         }
@@ -108,32 +108,5 @@ struct ChunkedDecoder: Sendable {
             buffer.readableBytesUInt8Span.extracting(first: length), maxFields: maxFields)
         buffer.moveReaderIndex(forwardBy: length)
         return trailers
-    }
-}
-
-extension ByteBuffer {
-    /// The length of a header or trailer section up to and with its empty line; `nil` until that is here.
-    /// - Parameter searched: How much is known not to end it.
-    func headLength(searched: inout Int, limit: Int) -> Int? {
-        let start = max(0, searched - 3)
-        let bytes = readableBytesUInt8Span
-        var index = start
-        while index < bytes.count {
-            guard bytes[index] == .lineFeed else {
-                index += 1
-                continue
-            }
-            let isEnd = index >= 3 && bytes[index - 1] == .carriageReturn && bytes[index - 2] == .lineFeed
-            // A lone LF LF also ends the search: the strict reading of the lines refuses it at once.
-            if isEnd || (index >= 1 && bytes[index - 1] == .lineFeed) {
-                searched = 0
-                return index + 1
-            }
-            // Past the limit only that it is past counts.
-            if index > limit { break }
-            index += 1
-        }
-        searched = bytes.count
-        return nil
     }
 }

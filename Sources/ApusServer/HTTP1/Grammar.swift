@@ -12,25 +12,18 @@ extension UInt8 {
 
     var isDigit: Bool { self &- UInt8(ascii: "0") < 10 }
 
-    /// `tchar`: letters, digits and ``!#$%&'*+-.^_`|~``. A set of bits, because a table in memory would cost more.
-    var isToken: Bool {
-        let low: UInt64 = 0x03FF_6CFA_0000_0000
-        let high: UInt64 = 0x57FF_FFFF_C7FF_FFFE
-        guard self < 0x80 else { return false }
-        return (self < 64 ? low >> UInt64(self) : high >> UInt64(self & 63)) & 1 == 1
-    }
+    /// `tchar`: letters, digits and ``!#$%&'*+-.^_`|~``.
+    var isToken: Bool { isIn(low: 0x03FF_6CFA_0000_0000, high: 0x57FF_FFFF_C7FF_FFFE) }
 
-    /// What a host and port are made of: names, percent-encoding, IPv6 in brackets. No user, no list, no white space.
-    var isAuthority: Bool {
-        switch self {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-            UInt8(ascii: "~"), UInt8(ascii: "%"), UInt8(ascii: "!"), UInt8(ascii: "$"), UInt8(ascii: "&"),
-            UInt8(ascii: "'"), UInt8(ascii: "("), UInt8(ascii: ")"), UInt8(ascii: "*"), UInt8(ascii: "+"),
-            UInt8(ascii: ";"), UInt8(ascii: "="), UInt8(ascii: ":"), UInt8(ascii: "["), UInt8(ascii: "]"):
-            true
-        default: false
-        }
+    /// What a host and port are made of: names (with ``-._~!$&'()*+;=``), percent-encoding, IPv6 in brackets. No user, no
+    /// list, no white space.
+    var isAuthority: Bool { isIn(low: 0x2FFF_6FF2_0000_0000, high: 0x47FF_FFFE_AFFF_FFFE) }
+
+    /// Whether it is in a set of ASCII characters: those below 64 and those above, a bit each. A table in memory would
+    /// cost more.
+    @inline(__always)
+    private func isIn(low: UInt64, high: UInt64) -> Bool {
+        self < 0x80 && (self < 64 ? low >> UInt64(self) : high >> UInt64(self & 63)) & 1 == 1
     }
 
     /// The value of a hexadecimal digit; `nil` for anything else.

@@ -23,7 +23,7 @@ extension HTTP1Connection {
         }
     }
 
-    private func sendsBody(of response: Response) -> Bool { !isHead && !response.hasNoBodyByStatus }
+    func sendsBody(of response: Response) -> Bool { !isHead && !response.hasNoBodyByStatus }
 
     func writeHead(_ response: Response, _ framing: ResponseHeadEncoder.Framing, keepAlive: Bool) {
         takeOutput()

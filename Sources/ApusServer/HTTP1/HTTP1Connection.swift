@@ -352,29 +352,44 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
 
     // MARK: Requests
 
-    func answer(_ request: Request) async {
+    func deliver(_ response: Response) -> Bool {
+        guard !isStreamed(response) else { return false }
         let exchange = exchange
-        await deliver(await core.respond(to: request, in: loop.requestContext))
+        if channelContext != nil, let keepAlive = machine.beginResponse() {
+            writeHeadAndBytes(response, keepAlive: keepAlive)
+            endResponse(keepAlive: keepAlive)
+        }
+        finish(exchange)
+        return true
+    }
+
+    func stream(_ response: Response) async {
+        let exchange = exchange
+        if channelContext != nil { await deliverStream(response) }
+        finish(exchange)
+    }
+
+    private func finish(_ exchange: Int) {
         guard exchange == self.exchange else { return }
         answered = exchange
         // It goes on to requests of others, which are not this connection's to cancel.
         worker = nil
     }
 
-    private func deliver(_ response: Response) async {
-        guard channelContext != nil else { return }
-        if case .stream = response.body, owesContinue {
+    private func isStreamed(_ response: Response) -> Bool {
+        if response.upgrade != nil { return true }
+        return if case .stream = response.body { sendsBody(of: response) } else { false }
+    }
+
+    private func deliverStream(_ response: Response) async {
+        if owesContinue {
             // The producer may read the body yet, and no 100 can be sent once the head is out.
             writeContinue()
             machine.bodyWanted(true)
         }
-        let isStreamed = if case .stream = response.body { true } else { false }
-        guard let keepAlive = machine.beginResponse(isStreamed: isStreamed) else { return }
+        guard let keepAlive = machine.beginResponse(isStreamed: true) else { return }
         if let upgrade = response.upgrade { return await self.upgrade(response, upgrade) }
-        guard case .stream(let length, let produce) = response.body, !isHead, !response.hasNoBodyByStatus else {
-            writeHeadAndBytes(response, keepAlive: keepAlive)
-            return endResponse(keepAlive: keepAlive)
-        }
+        guard case .stream(let length, let produce) = response.body else { return }
         let staysOpen = keepAlive && (length != nil || !isVersion10)
         writeHead(response, length.map { .length($0) } ?? (isVersion10 ? .close : .chunked), keepAlive: staysOpen)
         // The first piece may be long in coming, and the client is to know that it will.
@@ -395,7 +410,8 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
         worker = nil
         body?.finish(throwing: AppError(.cancelled, "The response is out; the body is no longer read."))
         body = nil
-        perform(machine.endResponse(keepAlive: keepAlive, now: .now()))
+        // Within a read it is as late as when the read began.
+        perform(machine.endResponse(keepAlive: keepAlive, now: isInRead ? machine.now : .now()))
         process()
         readIfWanted()
     }

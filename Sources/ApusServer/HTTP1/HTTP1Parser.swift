@@ -90,20 +90,21 @@ package struct HTTP1Parser {
             return nil
         }
         // A first byte that no method begins with, as in a TLS greeting on a plaintext port, need not wait for a line end.
-        let first = inbound.readableBytesUInt8Span[0]
+        let buffer = inbound
+        let bytes = buffer.readableBytesUInt8Span
+        let first = bytes[0]
         if first != .carriageReturn, !Self.beginsMethod(first) {
             throw first == .lineFeed ? .bareLineFeed : .malformedRequestLine
         }
-        let length = inbound.headLength(searched: &searched, limit: maxHeadBytes)
-        guard (length ?? inbound.readableBytes) <= maxHeadBytes else { throw .headTooLarge(limit: maxHeadBytes) }
+        let length = bytes.headLength(searched: &searched, limit: maxHeadBytes)
+        guard (length ?? bytes.count) <= maxHeadBytes else { throw .headTooLarge(limit: maxHeadBytes) }
         guard let length else { return nil }
         // Only at the very beginning: later it would be a request like others, of an unknown version.
-        if isFirst, inbound.readableBytesUInt8Span.extracting(first: length).isEqual(to: "PRI * HTTP/2.0\r\n\r\n") {
+        if isFirst, bytes.extracting(first: length).isEqual(to: "PRI * HTTP/2.0\r\n\r\n") {
             throw .http2Preface
         }
         isFirst = false
-        let head = try RequestHeadParser.parse(
-            inbound.readableBytesUInt8Span.extracting(first: length), maxFields: maxHeadFields)
+        let head = try RequestHeadParser.parse(bytes.extracting(first: length), maxFields: maxHeadFields)
         inbound.moveReaderIndex(forwardBy: length)
         switch head.framing {
         case .none: phase = .fixed(remaining: 0)

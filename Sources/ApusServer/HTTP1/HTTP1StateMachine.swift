@@ -63,7 +63,7 @@ struct HTTP1StateMachine {
     private let limits: ServerLimits
     private var phase: Phase
     private var parser: HTTP1Parser
-    private var now: NIODeadline
+    private(set) var now: NIODeadline
     private var isWritable = true
     /// How many bytes had gone out when the peer last took some, and when that was.
     private var progress: (bytes: Int, at: NIODeadline)
@@ -260,7 +260,7 @@ struct HTTP1StateMachine {
         defer { if case .exchange = phase { phase = .exchange(exchange) } }
         let awaitsBody = !exchange.isBodyComplete && exchange.isBodyWanted
         switch exchange.clock.tick(
-            now: now, elapsed: elapsed, awaitsBody: awaitsBody, hasResponse: exchange.hasResponse)
+            limits, now: now, elapsed: elapsed, awaitsBody: awaitsBody, hasResponse: exchange.hasResponse)
         {
         case .none: return .none
         case .cancel: return .cancel
@@ -321,7 +321,7 @@ struct HTTP1StateMachine {
         let whole = parser.takeWholeBody()
         phase = .exchange(
             Exchange(
-                keepAlive: head.keepAlive, clock: ExchangeClock(limits, now: now),
+                keepAlive: head.keepAlive, clock: ExchangeClock(now: now),
                 isBodyComplete: whole != nil, isBodyWanted: !head.expectsContinue))
         if let whole { return .start(head, .whole(whole)) }
         if case .length(let length) = head.framing { return .start(head, .coming(length: length)) }

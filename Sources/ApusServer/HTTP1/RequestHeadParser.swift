@@ -111,39 +111,39 @@ enum RequestHeadParser {
     private static func fields(
         _ bytes: Span<UInt8>, _ position: inout Int, maxFields: Int, _ rules: inout MessageRules
     ) throws(HTTP1Error) -> RequestHeaders {
-        let start = position
-        // A failure travels as a value, because the allocation's body cannot throw a typed error.
-        let result = withUnsafeTemporaryAllocation(of: FieldBytes.Entry.self, capacity: maxFields) { entries in
+        let (start, untouched) = (position, rules)
+        // So many have room on the stack: it is taken for 1 KiB at most. A failure travels as a value, because the
+        // allocation's body cannot throw a typed error.
+        let usual = withUnsafeTemporaryAllocation(of: FieldBytes.Entry.self, capacity: 64) { entries in
             Result { () throws(HTTP1Error) in
-                let count = try table(bytes, &position, entries, &rules)
-                let section = bytes.extracting(start..<position)
-                return section.withUnsafeBytes { section in
-                    RequestHeaders(
-                        FieldBytes(
-                            copying: UnsafeBufferPointer(rebasing: UnsafeBufferPointer(entries)[..<count]), in: section)
-                    )
-                }
+                try table(bytes, &position, entries, maxFields: maxFields, &rules)
             }
         }
-        return try result.get()
+        if let headers = try usual.get() { return headers }
+        (position, rules) = (start, untouched)
+        let many = withUnsafeTemporaryAllocation(of: FieldBytes.Entry.self, capacity: maxFields) { entries in
+            Result { () throws(HTTP1Error) in
+                try table(bytes, &position, entries, maxFields: maxFields, &rules)
+            }
+        }
+        guard let headers = try many.get() else { throw .tooManyFields(limit: maxFields) }
+        return headers
     }
 
-    /// Writes where each field lies, counted from the first field's first byte.
-    /// - Returns: How many there are.
+    /// Notes where each field lies, counted from the first field's first byte.
+    /// - Returns: `nil` when there is no room for as many.
     private static func table(
         _ bytes: Span<UInt8>, _ position: inout Int, _ entries: UnsafeMutableBufferPointer<FieldBytes.Entry>,
-        _ rules: inout MessageRules
-    ) throws(HTTP1Error) -> Int {
+        maxFields: Int, _ rules: inout MessageRules
+    ) throws(HTTP1Error) -> RequestHeaders? {
         let start = position
         var count = 0
         while true {
             guard position + 1 < bytes.count else { throw .malformedField }
-            if bytes[position] == .carriageReturn, bytes[position + 1] == .lineFeed {
-                position += 2
-                return count
-            }
+            if bytes[position] == .carriageReturn, bytes[position + 1] == .lineFeed { break }
             let (name, value) = try field(bytes, &position)
-            guard count < entries.count else { throw .tooManyFields(limit: entries.count) }
+            guard count < maxFields else { throw .tooManyFields(limit: maxFields) }
+            guard count < entries.count else { return nil }
             try rules.note(bytes, name: name, value: value)
             entries.initializeElement(
                 at: count,
@@ -151,6 +151,11 @@ enum RequestHeadParser {
                     name: name.lowerBound - start..<name.upperBound - start,
                     value: value.lowerBound - start..<value.upperBound - start))
             count += 1
+        }
+        position += 2
+        return bytes.extracting(start..<position).withUnsafeBytes { section in
+            RequestHeaders(
+                FieldBytes(copying: UnsafeBufferPointer(rebasing: UnsafeBufferPointer(entries)[..<count]), in: section))
         }
     }
 
@@ -166,7 +171,7 @@ enum RequestHeadParser {
         }
         var valueStart = nameEnd + 1
         while valueStart < bytes.count, bytes[valueStart].isBlank { valueStart += 1 }
-        let lineEnd = end(of: valueStart, bytes) { ($0 >= .space && $0 != 0x7F) || $0 == .tab }
+        let lineEnd = bytes.endOfText(from: valueStart)
         guard lineEnd + 1 < bytes.count, bytes[lineEnd] == .carriageReturn, bytes[lineEnd + 1] == .lineFeed else {
             throw lineEnd < bytes.count && bytes[lineEnd] == .lineFeed ? .bareLineFeed : .malformedField
         }

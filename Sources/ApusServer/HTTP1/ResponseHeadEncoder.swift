@@ -19,28 +19,24 @@ package enum ResponseHeadEncoder {
         status: HTTPResponse.Status, headers: HTTPFields, framing: Framing, keepAlive: Bool, isVersion10: Bool,
         dateLine: [UInt8], into buffer: inout ByteBuffer
     ) {
-        var size = 128 + status.reasonPhrase.utf8.count + dateLine.count
-        for field in headers { size += field.name.rawName.utf8.count + field.value.utf8.count + 4 }
-        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: size) { space in
-            var writer = HeadWriter(space)
-            writer.write(status)
-            for field in headers where !isReserved(field.name) { writer.write(field) }
-            switch framing {
-            case .none, .close: break
-            case .length(let length):
-                writer.write("Content-Length: ")
-                writer.write(length)
+        // A head that does not fit is measured by the attempt, which spares the others from being measured.
+        var room = 256
+        while room > 0 {
+            buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { space in
+                var writer = HeadWriter(space)
+                writer.write(status)
+                for field in headers where !isReserved(field.name) { writer.write(field) }
+                writer.write(framing)
+                if !keepAlive {
+                    writer.write("Connection: close\r\n")
+                } else if isVersion10 {
+                    writer.write("Connection: keep-alive\r\n")
+                }
+                writer.write(dateLine)
                 writer.write("\r\n")
-            case .chunked: writer.write("Transfer-Encoding: chunked\r\n")
+                room = writer.isWhole ? 0 : writer.count
+                return writer.isWhole ? writer.count : 0
             }
-            if !keepAlive {
-                writer.write("Connection: close\r\n")
-            } else if isVersion10 {
-                writer.write("Connection: keep-alive\r\n")
-            }
-            writer.write(dateLine)
-            writer.write("\r\n")
-            return writer.count
         }
     }
 
@@ -65,12 +61,15 @@ package enum ResponseHeadEncoder {
     }
 }
 
-/// Writes into space that was measured before.
+/// Writes into the space there is; past its end it only counts.
 private struct HeadWriter {
     private let space: UnsafeMutableRawBufferPointer
     private(set) var count = 0
 
     init(_ space: UnsafeMutableRawBufferPointer) { self.space = space }
+
+    /// Whether all of it had room.
+    var isWhole: Bool { count <= space.count }
 
     mutating func write(_ status: HTTPResponse.Status) {
         if status.code == 200, status.reasonPhrase == "OK" { return write("HTTP/1.1 200 OK\r\n") }
@@ -81,10 +80,21 @@ private struct HeadWriter {
         write("\r\n")
     }
 
+    mutating func write(_ framing: ResponseHeadEncoder.Framing) {
+        switch framing {
+        case .none, .close: break
+        case .length(let length):
+            write("Content-Length: ")
+            write(length)
+            write("\r\n")
+        case .chunked: write("Transfer-Encoding: chunked\r\n")
+        }
+    }
+
     mutating func write(_ field: HTTPField) {
         write(text: field.name.rawName)
         write(": ")
-        write(text: field.value)
+        field.withUnsafeBytesOfValue { write(UnsafeRawBufferPointer($0)) }
         write("\r\n")
     }
 
@@ -94,12 +104,12 @@ private struct HeadWriter {
 
     mutating func write(_ bytes: [UInt8]) { bytes.withUnsafeBytes { write($0) } }
 
-    mutating func write(text: String) {
+    private mutating func write(text: String) {
         var text = text
         text.withUTF8 { write(UnsafeRawBufferPointer($0)) }
     }
 
-    mutating func write(_ number: Int) {
+    private mutating func write(_ number: Int) {
         var number = number.magnitude
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
             var start = 20
@@ -113,9 +123,10 @@ private struct HeadWriter {
     }
 
     private mutating func write(_ bytes: UnsafeRawBufferPointer) {
-        guard let source = bytes.baseAddress else { return }
-        precondition(bytes.count <= space.count - count, "The header is longer than it was measured.")
-        (space.baseAddress! + count).copyMemory(from: source, byteCount: bytes.count)
-        count += bytes.count
+        defer { count += bytes.count }
+        guard bytes.count <= space.count - count, let source = bytes.baseAddress, let start = space.baseAddress else {
+            return
+        }
+        (start + count).copyMemory(from: source, byteCount: bytes.count)
     }
 }

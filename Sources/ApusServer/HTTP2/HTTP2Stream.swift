@@ -41,7 +41,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         self.id = id
         self.connection = connection
         let now = NIODeadline.now()
-        clock = ExchangeClock(connection.core.limits, now: now)
+        clock = ExchangeClock(now: now)
         progress = now
         window = connection.core.limits.bufferedBytes
     }
@@ -149,7 +149,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         if let answeredEarly, !isRemoteEnded, now - answeredEarly > Self.lingerTime { return reset(.noError) }
         guard upgraded == nil else { return }
         let awaitsBody = body != nil && !isRemoteEnded && !hasFailedBody && window > 0
-        switch clock.tick(now: now, elapsed: elapsed, awaitsBody: awaitsBody, hasResponse: hasResponse) {
+        switch clock.tick(limits, now: now, elapsed: elapsed, awaitsBody: awaitsBody, hasResponse: hasResponse) {
         case .none: break
         case .cancel: worker?.cancel()
         case .bodyTooSlow:
@@ -172,22 +172,33 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
 
     // MARK: What goes
 
-    func answer(_ request: Request) async {
-        let response = await connection.core.respond(to: request, in: connection.loop.requestContext)
-        if !isClosed, !isAbandoned { await deliver(response) }
+    func deliver(_ response: Response) -> Bool {
+        guard !isStreamed(response) else { return false }
+        if !isAbandoned { respondOnce(response) }
+        finish()
+        return true
+    }
+
+    func stream(_ response: Response) async {
+        if !isClosed, !isAbandoned { await deliverStream(response) }
+        finish()
+    }
+
+    private func finish() {
         isAnswered = true
         worker = nil
     }
 
-    private func deliver(_ response: Response) async {
+    private func isStreamed(_ response: Response) -> Bool {
+        if response.upgrade != nil { return true }
+        return if case .stream = response.body { !isConnect && sendsBody(of: response) } else { false }
+    }
+
+    private func sendsBody(of response: Response) -> Bool { !isHead && !response.hasNoBodyByStatus }
+
+    private func deliverStream(_ response: Response) async {
         if let upgrade = response.upgrade { return await self.upgrade(response, upgrade) }
-        if isConnect, response.status.kind == .successful {
-            // A success would mean that the tunnel is open.
-            return respondOnce(Response(problem: AppError(.unimplemented, "Nothing to connect to is here.")))
-        }
-        guard case .stream(let length, let produce) = response.body, !isHead, !response.hasNoBodyByStatus else {
-            return respondOnce(response)
-        }
+        guard case .stream(let length, let produce) = response.body else { return }
         writeHead(response, contentLength: length, isEnd: false)
         // The first piece may be long in coming, and the client is to know that it will.
         connection.flushSoon()
@@ -206,6 +217,10 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     /// A whole response that is at hand.
     private func respondOnce(_ response: Response) {
         guard !isClosed, !hasResponse else { return }
+        if isConnect, response.status.kind == .successful {
+            // A success would mean that the tunnel is open.
+            return respondOnce(Response(problem: AppError(.unimplemented, "Nothing to connect to is here.")))
+        }
         let body: ByteBuffer
         var length: Int?
         if case .stream(let announced, _) = response.body {
@@ -214,7 +229,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
             body = response.body.buffer ?? ByteBuffer()
             length = response.hasNoBodyByStatus ? nil : body.readableBytes
         }
-        let sendsBody = !isHead && !response.hasNoBodyByStatus && body.readableBytes > 0
+        let sendsBody = sendsBody(of: response) && body.readableBytes > 0
         writeHead(response, contentLength: length, isEnd: !sendsBody)
         if sendsBody {
             writeLast(.data(.init(data: .byteBuffer(body), endStream: true)))

@@ -11,7 +11,7 @@ import ServiceContextModule
 final class LoopState: @unchecked Sendable {
     let eventLoop: any EventLoop
     let executor: EventLoopExecutor
-    private let requestDeadline: Duration
+    let core: ServerCore
     private var connections: [ObjectIdentifier: any Connection] = [:]
     private var ticker: RepeatedTask?
     private var lastTick = NIODeadline.now()
@@ -21,17 +21,16 @@ final class LoopState: @unchecked Sendable {
     /// The value of the `Date` field.
     @exclusivity(unchecked) private(set) var date = ""
     /// What every request starts with: its deadline. Requests that begin in the same tick share it.
-    @exclusivity(unchecked) private(set) var requestContext = ServiceContext.topLevel
+    @exclusivity(unchecked) private(set) var requestContext = (value: ServiceContext.topLevel, tick: 0)
     @exclusivity(unchecked) private var spareBuffer: ByteBuffer?
     @exclusivity(unchecked) private var idleWorkers: [RequestWorker] = []
 
     /// How often the clocks of the connections are looked at.
     private static let tickInterval = Duration.milliseconds(250)
 
-    /// - Parameter requestDeadline: The time that a request has.
-    init(_ eventLoop: any EventLoop, requestDeadline: Duration) {
+    init(_ eventLoop: any EventLoop, core: ServerCore) {
         self.eventLoop = eventLoop
-        self.requestDeadline = requestDeadline
+        self.core = core
         executor = EventLoopExecutor(eventLoop)
         refresh()
     }
@@ -53,8 +52,8 @@ final class LoopState: @unchecked Sendable {
     private func refresh() {
         var context = ServiceContext.topLevel
         // A tick early rather than late: when the handler is cancelled its deadline must have passed.
-        context.lower(deadline: .after(requestDeadline))
-        requestContext = context
+        context.lower(deadline: .after(core.limits.requestDeadline))
+        requestContext = (context, requestContext.tick + 1)
         let now = Int(Date().timeIntervalSince1970)
         guard now != second else { return }
         second = now

@@ -1,7 +1,6 @@
 import ApusCore
 import ApusHTTP
 import Logging
-import ServiceContextModule
 import Synchronization
 
 /// What all connections share.
@@ -58,23 +57,18 @@ final class ServerCore: Sendable {
         if connections.load(ordering: .sequentiallyConsistent) < limits.connections { gate.roomIsLeft() }
     }
 
-    /// Answers a request; an error is an answer too.
-    /// - Parameter context: What the request starts with: its deadline.
-    func respond(to request: Request, in context: ServiceContext) async -> Response {
+    /// Counts a request that is about to be handled.
+    /// - Throws: An ``AppError`` of code `unavailable` past the cap.
+    func begin(_ request: Request) throws {
         let isWithinLimit = requests.add(1, ordering: .relaxed).newValue <= limits.requestsInFlight
         guard isWithinLimit || limits.alwaysServed.contains(String(request.path)) else {
-            requests.subtract(1, ordering: .relaxed)
-            return Response(problem: AppError(.unavailable, "The server is at its limit.", retryAfter: .seconds(1)))
-        }
-        defer { requests.subtract(1, ordering: .relaxed) }
-        return await ServiceContext.withValue(context) {
-            do {
-                return try await handler(request)
-            } catch {
-                return Response(problem: AppError(wrapping: error), requestID: request.context.id)
-            }
+            end()
+            throw AppError(.unavailable, "The server is at its limit.", retryAfter: .seconds(1))
         }
     }
+
+    /// A request that had begun was handled.
+    func end() { requests.subtract(1, ordering: .relaxed) }
 
     /// A streamed response ended before its body did.
     func log(cutOff error: any Error) {
