@@ -186,6 +186,34 @@ struct EncoderTests {
         }
     }
 
+    @Test("objects of an array may have the keys of the one before, others, or the same in another order")
+    func keysOfSiblings() throws {
+        var random = Seeded(state: 7)
+        let names = [
+            "a", "b", "id", "key", "item", "longer name", "k\"1", "k\\\"1", "ключ", "",
+            "a key of more bytes than two words",
+        ]
+        for _ in 0..<500 {
+            let usual = names.shuffled(using: &random).prefix(.random(in: 1...5, using: &random))
+            let objects = (0..<4).map { _ -> [String] in
+                switch Int.random(in: 0..<4, using: &random) {
+                case 0: Array(usual) + [names.randomElement(using: &random)!]
+                case 1: usual.shuffled(using: &random)
+                case 2: Array(usual.prefix(2)) + [usual[0]]
+                default: Array(usual)
+                }
+            }
+            let value = objects.map { keys in
+                ByHand { container in
+                    for (index, key) in keys.enumerated() { try container.encode(index, forKey: AnyKey(key)) }
+                }
+            }
+            let read = try JSON.Decoder().decode([[String: Int]].self, from: JSON.Encoder().encode(value))
+            let expected = objects.map { Dictionary($0.enumerated().map { ($1, $0) }) { $1 } }
+            #expect(read == expected)
+        }
+    }
+
     @Test("an encoder that is kept cannot reach the bytes that were handed out")
     func keptEncoder() throws {
         let keeper = Keeper()

@@ -12,19 +12,22 @@ extension ByteWriter {
             var rest = source[...]
             while !rest.isEmpty {
                 let part = rest.prefix(4096)
-                append(atMost: 6 * part.count) { escape(UnsafeBufferPointer(rebasing: part), to: $0) }
+                append(atMost: 6 * part.count + Self.overhang) { escape(UnsafeBufferPointer(rebasing: part), to: $0) }
                 rest = rest.dropFirst(4096)
             }
             append(UInt8(ascii: "\""))
             return
         }
-        append(atMost: 6 * source.count + 2) { target in
+        append(atMost: 6 * source.count + 2 + Self.overhang) { target in
             target[0] = UInt8(ascii: "\"")
             let written = escape(source, to: target + 1)
             target[written + 1] = UInt8(ascii: "\"")
             return written + 2
         }
     }
+
+    /// How many bytes past the last one are written to, and written over by what follows.
+    private static let overhang = 8
 
     /// Copies eight bytes at a time as long as none of them needs an escape. Returns how many bytes it wrote.
     @inline(__always) private func escape(
@@ -34,33 +37,49 @@ extension ByteWriter {
         var read = 0
         var written = 0
         while read < source.count {
-            if read &+ 8 <= source.count {
-                let word = UnsafeRawPointer(base + read).loadUnaligned(as: UInt64.self)
-                if !word.hasByteToEscape(slash: escapesSlashes) {
-                    UnsafeMutableRawPointer(target + written).storeBytes(of: word, as: UInt64.self)
-                    read &+= 8
-                    written &+= 8
-                    continue
+            let width = min(8, source.count &- read)
+            let word = Self.word(base + read, width)
+            if word.hasByteToEscape(slash: escapesSlashes) {
+                for byte in UnsafeBufferPointer(start: base + read, count: width) {
+                    written &+= escape(byte, to: target + written)
                 }
-            }
-            let byte = base[read]
-            read &+= 1
-            if isPlain(byte) {
-                target[written] = byte
-                written &+= 1
             } else {
-                written &+= escape(byte, to: target + written)
+                UnsafeMutableRawPointer(target + written).storeBytes(of: word.littleEndian, as: UInt64.self)
+                written &+= width
             }
+            read &+= width
         }
         return written
     }
 
+    /// The first bytes, eight at most, the first one in the lowest place and spaces in those that are left.
+    @inline(__always) private static func word(_ source: UnsafePointer<UInt8>, _ width: Int) -> UInt64 {
+        func load<Part: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, as: Part.Type) -> UInt64 {
+            UInt64(
+                truncatingIfNeeded: Part(
+                    littleEndian: UnsafeRawPointer(source).loadUnaligned(fromByteOffset: offset, as: Part.self)))
+        }
+        if width == 8 { return load(0, as: UInt64.self) }
+        let bits = UInt64(8 &* width)
+        // Two parts that overlap cover every width.
+        let bytes: UInt64
+        if width >= 4 {
+            bytes = load(0, as: UInt32.self) | load(width &- 4, as: UInt32.self) << (bits &- 32)
+        } else if width >= 2 {
+            bytes = load(0, as: UInt16.self) | load(width &- 2, as: UInt16.self) << (bits &- 16)
+        } else {
+            bytes = UInt64(source.pointee)
+        }
+        return bytes | 0x2020_2020_2020_2020 << bits
+    }
+
     private func escape(_ byte: UInt8, to target: UnsafeMutablePointer<UInt8>) -> Int {
-        let letter: UInt8
-        switch byte {
-        case UInt8(ascii: "/") where !escapesSlashes:
+        if isPlain(byte) || byte == UInt8(ascii: "/") && !escapesSlashes {
             target[0] = byte
             return 1
+        }
+        let letter: UInt8
+        switch byte {
         case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): letter = byte
         case 0x08: letter = UInt8(ascii: "b")
         case 0x09: letter = UInt8(ascii: "t")

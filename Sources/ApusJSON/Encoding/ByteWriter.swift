@@ -14,9 +14,19 @@ final class ByteWriter {
         var count: UInt32 = 0
         /// Where the last key of an object begins.
         var keyStart = 0
+        /// How many keys of the object that was here before are known. None any more once a key was another.
+        var expected = 0
     }
 
-    /// The keys of a level whose hashes are compared one by one.
+    /// Where a key was written, with its quotes.
+    private struct Key {
+        let start: Int
+        let count: Int
+        /// Whether it stands there as it is.
+        let isPlain: Bool
+    }
+
+    /// The keys of a level that are compared one by one.
     private static let fewKeys = 16
 
     /// A container's place: usable while its level is open.
@@ -37,8 +47,9 @@ final class ByteWriter {
     @exclusivity(unchecked) private var isRefused = false
     /// By name, what a strategy made of it.
     @exclusivity(unchecked) var convertedKeys: [String: String] = [:]
-    /// For each level, the hashes of its first 16 keys.
-    @exclusivity(unchecked) private var hashes: UnsafeMutablePointer<UInt64>
+    /// For each level, the first 16 keys of its object; from the present one's place on, those of the object before it.
+    /// The elements of an array mostly have the same keys, and what was written once need only be copied.
+    @exclusivity(unchecked) private var keys: UnsafeMutablePointer<Key>
     /// Hashes of the keys after those, by level.
     @exclusivity(unchecked) private var manyKeys: [UInt32: Set<UInt64>] = [:]
     /// The current key of each level as it was before a strategy converted it.
@@ -61,13 +72,14 @@ final class ByteWriter {
         base = .allocate(capacity: 1024)
         levelCapacity = 16
         levels = .allocate(capacity: 16)
-        hashes = .allocate(capacity: 16 * Self.fewKeys)
+        levels.initialize(repeating: Level(serial: 0, closer: 0), count: 16)
+        keys = .allocate(capacity: 16 * Self.fewKeys)
     }
 
     deinit {
         base.deallocate()
         levels.deallocate()
-        hashes.deallocate()
+        keys.deallocate()
     }
 
     /// The bytes, which are the caller's from here on to free. An encoder that a value has kept writes to others.
@@ -77,6 +89,7 @@ final class ByteWriter {
         base = .allocate(capacity: capacity)
         count = 0
         depth = 0
+        levels.update(repeating: Level(serial: 0, closer: 0), count: levelCapacity)
         return bytes
     }
 
@@ -100,7 +113,9 @@ final class ByteWriter {
         append(opener)
         lastSerial &+= 1
         if depth == levelCapacity { growLevels() }
-        levels.advanced(by: depth).initialize(to: Level(serial: lastSerial, closer: closer))
+        let former = levels[depth]
+        let expected = former.closer == UInt8(ascii: "}") ? min(Int(former.count), Self.fewKeys) : 0
+        levels[depth] = Level(serial: lastSerial, closer: closer, expected: expected)
         depth += 1
         if depth > maximumDepth { _ = refuseDepth() }
         return Slot(depth: UInt32(truncatingIfNeeded: depth), serial: lastSerial)
@@ -116,23 +131,59 @@ final class ByteWriter {
 
     /// A key of the innermost object, which ``next(in:)`` was called for.
     func write(key: some CodingKey) {
-        let name = key.stringValue
-        let text = convertsKeys ? converted(key, at: path(depth: depth - 1)) : name
-        write(key: text, original: name)
+        if convertsKeys {
+            write(key: converted(key, at: path(depth: depth - 1)), original: key.stringValue)
+        } else {
+            write(plainKey: key.stringValue)
+        }
     }
 
-    /// A key that is written as it is.
-    func write(key text: String, original: String) {
-        levels[depth - 1].keyStart = count
-        write(text)
-        note(
-            key: UnsafeBufferPointer(
-                start: base + levels[depth - 1].keyStart, count: count - levels[depth - 1].keyStart))
-        append(UInt8(ascii: ":"))
-        guard convertsKeys else { return }
+    /// A key after a strategy.
+    func write(key: String, original: String) {
+        write(plainKey: key)
         originalNames.removeLast(max(0, originalNames.count - depth))
         while originalNames.count < depth { originalNames.append("") }
         originalNames[depth - 1] = original
+    }
+
+    private func write(plainKey key: consuming String) {
+        levels[depth - 1].keyStart = count
+        let place = Int(levels[depth - 1].count) &- 1
+        key.withUTF8 { key in
+            if !copy(key, at: place) { write(new: key, at: place) }
+        }
+    }
+
+    /// Writes a key as it stands in the object before, if it has the same place there. It is no repetition then: the keys
+    /// before it are the same, too.
+    @inline(__always) private func copy(_ key: UnsafeBufferPointer<UInt8>, at place: Int) -> Bool {
+        guard place < levels[depth - 1].expected else { return false }
+        let entry = keys + ((depth - 1) * Self.fewKeys + place)
+        let former = entry.pointee
+        // With quotes and the colon; a small one takes two words.
+        let length = former.count &+ 1
+        reserve(max(length, 16))
+        guard former.isPlain, former.count == key.count &+ 2,
+            areEqual(base + (former.start &+ 1), key.baseAddress, count: key.count)
+        else { return false }
+        entry.pointee = Key(start: count, count: former.count, isPlain: true)
+        let target = base + count
+        if length <= 16 {
+            let word = UnsafeRawPointer(base + former.start).loadUnaligned(as: (UInt64, UInt64).self)
+            UnsafeMutableRawPointer(target).storeBytes(of: word, as: (UInt64, UInt64).self)
+        } else {
+            target.update(from: base + former.start, count: length)
+        }
+        count &+= length
+        return true
+    }
+
+    private func write(new key: UnsafeBufferPointer<UInt8>, at place: Int) {
+        levels[depth - 1].expected = 0
+        let start = count
+        write(quoted: key)
+        note(Key(start: start, count: count - start, isPlain: count - start == key.count + 2), at: place)
+        append(UInt8(ascii: ":"))
     }
 
     private func goBack(to slot: Slot) {
@@ -143,15 +194,19 @@ final class ByteWriter {
     }
 
     /// A key that is there already is for Foundation: it overwrites and merges.
-    @inline(__always) private func note(key: UnsafeBufferPointer<UInt8>) {
-        let hash = key.hash
-        let place = Int(levels[depth - 1].count) &- 1
-        let known = hashes + (depth - 1) * Self.fewKeys
-        for index in 0..<min(place, Self.fewKeys) where known[index] == hash { giveUp() }
-        if place < Self.fewKeys {
-            known[place] = hash
-        } else if !manyKeys[levels[depth - 1].serial, default: []].insert(hash).inserted {
+    private func note(_ key: Key, at place: Int) {
+        let known = keys + (depth - 1) * Self.fewKeys
+        for index in 0..<min(place, Self.fewKeys)
+        where known[index].count == key.count
+            && areEqual(base + known[index].start, base + key.start, count: key.count)
+        {
             giveUp()
+        }
+        if place < Self.fewKeys {
+            known[place] = key
+        } else {
+            let hash = UnsafeBufferPointer(start: base + key.start, count: key.count).hash
+            if !manyKeys[levels[depth - 1].serial, default: []].insert(hash).inserted { giveUp() }
         }
     }
 
@@ -199,13 +254,14 @@ final class ByteWriter {
 
     private func growLevels() {
         let grown = UnsafeMutablePointer<Level>.allocate(capacity: 2 * levelCapacity)
-        grown.moveInitialize(from: levels, count: depth)
+        grown.initialize(repeating: Level(serial: 0, closer: 0), count: 2 * levelCapacity)
+        grown.update(from: levels, count: levelCapacity)
         levels.deallocate()
         levels = grown
-        let grownHashes = UnsafeMutablePointer<UInt64>.allocate(capacity: 2 * levelCapacity * Self.fewKeys)
-        grownHashes.update(from: hashes, count: levelCapacity * Self.fewKeys)
-        hashes.deallocate()
-        hashes = grownHashes
+        let grownKeys = UnsafeMutablePointer<Key>.allocate(capacity: 2 * levelCapacity * Self.fewKeys)
+        grownKeys.update(from: keys, count: levelCapacity * Self.fewKeys)
+        keys.deallocate()
+        keys = grownKeys
         levelCapacity *= 2
     }
 
@@ -268,6 +324,21 @@ final class ByteWriter {
         base.deallocate()
         base = grown
     }
+}
+
+/// Compares eight bytes at a time. Keys are too short for a call of the library's.
+@inline(__always)
+private func areEqual(_ left: UnsafePointer<UInt8>, _ right: UnsafePointer<UInt8>?, count: Int) -> Bool {
+    guard let right else { return count == 0 }
+    func word(_ start: UnsafePointer<UInt8>, _ offset: Int) -> UInt64 {
+        UnsafeRawPointer(start).loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+    }
+    guard count >= 8 else {
+        for index in 0..<count where left[index] != right[index] { return false }
+        return true
+    }
+    for offset in stride(from: 0, to: count - 8, by: 8) where word(left, offset) != word(right, offset) { return false }
+    return word(left, count - 8) == word(right, count - 8)
 }
 
 extension UnsafeBufferPointer<UInt8> {

@@ -17,9 +17,10 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     let loop: LoopState
     let peer: Peer
     private var channelContext: ChannelHandlerContext?
-    private var streams: [HTTP2StreamID: HTTP2Stream] = [:]
+    private var streams = StreamTable()
     private var lastStreamID = HTTP2StreamID.rootStream
     private var isInRead = false
+    private var readAt = NIODeadline.now()
     private var hasUnflushedFrames = false
     /// Since when there is no stream, if there is none.
     private var idleSince: NIODeadline? = .now()
@@ -59,9 +60,10 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         ]
         // Checked as they are read, which is faster.
         configuration.headerBlockValidation = .disabled
+        configuration.contentLengthValidation = .disabled
         let frames = NIOHTTP2Handler(mode: .server, frameDelegate: watch, connectionConfiguration: configuration)
         let connection = HTTP2Connection(core: core, loop: loop, peer: peer, frameWatch: watch)
-        try pipeline.addHandlers([frames, connection])
+        try pipeline.addHandlers([FrameGatherer(loop: loop), frames, connection])
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -90,15 +92,18 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let frame = unwrapInboundIn(data)
-        isInRead = true
+        if !isInRead {
+            readAt = .now()
+            isInRead = true
+        }
         switch frame.payload {
         case .headers(let content):
             if let stream = streams[frame.streamID] {
                 stream.receive(trailers: content.headers)
             } else {
                 let stream = HTTP2Stream(frame.streamID, connection: self)
-                streams[frame.streamID] = stream
-                lastStreamID = max(lastStreamID, frame.streamID)
+                streams.append(stream, id: frame.streamID)
+                lastStreamID = frame.streamID
                 idleSince = nil
                 stream.start(content)
             }
@@ -116,20 +121,30 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        switch event {
-        case let event as StreamClosedEvent:
-            guard let stream = streams.removeValue(forKey: event.streamID) else { return }
-            stream.closed(wasCut: event.reason != nil)
-            if streams.isEmpty { becomeIdle() }
-        case let event as NIOHTTP2WindowUpdatedEvent:
-            if event.streamID == .rootStream {
-                lastWindowChange = .now()
-            } else {
-                streams[event.streamID]?.windowChanged()
-            }
-        case is NIOHTTP2StreamCreatedEvent, is NIOHTTP2BulkStreamWindowChangeEvent: break
-        case ChannelEvent.inputClosed: inputClosed()
-        default: context.fireUserInboundEventTriggered(event)
+        // By their types, because a cast that fails costs more than all of the rest.
+        switch ObjectIdentifier(type(of: event)) {
+        case ObjectIdentifier(NIOHTTP2StreamCreatedEvent.self), ObjectIdentifier(NIOHTTP2BulkStreamWindowChangeEvent.self):
+            break
+        case ObjectIdentifier(StreamClosedEvent.self): if let event = event as? StreamClosedEvent { closed(event) }
+        case ObjectIdentifier(NIOHTTP2WindowUpdatedEvent.self):
+            if let event = event as? NIOHTTP2WindowUpdatedEvent { windowUpdated(event) }
+        default:
+            if case .some(.inputClosed) = event as? ChannelEvent { inputClosed() }
+            context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    private func closed(_ event: StreamClosedEvent) {
+        guard let stream = streams.remove(event.streamID) else { return }
+        stream.closed(wasCut: event.reason != nil)
+        if streams.isEmpty { becomeIdle() }
+    }
+
+    private func windowUpdated(_ event: NIOHTTP2WindowUpdatedEvent) {
+        if event.streamID == .rootStream {
+            lastWindowChange = now
+        } else {
+            streams[event.streamID]?.windowChanged()
         }
     }
 
@@ -141,9 +156,9 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
 
     func channelInactive(context: ChannelHandlerContext) {
         if loop.remove(self) { core.connectionClosed() }
-        let open = streams.values
-        streams = [:]
-        for stream in open { stream.closed(wasCut: true) }
+        let open = streams
+        streams = StreamTable()
+        for stream in open.streams { stream.closed(wasCut: true) }
         context.fireChannelInactive()
     }
 
@@ -153,7 +168,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     }
 
     private func becomeIdle() {
-        idleSince = .now()
+        idleSince = now
         if drainSteps == 2 { closeWhenWritten() }
     }
 
@@ -161,8 +176,11 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     private func inputClosed() {
         drainSteps = 2
         if streams.isEmpty || closingSince != nil { return abort() }
-        for stream in streams.values { stream.inputClosed() }
+        for stream in streams.streams { stream.inputClosed() }
     }
+
+    /// The time; within a read, that of its beginning.
+    var now: NIODeadline { isInRead ? readAt : .now() }
 
     // MARK: Writing
 
@@ -198,7 +216,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     // MARK: Clocks and the end
 
     func tick(now: NIODeadline, elapsed: TimeAmount) {
-        for stream in streams.values { stream.tick(now: now, elapsed: elapsed) }
+        for stream in streams.streams { stream.tick(now: now, elapsed: elapsed) }
         if drainSteps == 1 { finishDraining() }
         if let closingSince {
             let limit = queuedBytes > 0 ? TimeAmount(core.limits.idleTimeout) : Self.lingerTime
@@ -238,7 +256,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
                 streamID: .rootStream, payload: .goAway(lastStreamID: last, errorCode: .noError, opaqueData: nil)))
     }
 
-    func drainUpgraded() -> Int { streams.values.reduce(0) { $0 + $1.drainUpgraded() } }
+    func drainUpgraded() -> Int { streams.streams.reduce(0) { $0 + $1.drainUpgraded() } }
 
     func abort() { channelContext?.close(promise: nil) }
 

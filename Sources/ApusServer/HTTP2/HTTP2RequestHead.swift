@@ -141,18 +141,28 @@ private struct FieldTable {
 extension HPACKHeaders {
     /// The fields of a response (RFC 9113 §8.3.2). Those about the connection are not HTTP/2's to send.
     init(_ status: HTTPResponse.Status, _ fields: HTTPFields, contentLength: Int?, date: String) {
-        self.init()
-        reserveCapacity(fields.count + 3)
-        add(name: ":status", value: status.code == 200 ? "200" : String(status.code))
-        for field in fields where field.name.isAllowedInHTTP2 { add(field) }
-        if let contentLength { add(name: "content-length", value: String(contentLength)) }
-        add(name: "date", value: date)
+        // As pairs, because each `add` looks at every byte of the name.
+        var pairs: [(String, String)] = []
+        pairs.reserveCapacity(fields.count + 3)
+        pairs.append((":status", status.code == 200 ? "200" : String(status.code)))
+        for field in fields where field.name.isAllowedInHTTP2 && !field.isSecret {
+            pairs.append((field.name.canonicalName, field.value))
+        }
+        if let contentLength { pairs.append(("content-length", String(contentLength))) }
+        pairs.append(("date", date))
+        self.init(pairs)
+        // Secrets stay out of the compression table, where guesses could be tried against them (RFC 7541 §7.1).
+        for field in fields where field.isSecret {
+            add(name: field.name.canonicalName, value: field.value, indexing: .neverIndexed)
+        }
     }
 
     /// The fields after a body.
     init(trailers: HTTPFields) {
         self.init()
-        for field in trailers where field.name.isAllowedInTrailers { add(field) }
+        for field in trailers where field.name.isAllowedInTrailers {
+            add(name: field.name.canonicalName, value: field.value, indexing: field.isSecret ? .neverIndexed : .indexable)
+        }
     }
 
     /// The fields that came after a body, in the ecosystem's type; `nil` when they are malformed (RFC 9113 §8.1).
@@ -164,14 +174,10 @@ extension HPACKHeaders {
         }
         return fields
     }
+}
 
-    private mutating func add(_ field: HTTPField) {
-        // Secrets stay out of the compression table, where guesses could be tried against them (RFC 7541 §7.1).
-        let isSecret = field.name == .setCookie || field.name == .authorization
-        add(
-            name: field.name.canonicalName, value: field.value,
-            indexing: isSecret ? .neverIndexed : .indexable)
-    }
+extension HTTPField {
+    fileprivate var isSecret: Bool { name == .setCookie || name == .authorization }
 }
 
 extension HTTPField.Name {

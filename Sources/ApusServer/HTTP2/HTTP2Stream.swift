@@ -30,6 +30,8 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     /// How much the client may still send before it is allowed more.
     private var window: Int
     private var consumedBytes = 0
+    /// How much of the body is to come, where its length was announced.
+    private var missingBytes: Int?
     /// Bytes that were written and that the client has not taken yet, and since when it has taken none.
     private var unsentBytes = 0
     private var progress: NIODeadline
@@ -40,7 +42,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     init(_ id: HTTP2StreamID, connection: HTTP2Connection) {
         self.id = id
         self.connection = connection
-        let now = NIODeadline.now()
+        let now = connection.now
         clock = ExchangeClock(now: now)
         progress = now
         window = connection.core.limits.bufferedBytes
@@ -61,6 +63,8 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
             case .refused(let error): return respondOnce(Response(problem: error))
             }
         }
+        missingBytes = head.contentLength
+        if content.endStream, missingBytes ?? 0 > 0 { return reset(.protocolError) }
         isHead = head.method == .head
         isConnect = head.connectProtocol != nil
         var requestBody = RequestBody.empty
@@ -85,6 +89,13 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     func receive(_ bytes: ByteBuffer, padding: Int, isEnd: Bool) {
         window -= bytes.readableBytes + padding
         if padding > 0 { consumed(padding) }
+        if let missing = missingBytes {
+            missingBytes = missing - bytes.readableBytes
+            guard missing >= bytes.readableBytes, missing == bytes.readableBytes || !isEnd else {
+                consumed(bytes.readableBytes)
+                return resetMalformed()
+            }
+        }
         clock.received(bodyBytes: bytes.readableBytes)
         if let upgraded {
             upgraded.receive(bytes)
@@ -97,8 +108,15 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     }
 
     func receive(trailers: HPACKHeaders) {
-        guard let trailers = trailers.trailers else { return reset(.protocolError) }
+        guard missingBytes ?? 0 == 0, let trailers = trailers.trailers else { return resetMalformed() }
         remoteEnded(trailers: trailers)
+    }
+
+    /// The body is not as long as was announced (RFC 9113 §8.1.1), or what follows it cannot be read.
+    private func resetMalformed() {
+        isRemoteEnded = true
+        body?.finish(throwing: HTTP1Error.truncated.appError)
+        reset(.protocolError)
     }
 
     private func remoteEnded(trailers: HTTPFields) {
@@ -108,7 +126,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     }
 
     /// The client's window was opened, or bytes went out through it.
-    func windowChanged() { progress = .now() }
+    func windowChanged() { progress = connection.now }
 
     /// No more of the connection will come.
     func inputClosed() {
@@ -268,7 +286,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
 
     private func localEnded() {
         isLocalEnded = true
-        progress = .now()
+        progress = connection.now
         connection.consumed(body?.discard() ?? 0)
         connection.flushSoon()
     }
