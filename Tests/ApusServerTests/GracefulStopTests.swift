@@ -7,6 +7,38 @@ import Testing
 
 @Suite(.timeLimit(.minutes(2))) struct GracefulStopTests {
     @Test func `A stop under load loses no request`() async throws {
+        let answered = try await stopUnderLoad(clients: 16) { port, progress in
+            let connection = try await RawConnection.connect(port: port)
+            var count = 0
+            while true {
+                try await connection.write("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+                let answer = try await connection.read(until: "\r\n\r\nHello")
+                // Each request that was sent is answered until an answer says that it is the last.
+                #expect(answer.hasPrefix("HTTP/1.1 200"), "lost after \(count)")
+                guard !answer.isEmpty else { return count }
+                count += 1
+                progress(count)
+                if answer.contains("Connection: close") { return count }
+            }
+        }
+        #expect(answered > 200)
+    }
+
+    @Test func `A stop under load loses no request of HTTP/2 that was accepted`() async throws {
+        let answered = try await stopUnderLoad(clients: 4) { port, progress in
+            let client = try await HTTP2Client.connect(port: port)
+            let (answered, lost) = await client.load("/hello", inFlight: 16, progress: progress)
+            #expect(lost.isEmpty)
+            return answered
+        }
+        #expect(answered > 200)
+    }
+
+    /// Stops a server once its first client was answered 200 times.
+    /// - Parameter client: Given the port and what to call with its count of answers; returns that count.
+    private func stopUnderLoad(
+        clients: Int, _ client: @escaping @Sendable (Int, @Sendable (Int) -> Void) async throws -> Int
+    ) async throws -> Int {
         let routes = Routes()
         routes.get("hello") { "Hello" }
         let router = try Router(routes)
@@ -16,34 +48,20 @@ import Testing
             handler: { try await router.respond(to: $0) })
         let group = ServiceGroup(services: [server], logger: .quiet)
         let halfWay = Gate()
-        let answered = try await withThrowingTaskGroup(of: Int.self) { tasks in
+        return try await withThrowingTaskGroup(of: Int.self) { tasks in
             tasks.addTask {
                 try await group.run()
                 return 0
             }
             var iterator = ports.makeAsyncIterator()
             let port = try #require(await iterator.next())
-            for client in 0..<16 {
-                tasks.addTask {
-                    let connection = try await RawConnection.connect(port: port)
-                    var count = 0
-                    while true {
-                        try await connection.write("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
-                        let answer = try await connection.read(until: "\r\n\r\nHello")
-                        // Each request that was sent is answered until an answer says that it is the last.
-                        #expect(answer.hasPrefix("HTTP/1.1 200"), "lost after \(count)")
-                        guard !answer.isEmpty else { return count }
-                        count += 1
-                        if client == 0, count == 200 { halfWay.open() }
-                        if answer.contains("Connection: close") { return count }
-                    }
-                }
+            for index in 0..<clients {
+                tasks.addTask { try await client(port) { if index == 0, $0 == 200 { halfWay.open() } } }
             }
             try await halfWay.wait()
             await group.triggerGracefulShutdown()
             return try await tasks.reduce(0, +)
         }
-        #expect(answered > 200)
     }
 
     @Test func `On a graceful stop requests in flight are answered and the listener is closed`() async throws {

@@ -14,7 +14,8 @@ struct HTTP2Client {
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandlers([
-                        NIOHTTP2Handler(mode: .client, headerBlockValidation: .disabled),
+                        NIOHTTP2Handler(
+                            mode: .client, headerBlockValidation: .disabled, contentLengthValidation: .disabled),
                         FrameCollector(continuation: continuation),
                     ])
                 }
@@ -69,6 +70,38 @@ struct HTTP2Client {
             }
         }
         return response
+    }
+
+    /// Keeps so many requests in flight until the server says that it stops, then waits for those that it has accepted.
+    /// - Returns: How many were answered, and the streams of those that were accepted and not.
+    func load(
+        _ path: String, inFlight: Int, progress: (Int) -> Void
+    ) async -> (answered: Int, lost: Set<Int>) {
+        var open: Set<Int> = []
+        var next = 1
+        var answered = 0
+        var isStopping = false
+        func start() async {
+            // Once it was told to stop, the frame handler refuses new ones.
+            guard !isStopping, (try? await request(next, "GET", path)) != nil else { return }
+            open.insert(next)
+            next += 2
+        }
+        for _ in 0..<inFlight { await start() }
+        for await frame in frames {
+            switch frame.payload {
+            case .data(let content) where content.endStream:
+                guard open.remove(Int(frame.streamID)) != nil else { continue }
+                answered += 1
+                progress(answered)
+                await start()
+            case .goAway(let last, _, _):
+                isStopping = true
+                open = open.filter { $0 <= Int(last) }
+            default: break
+            }
+        }
+        return (answered, open)
     }
 
     func close() async throws { try await channel.close() }

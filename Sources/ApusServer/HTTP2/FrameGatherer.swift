@@ -9,6 +9,7 @@ final class FrameGatherer: ChannelOutboundHandler {
     typealias OutboundOut = IOData
 
     private let loop: LoopState
+    private var context: ChannelHandlerContext?
     private var output: ByteBuffer?
     /// Told when what was gathered is out.
     private var promise: EventLoopPromise<Void>?
@@ -39,13 +40,25 @@ final class FrameGatherer: ChannelOutboundHandler {
         if isFull { handOver(context) }
     }
 
+    /// A frame that the frame handler is not to know of.
+    func write(frame: [UInt8]) {
+        guard let context else { return }
+        var output = output.take() ?? loop.takeBuffer()
+        output.writeBytes(frame)
+        self.output = output
+        flush(context: context)
+    }
+
     func flush(context: ChannelHandlerContext) {
         guard let output = handOver(context) else { return context.flush() }
         context.flush()
         loop.giveBack(output)
     }
 
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
     func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
         output = nil
         promise.take()?.fail(ChannelError.ioOnClosedChannel)
     }

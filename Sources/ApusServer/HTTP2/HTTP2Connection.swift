@@ -30,14 +30,16 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     /// When a window of the peer last changed that all streams share.
     private(set) var lastWindowChange = NIODeadline.now()
     private let frameWatch: FrameWatch
+    private let gatherer: FrameGatherer
     /// Bytes of bodies that were read and not yet allowed for anew.
     private var consumedBytes = 0
 
-    private init(core: ServerCore, loop: LoopState, peer: Peer, frameWatch: FrameWatch) {
+    private init(core: ServerCore, loop: LoopState, peer: Peer, frameWatch: FrameWatch, gatherer: FrameGatherer) {
         self.core = core
         self.loop = loop
         self.peer = peer
         self.frameWatch = frameWatch
+        self.gatherer = gatherer
     }
 
     // MARK: Setting up
@@ -62,8 +64,9 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         configuration.headerBlockValidation = .disabled
         configuration.contentLengthValidation = .disabled
         let frames = NIOHTTP2Handler(mode: .server, frameDelegate: watch, connectionConfiguration: configuration)
-        let connection = HTTP2Connection(core: core, loop: loop, peer: peer, frameWatch: watch)
-        try pipeline.addHandlers([FrameGatherer(loop: loop), frames, connection])
+        let gatherer = FrameGatherer(loop: loop)
+        let connection = HTTP2Connection(core: core, loop: loop, peer: peer, frameWatch: watch, gatherer: gatherer)
+        try pipeline.addHandlers([gatherer, frames, connection])
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -123,7 +126,8 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         // By their types, because a cast that fails costs more than all of the rest.
         switch ObjectIdentifier(type(of: event)) {
-        case ObjectIdentifier(NIOHTTP2StreamCreatedEvent.self), ObjectIdentifier(NIOHTTP2BulkStreamWindowChangeEvent.self):
+        case ObjectIdentifier(NIOHTTP2StreamCreatedEvent.self),
+            ObjectIdentifier(NIOHTTP2BulkStreamWindowChangeEvent.self):
             break
         case ObjectIdentifier(StreamClosedEvent.self): if let event = event as? StreamClosedEvent { closed(event) }
         case ObjectIdentifier(NIOHTTP2WindowUpdatedEvent.self):
@@ -237,10 +241,15 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     func drain() {
         guard drainSteps == 0 else { return }
         drainSteps = 1
-        goAway(last: .maxID)
+        gatherer.write(frame: Self.warning)
         write(HTTP2Frame(streamID: .rootStream, payload: .ping(HTTP2PingData(withInteger: 1), ack: false)))
         flushIfNeeded()
     }
+
+    /// GOAWAY with the highest stream there can be: no new requests, please, but what is on its way is taken. Not by the
+    /// frame handler, which would refuse streams from the first GOAWAY on.
+    private static let warning: [UInt8] =
+        [0, 0, 8, 7, 0, 0, 0, 0, 0] + [0x7F, 0xFF, 0xFF, 0xFF] + [0, 0, 0, 0]
 
     private func finishDraining() {
         guard drainSteps == 1 else { return }
@@ -264,9 +273,13 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     private func closeWhenWritten() {
         guard closingSince == nil else { return }
         closingSince = .now()
-        hasUnflushedFrames = false
-        channelContext?.flush()
-        channelContext?.close(mode: .output, promise: nil)
+        // Not at once: this may be on the stack of the frame handler, which flushes when it is done, and what is not
+        // flushed by then would be lost.
+        loop.executor.execute {
+            self.hasUnflushedFrames = false
+            self.channelContext?.flush()
+            self.channelContext?.close(mode: .output, promise: nil)
+        }
     }
 
     /// Runs at once when already on the event loop, soon on it otherwise.
