@@ -161,7 +161,9 @@ extension HPACKHeaders {
     init(trailers: HTTPFields) {
         self.init()
         for field in trailers where field.name.isAllowedInTrailers {
-            add(name: field.name.canonicalName, value: field.value, indexing: field.isSecret ? .neverIndexed : .indexable)
+            add(
+                name: field.name.canonicalName, value: field.value,
+                indexing: field.isSecret ? .neverIndexed : .indexable)
         }
     }
 
