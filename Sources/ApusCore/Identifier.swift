@@ -136,6 +136,7 @@ private enum UUIDv7 {
 
 /// Random numbers of the system, fetched many at a time: a call for each costs more than the identifier.
 private struct RandomWords {
+    /// 256 bytes: the most that `getentropy` gives at once.
     private static let batch = 32
     private var words: [UInt64] = []
 

@@ -7,27 +7,29 @@ import FoundationEssentials
 /// read or write of a plain value that calls no code of others, and one writer belongs to one call of `encode`.
 final class ByteWriter {
     /// An array or object that is open.
-    private struct Level {
-        let serial: UInt32
-        let closer: UInt8
+    struct Level {
+        fileprivate let serial: UInt32
+        fileprivate let closer: UInt8
         /// Elements or keys so far.
-        var count: UInt32 = 0
+        fileprivate var count: UInt32 = 0
         /// Where the last key of an object begins.
-        var keyStart = 0
+        fileprivate var keyStart = 0
         /// How many keys of the object that was here before are known. None any more once a key was another.
-        var expected = 0
+        fileprivate var expected = 0
+
+        init(serial: UInt32, closer: UInt8) {
+            self.serial = serial
+            self.closer = closer
+        }
     }
 
     /// Where a key was written, with its quotes.
-    private struct Key {
-        let start: Int
-        let count: Int
+    struct Key {
+        fileprivate let start: Int
+        fileprivate let count: Int
         /// Whether it stands there as it is.
-        let isPlain: Bool
+        fileprivate let isPlain: Bool
     }
-
-    /// The keys of a level that are compared one by one.
-    private static let fewKeys = 16
 
     /// A container's place: usable while its level is open.
     struct Slot {
@@ -47,20 +49,16 @@ final class ByteWriter {
     @exclusivity(unchecked) private var isRefused = false
     /// By name, what a strategy made of it.
     @exclusivity(unchecked) var convertedKeys: [String: String] = [:]
-    /// For each level, the first 16 keys of its object; from the present one's place on, those of the object before it.
-    /// The elements of an array mostly have the same keys, and what was written once need only be copied.
-    @exclusivity(unchecked) private var keys: UnsafeMutablePointer<Key>
     /// Hashes of the keys after those, by level.
     @exclusivity(unchecked) private var manyKeys: [UInt32: Set<UInt64>] = [:]
     /// The current key of each level as it was before a strategy converted it.
     @exclusivity(unchecked) private var originalNames: [String] = []
 
-    @exclusivity(unchecked) private var base: UnsafeMutablePointer<UInt8>
+    /// Of the levels that are open, and of the objects that were there before them, the first 16 keys: the elements of an
+    /// array mostly have the same, and what was written once need only be copied.
+    @exclusivity(unchecked) private var memory = WriterMemory.take()
     @exclusivity(unchecked) private(set) var count = 0
-    @exclusivity(unchecked) private var capacity: Int
-    @exclusivity(unchecked) private var levels: UnsafeMutablePointer<Level>
     @exclusivity(unchecked) private(set) var depth = 0
-    @exclusivity(unchecked) private var levelCapacity: Int
     @exclusivity(unchecked) private var lastSerial: UInt32 = 0
 
     init(options: JSON.Encoder) {
@@ -68,30 +66,15 @@ final class ByteWriter {
         convertsKeys = options.keyEncodingStrategy.convertsKeys
         maximumDepth = options.maximumDepth
         escapesSlashes = !options.outputFormatting.contains(.withoutEscapingSlashes)
-        capacity = 1024
-        base = .allocate(capacity: 1024)
-        levelCapacity = 16
-        levels = .allocate(capacity: 16)
-        levels.initialize(repeating: Level(serial: 0, closer: 0), count: 16)
-        keys = .allocate(capacity: 16 * Self.fewKeys)
     }
 
-    deinit {
-        base.deallocate()
-        levels.deallocate()
-        keys.deallocate()
-    }
+    deinit { memory.giveBack() }
 
-    /// The bytes, which are the caller's from here on to free. An encoder that a value has kept writes to others.
-    func finish() -> UnsafeMutableRawBufferPointer {
-        let bytes = UnsafeMutableRawBufferPointer(start: base, count: count)
-        capacity = 16
-        base = .allocate(capacity: capacity)
-        count = 0
-        depth = 0
-        levels.update(repeating: Level(serial: 0, closer: 0), count: levelCapacity)
-        return bytes
-    }
+    private var base: UnsafeMutablePointer<UInt8> { memory.bytes }
+    private var levels: UnsafeMutablePointer<Level> { memory.levels }
+
+    /// What was written, valid as long as the writer is, and until more is written.
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
 
     /// One document. Nothing may be written before.
     func write(document value: some Encodable) throws {
@@ -112,10 +95,11 @@ final class ByteWriter {
     func open(_ opener: UInt8, closer: UInt8) -> Slot {
         append(opener)
         lastSerial &+= 1
-        if depth == levelCapacity { growLevels() }
+        if depth == memory.levelCapacity { memory.growLevels() }
         let former = levels[depth]
-        let expected = former.closer == UInt8(ascii: "}") ? min(Int(former.count), Self.fewKeys) : 0
-        levels[depth] = Level(serial: lastSerial, closer: closer, expected: expected)
+        let expected = former.closer == UInt8(ascii: "}") ? min(Int(former.count), WriterMemory.fewKeys) : 0
+        levels[depth] = Level(serial: lastSerial, closer: closer)
+        levels[depth].expected = expected
         depth += 1
         if depth > maximumDepth { _ = refuseDepth() }
         return Slot(depth: UInt32(truncatingIfNeeded: depth), serial: lastSerial)
@@ -158,7 +142,7 @@ final class ByteWriter {
     /// before it are the same, too.
     @inline(__always) private func copy(_ key: UnsafeBufferPointer<UInt8>, at place: Int) -> Bool {
         guard place < levels[depth - 1].expected else { return false }
-        let entry = keys + ((depth - 1) * Self.fewKeys + place)
+        let entry = memory.keys + ((depth - 1) * WriterMemory.fewKeys + place)
         let former = entry.pointee
         // With quotes and the colon; a small one takes two words.
         let length = former.count &+ 1
@@ -195,14 +179,14 @@ final class ByteWriter {
 
     /// A key that is there already is for Foundation: it overwrites and merges.
     private func note(_ key: Key, at place: Int) {
-        let known = keys + (depth - 1) * Self.fewKeys
-        for index in 0..<min(place, Self.fewKeys)
+        let known = memory.keys + (depth - 1) * WriterMemory.fewKeys
+        for index in 0..<min(place, WriterMemory.fewKeys)
         where known[index].count == key.count
             && areEqual(base + known[index].start, base + key.start, count: key.count)
         {
             giveUp()
         }
-        if place < Self.fewKeys {
+        if place < WriterMemory.fewKeys {
             known[place] = key
         } else {
             let hash = UnsafeBufferPointer(start: base + key.start, count: key.count).hash
@@ -245,25 +229,12 @@ final class ByteWriter {
         while depth > target {
             depth -= 1
             append(levels[depth].closer)
-            if levels[depth].count > Self.fewKeys { manyKeys[levels[depth].serial] = nil }
+            if levels[depth].count > WriterMemory.fewKeys { manyKeys[levels[depth].serial] = nil }
         }
     }
 
     /// Leaves all of it to Foundation. What this writer writes from here on is of no use.
     func giveUp() { isOutOfOrder = true }
-
-    private func growLevels() {
-        let grown = UnsafeMutablePointer<Level>.allocate(capacity: 2 * levelCapacity)
-        grown.initialize(repeating: Level(serial: 0, closer: 0), count: 2 * levelCapacity)
-        grown.update(from: levels, count: levelCapacity)
-        levels.deallocate()
-        levels = grown
-        let grownKeys = UnsafeMutablePointer<Key>.allocate(capacity: 2 * levelCapacity * Self.fewKeys)
-        grownKeys.update(from: keys, count: levelCapacity * Self.fewKeys)
-        keys.deallocate()
-        keys = grownKeys
-        levelCapacity *= 2
-    }
 
     // MARK: Values
 
@@ -291,7 +262,7 @@ final class ByteWriter {
     // MARK: Bytes
 
     @inline(__always) func append(_ byte: UInt8) {
-        if count == capacity { grow(by: 1) }
+        if count == memory.byteCapacity { memory.growBytes(by: 1, keeping: count) }
         base[count] = byte
         count &+= 1
     }
@@ -314,15 +285,7 @@ final class ByteWriter {
     }
 
     @inline(__always) private func reserve(_ extra: Int) {
-        if capacity &- count < extra { grow(by: extra) }
-    }
-
-    @inline(never) private func grow(by extra: Int) {
-        capacity = max(2 * capacity, count + extra)
-        let grown = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
-        grown.moveInitialize(from: base, count: count)
-        base.deallocate()
-        base = grown
+        if memory.byteCapacity &- count < extra { memory.growBytes(by: extra, keeping: count) }
     }
 }
 

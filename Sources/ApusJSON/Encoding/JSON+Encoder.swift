@@ -43,7 +43,7 @@ extension JSON {
         public func withEncoded<Result>(
             _ value: some Encodable, _ body: (UnsafeRawBufferPointer) throws -> Result
         ) throws -> Result {
-            let writer = ByteWriter(options: self)
+            var writer = ByteWriter(options: self)
             do {
                 try writer.write(document: value)
             } catch {
@@ -52,9 +52,9 @@ extension JSON {
                 if !writer.isOutOfOrder { throw error }
             }
             if !writer.isOutOfOrder, outputFormatting.isDisjoint(with: [.sortedKeys, .prettyPrinted]) {
-                let bytes = writer.finish()
-                defer { bytes.deallocate() }
-                return try body(UnsafeRawBufferPointer(bytes))
+                // An encoder that a value has kept may write on, but not to what was handed out.
+                if !isKnownUniquelyReferenced(&writer) { return try Array(writer.bytes).withUnsafeBytes(body) }
+                return try withExtendedLifetime(writer) { try body($0.bytes) }
             }
             return try foundation.encode(value).withUnsafeBytes(body)
         }

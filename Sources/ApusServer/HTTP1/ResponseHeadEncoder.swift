@@ -25,7 +25,7 @@ package enum ResponseHeadEncoder {
             buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { space in
                 var writer = HeadWriter(space)
                 writer.write(status)
-                for field in headers where !isReserved(field.name) { writer.write(field) }
+                for field in headers where !isReserved(field) { writer.write(field) }
                 writer.write(framing)
                 if !keepAlive {
                     writer.write("Connection: close\r\n")
@@ -43,19 +43,18 @@ package enum ResponseHeadEncoder {
     /// The head of a response that turns the connection to another protocol.
     static func encodeUpgrade(headers: HTTPFields, into buffer: inout ByteBuffer) {
         buffer.writeStaticString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n")
-        for field in headers where !isReserved(field.name) {
+        for field in headers where !isReserved(field) {
             buffer.writeString("\(field.name.rawName): \(field.value)\r\n")
         }
         buffer.writeStaticString("\r\n")
     }
 
-    private static func isReserved(_ name: HTTPField.Name) -> Bool {
-        let name = name.canonicalName
-        return switch name.utf8.count {
-        case 4: name == "date"
-        case 10: name == "connection" || name == "keep-alive"
-        case 14: name == "content-length"
-        case 17: name == "transfer-encoding"
+    private static func isReserved(_ field: borrowing HTTPField) -> Bool {
+        switch field.name.canonicalName.utf8.count {
+        case 4: field.name == .date
+        case 10: field.name == .connection || field.name.canonicalName == "keep-alive"
+        case 14: field.name == .contentLength
+        case 17: field.name == .transferEncoding
         default: false
         }
     }
@@ -91,7 +90,7 @@ private struct HeadWriter {
         }
     }
 
-    mutating func write(_ field: HTTPField) {
+    mutating func write(_ field: borrowing HTTPField) {
         write(text: field.name.rawName)
         write(": ")
         field.withUnsafeBytesOfValue { write(UnsafeRawBufferPointer($0)) }
@@ -104,9 +103,8 @@ private struct HeadWriter {
 
     mutating func write(_ bytes: [UInt8]) { bytes.withUnsafeBytes { write($0) } }
 
-    private mutating func write(text: String) {
-        var text = text
-        text.withUTF8 { write(UnsafeRawBufferPointer($0)) }
+    private mutating func write(text: borrowing String) {
+        text.utf8Span.span.withUnsafeBytes { write($0) }
     }
 
     private mutating func write(_ number: Int) {
