@@ -33,6 +33,8 @@ struct ProxyHeaderTests {
         "PROXY TCP4 192.0.2.1 198.51.100.1 65536 443\r\n", "PROXY TCP4 192.0.2.1 198.51.100.1 1 443\n",
         "PROXY TCP4  192.0.2.1 198.51.100.1 1 443\r\n", "proxy TCP4 192.0.2.1 198.51.100.1 1 443\r\n",
         "PROXY " + String(repeating: "a", count: 200), "PROXY TCP5 192.0.2.1 198.51.100.1 1 443\r\n",
+        "PROXY TCP4 2001:db8::1 198.51.100.1 1 443\r\n", "PROXY TCP6 192.0.2.1 2001:db8::1 1 443\r\n",
+        "PROXY TCP4 192.0.2.1 198.51.100.1 +1 443\r\n", "PROXY TCP4 192.0.2.1 198.51.100.1 1 \r\n",
     ])
     func `What is no header is malformed`(text: String) {
         #expect(read(Array(text.utf8)).0 == .malformed)

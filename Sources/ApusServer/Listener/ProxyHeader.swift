@@ -41,11 +41,18 @@ package enum ProxyHeader {
             separator: " ", omittingEmptySubsequences: false)
         buffer.moveReaderIndex(forwardBy: line.count + 1)
         if fields.count >= 2, fields[1] == "UNKNOWN" { return .client(nil) }
-        guard fields.count == 6, fields[1] == "TCP4" || fields[1] == "TCP6", UInt16(fields[4]) != nil,
-            UInt16(fields[5]) != nil, let source = IPAddress(String(fields[2])), IPAddress(String(fields[3])) != nil
+        guard fields.count == 6, fields[1] == "TCP4" || fields[1] == "TCP6",
+            let source = address(fields[2], family: fields[1]), address(fields[3], family: fields[1]) != nil,
+            isPort(fields[4]), isPort(fields[5])
         else { return .malformed }
         return .client(source)
     }
+
+    private static func address(_ text: Substring, family: Substring) -> IPAddress? {
+        text.contains(":") == (family == "TCP6") ? IPAddress(String(text)) : nil
+    }
+
+    private static func isPort(_ text: Substring) -> Bool { text.utf8.allSatisfy(\.isDigit) && UInt16(text) != nil }
 
     // MARK: Version 2
 
