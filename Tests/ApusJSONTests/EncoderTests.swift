@@ -214,6 +214,44 @@ struct EncoderTests {
         }
     }
 
+    @Test("keys of all kinds of types come out as Foundation's, time after time")
+    func kindsOfKeys() throws {
+        let tree = Tree(
+            name: "a", branches: [Tree(name: "b", branches: [Tree(name: "c", branches: [])]), Tree(name: "d")])
+        for slashes in [JSONEncoder.OutputFormatting(), .withoutEscapingSlashes] {
+            for _ in 0..<3 {
+                func expectSame(_ value: some Encodable, sourceLocation: SourceLocation = #_sourceLocation) throws {
+                    try expectSameText(value, sourceLocation: sourceLocation) { encoder, foundation in
+                        encoder.outputFormatting = slashes
+                        foundation.outputFormatting = slashes
+                    }
+                }
+                try expectSame(SoleKey(only: 1))
+                try expectSame([SoleKey(only: 1), SoleKey(only: 2)])
+                try expectSame(Slashed(path: 1))
+                try expectSame(["x": Doubled()])
+                try expectSame(Quoted(text: 1))
+                #expect(
+                    String(decoding: try JSON.Encoder().encode(tree), as: UTF8.self)
+                        == #"{"name":"a","branches":[{"name":"b","branches":[{"name":"c","branches":[]}]},{"name":"d","branches":[]}]}"#
+                )
+            }
+        }
+    }
+
+    @Test("a container that is kept writes to no other document")
+    func keptContainer() throws {
+        let keeper = ContainerKeeper()
+        #expect(String(decoding: try JSON.Encoder().encode(keeper), as: UTF8.self) == #"{"only":1}"#)
+        for _ in 0..<3 {
+            let text = try JSON.Encoder().withEncoded([SoleKey(only: 1), SoleKey(only: 2)]) { bytes in
+                try? keeper.container?.encode(7, forKey: .only)
+                return String(decoding: bytes, as: UTF8.self)
+            }
+            #expect(text == #"[{"only":1},{"only":2}]"#)
+        }
+    }
+
     @Test("an encoder that is kept cannot reach the bytes that were handed out")
     func keptEncoder() throws {
         let keeper = Keeper()
@@ -284,6 +322,52 @@ private struct ByHand: Encodable {
     func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: AnyKey.self)
         try write(&container)
+    }
+}
+
+private struct SoleKey: Encodable {
+    enum CodingKeys: CodingKey { case only }
+    let only: Int
+}
+
+private struct Slashed: Encodable {
+    enum CodingKeys: String, CodingKey { case path = "a/b" }
+    let path: Int
+}
+
+private struct Quoted: Encodable {
+    enum CodingKeys: String, CodingKey { case text = "a\"b" }
+    let text: Int
+}
+
+/// Two keys of one text: the later value counts.
+private struct Doubled: Encodable {
+    enum Keys: CodingKey {
+        case first, second
+        var stringValue: String { "same" }
+        init?(stringValue: String) { nil }
+        var intValue: Int? { nil }
+        init?(intValue: Int) { nil }
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: Keys.self)
+        try container.encode(1, forKey: .first)
+        try container.encode(2, forKey: .second)
+    }
+}
+
+private struct Tree: Encodable {
+    let name: String
+    var branches: [Tree] = []
+}
+
+private final class ContainerKeeper: Encodable {
+    var container: KeyedEncodingContainer<SoleKey.CodingKeys>?
+
+    func encode(to encoder: any Encoder) throws {
+        container = encoder.container(keyedBy: SoleKey.CodingKeys.self)
+        try container?.encode(1, forKey: .only)
     }
 }
 

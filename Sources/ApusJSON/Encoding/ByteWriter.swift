@@ -14,8 +14,10 @@ final class ByteWriter {
         fileprivate var count: UInt32 = 0
         /// Where the last key of an object begins.
         fileprivate var keyStart = 0
-        /// How many keys of the object that was here before are known. None any more once a key was another.
-        fileprivate var expected = 0
+        /// How many keys stand in the list of those that are compared.
+        fileprivate var listed = 0
+        /// Of the keys that a table knows, a bit for each that was written.
+        fileprivate var numbers: UInt64 = 0
 
         init(serial: UInt32, closer: UInt8) {
             self.serial = serial
@@ -27,8 +29,6 @@ final class ByteWriter {
     struct Key {
         fileprivate let start: Int
         fileprivate let count: Int
-        /// Whether it stands there as it is.
-        fileprivate let isPlain: Bool
     }
 
     /// A container's place: usable while its level is open.
@@ -54,8 +54,6 @@ final class ByteWriter {
     /// The current key of each level as it was before a strategy converted it.
     @exclusivity(unchecked) private var originalNames: [String] = []
 
-    /// Of the levels that are open, and of the objects that were there before them, the first 16 keys: the elements of an
-    /// array mostly have the same, and what was written once need only be copied.
     @exclusivity(unchecked) private var memory = WriterMemory.take()
     @exclusivity(unchecked) private(set) var count = 0
     @exclusivity(unchecked) private(set) var depth = 0
@@ -96,10 +94,7 @@ final class ByteWriter {
         append(opener)
         lastSerial &+= 1
         if depth == memory.levelCapacity { memory.growLevels() }
-        let former = levels[depth]
-        let expected = former.closer == UInt8(ascii: "}") ? min(Int(former.count), WriterMemory.fewKeys) : 0
         levels[depth] = Level(serial: lastSerial, closer: closer)
-        levels[depth].expected = expected
         depth += 1
         if depth > maximumDepth { _ = refuseDepth() }
         return Slot(depth: UInt32(truncatingIfNeeded: depth), serial: lastSerial)
@@ -113,60 +108,59 @@ final class ByteWriter {
         levels[depth - 1].count &+= 1
     }
 
+    /// What is known of a type of keys, when they are written as they are.
+    func keyTable(of type: any CodingKey.Type) -> KeyTable? { convertsKeys ? nil : memory.keyTable(of: type) }
+
+    /// A document is done: what was lent out of memory comes back.
+    func endDocument() { for table in memory.keyTables { table.endDocument() } }
+
     /// A key of the innermost object, which ``next(in:)`` was called for.
-    func write(key: some CodingKey) {
-        if convertsKeys {
-            write(key: converted(key, at: path(depth: depth - 1)), original: key.stringValue)
+    @inline(__always) func write(key: some CodingKey, in place: ObjectPlace) {
+        let number = KeyTable.number(of: key)
+        let text = place.text(number)
+        guard let start = text.start else { return write(unknown: key, in: place) }
+        levels[depth - 1].keyStart = count
+        note(number: number)
+        reserve(max(text.count, 16))
+        let target = base + count
+        if text.count <= 16 {
+            let word = UnsafeRawPointer(start).loadUnaligned(as: (UInt64, UInt64).self)
+            UnsafeMutableRawPointer(target).storeBytes(of: word, as: (UInt64, UInt64).self)
         } else {
-            write(plainKey: key.stringValue)
+            target.update(from: start, count: text.count)
+        }
+        count &+= text.count
+    }
+
+    @inline(never) private func write(unknown key: some CodingKey, in place: ObjectPlace) {
+        guard !convertsKeys else {
+            return write(key: converted(key, at: path(depth: depth - 1)), original: key.stringValue)
+        }
+        write(plainKey: key.stringValue)
+        let start = levels[depth - 1].keyStart
+        let number = KeyTable.number(of: key)
+        switch place.learn(number, written: UnsafeBufferPointer(start: base + start, count: count - start)) {
+        case true?: note(number: number)
+        // Keys that the table knew are not in the list that this one was compared with.
+        case false?: if levels[depth - 1].numbers != 0 { giveUp() }
+        case nil: break
         }
     }
 
     /// A key after a strategy.
     func write(key: String, original: String) {
         write(plainKey: key)
+        guard convertsKeys else { return }
         originalNames.removeLast(max(0, originalNames.count - depth))
         while originalNames.count < depth { originalNames.append("") }
         originalNames[depth - 1] = original
     }
 
     private func write(plainKey key: consuming String) {
-        levels[depth - 1].keyStart = count
-        let place = Int(levels[depth - 1].count) &- 1
-        key.withUTF8 { key in
-            if !copy(key, at: place) { write(new: key, at: place) }
-        }
-    }
-
-    /// Writes a key as it stands in the object before, if it has the same place there. It is no repetition then: the keys
-    /// before it are the same, too.
-    @inline(__always) private func copy(_ key: UnsafeBufferPointer<UInt8>, at place: Int) -> Bool {
-        guard place < levels[depth - 1].expected else { return false }
-        let entry = memory.keys + ((depth - 1) * WriterMemory.fewKeys + place)
-        let former = entry.pointee
-        // With quotes and the colon; a small one takes two words.
-        let length = former.count &+ 1
-        reserve(max(length, 16))
-        guard former.isPlain, former.count == key.count &+ 2,
-            areEqual(base + (former.start &+ 1), key.baseAddress, count: key.count)
-        else { return false }
-        entry.pointee = Key(start: count, count: former.count, isPlain: true)
-        let target = base + count
-        if length <= 16 {
-            let word = UnsafeRawPointer(base + former.start).loadUnaligned(as: (UInt64, UInt64).self)
-            UnsafeMutableRawPointer(target).storeBytes(of: word, as: (UInt64, UInt64).self)
-        } else {
-            target.update(from: base + former.start, count: length)
-        }
-        count &+= length
-        return true
-    }
-
-    private func write(new key: UnsafeBufferPointer<UInt8>, at place: Int) {
-        levels[depth - 1].expected = 0
         let start = count
-        write(quoted: key)
-        note(Key(start: start, count: count - start, isPlain: count - start == key.count + 2), at: place)
+        levels[depth - 1].keyStart = start
+        write(key)
+        note(Key(start: start, count: count - start))
         append(UInt8(ascii: ":"))
     }
 
@@ -178,20 +172,28 @@ final class ByteWriter {
     }
 
     /// A key that is there already is for Foundation: it overwrites and merges.
-    private func note(_ key: Key, at place: Int) {
+    @inline(__always) private func note(number: Int) {
+        let bit: UInt64 = 1 << UInt64(truncatingIfNeeded: number)
+        if levels[depth - 1].numbers & bit != 0 { giveUp() }
+        levels[depth - 1].numbers |= bit
+    }
+
+    private func note(_ key: Key) {
+        let listed = levels[depth - 1].listed
         let known = memory.keys + (depth - 1) * WriterMemory.fewKeys
-        for index in 0..<min(place, WriterMemory.fewKeys)
+        for index in 0..<min(listed, WriterMemory.fewKeys)
         where known[index].count == key.count
             && areEqual(base + known[index].start, base + key.start, count: key.count)
         {
             giveUp()
         }
-        if place < WriterMemory.fewKeys {
-            known[place] = key
+        if listed < WriterMemory.fewKeys {
+            known[listed] = key
         } else {
             let hash = UnsafeBufferPointer(start: base + key.start, count: key.count).hash
             if !manyKeys[levels[depth - 1].serial, default: []].insert(hash).inserted { giveUp() }
         }
+        levels[depth - 1].listed = listed + 1
     }
 
     /// The coding path of what is being written: of each level the current key or index.
@@ -229,7 +231,7 @@ final class ByteWriter {
         while depth > target {
             depth -= 1
             append(levels[depth].closer)
-            if levels[depth].count > WriterMemory.fewKeys { manyKeys[levels[depth].serial] = nil }
+            if levels[depth].listed > WriterMemory.fewKeys { manyKeys[levels[depth].serial] = nil }
         }
     }
 

@@ -14,7 +14,7 @@ struct ValueEncoder: Encoder {
     var userInfo: [CodingUserInfoKey: Any] { writer.options.userInfo }
 
     func container<Key>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
-        KeyedEncodingContainer(ObjectWriter(writer, writer.count == start))
+        writer.object(keyedBy: type, isFirst: writer.count == start)
     }
 
     func unkeyedContainer() -> any UnkeyedEncodingContainer { ArrayWriter(writer, writer.count == start) }
@@ -53,18 +53,11 @@ extension ValueEncoder: SingleValueEncodingContainer {
 
 /// An object that is open.
 struct ObjectWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
-    private let writer: ByteWriter
-    private let slot: ByteWriter.Slot
+    private let place: ObjectPlace
 
-    /// - Parameter isFirst: Whether nothing was written in this place. A second container in one place merges with the
-    ///   first, which one pass cannot do.
-    init(_ writer: ByteWriter, _ isFirst: Bool) {
-        if !isFirst { writer.giveUp() }
-        self.writer = writer
-        slot = writer.open(UInt8(ascii: "{"), closer: UInt8(ascii: "}"))
-    }
+    init(_ place: ObjectPlace) { self.place = place }
 
-    var codingPath: [any CodingKey] { writer.path(of: slot) }
+    var codingPath: [any CodingKey] { place.withWriter { $0.path(of: place.slot) } }
 
     mutating func encodeNil(forKey key: Key) throws { try put(key) { $0.writeNull() } }
     mutating func encode(_ value: Bool, forKey key: Key) throws { try put(key) { $0.write(value) } }
@@ -90,20 +83,24 @@ struct ObjectWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
     mutating func nestedContainer<Nested>(
         keyedBy type: Nested.Type, forKey key: Key
     ) -> KeyedEncodingContainer<Nested> {
-        KeyedEncodingContainer(ObjectWriter<Nested>(writer, open(key)))
+        let isFirst = open(key)
+        return place.withWriter { $0.object(keyedBy: type, isFirst: isFirst) }
     }
 
     mutating func nestedUnkeyedContainer(forKey key: Key) -> any UnkeyedEncodingContainer {
-        ArrayWriter(writer, open(key))
+        let isFirst = open(key)
+        return place.withWriter { ArrayWriter($0, isFirst) }
     }
 
-    mutating func superEncoder() -> any Encoder { writer.encoderOutOfOrder() }
-    mutating func superEncoder(forKey key: Key) -> any Encoder { writer.encoderOutOfOrder() }
+    mutating func superEncoder() -> any Encoder { place.withWriter { $0.encoderOutOfOrder() } }
+    mutating func superEncoder(forKey key: Key) -> any Encoder { superEncoder() }
 
     @inline(__always) private func put(_ key: Key, _ write: (ByteWriter) throws -> Void) throws {
-        try writer.next(in: slot)
-        writer.write(key: key)
-        try writer.attempt(write)
+        try place.withWriter { writer in
+            try writer.next(in: place.slot)
+            writer.write(key: key, in: place)
+            try writer.attempt(write)
+        }
     }
 
     /// Whether the key could be written.
@@ -118,7 +115,7 @@ struct ArrayWriter: UnkeyedEncodingContainer {
     private let slot: ByteWriter.Slot
     private(set) var count = 0
 
-    /// - Parameter isFirst: As for ``ObjectWriter``.
+    /// - Parameter isFirst: As for an object.
     init(_ writer: ByteWriter, _ isFirst: Bool) {
         if !isFirst { writer.giveUp() }
         self.writer = writer
@@ -149,7 +146,8 @@ struct ArrayWriter: UnkeyedEncodingContainer {
     }
 
     mutating func nestedContainer<Nested>(keyedBy type: Nested.Type) -> KeyedEncodingContainer<Nested> {
-        KeyedEncodingContainer(ObjectWriter<Nested>(writer, open()))
+        let isFirst = open()
+        return writer.object(keyedBy: type, isFirst: isFirst)
     }
 
     mutating func nestedUnkeyedContainer() -> any UnkeyedEncodingContainer { ArrayWriter(writer, open()) }
@@ -168,6 +166,17 @@ struct ArrayWriter: UnkeyedEncodingContainer {
 }
 
 extension ByteWriter {
+    /// Opens an object.
+    /// - Parameter isFirst: Whether nothing was written in this place. A second container in one place merges with the
+    ///   first, which one pass cannot do.
+    fileprivate func object<Key>(keyedBy type: Key.Type, isFirst: Bool) -> KeyedEncodingContainer<Key> {
+        if !isFirst { giveUp() }
+        let table = keyTable(of: type)
+        let slot = open(UInt8(ascii: "{"), closer: UInt8(ascii: "}"))
+        if let table { return table.container(for: slot, in: self) }
+        return KeyedEncodingContainer(ObjectWriter(ObjectPlace(writer: self, slot: slot, table: nil)))
+    }
+
     /// Writes one value. A type may catch an error and go on without the value, which cannot be unwritten: Foundation is
     /// asked then, also for the error.
     @inline(__always) fileprivate func attempt(_ write: (ByteWriter) throws -> Void) throws {

@@ -45,6 +45,7 @@ extension JSON {
         ) throws -> Result {
             var writer = ByteWriter(options: self)
             do {
+                defer { writer.endDocument() }
                 try writer.write(document: value)
             } catch {
                 // What is thrown may come of the broken order: then Foundation says what is right.

@@ -11,6 +11,11 @@ struct WriterMemory: @unchecked Sendable {
     /// ``fewKeys`` for each level.
     private(set) var keys: UnsafeMutablePointer<ByteWriter.Key>
     private(set) var levelCapacity: Int
+    private(set) var keyTables: [KeyTable] = []
+    private var lastKeyTable: KeyTable?
+
+    /// The types of keys that are remembered. The keys of others are written like any text.
+    private static let mostKeyTables = 64
 
     /// The keys of a level that have a place.
     static let fewKeys = 16
@@ -21,7 +26,7 @@ struct WriterMemory: @unchecked Sendable {
         bytes = .allocate(capacity: byteCapacity)
         levels = .allocate(capacity: levelCapacity)
         keys = .allocate(capacity: levelCapacity * Self.fewKeys)
-        clearLevels()
+        levels.initialize(repeating: ByteWriter.Level(serial: 0, closer: 0), count: levelCapacity)
     }
 
     private func deallocate() {
@@ -30,9 +35,18 @@ struct WriterMemory: @unchecked Sendable {
         keys.deallocate()
     }
 
-    /// What was known of levels and keys is about other bytes.
-    private func clearLevels() {
-        levels.initialize(repeating: ByteWriter.Level(serial: 0, closer: 0), count: levelCapacity)
+    // MARK: Keys
+
+    /// What is known of a type of keys, and `nil` once there are too many.
+    mutating func keyTable(of type: any CodingKey.Type) -> KeyTable? {
+        if let lastKeyTable, lastKeyTable.id == ObjectIdentifier(type) { return lastKeyTable }
+        lastKeyTable = keyTables.first { $0.id == ObjectIdentifier(type) }
+        if lastKeyTable == nil, keyTables.count < Self.mostKeyTables {
+            let table = KeyTable(of: type)
+            keyTables.append(table)
+            lastKeyTable = table
+        }
+        return lastKeyTable
     }
 
     // MARK: Growth
@@ -64,11 +78,7 @@ struct WriterMemory: @unchecked Sendable {
     private static let largestSpare = (bytes: 64 << 10, levels: 64)
 
     static func take() -> WriterMemory {
-        guard let memory = spare.withLock({ $0.popLast() }) else {
-            return WriterMemory(byteCapacity: 2048, levelCapacity: 16)
-        }
-        memory.clearLevels()
-        return memory
+        spare.withLock { $0.popLast() } ?? WriterMemory(byteCapacity: 2048, levelCapacity: 16)
     }
 
     func giveBack() {
