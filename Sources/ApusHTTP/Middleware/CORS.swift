@@ -40,9 +40,7 @@ public struct CORS: Middleware {
     }
 
     public func handle(_ request: Request, next: Handler) async throws -> Response {
-        // Nothing is to be cleaned up after this call, so it is left without a look at where it returned to.
-        guard request.headers.contains(.origin) else { return try await next(request) }
-        let origin = request.headers[.origin] ?? ""
+        guard let origin = request.headers[.origin] else { return try await next(request) }
         let isPreflight = request.method == .options && request.headers[.accessControlRequestMethod] != nil
         var response = isPreflight ? Response(status: .noContent) : try await next(request)
         response.headers[values: .vary].append("Origin")
