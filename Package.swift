@@ -52,6 +52,7 @@ let package = Package(
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceContextModule", package: "swift-service-context"),
             ]),
         .target(
@@ -83,7 +84,7 @@ let package = Package(
         .target(
             name: "ApusAuth",
             dependencies: [
-                "ApusCore", "ApusHTTP",
+                "ApusCore", "ApusHTTP", "ApusJSON",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -120,7 +121,7 @@ let package = Package(
         .target(
             name: "Apus",
             dependencies: [
-                "ApusAuth", "ApusCore", "ApusData", "ApusHTTP", "ApusJobs", "ApusRateLimit", "ApusServer",
+                "ApusAuth", "ApusCore", "ApusData", "ApusHTTP", "ApusJSON", "ApusJobs", "ApusRateLimit", "ApusServer",
                 "ApusTelemetry", "ApusWebSocket",
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -184,7 +185,7 @@ let package = Package(
         .testTarget(
             name: "ApusHTTPTests",
             dependencies: [
-                "ApusCore", "ApusHTTP",
+                "ApusCore", "ApusHTTP", "ApusJSON",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

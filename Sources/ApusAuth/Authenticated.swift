@@ -1,5 +1,7 @@
 public import ApusCore
 public import ApusHTTP
+import ApusJSON
+import HTTPTypes
 
 /// A principal that a token stands for.
 public protocol TokenPrincipal: Principal {
@@ -20,5 +22,13 @@ public struct Authenticated<P: TokenPrincipal>: RequestInput {
         let principal = try P(claims: token.get())
         request.context.principal = principal
         return principal
+    }
+
+    public func describe(_ operation: inout OpenAPI.Operation) {
+        operation.security = [
+            .init("bearer", ["type": "http", "scheme": "bearer", "bearerFormat": "JWT"])
+        ]
+        operation.mayFail(.unauthorized, "There is no valid bearer token.")
+        operation.mayFail(.forbidden, "The token is of another kind of principal.")
     }
 }

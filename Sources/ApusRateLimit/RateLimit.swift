@@ -45,6 +45,10 @@ public struct RateLimit: Middleware {
         return response
     }
 
+    public func describe(_ operation: inout OpenAPI.Operation) {
+        operation.mayFail(.tooManyRequests, "Too many requests: at most \(policy.count) in \(policy.period).")
+    }
+
     private func key(of request: Request) -> String {
         if identity == .perPrincipal, let principal = request.context.principal { return "p:\(principal.subject)" }
         return "a:\(Self.network(of: request.remoteAddress ?? "none"))"

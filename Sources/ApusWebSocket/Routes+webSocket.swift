@@ -15,11 +15,14 @@ extension Routes {
         file: String = #fileID, line: Int = #line,
         handler: @escaping @Sendable @concurrent (WebSocket, repeat (each Input).Value) async throws -> Void
     ) -> RouteOptions {
-        on(.get, path, file: file, line: line) { request in
+        add(.get, path, file: file, line: line) { request in
             let values = (repeat try await (each input).extract(from: request))
             return try WebSocketSession.upgrade(request, options) { socket in
                 try await handler(socket, repeat each values)
             }
+        }.describe {
+            repeat (each input).describe(&$0)
+            WebSocketSession.describe(&$0)
         }
     }
 }
@@ -34,18 +37,27 @@ extension RoutesWithInput {
             @escaping @Sendable @concurrent (WebSocket, Leading.Value, repeat (each Input).Value) async throws -> Void
     ) -> RouteOptions {
         let leading = leading
-        return routes.on(.get, path, file: file, line: line) { request in
+        return routes.add(.get, path, file: file, line: line) { request in
             let first = try await leading.extract(from: request)
             let values = (repeat try await (each input).extract(from: request))
             return try WebSocketSession.upgrade(request, options) { socket in
                 try await handler(socket, first, repeat each values)
             }
+        }.describe {
+            leading.describe(&$0)
+            repeat (each input).describe(&$0)
+            WebSocketSession.describe(&$0)
         }
     }
 }
 
 /// The life of one WebSocket around its handler.
 enum WebSocketSession {
+    static func describe(_ operation: inout OpenAPI.Operation) {
+        operation.responses[101] = .init("The connection turns to WebSocket.")
+        operation.mayFail(.init(code: 426, reasonPhrase: "Upgrade Required"), "The request does not ask for WebSocket.")
+    }
+
     static func upgrade(
         _ request: Request, _ options: WebSocketOptions, clock: any WallClock = SystemClock(),
         _ handler: @escaping @Sendable @concurrent (WebSocket) async throws -> Void

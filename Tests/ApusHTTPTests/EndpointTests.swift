@@ -12,6 +12,10 @@ private struct Message: Codable, Sendable, ResponseConvertible, Validatable {
     static let rules: [Rule<Message>] = [Rule("text", \.text, .length(1...10)), Rule("count", \.count, .range(0...9))]
 }
 
+private enum Theme: String, LosslessStringConvertible {
+    case dark, light
+}
+
 /// Captured by handlers: what they capture must reach them whatever the number of their inputs.
 private final class Service: Sendable {
     let name = "service"
@@ -25,35 +29,12 @@ private final class Service: Sendable {
 @Suite struct EndpointTests {
     private let service = Service()
 
-    private func respond(
-        _ method: HTTPRequest.Method, _ target: String, headers: RequestHeaders = [:], body: String? = nil,
-        _ declare: (Routes) -> Void
-    ) async throws -> Response {
-        let routes = Routes()
-        declare(routes)
-        let router = try Router(routes)
-        let request = Request(
-            method: method, target: target, headers: headers,
-            body: body.map { RequestBody(ByteBuffer(string: $0)) } ?? .empty)
-        return try await ErrorRendering().handle(request) { try await router.respond(to: $0) }
-    }
-
-    private func text(_ response: Response) -> String {
-        guard let bytes = response.body.buffer else { return "" }
-        return String(buffer: bytes)
-    }
-
     private func post(_ body: String, type: String? = "application/json") async throws -> Response {
         var headers = HTTPFields()
         headers[.contentType] = type
         return try await respond(.post, "/m", headers: RequestHeaders(headers), body: body) { routes in
             routes.post("m", Body(Message.self)) { message in Created(message, at: "/m/1") }
         }
-    }
-
-    private func problem(_ response: Response) throws -> ProblemDetails {
-        #expect(response.headers[.contentType] == "application/problem+json")
-        return try JSONCoding.decode(ProblemDetails.self, from: ByteBuffer(string: text(response)))
     }
 
     @Test func `A handler receives no, one, two or three inputs, and keeps what it captured`() async throws {
@@ -169,5 +150,44 @@ private final class Service: Sendable {
         }
         #expect(response.status == .badRequest)
         #expect(try problem(response).detail.isEmpty == false)
+    }
+
+    @Test func `Parameters may be optional, lists, or have defaults`() async throws {
+        func ask(_ target: String, _ headers: RequestHeaders = [:]) async throws -> Response {
+            try await respond(.get, target, headers: headers) { routes in
+                routes.get(
+                    "q", Query("n", as: Int?.self), Query("tag", as: [String].self),
+                    Header(.age, as: Int.self, default: 3),
+                    Cookie("theme", as: Theme?.self)
+                ) { "\($0.map(String.init) ?? "none") \($1) \($2) \($3?.rawValue ?? "none")" }
+            }
+        }
+        #expect(text(try await ask("/q")) == "none [] 3 none")
+        let cookies: RequestHeaders = [.age: "4", .cookie: "a=b; theme=\"dark\"; theme=light"]
+        #expect(text(try await ask("/q?n=1&tag=a&tag=b&n=2", cookies)) == #"1 ["a", "b"] 4 dark"#)
+        #expect(try await ask("/q?n=x").status == .badRequest)
+        #expect(try await ask("/q", [.age: "x"]).status == .badRequest)
+        #expect(try await ask("/q", [.cookie: "theme=pink"]).status == .badRequest)
+    }
+
+    @Test(arguments: [
+        "theme", "theme=", "=dark", ";;;", "theme dark", "Theme=dark", "xtheme=dark", "\u{0}", "theme=\"dark",
+    ])
+    func `Odd cookies are no cookies, or not valid ones`(field: String) async throws {
+        let response = try await respond(.get, "/c", headers: [.cookie: field]) { routes in
+            routes.get("c", Cookie("theme", as: Theme.self)) { $0.rawValue }
+        }
+        #expect(response.status == .badRequest)
+    }
+
+    @Test func `A streamed body is an input`() async throws {
+        let response = try await respond(.post, "/s", body: "abc") { routes in
+            routes.post("s", BodyStream()) { body in
+                var count = 0
+                for try await piece in body { count += piece.readableBytes }
+                return "\(count)"
+            }
+        }
+        #expect(text(response) == "3")
     }
 }

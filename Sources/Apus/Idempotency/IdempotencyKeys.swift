@@ -1,6 +1,7 @@
 public import ApusCore
 public import ApusData
 public import ApusHTTP
+import ApusJSON
 import Crypto
 import FoundationEssentials
 import HTTPTypes
@@ -60,6 +61,16 @@ public struct IdempotencyKeys: Middleware {
             try await store(response, scope, key, fingerprint)
             return response
         }
+    }
+
+    public func describe(_ operation: inout OpenAPI.Operation) {
+        operation.parameters.append(
+            .init(
+                "Idempotency-Key", in: .header, isRequired: isRequired,
+                schema: .literal(["type": "string", "minLength": 1, "maxLength": 255]),
+                description: "Chosen by the client: a repeated request with it is done once, and answered alike."))
+        operation.mayFail(.badRequest, "The Idempotency-Key is malformed.")
+        operation.mayFail(.unprocessableContent, "The Idempotency-Key was used for another request.")
     }
 
     private static func changesSomething(_ method: HTTPRequest.Method) -> Bool {

@@ -1,25 +1,41 @@
+import Synchronization
+
 /// A condition on one value, with the words for those who break it.
 public struct Constraint<Value>: Sendable {
     let code: String
     let message: String
+    let keywords: [SchemaKeyword]
     let holds: @Sendable (Value) -> Bool
 
     /// A condition of your own.
     /// - Parameters:
     ///   - code: Stable, for programs, such as `not_a_plate`.
     ///   - message: A phrase that goes on from the field's name: `must be a number plate`.
+    ///   - keywords: What the schema of the field says of it.
     public static func custom(
-        code: String, message: String, _ holds: @escaping @Sendable (Value) -> Bool
+        code: String, message: String, keywords: SchemaKeyword..., holds: @escaping @Sendable (Value) -> Bool
     ) -> Constraint {
-        Constraint(code: code, message: message, holds: holds)
+        Constraint(code: code, message: message, keywords: keywords, holds: holds)
     }
 }
 
 extension Constraint where Value: Comparable & Sendable {
     /// Within bounds, both included. A NaN is never within bounds.
     public static func range(_ bounds: ClosedRange<Value>) -> Constraint {
-        Constraint(code: "out_of_range", message: "must be from \(bounds.lowerBound) to \(bounds.upperBound)") {
-            bounds.contains($0)
+        var keywords: [SchemaKeyword] = []
+        if let lower = number(bounds.lowerBound) { keywords.append(.minimum(lower)) }
+        if let upper = number(bounds.upperBound) { keywords.append(.maximum(upper)) }
+        return Constraint(
+            code: "out_of_range", message: "must be from \(bounds.lowerBound) to \(bounds.upperBound)",
+            keywords: keywords
+        ) { bounds.contains($0) }
+    }
+
+    private static func number(_ value: Value) -> Double? {
+        switch value {
+        case let value as any BinaryInteger: Double(value)
+        case let value as any BinaryFloatingPoint: Double(value)
+        default: nil
         }
     }
 }
@@ -29,13 +45,17 @@ extension Constraint where Value == String {
     /// for one letter may be a million of them.
     public static func length(_ bounds: ClosedRange<Int>) -> Constraint {
         Constraint(
-            code: "length", message: "must have \(bounds.lowerBound) to \(bounds.upperBound) characters"
+            code: "length", message: "must have \(bounds.lowerBound) to \(bounds.upperBound) characters",
+            keywords: [.minLength(bounds.lowerBound), .maxLength(bounds.upperBound)]
         ) { bounds.contains($0.unicodeScalars.count) }
     }
 
     /// An e-mail address by its shape: one `@`, something before it, a domain with a dot after it, 254 characters at most.
     public static var email: Constraint {
-        Constraint(code: "email", message: "must be an e-mail address such as ada@example.org") { text in
+        Constraint(
+            code: "email", message: "must be an e-mail address such as ada@example.org",
+            keywords: [.format("email"), .maxLength(254), .pattern(#"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+$"#)]
+        ) { text in
             let parts = text.split(separator: "@", omittingEmptySubsequences: false)
             guard text.utf8.count <= 254, parts.count == 2, !parts[0].isEmpty else { return false }
             guard !text.contains(where: { $0.isWhitespace }) else { return false }
@@ -43,13 +63,53 @@ extension Constraint where Value == String {
             return labels.count >= 2 && labels.allSatisfy { !$0.isEmpty }
         }
     }
+
+    /// One of a few texts. An enumeration with raw values says the same in its type.
+    public static func oneOf(_ values: String...) -> Constraint {
+        Constraint(
+            code: "not_allowed", message: "must be one of \(values.joined(separator: ", "))", keywords: [.oneOf(values)]
+        ) { values.contains($0) }
+    }
+
+    /// Text that a regular expression matches somewhere: put `^` and `$` around it to mean all of the text.
+    ///
+    /// Matching backtracks: a pattern with repetitions inside of repetitions, such as `(a+)+`, can be made to take
+    /// for ever. Give such a field a `.length` that is small.
+    /// - Parameters:
+    ///   - pattern: Understood alike by Swift's `Regex` and by ECMA-262, which JSON Schema uses.
+    ///   - message: A phrase that goes on from the field's name.
+    /// - Throws: When the pattern is not one.
+    public static func pattern(_ pattern: String, message: String) throws -> Constraint {
+        let matcher = Matcher(try Regex(pattern))
+        return Constraint(code: "pattern", message: message, keywords: [.pattern(pattern)]) { matcher.matches($0) }
+    }
 }
 
 extension Constraint where Value: Collection & SendableMetatype {
     /// A number of elements, both bounds included.
     public static func count(_ bounds: ClosedRange<Int>) -> Constraint {
-        Constraint(code: "count", message: "must have \(bounds.lowerBound) to \(bounds.upperBound) elements") {
-            bounds.contains($0.count)
+        Constraint(
+            code: "count", message: "must have \(bounds.lowerBound) to \(bounds.upperBound) elements",
+            keywords: [.minItems(bounds.lowerBound), .maxItems(bounds.upperBound)]
+        ) { bounds.contains($0.count) }
+    }
+}
+
+extension Constraint where Value == Secret<String> {
+    /// A number of characters, both bounds included.
+    public static func length(_ bounds: ClosedRange<Int>) -> Constraint {
+        let plain = Constraint<String>.length(bounds)
+        return Constraint(code: plain.code, message: plain.message, keywords: plain.keywords) {
+            plain.holds($0.reveal())
         }
     }
+}
+
+/// A regular expression that several threads may ask, one after the other.
+private final class Matcher: Sendable {
+    private let regex: Mutex<Regex<AnyRegexOutput>>
+
+    init(_ regex: sending Regex<AnyRegexOutput>) { self.regex = Mutex(regex) }
+
+    func matches(_ text: String) -> Bool { regex.withLock { (try? $0.firstMatch(in: text)) != nil } }
 }

@@ -33,6 +33,10 @@ extension Validatable {
 
 /// What one field of a type must fulfil.
 public struct Rule<Root>: Sendable {
+    /// The field's name in the input.
+    package let name: String
+    /// What a schema says of the field.
+    package let keywords: [SchemaKeyword]
     let check: @Sendable (Root, JSONPointer, inout [ValidationFailure]) -> Void
 
     /// - Parameters:
@@ -42,6 +46,8 @@ public struct Rule<Root>: Sendable {
     public init<Value>(
         _ name: String, _ value: any KeyPath<Root, Value> & Sendable, _ constraints: Constraint<Value>...
     ) {
+        self.name = name
+        keywords = constraints.flatMap(\.keywords)
         check = { root, pointer, failures in
             Self.check(root[keyPath: value], at: pointer.appending(name), constraints, &failures)
         }
@@ -51,6 +57,8 @@ public struct Rule<Root>: Sendable {
     public init<Value>(
         _ name: String, _ value: any KeyPath<Root, Value?> & Sendable, _ constraints: Constraint<Value>...
     ) {
+        self.name = name
+        keywords = constraints.flatMap(\.keywords)
         check = { root, pointer, failures in
             guard let value = root[keyPath: value] else { return }
             Self.check(value, at: pointer.appending(name), constraints, &failures)
@@ -61,7 +69,7 @@ public struct Rule<Root>: Sendable {
     public static func nested<Value: Validatable & SendableMetatype>(
         _ name: String, _ value: any KeyPath<Root, Value> & Sendable
     ) -> Rule {
-        Rule { root, pointer, failures in
+        Rule(name) { root, pointer, failures in
             failures += root[keyPath: value].validationFailures(at: pointer.appending(name))
         }
     }
@@ -70,7 +78,7 @@ public struct Rule<Root>: Sendable {
     public static func each<Value: Validatable & SendableMetatype>(
         _ name: String, _ values: any KeyPath<Root, [Value]> & Sendable
     ) -> Rule {
-        Rule { root, pointer, failures in
+        Rule(name) { root, pointer, failures in
             let list = pointer.appending(name)
             for (index, element) in root[keyPath: values].enumerated() {
                 failures += element.validationFailures(at: list.appending(index))
@@ -78,7 +86,9 @@ public struct Rule<Root>: Sendable {
         }
     }
 
-    private init(check: @escaping @Sendable (Root, JSONPointer, inout [ValidationFailure]) -> Void) {
+    private init(_ name: String, check: @escaping @Sendable (Root, JSONPointer, inout [ValidationFailure]) -> Void) {
+        self.name = name
+        keywords = []
         self.check = check
     }
 

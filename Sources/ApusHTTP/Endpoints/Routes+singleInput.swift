@@ -10,7 +10,8 @@ extension Routes {
         _ method: HTTPRequest.Method, _ path: String, file: String = #fileID, line: Int = #line,
         handler: @escaping @Sendable () async throws -> Output
     ) -> RouteOptions {
-        on(method, path, file: file, line: line) { _ in try await handler().response() }
+        add(method, path, file: file, line: line) { request in try await handler().response(to: request) }
+            .describe { Output.describe(&$0) }
     }
 
     /// A route of any method.
@@ -19,8 +20,11 @@ extension Routes {
         _ method: HTTPRequest.Method, _ path: String, _ input: Input, file: String = #fileID, line: Int = #line,
         handler: @escaping @Sendable (Input.Value) async throws -> Output
     ) -> RouteOptions {
-        on(method, path, file: file, line: line) { request in
-            try await handler(try await input.extract(from: request)).response()
+        add(method, path, file: file, line: line) { request in
+            try await handler(try await input.extract(from: request)).response(to: request)
+        }.describe {
+            input.describe(&$0)
+            Output.describe(&$0)
         }
     }
 
@@ -123,8 +127,11 @@ extension RoutesWithInput {
         handler: @escaping @Sendable (Leading.Value) async throws -> Output
     ) -> RouteOptions {
         let leading = leading
-        return routes.on(method, path, file: file, line: line) { request in
-            try await handler(try await leading.extract(from: request)).response()
+        return routes.add(method, path, file: file, line: line) { request in
+            try await handler(try await leading.extract(from: request)).response(to: request)
+        }.describe {
+            leading.describe(&$0)
+            Output.describe(&$0)
         }
     }
 
@@ -135,9 +142,13 @@ extension RoutesWithInput {
         handler: @escaping @Sendable (Leading.Value, Input.Value) async throws -> Output
     ) -> RouteOptions {
         let leading = leading
-        return routes.on(method, path, file: file, line: line) { request in
+        return routes.add(method, path, file: file, line: line) { request in
             let first = try await leading.extract(from: request)
-            return try await handler(first, try await input.extract(from: request)).response()
+            return try await handler(first, try await input.extract(from: request)).response(to: request)
+        }.describe {
+            leading.describe(&$0)
+            input.describe(&$0)
+            Output.describe(&$0)
         }
     }
 

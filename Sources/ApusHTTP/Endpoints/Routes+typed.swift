@@ -12,8 +12,11 @@ extension Routes {
         _ method: HTTPRequest.Method, _ path: String, _ input: repeat each Input, file: String = #fileID,
         line: Int = #line, handler: @escaping @Sendable @concurrent (repeat (each Input).Value) async throws -> Output
     ) -> RouteOptions {
-        on(method, path, file: file, line: line) { request in
-            try await handler(repeat try await (each input).extract(from: request)).response()
+        add(method, path, file: file, line: line) { request in
+            try await handler(repeat try await (each input).extract(from: request)).response(to: request)
+        }.describe {
+            repeat (each input).describe(&$0)
+            Output.describe(&$0)
         }
     }
 

@@ -24,10 +24,14 @@ public struct RoutesWithInput<Leading: RequestInput> {
         handler: @escaping @Sendable @concurrent (Leading.Value, repeat (each Input).Value) async throws -> Output
     ) -> RouteOptions {
         let leading = leading
-        return routes.on(method, path, file: file, line: line) { request in
+        return routes.add(method, path, file: file, line: line) { request in
             try await handler(
                 try await leading.extract(from: request), repeat try await (each input).extract(from: request)
-            ).response()
+            ).response(to: request)
+        }.describe {
+            leading.describe(&$0)
+            repeat (each input).describe(&$0)
+            Output.describe(&$0)
         }
     }
 

@@ -20,6 +20,9 @@ public protocol Middleware: Sendable {
     ///
     /// A requirement, so that the compiler makes one for each type, which calls ``handle(_:next:)`` directly.
     func wrapping(_ next: @escaping Handler) -> Handler
+
+    /// Says in the description of a route what it adds to it, such as an error. By default nothing.
+    func describe(_ operation: inout OpenAPI.Operation)
 }
 
 extension Middleware {
@@ -27,6 +30,8 @@ extension Middleware {
     public func wrapping(_ next: @escaping Handler) -> Handler {
         { request in try await self.handle(request, next: next) }
     }
+
+    public func describe(_ operation: inout OpenAPI.Operation) {}
 }
 
 /// The chain of middlewares, the first one outermost, around a handler.

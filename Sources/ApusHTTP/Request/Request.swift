@@ -129,6 +129,22 @@ public struct Request: Sendable {
     }
 }
 
+extension Request {
+    /// The value of a cookie, without the quotes that may stand around it (RFC 6265 §4.1.1). Of several of one name the
+    /// first counts, which is the one of the longest path.
+    public func cookie(_ name: String) -> String? {
+        guard let field = headers[.cookie] else { return nil }
+        for pair in field.split(separator: ";") {
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.count == 2, parts[0].drop(while: { $0 == " " }) == name else { continue }
+            let value = parts[1]
+            let isQuoted = value.count >= 2 && value.first == "\"" && value.last == "\""
+            return String(isQuoted ? value.dropFirst().dropLast() : value)
+        }
+        return nil
+    }
+}
+
 extension HTTPField.Name {
     static let host = HTTPField.Name("Host")!
 }

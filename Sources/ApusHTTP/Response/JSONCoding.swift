@@ -22,13 +22,17 @@ public enum JSONCoding {
         decoder.dateDecodingStrategy = .custom { decoder in
             let container = try decoder.singleValueContainer()
             let text = try container.decode(String.self)
-            if let date = try? Date(text, strategy: .iso8601WithMilliseconds) { return date }
-            if let date = try? Date(text, strategy: .iso8601) { return date }
+            if let date = date(text) { return date }
             throw DecodingError.dataCorruptedError(
                 in: container, debugDescription: "Expected an RFC 3339 date such as 2026-01-31T12:00:00Z.")
         }
         return decoder
     }()
+
+    /// An RFC 3339 date, with a fraction of a second or without.
+    static func date(_ text: String) -> Date? {
+        (try? Date(text, strategy: .iso8601WithMilliseconds)) ?? (try? Date(text, strategy: .iso8601))
+    }
 
     /// Any value as JSON.
     public static func encode(_ value: some Encodable) throws -> ByteBuffer {

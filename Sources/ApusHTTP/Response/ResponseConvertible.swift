@@ -6,20 +6,40 @@ public import HTTPTypes
 /// An `Encodable` type that conforms is sent as JSON with status 200.
 public protocol ResponseConvertible: Sendable {
     /// - Throws: What encoding throws.
-    func response() throws -> Response
+    func response(to request: Request) throws -> Response
+
+    /// Says what it answers. By default nothing.
+    static func describe(_ operation: inout OpenAPI.Operation)
+}
+
+extension ResponseConvertible {
+    public static func describe(_ operation: inout OpenAPI.Operation) {}
 }
 
 extension ResponseConvertible where Self: Encodable {
-    public func response() throws -> Response { try Response.json(self) }
+    public func response(to request: Request) throws -> Response { try Response.json(self) }
+
+    public static func describe(_ operation: inout OpenAPI.Operation) {
+        operation.responses[200] = .json("OK", Self.self)
+    }
 }
 
 extension Response: ResponseConvertible {
-    public func response() -> Response { self }
+    public func response(to request: Request) -> Response { self }
+
+    /// It may be anything.
+    public static func describe(_ operation: inout OpenAPI.Operation) {
+        operation.otherResponses = .init("What the handler answers.")
+    }
 }
 
 extension String: ResponseConvertible {
     /// Plain text in UTF-8.
-    public func response() -> Response { .text(self) }
+    public func response(to request: Request) -> Response { .text(self) }
+
+    public static func describe(_ operation: inout OpenAPI.Operation) {
+        operation.responses[200] = .init("OK", content: .init(["text/plain": .of(String.self)]))
+    }
 }
 
 extension Array: ResponseConvertible where Element: Encodable & ResponseConvertible {}
@@ -44,10 +64,16 @@ public struct Created<Value: Encodable & Sendable>: ResponseConvertible {
         self.location = location
     }
 
-    public func response() throws -> Response {
+    public func response(to request: Request) throws -> Response {
         var response = try Response.json(value, status: .created)
         response.headers[.location] = location
         return response
+    }
+
+    public static func describe(_ operation: inout OpenAPI.Operation) {
+        var response = OpenAPI.Response.json("Created", Value.self)
+        response.headers["Location"] = "Where it is."
+        operation.responses[201] = response
     }
 }
 
@@ -57,12 +83,18 @@ public struct Accepted<Value: Encodable & Sendable>: ResponseConvertible {
 
     public init(_ value: Value) { self.value = value }
 
-    public func response() throws -> Response { try Response.json(value, status: .accepted) }
+    public func response(to request: Request) throws -> Response { try Response.json(value, status: .accepted) }
+
+    public static func describe(_ operation: inout OpenAPI.Operation) {
+        operation.responses[202] = .json("Accepted", Value.self)
+    }
 }
 
 /// 204: done, nothing to say.
 public struct NoContent: ResponseConvertible {
     public init() {}
 
-    public func response() -> Response { Response(status: .noContent) }
+    public func response(to request: Request) -> Response { Response(status: .noContent) }
+
+    public static func describe(_ operation: inout OpenAPI.Operation) { operation.responses[204] = .init("Done") }
 }

@@ -1,24 +1,22 @@
-import HTTPTypes
+public import HTTPTypes
 
-/// One declared route: returned by every declaration, so that options can follow it.
-///
-/// ```swift
-/// routes.post("avatar", RawBody(), handler: store).bodyLimit(8 << 20)
-/// ```
-public struct Route: Sendable {
-    /// What a route may ask for beyond its inputs.
-    struct Options: Sendable {
-        var bodyLimit: Int?
-    }
-
+/// One declared route.
+struct Route: Sendable {
     let method: HTTPRequest.Method
     let path: String
     let site: RouteSite
     let handler: Handler
-    var options = Options()
+    /// The most bytes that a body may have here; `nil` for the server's default.
+    var bodyLimit: Int?
+    /// What it asks for and answers, as its inputs, its output and its middleware say.
+    var operation = OpenAPI.Operation()
 }
 
-/// The options of a route that was just declared.
+/// The options of a route that was just declared: returned by every declaration.
+///
+/// ```swift
+/// routes.post("avatar", RawBody(), handler: store).bodyLimit(8 << 20).summary("Stores a picture.")
+/// ```
 public struct RouteOptions {
     let routes: Routes
     let index: Int
@@ -26,7 +24,41 @@ public struct RouteOptions {
     /// The most bytes that a request's body may have here, instead of the server's default.
     @discardableResult
     public func bodyLimit(_ bytes: Int) -> RouteOptions {
-        routes.change(index) { $0.options.bodyLimit = bytes }
+        routes.change(index) { $0.bodyLimit = bytes }
         return self
+    }
+
+    /// Changes what the API's description says of the route.
+    @discardableResult
+    public func describe(_ change: (inout OpenAPI.Operation) -> Void) -> RouteOptions {
+        routes.change(index) { change(&$0.operation) }
+        return self
+    }
+
+    /// What it does, in a line, and more of it in CommonMark.
+    @discardableResult
+    public func summary(_ summary: String, _ description: String? = nil) -> RouteOptions {
+        describe {
+            $0.summary = summary
+            $0.description = description
+        }
+    }
+
+    /// What it is listed under, instead of the first word of its path.
+    @discardableResult
+    public func tags(_ tags: String...) -> RouteOptions { describe { $0.tags = tags } }
+
+    /// It will go away.
+    @discardableResult
+    public func deprecated() -> RouteOptions { describe { $0.isDeprecated = true } }
+
+    /// It is left out of the API's description.
+    @discardableResult
+    public func hidden() -> RouteOptions { describe { $0.isHidden = true } }
+
+    /// It may answer with this error.
+    @discardableResult
+    public func mayFail(_ status: HTTPResponse.Status, _ description: String) -> RouteOptions {
+        describe { $0.mayFail(status, description) }
     }
 }

@@ -53,6 +53,15 @@ public struct Router: Sendable {
     /// Method and template of every route, in the order of their declaration.
     public private(set) var listing: [(method: String, template: String)] = []
 
+    /// A route as a document describes it.
+    struct Described: Sendable {
+        let method: HTTPRequest.Method
+        let pattern: RoutePattern
+        let operation: OpenAPI.Operation
+    }
+
+    private(set) var described: [Described] = []
+
     /// - Throws: A ``RouteProblem`` that names both places when two routes match the same paths.
     public init(_ routes: Routes) throws {
         var trie = RouteTrie.Builder()
@@ -67,6 +76,7 @@ public struct Router: Sendable {
             }
             endpoints[index].entries.append((route.method, Entry(route: route, pattern: pattern)))
             listing.append((route.method.rawValue, pattern.template))
+            described.append(Described(method: route.method, pattern: pattern, operation: route.operation))
         }
         self.trie = RouteTrie(trie)
     }
@@ -85,7 +95,7 @@ public struct Router: Sendable {
             throw error
         case .route(let entry):
             request.context.route = entry.pattern.template
-            guard let limit = entry.route.options.bodyLimit else { return try await entry.route.handler(request) }
+            guard let limit = entry.route.bodyLimit else { return try await entry.route.handler(request) }
             var request = request
             request.body.limit = limit
             return try await entry.route.handler(request)

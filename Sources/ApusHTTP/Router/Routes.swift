@@ -55,10 +55,17 @@ public final class Routes {
         _ method: HTTPRequest.Method, _ path: String, file: String = #fileID, line: Int = #line,
         handler: @escaping Handler
     ) -> RouteOptions {
-        collection.routes.append(
-            Route(
-                method: method, path: joined(path), site: RouteSite(file: file, line: line),
-                handler: chain(middlewares, handler)))
+        add(method, path, file: file, line: line, handler: handler).describe { Response.describe(&$0) }
+    }
+
+    package func add(
+        _ method: HTTPRequest.Method, _ path: String, file: String, line: Int, handler: @escaping Handler
+    ) -> RouteOptions {
+        var route = Route(
+            method: method, path: joined(path), site: RouteSite(file: file, line: line),
+            handler: chain(middlewares, handler))
+        for middleware in middlewares { middleware.describe(&route.operation) }
+        collection.routes.append(route)
         return RouteOptions(routes: self, index: collection.routes.count - 1)
     }
 }

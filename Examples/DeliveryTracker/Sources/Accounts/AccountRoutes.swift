@@ -42,7 +42,7 @@ struct Registration: Decodable, Sendable, Validatable {
     static let rules: [Rule<Registration>] = [
         Rule("email", \.email, .email),
         Rule("name", \.name, .length(1...80)),
-        Rule("password", \.password, .secretLength(10...200)),
+        Rule("password", \.password, .length(10...200)),
     ]
 }
 
@@ -62,13 +62,5 @@ struct AccountView: Encodable, Sendable {
         email = account.email
         name = account.name
         role = account.role
-    }
-}
-
-extension Constraint where Value == Secret<String> {
-    fileprivate static func secretLength(_ bounds: ClosedRange<Int>) -> Constraint {
-        .custom(code: "length", message: "must have \(bounds.lowerBound) to \(bounds.upperBound) characters") {
-            bounds.contains($0.reveal().unicodeScalars.count)
-        }
     }
 }

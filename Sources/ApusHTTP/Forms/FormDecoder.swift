@@ -1,0 +1,221 @@
+import ApusCore
+import ApusJSON
+import FoundationEssentials
+
+/// Decodes a type from the fields of a form.
+///
+/// Text is read as the type has it: numbers, `true`/`false` (and a checkbox's `on`), RFC 3339 dates. An empty field is a
+/// missing one where the type is optional and no text.
+struct FormDecoder: Decoder {
+    let node: FormFields.Node
+    let codingPath: [any CodingKey]
+    let userInfo: [CodingUserInfoKey: Any] = [:]
+
+    static func decode<Value: Decodable>(_ type: Value.Type, from fields: FormFields) throws -> Value {
+        do {
+            return try Value(from: FormDecoder(node: fields.root, codingPath: []))
+        } catch let error as DecodingError {
+            throw AppError(decoding: error)
+        }
+    }
+
+    func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
+        guard node.values.isEmpty else {
+            throw DecodingError.typeMismatch(
+                [String: String].self, .init(codingPath: codingPath, debugDescription: "Expected fields."))
+        }
+        return KeyedDecodingContainer(FormObject(node: node, codingPath: codingPath))
+    }
+
+    func unkeyedContainer() -> any UnkeyedDecodingContainer {
+        FormList(elements: node.elements, codingPath: codingPath)
+    }
+
+    func singleValueContainer() -> any SingleValueDecodingContainer { FormValue(node: node, codingPath: codingPath) }
+}
+
+private struct FormObject<Key: CodingKey>: KeyedDecodingContainerProtocol {
+    let node: FormFields.Node
+    let codingPath: [any CodingKey]
+
+    var allKeys: [Key] { node.names.compactMap(Key.init(stringValue:)) }
+    func contains(_ key: Key) -> Bool { node.children[key.stringValue] != nil }
+    func decodeNil(forKey key: Key) throws -> Bool { node.children[key.stringValue]?.isEmptyText ?? true }
+
+    func decode<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value {
+        if let child = node.children[key.stringValue] {
+            return try child.decode(type, codingPath + [key])
+        }
+        // A list of which nothing is checked is not sent at all.
+        if let empty = (type as? any FormListType.Type)?.empty as? Value { return empty }
+        throw DecodingError.keyNotFound(key, .init(codingPath: codingPath, debugDescription: "No such field."))
+    }
+
+    /// Empty text is text.
+    func decodeIfPresent(_ type: String.Type, forKey key: Key) throws -> String? {
+        try node.children[key.stringValue]?.decode(type, codingPath + [key])
+    }
+
+    func nestedContainer<Nested: CodingKey>(
+        keyedBy type: Nested.Type, forKey key: Key
+    ) throws -> KeyedDecodingContainer<Nested> {
+        try inner(key).container(keyedBy: type)
+    }
+
+    func nestedUnkeyedContainer(forKey key: Key) throws -> any UnkeyedDecodingContainer {
+        inner(key).unkeyedContainer()
+    }
+
+    func superDecoder() -> any Decoder { FormDecoder(node: node, codingPath: codingPath) }
+    func superDecoder(forKey key: Key) -> any Decoder { inner(key) }
+
+    private func inner(_ key: Key) -> FormDecoder {
+        FormDecoder(node: node.children[key.stringValue] ?? .init(), codingPath: codingPath + [key])
+    }
+}
+
+private struct FormList: UnkeyedDecodingContainer {
+    let elements: [FormFields.Node]
+    let codingPath: [any CodingKey]
+    private(set) var currentIndex = 0
+
+    init(elements: [FormFields.Node], codingPath: [any CodingKey]) {
+        self.elements = elements
+        self.codingPath = codingPath
+    }
+
+    var count: Int? { elements.count }
+    var isAtEnd: Bool { currentIndex >= elements.count }
+
+    mutating func decodeNil() -> Bool { false }
+
+    mutating func decode<Value: Decodable>(_ type: Value.Type) throws -> Value {
+        let (node, path) = try next()
+        return try node.decode(type, path)
+    }
+
+    mutating func nestedContainer<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
+        try inner().container(keyedBy: type)
+    }
+
+    mutating func nestedUnkeyedContainer() throws -> any UnkeyedDecodingContainer { try inner().unkeyedContainer() }
+    mutating func superDecoder() throws -> any Decoder { try inner() }
+
+    private mutating func inner() throws -> FormDecoder {
+        let (node, path) = try next()
+        return FormDecoder(node: node, codingPath: path)
+    }
+
+    private mutating func next() throws -> (FormFields.Node, [any CodingKey]) {
+        let path = codingPath + [FormIndex(intValue: currentIndex)]
+        guard currentIndex < elements.count else {
+            throw DecodingError.valueNotFound(
+                String.self, .init(codingPath: path, debugDescription: "There is no further element."))
+        }
+        defer { currentIndex += 1 }
+        return (elements[currentIndex], path)
+    }
+}
+
+private struct FormIndex: CodingKey {
+    let index: Int
+    var stringValue: String { "\(index)" }
+    var intValue: Int? { index }
+
+    init(intValue: Int) { index = intValue }
+    init?(stringValue: String) { nil }
+}
+
+private struct FormValue: SingleValueDecodingContainer {
+    let node: FormFields.Node
+    let codingPath: [any CodingKey]
+
+    func decodeNil() -> Bool { node.isEmptyText }
+
+    func decode<Value: Decodable>(_ type: Value.Type) throws -> Value { try node.decode(type, codingPath) }
+}
+
+extension FormFields.Node {
+    fileprivate var isEmptyText: Bool {
+        guard children.isEmpty, case .text("")? = values.first else { return false }
+        return true
+    }
+
+    fileprivate func decode<Value: Decodable>(_ type: Value.Type, _ path: [any CodingKey]) throws -> Value {
+        if type == UploadedFile.self, case .file(let file)? = values.first, let file = file as? Value { return file }
+        guard let scalar = type as? any FormScalar.Type else {
+            return try Value(from: FormDecoder(node: self, codingPath: path))
+        }
+        guard children.isEmpty, case .text(let text)? = values.first else {
+            throw DecodingError.typeMismatch(type, .init(codingPath: path, debugDescription: "Expected text."))
+        }
+        guard let value = scalar.read(text) as? Value else {
+            throw DecodingError.typeMismatch(
+                type, .init(codingPath: path, debugDescription: "Expected \(type), found \"\(text.prefix(64))\"."))
+        }
+        return value
+    }
+}
+
+/// What is read from the text of one field.
+private protocol FormScalar {
+    static func read(_ text: String) -> Self?
+}
+
+extension FormScalar where Self: LosslessStringConvertible {
+    fileprivate static func read(_ text: String) -> Self? { Self(text) }
+}
+
+extension String: FormScalar {}
+extension Int: FormScalar {}
+extension Int8: FormScalar {}
+extension Int16: FormScalar {}
+extension Int32: FormScalar {}
+extension Int64: FormScalar {}
+extension UInt: FormScalar {}
+extension UInt8: FormScalar {}
+extension UInt16: FormScalar {}
+extension UInt32: FormScalar {}
+extension UInt64: FormScalar {}
+
+extension Double: FormScalar {
+    fileprivate static func read(_ text: String) -> Double? { Double(text).flatMap { $0.isFinite ? $0 : nil } }
+}
+
+extension Float: FormScalar {
+    fileprivate static func read(_ text: String) -> Float? { Float(text).flatMap { $0.isFinite ? $0 : nil } }
+}
+
+extension Bool: FormScalar {
+    fileprivate static func read(_ text: String) -> Bool? {
+        switch text {
+        case "true", "on", "1": true
+        case "false", "off", "0": false
+        default: nil
+        }
+    }
+}
+
+extension Date: FormScalar {
+    fileprivate static func read(_ text: String) -> Date? { JSONCoding.date(text) }
+}
+
+extension Decimal: FormScalar {
+    fileprivate static func read(_ text: String) -> Decimal? { Decimal(string: text) }
+}
+
+extension URL: FormScalar {
+    fileprivate static func read(_ text: String) -> URL? { URL(string: text) }
+}
+
+private protocol FormListType {
+    static var empty: Self { get }
+}
+
+extension Array: FormListType {
+    fileprivate static var empty: [Element] { [] }
+}
+
+extension Set: FormListType {
+    fileprivate static var empty: Set<Element> { [] }
+}

@@ -1,0 +1,108 @@
+import ApusCore
+import HTTPTypes
+import NIOCore
+
+/// Reads a `multipart/form-data` body as it comes: fields into memory, files into memory up to a threshold and on to the
+/// disk past it.
+struct MultipartReader {
+    /// Bytes of a file that stay in memory.
+    let threshold: Int
+    /// The most parts.
+    let maximumParts: Int
+    /// The most bytes of a field that is no file.
+    static let maximumField = 1 << 20
+
+    func read(_ body: RequestBody, boundary: String) async throws -> FormFields {
+        var parser = try MultipartParser(boundary: boundary)
+        var fields = FormFields()
+        var part: Part?
+        var count = 0
+        for try await piece in body {
+            parser.append(piece)
+            while let event = try parser.next() {
+                switch event {
+                case .part(let headers):
+                    count += 1
+                    guard count <= maximumParts else {
+                        throw AppError(
+                            .outOfRange, "The form has more than the \(maximumParts) parts allowed.",
+                            reason: .bodyTooLarge)
+                    }
+                    part = try Part(headers, threshold: threshold)
+                case .bytes(let bytes): try await part?.write(bytes)
+                case .end:
+                    if let (name, value) = try await part?.finish() { try fields.add(name, value) }
+                    part = nil
+                case .finished: break
+                }
+            }
+        }
+        try parser.finish()
+        return fields
+    }
+}
+
+/// The part that is being read.
+private struct Part {
+    private let name: String
+    private let filename: String?
+    private let isFile: Bool
+    private let contentType: String?
+    private let threshold: Int
+    private var memory = ByteBuffer()
+    private var size = 0
+    private var disk: TemporaryFile?
+
+    init(_ headers: HTTPFields, threshold: Int) throws {
+        // RFC 7578 §4.2.
+        guard let field = headers[.contentDisposition], let semicolon = field.firstIndex(of: ";"),
+            field[..<semicolon].trimmed.lowercased() == "form-data",
+            let parameters = MediaType.parameters(field[semicolon...]), let name = parameters["name"]
+        else { throw MultipartParser.malformed("a part has no Content-Disposition of form-data with a name") }
+        self.name = name
+        isFile = parameters["filename"] != nil
+        filename = parameters["filename"].flatMap(UploadedFile.baseName)
+        contentType = headers[.contentType]
+        self.threshold = threshold
+    }
+
+    mutating func write(_ bytes: ByteBuffer) async throws {
+        size += bytes.readableBytes
+        guard isFile else {
+            guard size <= MultipartReader.maximumField else {
+                throw AppError(
+                    .outOfRange,
+                    "The field \"\(name.prefix(64))\" is larger than the \(MultipartReader.maximumField) bytes allowed.",
+                    reason: .bodyTooLarge)
+            }
+            memory.writeImmutableBuffer(bytes)
+            return
+        }
+        memory.writeImmutableBuffer(bytes)
+        guard size > threshold else { return }
+        if disk == nil { disk = try await .make() }
+        guard memory.readableBytes >= Self.block else { return }
+        try await flush()
+    }
+
+    /// Bytes that are written to the disk at once.
+    private static let block = 1 << 18
+
+    private mutating func flush() async throws {
+        guard let disk, memory.readableBytes > 0 else { return }
+        try await disk.file.write(memory)
+        memory.clear()
+    }
+
+    mutating func finish() async throws -> (String, FormFields.Value) {
+        guard isFile else {
+            guard let text = String(validating: memory.readableBytesView, as: UTF8.self) else {
+                throw AppError(.invalidArgument, "The field \"\(name.prefix(64))\" is not UTF-8.")
+            }
+            return (name, .text(text))
+        }
+        try await flush()
+        let storage = disk.map(UploadedFile.Storage.disk) ?? .memory(memory)
+        return (name, .file(UploadedFile(filename: filename, contentType: contentType, size: size, storage: storage)))
+    }
+}

@@ -1,0 +1,138 @@
+import ApusCore
+public import ApusJSON
+import HTTPTypes
+
+extension OpenAPI {
+    /// The document of all routes that are not hidden, as OpenAPI 3.1 has it.
+    /// - Parameters:
+    ///   - title: The name of the API.
+    ///   - version: The version of the API.
+    /// - Returns: The document, and the names of types whose schema could not be found out: see ``SchemaRegistry``.
+    public static func document(
+        of router: Router, title: String, version: String
+    ) -> (document: JSON.Value, unknownTypes: [String]) {
+        let registry = SchemaRegistry()
+        var paths: JSON.Value = .object([])
+        var schemes: JSON.Value = .object([])
+        for route in router.described where !route.operation.isHidden {
+            let path = Self.template(route.pattern)
+            var item = paths[path] ?? .object([])
+            item[route.method.rawValue.lowercased()] = operation(route, path, registry)
+            paths[path] = item
+            for scheme in route.operation.security { schemes[scheme.name] = scheme.value }
+        }
+        var components: JSON.Value = .object([])
+        let schemas = registry.components.sorted { $0.key < $1.key }.map { JSON.Value.Member($0.key, $0.value) }
+        if !schemas.isEmpty { components["schemas"] = .object(schemas) }
+        if schemes != .object([]) { components["securitySchemes"] = schemes }
+        let document: JSON.Value = [
+            "openapi": "3.1.0",
+            "info": ["title": .string(title), "version": .string(version)],
+            "paths": paths,
+            "components": components,
+        ]
+        return (document, registry.unknownTypes)
+    }
+
+    /// `/v1/orders/{id}`. What has no name is called by its place.
+    private static func template(_ pattern: RoutePattern) -> String {
+        let segments = pattern.segments.enumerated().map { index, segment in
+            switch segment {
+            case .constant(let text): text
+            case .parameter(let name): "{\(name ?? "segment\(index + 1)")}"
+            case .rest: "{rest}"
+            }
+        }
+        return "/" + segments.joined(separator: "/")
+    }
+
+    private static func parameterNames(_ path: String) -> [String] {
+        path.split(separator: "/").filter { $0.hasPrefix("{") && $0.hasSuffix("}") }.map {
+            String($0.dropFirst().dropLast())
+        }
+    }
+
+    private static func operation(
+        _ route: Router.Described, _ path: String, _ registry: SchemaRegistry
+    ) -> JSON.Value {
+        let operation = route.operation
+        var value: JSON.Value = .object([])
+        value["operationId"] = .string(operation.id ?? name(route.method, path))
+        value["summary"] = operation.summary.map { .string($0) }
+        value["description"] = operation.description.map { .string($0) }
+        let tags = operation.tags.isEmpty ? [defaultTag(path)].compactMap { $0 } : operation.tags
+        if !tags.isEmpty { value["tags"] = .array(tags.map { .string($0) }) }
+        if operation.isDeprecated { value["deprecated"] = true }
+        let parameters = parameters(operation, path, registry)
+        if !parameters.isEmpty { value["parameters"] = .array(parameters) }
+        if let body = operation.body {
+            value["requestBody"] = ["required": true, "content": content(body, registry)]
+        }
+        value["responses"] = responses(operation, registry)
+        if !operation.security.isEmpty {
+            value["security"] = .array(operation.security.map { .object([.init($0.name, [])]) })
+        }
+        return value
+    }
+
+    private static func parameters(_ operation: Operation, _ path: String, _ registry: SchemaRegistry) -> [JSON.Value] {
+        var all = operation.parameters
+        for name in parameterNames(path) where !all.contains(where: { $0.place == .path && $0.name == name }) {
+            all.append(Parameter(name, in: .path, schema: .of(String.self)))
+        }
+        var seen: Set<String> = []
+        return all.compactMap { parameter in
+            guard seen.insert("\(parameter.place) \(parameter.name)").inserted else { return nil }
+            var value: JSON.Value = [
+                "name": .string(parameter.name), "in": .string(parameter.place.rawValue),
+                "required": .bool(parameter.isRequired), "schema": parameter.schema.make(registry),
+            ]
+            value["description"] = parameter.description.map { .string($0) }
+            return value
+        }
+    }
+
+    private static func content(_ content: Content, _ registry: SchemaRegistry) -> JSON.Value {
+        .object(
+            content.mediaTypes.sorted { $0.key < $1.key }.map {
+                .init($0.key, ["schema": $0.value.make(registry)])
+            })
+    }
+
+    private static func responses(_ operation: Operation, _ registry: SchemaRegistry) -> JSON.Value {
+        var members = operation.responses.sorted { $0.key < $1.key }.map { status, response in
+            JSON.Value.Member(String(status), self.response(response, registry))
+        }
+        if let other = operation.otherResponses { members.append(.init("default", response(other, registry))) }
+        return .object(members)
+    }
+
+    private static func response(_ response: Response, _ registry: SchemaRegistry) -> JSON.Value {
+        var value: JSON.Value = ["description": .string(response.description)]
+        if !response.headers.isEmpty {
+            value["headers"] = .object(
+                response.headers.sorted { $0.key < $1.key }.map {
+                    .init($0.key, ["description": .string($0.value), "schema": ["type": "string"]])
+                })
+        }
+        if let content = response.content { value["content"] = self.content(content, registry) }
+        return value
+    }
+
+    /// `getV1OrdersById`.
+    private static func name(_ method: HTTPRequest.Method, _ path: String) -> String {
+        let words = path.split { !$0.isLetter && !$0.isNumber && $0 != "{" }.map { word in
+            let isParameter = word.hasPrefix("{")
+            let text = isParameter ? word.dropFirst() : word
+            return (isParameter ? "By" : "") + text.prefix(1).uppercased() + text.dropFirst()
+        }
+        return method.rawValue.lowercased() + words.joined()
+    }
+
+    /// The first constant segment that is no version.
+    private static func defaultTag(_ path: String) -> String? {
+        path.split(separator: "/").first { segment in
+            !segment.hasPrefix("{") && !(segment.first == "v" && segment.dropFirst().allSatisfy(\.isNumber))
+        }.map(String.init)
+    }
+}

@@ -1,0 +1,167 @@
+import ApusCore
+@testable import ApusHTTP
+import FoundationEssentials
+import HTTPTypes
+import NIOCore
+import Testing
+
+private struct Upload: Decodable, Sendable {
+    var title: String
+    var pictures: [UploadedFile]
+    var note: UploadedFile?
+}
+
+@Suite struct MultipartTests {
+    private static let type: RequestHeaders = [.contentType: "multipart/form-data; boundary=\"x y\""]
+
+    private func part(_ name: String, _ content: String, filename: String? = nil, type: String? = nil) -> String {
+        "--x y\r\nContent-Disposition: form-data; name=\"\(name)\"" + (filename.map { "; filename=\"\($0)\"" } ?? "")
+            + (type.map { "\r\nContent-Type: \($0)" } ?? "") + "\r\n\r\n\(content)\r\n"
+    }
+
+    private func post(
+        _ body: String, limit: Int = 8 << 20, _ handler: @escaping @Sendable (Upload) async throws -> String
+    )
+        async throws -> Response
+    {
+        try await respond(.post, "/u", headers: Self.type, body: body) { routes in
+            routes.post("u", Body(Upload.self, as: .multipart(threshold: 1000)), handler: handler).bodyLimit(limit)
+        }
+    }
+
+    private func status(_ body: String) async throws -> HTTPResponse.Status {
+        try await post(body) { _ in "read" }.status
+    }
+
+    @Test func `Fields and files are read, small files in memory and large ones on the disk`() async throws {
+        let large = String(repeating: "0123456789", count: 100_000)
+        let body =
+            "preamble\r\n" + part("title", "Ferien\r\n--x")
+            + part("pictures", "small", filename: "a.txt", type: "text/plain")
+            + part("pictures", large, filename: "C:\\x\\..\\b.bin") + part("note", "", filename: "")
+            + "--x y--\r\nepilogue"
+        let response = try await post(body) { upload in
+            #expect(upload.title == "Ferien\r\n--x")
+            let (small, large) = (upload.pictures[0], upload.pictures[1])
+            #expect(
+                small.filename == "a.txt" && small.contentType == "text/plain" && small.size == 5 && !small.isOnDisk)
+            #expect(large.filename == "b.bin" && large.contentType == nil && large.size == 1_000_000 && large.isOnDisk)
+            #expect(upload.note?.filename == nil && upload.note?.size == 0)
+            let copy = "/tmp/apus-test-\(UUID())"
+            defer { try? FileManager.default.removeItem(atPath: copy) }
+            try await large.store(at: copy)
+            #expect(FileManager.default.contents(atPath: copy)?.count == 1_000_000)
+            await #expect(throws: (any Error).self) { try await large.store(at: copy) }
+            await #expect(throws: AppError.self) { try await large.bytes(upTo: 999_999) }
+            return try await String(buffer: large.bytes(upTo: 1_000_000))
+        }
+        #expect(text(response) == large)
+    }
+
+    @Test func `A file on the disk is gone when nobody refers to it any more`() async throws {
+        func path() async throws -> String {
+            let file = try await TemporaryFile.make()
+            #expect(FileManager.default.fileExists(atPath: file.path))
+            return file.path
+        }
+        #expect(try await !FileManager.default.fileExists(atPath: path()))
+    }
+
+    @Test func `A body is cut into the same parts however it comes`() throws {
+        let body = Array(("\r\n" + part("a", "1") + part("b", "\r\n--x\r\n--x z") + part("", "") + "--x y--").utf8)
+        func events(_ size: Int) throws -> [String] {
+            var parser = try MultipartParser(boundary: "x y")
+            var events: [String] = []
+            var start = 0
+            while start < body.count {
+                parser.append(ByteBuffer(bytes: body[start..<min(start + size, body.count)]))
+                start += size
+                while let event = try parser.next() {
+                    switch event {
+                    case .part(let fields): events.append("part \(fields[.contentDisposition] ?? "")")
+                    case .bytes(let bytes):
+                        if events.last?.hasPrefix("bytes") != true { events.append("bytes ") }
+                        events[events.count - 1] += String(buffer: bytes)
+                    case .end: events.append("end")
+                    case .finished: events.append("finished")
+                    }
+                }
+            }
+            try parser.finish()
+            return events
+        }
+        let whole = try events(body.count)
+        #expect(whole.count == 9)
+        for size in 1..<body.count { #expect(try events(size) == whole) }
+    }
+
+    @Test func `A body cut at any byte is refused`() async throws {
+        let body = part("title", "x") + part("pictures", "y", filename: "a") + "--x y--"
+        #expect(try await status(body) == .ok)
+        for length in 0..<body.count {
+            #expect(try await status(String(body.utf8.prefix(length)) ?? "") == .badRequest)
+        }
+    }
+
+    @Test(arguments: [
+        "", "--x y", "--x y--", "--x y\r\n\r\nno header\r\n--x y--",
+        "--x y\r\nContent-Disposition: form-data\r\n\r\n\r\n--x y--",
+        "--x y\r\nContent-Disposition: attachment; name=\"a\"\r\n\r\n\r\n--x y--",
+        "--x y\r\nContent Disposition: form-data; name=\"a\"\r\n\r\n\r\n--x y--",
+        "--x y\r\nnonsense\r\n\r\n\r\n--x y--", "--x yz\r\n\r\n--x y--", "--x y \u{1}\r\n\r\n\r\n--x y--",
+        "--x y\nContent-Disposition: form-data; name=\"a\"\n\nx\n--x y--",
+        "--x y\r\nContent-Disposition: form-data; name=\"a\r\n\r\nx\r\n--x y--",
+    ])
+    func `Malformed bodies are refused with 400 or for what they lack`(body: String) async throws {
+        let status = try await status(body)
+        #expect(status == .badRequest || (body == "--x y--" && status == .unprocessableContent))
+    }
+
+    @Test func `A Content-Type without a boundary, or with one that is none, is 400`() async throws {
+        for type in [
+            "multipart/form-data", "multipart/form-data; boundary=",
+            "multipart/form-data; boundary=\(String(repeating: "x", count: 71))",
+        ] {
+            let response = try await respond(.post, "/u", headers: [.contentType: type], body: "--x--") { routes in
+                routes.post("u", Body(Upload.self, as: .multipart())) { _ in "read" }
+            }
+            #expect(response.status == .badRequest || response.status == .unsupportedMediaType)
+        }
+    }
+
+    @Test func `Ten thousand parts, a huge part header and a huge field are refused`() async throws {
+        let parts = (0..<10_000).map { part("f\($0)", "") }.joined() + "--x y--"
+        #expect(try await status(parts) == .contentTooLarge)
+        let header =
+            "--x y\r\nContent-Disposition: form-data; name=\"\(String(repeating: "n", count: 9000))\"\r\n\r\n\r\n--x y--"
+        #expect(try await status(header) == .badRequest)
+        #expect(
+            try await status(part("title", String(repeating: "x", count: 1 << 20 + 1)) + "--x y--") == .contentTooLarge)
+    }
+
+    @Test func `A multipart inside of a part is content like any other`() async throws {
+        let nested = "--in\r\nContent-Disposition: file; filename=\"a\"\r\n\r\nx\r\n--in--"
+        let body =
+            part("title", "t") + part("pictures", nested, filename: "n", type: "multipart/mixed; boundary=in")
+            + "--x y--"
+        let response = try await post(body) { try await String(buffer: $0.pictures[0].bytes()) }
+        #expect(text(response) == nested)
+    }
+
+    @Test func `A body past the route's limit is 413 before it is read`() async throws {
+        let response = try await post(part("title", String(repeating: "x", count: 2000)) + "--x y--", limit: 1000) {
+            _ in "read"
+        }
+        #expect(response.status == .contentTooLarge)
+    }
+
+    @Test func `A file is no text, and text is no file`() async throws {
+        let response = try await post(part("title", "x", filename: "f") + part("pictures", "t") + "--x y--") { _ in
+            "read"
+        }
+        #expect(response.status == .unprocessableContent)
+        #expect(try problem(response).errors?.first?.pointer == "/title")
+        let other = try await post(part("title", "x") + part("pictures", "t") + "--x y--") { _ in "read" }
+        #expect(try problem(other).errors?.first?.pointer == "/pictures/0")
+    }
+}

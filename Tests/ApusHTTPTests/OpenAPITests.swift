@@ -1,0 +1,200 @@
+import ApusCore
+@testable import ApusHTTP
+import ApusJSON
+import FoundationEssentials
+import HTTPTypes
+import NIOCore
+import Testing
+
+private enum Shop {
+    enum Color: String, Codable, CaseIterable { case red, green }
+    enum Hidden: String, Codable { case first, second }
+
+    struct Item: Codable, Sendable, ResponseConvertible, Validatable {
+        typealias ID = Identifier<Item>
+
+        var id: ID
+        var name: String
+        var price: Double
+        var count: Int32
+        var color: Color
+        var hidden: Hidden
+        var note: String?
+        var limit: Int?
+        var sold: Date?
+        var tags: [String]
+        var sizes: [String: Int]
+        var parent: Parent?
+        var placedAt: Date
+
+        enum CodingKeys: String, CodingKey {
+            case id, name, price, count, color, hidden, note, limit, sold, tags, sizes, parent
+            case placedAt = "placed_at"
+        }
+
+        static let rules: [Rule<Item>] = [
+            Rule("name", \.name, .length(1...80)), Rule("price", \.price, .range(0...1e6)),
+            Rule("tags", \.tags, .count(0...5)), Rule("limit", \.limit, .range(1...9)),
+            Rule("note", \.note, .email),
+        ]
+    }
+
+    struct Parent: Codable, Sendable {
+        var name: String
+        var children: [Parent]
+        var first: Parents?
+    }
+
+    final class Parents: Codable, Sendable {
+        let all: [Parent]
+        init(all: [Parent]) { self.all = all }
+    }
+
+    struct Plate: Codable, Sendable, SchemaDescribing {
+        let text: String
+        init?(_ text: String) { self.text = text }
+        init(from decoder: any Decoder) throws {
+            throw DecodingError.dataCorrupted(.init(codingPath: [], debugDescription: ""))
+        }
+        static var schema: JSON.Value { ["type": "string", "pattern": "^[A-Z]+$"] }
+        static var schemaExample: Plate { Plate("AB")! }
+    }
+
+    struct Car: Codable, Sendable {
+        var plate: Plate
+        var seats: UInt8
+    }
+
+    enum Vehicle: Codable, Sendable {
+        case car(Car)
+        case foot
+    }
+
+    struct Trip: Codable, Sendable {
+        var vehicle: Vehicle
+        var after: Int
+    }
+
+    struct Nested: Decodable, Sendable {
+        var inner: Int
+        enum Outer: CodingKey { case wrap, list }
+        enum Inner: CodingKey { case inner }
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: Outer.self)
+            inner = try container.nestedContainer(keyedBy: Inner.self, forKey: .wrap).decode(Int.self, forKey: .inner)
+            var list = try container.nestedUnkeyedContainer(forKey: .list)
+            while !list.isAtEnd { _ = try list.decode(Bool.self) }
+        }
+    }
+}
+
+@Suite struct OpenAPITests {
+    private func schema<Value>(of type: Value.Type) -> (JSON.Value?, SchemaRegistry) {
+        let registry = SchemaRegistry()
+        let schema = registry.schema(of: type)
+        guard case .string(let reference)? = schema["$ref"] else { return (schema, registry) }
+        return (registry.components[String(reference.split(separator: "/").last ?? "")], registry)
+    }
+
+    private func json(_ value: JSON.Value?) throws -> String {
+        guard let value else { return "nil" }
+        return String(buffer: try JSONCoding.encode(value))
+    }
+
+    @Test func `A type's schema is what it decodes, with its keys, its optionals and its rules`() throws {
+        let (schema, registry) = schema(of: Shop.Item.self)
+        let properties = schema?["properties"]
+        #expect(try json(properties?["id"]) == #"{"type":"string","format":"uuid"}"#)
+        #expect(try json(properties?["name"]) == #"{"type":"string","minLength":1,"maxLength":80}"#)
+        #expect(try json(properties?["price"]) == #"{"type":"number","format":"double","minimum":0,"maximum":1000000}"#)
+        #expect(
+            try json(properties?["count"])
+                == #"{"type":"integer","format":"int32","minimum":-2147483648,"maximum":2147483647}"#)
+        #expect(try json(properties?["color"]) == ##"{"$ref":"#/components/schemas/Shop.Color"}"##)
+        #expect(try json(properties?["hidden"]) == #"{"type":"string"}"#)
+        #expect(try json(properties?["note"]?["type"]) == #"["string","null"]"#)
+        #expect(try json(properties?["note"]?["format"]) == #""email""#)
+        #expect(try json(properties?["limit"]?["minimum"]) == "1")
+        #expect(try json(properties?["sold"]) == #"{"type":["string","null"],"format":"date-time"}"#)
+        #expect(
+            try json(properties?["tags"]) == #"{"type":"array","items":{"type":"string"},"minItems":0,"maxItems":5}"#)
+        #expect(try json(properties?["sizes"]?["additionalProperties"]?["type"]) == #""integer""#)
+        #expect(
+            try json(properties?["parent"])
+                == ##"{"anyOf":[{"$ref":"#/components/schemas/Shop.Parent"},{"type":"null"}]}"##)
+        #expect(
+            try json(schema?["required"])
+                == #"["id","name","price","count","color","hidden","tags","sizes","placed_at"]"#)
+        #expect(try json(registry.components["Shop.Color"]) == #"{"type":"string","enum":["red","green"]}"#)
+        #expect(registry.unknownTypes.isEmpty)
+    }
+
+    @Test func `Recursive types refer to themselves`() throws {
+        let (schema, registry) = schema(of: Shop.Parent.self)
+        #expect(
+            try json(schema?["properties"]?["children"])
+                == ##"{"type":"array","items":{"$ref":"#/components/schemas/Shop.Parent"}}"##)
+        #expect(registry.components.keys.sorted() == ["Shop.Parent", "Shop.Parents"])
+    }
+
+    @Test func `A type may write its schema itself, and is found in others`() throws {
+        let (schema, registry) = schema(of: Shop.Car.self)
+        #expect(try json(schema?["properties"]?["plate"]) == ##"{"$ref":"#/components/schemas/Shop.Plate"}"##)
+        #expect(try json(schema?["properties"]?["seats"]?["maximum"]) == "255")
+        #expect(registry.unknownTypes.isEmpty)
+    }
+
+    @Test func `A type that cannot be looked into is reported by its name`() throws {
+        let (_, registry) = schema(of: Shop.Trip.self)
+        #expect(registry.unknownTypes == ["Shop.Vehicle"])
+        struct Written: Encodable {}
+        #expect(self.schema(of: Written.self).1.unknownTypes.count == 1)
+    }
+
+    @Test func `Nested containers are objects and arrays`() throws {
+        let (schema, _) = schema(of: Shop.Nested.self)
+        #expect(try json(schema?["properties"]?["wrap"]?["required"]) == #"["inner"]"#)
+        #expect(try json(schema?["properties"]?["list"]) == #"{"type":"array","items":{"type":"boolean"}}"#)
+    }
+
+    @Test func `The document says what routes ask for and answer`() throws {
+        let routes = Routes()
+        routes.group("v1/items") { routes in
+            routes.get(":id", Path("id", as: Shop.Item.ID.self), Query("full", as: Bool.self, default: false)) { _, _ in
+                NoContent()
+            }.summary("One item.", "More of it.").mayFail(.notFound, "There is none.")
+            routes.post("", Body(Shop.Item.self, as: .json, .form)) { Created($0, at: "/") }.tags("writing")
+                .deprecated()
+            routes.get("", Query("tag", as: [String].self), Header(.age), Cookie("c", as: Int.self)) { _, _, _ in "text"
+            }
+        }
+        routes.on(.get, "secret/*/**") { _ in Response(status: .ok) }
+        routes.get("hidden") { "x" }.hidden()
+        let (document, unknown) = OpenAPI.document(of: try Router(routes), title: "T", version: "1.2")
+        #expect(unknown.isEmpty)
+        #expect(try json(document["openapi"]) == #""3.1.0""#)
+        #expect(try json(document["info"]) == #"{"title":"T","version":"1.2"}"#)
+        let show = document["paths"]?["/v1/items/{id}"]?["get"]
+        #expect(
+            try json(show?["parameters"])
+                == #"[{"name":"id","in":"path","required":true,"schema":{"type":"string","format":"uuid"}},"#
+                + #"{"name":"full","in":"query","required":false,"schema":{"type":"boolean"}}]"#)
+        #expect(try json(show?["operationId"]) == #""getV1ItemsById""#)
+        #expect(try json(show?["summary"]) == #""One item.""#)
+        #expect(try json(show?["tags"]) == #"["items"]"#)
+        #expect(try json(show?["responses"]?["204"]?["description"]) == #""Done""#)
+        #expect(
+            show?["responses"]?["404"] != nil && show?["responses"]?["400"] != nil
+                && show?["responses"]?["default"] != nil)
+        let post = document["paths"]?["/v1/items"]?["post"]
+        #expect(post?["requestBody"]?["content"]?["application/json"] != nil)
+        #expect(post?["requestBody"]?["content"]?["application/x-www-form-urlencoded"] != nil)
+        #expect(try json(post?["deprecated"]) == "true")
+        #expect(post?["responses"]?["201"]?["headers"]?["Location"] != nil)
+        let list = document["paths"]?["/v1/items"]?["get"]
+        #expect(try json(list?["parameters"]).contains(#""name":"Age","in":"header","required":false"#))
+        #expect(document["paths"]?["/secret/{segment2}/{rest}"]?["get"]?["responses"]?["200"] == nil)
+        #expect(document["paths"]?["/hidden"] == nil)
+        #expect(document["components"]?["schemas"]?["ProblemDetails"] != nil)
+    }
+}

@@ -1,0 +1,36 @@
+import ApusCore
+import ApusHTTP
+import HTTPTypes
+import NIOCore
+
+/// Answers one request with the routes that are declared.
+func respond(
+    _ method: HTTPRequest.Method, _ target: String, headers: RequestHeaders = [:], body: String? = nil,
+    _ declare: (Routes) -> Void
+) async throws -> Response {
+    try await respond(
+        method, target, headers: headers, body: body.map { RequestBody(ByteBuffer(string: $0)) } ?? .empty, declare)
+}
+
+/// Answers one request with the routes that are declared.
+func respond(
+    _ method: HTTPRequest.Method, _ target: String, headers: RequestHeaders, body: RequestBody,
+    _ declare: (Routes) -> Void
+) async throws -> Response {
+    let routes = Routes()
+    declare(routes)
+    let router = try Router(routes)
+    let request = Request(method: method, target: target, headers: headers, body: body)
+    return try await ErrorRendering().handle(request) { try await router.respond(to: $0) }
+}
+
+/// The body of a response that is at hand, as text.
+func text(_ response: Response) -> String {
+    guard let bytes = response.body.buffer else { return "" }
+    return String(buffer: bytes)
+}
+
+/// The problem document of a response.
+func problem(_ response: Response) throws -> ProblemDetails {
+    try JSONCoding.decode(ProblemDetails.self, from: ByteBuffer(string: text(response)))
+}
