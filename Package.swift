@@ -131,6 +131,9 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            resources: [
+                .embedInCode("Docs/docs.html"), .embedInCode("Docs/docs.js"), .embedInCode("Docs/docs.css"),
             ]),
         .target(
             name: "ApusTesting",

@@ -75,7 +75,7 @@ enum WebSocketSession {
                     await socket.keepAlive(
                         every: options.pingInterval, timeout: options.pongTimeout, timeLeft: timeLeft)
                 }
-                await run(socket, logger, handler)
+                await withoutDeadline { await run(socket, logger, handler) }
                 group.cancelAll()
             }
             socket.ended()

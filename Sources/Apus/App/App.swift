@@ -17,15 +17,21 @@ public import ApusData
 /// The first argument of the command line says what the process is to do: see ``Role``. Without one it does everything.
 public struct App: Sendable {
     let name: String
+    let version: String
     let engines: [any DatabaseEngine]
     let modules: [any Module]
     private(set) var overrides: [(id: ObjectIdentifier, provider: Resolver.Provider)] = []
 
     /// - Parameters:
     ///   - name: Lower case with hyphens. It names the log, and the file of the embedded database.
+    ///   - version: Of its API, as the description of it says.
     ///   - engines: What can open the URL in the setting `database.url`. An app without one has no database.
-    public init(_ name: String, engines: any DatabaseEngine..., @ModuleBuilder modules: () -> [any Module]) {
+    public init(
+        _ name: String, version: String = "1.0.0", engines: any DatabaseEngine...,
+        @ModuleBuilder modules: () -> [any Module]
+    ) {
         self.name = name
+        self.version = version
         self.engines = engines
         self.modules = modules()
     }

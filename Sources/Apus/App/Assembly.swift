@@ -15,7 +15,7 @@ package struct Assembly: Sendable {
     /// The parts.
     package let container: Container
     /// The routes there are.
-    package let listing: [(method: String, template: String)]
+    package let router: Router
     /// Applies the migrations; `nil` without a database.
     package let migrator: Migrator?
     /// The database; `nil` without one.
@@ -47,7 +47,7 @@ extension App {
 
         let container = try Resolver(providers: builder.providers).buildAll()
         let readiness = Readiness(database: database)
-        let router = try Self.router(builder, container, readiness)
+        let router = try router(builder, container, readiness, hasDocs: common.servesDocs)
         let workers = try builder.workers.build(container)
         let runner = try database.map { _ in
             JobRunner(try container.resolve(), workers: workers, configuration: common.jobs, logger: logger)
@@ -57,7 +57,7 @@ extension App {
             handler: chain(
                 common.middleware + (try builder.middleware.build(container)), { try await router.respond(to: $0) }),
             container: container,
-            listing: router.listing,
+            router: router,
             migrator: database.map { Migrator($0, migrations) },
             database: database,
             jobRunner: runner,
@@ -109,14 +109,18 @@ extension App {
         builder.provide(JobQueue.self) { JobQueue(try $0.resolve(), clock: try $0.resolve()) }
     }
 
-    private static func router(
-        _ builder: AppBuilder, _ container: Container, _ readiness: Readiness
+    private func router(
+        _ builder: AppBuilder, _ container: Container, _ readiness: Readiness, hasDocs: Bool
     ) throws -> Router {
         let routes = Routes()
+        let description = APIDescription(title: name, version: version)
         readiness.addRoutes(to: routes)
+        if hasDocs { description.addRoutes(to: routes) }
         do {
             for build in builder.routeBuilders { try build(routes, container) }
-            return try Router(routes)
+            let router = try Router(routes)
+            description.describe(router)
+            return router
         } catch let problem as RouteProblem {
             throw StartupError(problems: [problem.description])
         }

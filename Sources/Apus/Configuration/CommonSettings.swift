@@ -11,6 +11,8 @@ struct CommonSettings {
     let server: Server.Configuration
     let jobs: JobRunner.Configuration
     let databaseURL: String
+    /// Whether `/docs` and `/openapi.json` are there.
+    let servesDocs: Bool
     private let logLevel: Logger.Level
     private let logFormat: LineLogHandler.Format
     private let allowedOrigins: [String]
@@ -48,6 +50,7 @@ struct CommonSettings {
         logLevel = settings.choice("log.level", default: Logger.Level.info)
         let isDevelopment = settings.environment == "development"
         logFormat = settings.choice("log.format", default: isDevelopment ? LineLogHandler.Format.text : .json)
+        servesDocs = settings.bool("docs.enabled", default: isDevelopment)
         allowedOrigins = settings.list("cors.origins")
     }
 

@@ -31,8 +31,15 @@ extension App {
     private func run(_ role: Role, _ assembly: Assembly) async throws {
         switch role {
         case .routes:
-            for route in assembly.listing {
+            for route in assembly.router.listing {
                 print(route.method.padding(toLength: 8, withPad: " ", startingAt: 0) + route.template)
+            }
+        case .openapi:
+            let (document, unknown) = try APIDescription.document(of: assembly.router, title: name, version: version)
+            print(String(buffer: document))
+            for type in unknown {
+                let advice = "it must be Decodable and CaseIterable, or conform to SchemaDescribing"
+                FileHandle.standardError.write(Data("The schema of \(type) could not be found out: \(advice).\n".utf8))
             }
         case .migrate:
             for id in try await assembly.migrator?.run() ?? [] { print("applied \(id)") }

@@ -10,6 +10,8 @@ public enum Role: String, Sendable, CaseIterable {
     case migrate
     /// Lists the routes and ends.
     case routes
+    /// Prints the OpenAPI document and ends.
+    case openapi
 
     /// Splits the verb from the flags.
     /// - Throws: A ``StartupError`` for a verb that there is none of.

@@ -79,6 +79,8 @@ extension AppError {
         public static let requestTimeout: Reason = "REQUEST_TIMEOUT"
         /// An idempotency key came back with another request.
         public static let idempotencyKeyReused: Reason = "IDEMPOTENCY_KEY_REUSED"
+        /// What the request says of the present state (`If-Match` …) does not hold.
+        public static let preconditionFailed: Reason = "PRECONDITION_FAILED"
         /// The token's time is over.
         public static let tokenExpired: Reason = "TOKEN_EXPIRED"
         /// The endpoint speaks another protocol, such as WebSocket.

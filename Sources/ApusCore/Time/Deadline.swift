@@ -73,3 +73,11 @@ public func withDeadline<Result: Sendable>(
         }
     }
 }
+
+/// Runs what outlives the request that began it, such as a WebSocket or a stream of events: the deadline was that of the
+/// request's answer.
+package func withoutDeadline<Result>(_ operation: () async throws -> Result) async rethrows -> Result {
+    var context = ServiceContext.current ?? .topLevel
+    context.deadline = nil
+    return try await ServiceContext.withValue(context) { try await operation() }
+}

@@ -10,6 +10,7 @@ extension AppError {
         case .bodyTooLarge?: .contentTooLarge
         case .unsupportedMediaType?: .unsupportedMediaType
         case .methodNotAllowed?: .methodNotAllowed
+        case .preconditionFailed?: .preconditionFailed
         case .requestTimeout?: .requestTimeout
         case .upgradeRequired?: .init(code: 426, reasonPhrase: "Upgrade Required")
         default: code.httpStatus

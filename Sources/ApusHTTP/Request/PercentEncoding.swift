@@ -1,5 +1,21 @@
-/// Percent-decoding of RFC 3986 §2.1, strict: `nil` for a `%` without two hexadecimal digits and for what is not UTF-8.
+/// Percent-encoding of RFC 3986 §2.1.
 enum PercentEncoding {
+    /// Everything but letters, digits, `-`, `.`, `_` and `~` encoded.
+    static func encode(_ text: String) -> String {
+        var result = ""
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                UInt8(ascii: "~"):
+                result.unicodeScalars.append(UnicodeScalar(byte))
+            default: result += (byte < 16 ? "%0" : "%") + String(byte, radix: 16, uppercase: true)
+            }
+        }
+        return result
+    }
+
+    /// Strict: `nil` for a `%` without two hexadecimal digits and for what is not UTF-8.
     static func decode(_ text: Substring, plusIsSpace: Bool = false) -> String? {
         let special = text.utf8.contains { $0 == UInt8(ascii: "%") || (plusIsSpace && $0 == UInt8(ascii: "+")) }
         guard special else { return String(text) }

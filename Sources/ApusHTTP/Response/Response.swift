@@ -68,9 +68,14 @@ public protocol ResponseBodyWriter: Sendable {
     /// Sets the fields that follow the body (RFC 9110 §6.5). A client of HTTP/1.0, and a body of announced length in
     /// HTTP/1.1, leave no room for them; they are dropped then.
     func setTrailers(_ trailers: HTTPFields)
+
+    /// Asks to be told when the server stops: a body that has no end of its own should end then. By default nobody is told.
+    func onDrain(_ action: @escaping @Sendable () -> Void)
 }
 
 extension ResponseBodyWriter {
+    public func onDrain(_ action: @escaping @Sendable () -> Void) {}
+
     /// Sends text in UTF-8.
     public func write(_ text: String) async throws { try await write(ByteBuffer(string: text)) }
 }

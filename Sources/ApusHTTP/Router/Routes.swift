@@ -47,6 +47,9 @@ public final class Routes {
         Routes(collection, prefix: joined(path), middlewares: middlewares + added)
     }
 
+    /// A path of this group from the root on.
+    func fullPath(_ path: String) -> String { joined(path) }
+
     private func joined(_ path: String) -> String { path.isEmpty ? prefix : "\(prefix)/\(path)" }
 
     /// A route whose handler reads the request itself.

@@ -24,6 +24,8 @@ final class HTTP1BodyWriter: ResponseBodyWriter {
 
     func setTrailers(_ trailers: HTTPFields) { self.trailers.withLock { $0 = trailers } }
 
+    func onDrain(_ action: @escaping @Sendable () -> Void) { handler.onLoop { $0.tellOfDrain(action) } }
+
     /// Ends the body. On the event loop.
     /// - Throws: When fewer bytes were written than announced.
     func finish() throws {

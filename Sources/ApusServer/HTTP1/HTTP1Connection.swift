@@ -23,6 +23,8 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
     private var peer: Peer
     private var prelude: Prelude
     private let openedAt = NIODeadline.now()
+    /// What a streamed response does when the server stops.
+    private var drainAction: (@Sendable () -> Void)?
     @exclusivity(unchecked) private(set) var machine: HTTP1StateMachine
     @exclusivity(unchecked) private(set) var channelContext: ChannelHandlerContext?
     @exclusivity(unchecked) private var worker: RequestWorker?
@@ -192,7 +194,15 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
     }
 
     /// The server stops: idle connections go at once, the others after their response.
-    func drain() { perform(machine.drain()) }
+    func drain() {
+        drainAction.take()?()
+        perform(machine.drain())
+    }
+
+    /// A streamed response wants to know when the server stops.
+    func tellOfDrain(_ action: @escaping @Sendable () -> Void) {
+        if core.isDraining { action() } else { drainAction = action }
+    }
 
     func drainUpgraded() -> Int {
         guard let upgraded else { return 0 }
@@ -408,6 +418,7 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
 
     private func endResponse(keepAlive: Bool) {
         worker = nil
+        drainAction = nil
         body?.finish(throwing: AppError(.cancelled, "The response is out; the body is no longer read."))
         body = nil
         // Within a read it is as late as when the read began.

@@ -22,6 +22,8 @@ final class HTTP2BodyWriter: ResponseBodyWriter {
 
     func setTrailers(_ trailers: HTTPFields) { self.trailers.withLock { $0 = trailers } }
 
+    func onDrain(_ action: @escaping @Sendable () -> Void) { stream.onLoop { $0.tellOfDrain(action) } }
+
     var currentTrailers: HTTPFields { trailers.withLock { $0 } }
 
     /// Ends the body.

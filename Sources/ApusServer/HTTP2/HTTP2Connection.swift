@@ -241,6 +241,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     func drain() {
         guard drainSteps == 0 else { return }
         drainSteps = 1
+        for stream in streams.streams { stream.drain() }
         gatherer.write(frame: Self.warning)
         write(HTTP2Frame(streamID: .rootStream, payload: .ping(HTTP2PingData(withInteger: 1), ack: false)))
         flushIfNeeded()

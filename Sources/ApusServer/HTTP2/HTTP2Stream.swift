@@ -27,6 +27,8 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     /// When the response was out whole, if the request was not. What the client still sends is not wanted then, and it is
     /// told so (RFC 9113 §8.1), but not at once: a reset that arrives with the response makes some clients forget that.
     private var answeredEarly: NIODeadline?
+    /// What a streamed response does when the server stops.
+    private var drainAction: (@Sendable () -> Void)?
     /// How much the client may still send before it is allowed more.
     private var window: Int
     private var consumedBytes = 0
@@ -182,6 +184,14 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         }
     }
 
+    /// The server stops.
+    func drain() { drainAction.take()?() }
+
+    /// A streamed response wants to know when the server stops.
+    func tellOfDrain(_ action: @escaping @Sendable () -> Void) {
+        if connection.core.isDraining { action() } else { drainAction = action }
+    }
+
     func drainUpgraded() -> Int {
         guard let upgraded else { return 0 }
         upgraded.drain()
@@ -205,6 +215,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     private func finish() {
         isAnswered = true
         worker = nil
+        drainAction = nil
     }
 
     private func isStreamed(_ response: Response) -> Bool {

@@ -1,0 +1,156 @@
+import ApusCore
+import ApusJSON
+import HTTPTypes
+import NIOCore
+
+/// A file: with an entity tag, conditional requests, ranges and caching (RFC 9110 §13 and §14, RFC 9111).
+///
+/// ```swift
+/// routes.get("report") { try await FileResponse("reports/today.pdf", cacheControl: "private, max-age=60") }
+/// ```
+public struct FileResponse: ResponseConvertible {
+    private let file: OpenFile
+    private let size: Int
+    private let tag: EntityTag
+    /// In seconds since 1970.
+    private let lastModified: Int
+    private let headers: HTTPFields
+
+    /// Opens a file. It may be replaced under its name while it is sent: what was opened is sent.
+    /// - Parameters:
+    ///   - path: Where it is. Never make it of what a client says; for that there is `Routes.files`.
+    ///   - contentType: By the ending of the path if it is not said.
+    ///   - cacheControl: By default caches keep it and ask every time whether it is still the same.
+    ///   - downloadName: What a browser stores it as, instead of showing it.
+    /// - Throws: An `AppError` of code `notFound` when there is no such file.
+    public init(
+        _ path: String, contentType: String? = nil, cacheControl: String = "no-cache", downloadName: String? = nil
+    ) async throws {
+        do {
+            file = try await .forReading(path)
+            let information = try await file.information()
+            guard information.isRegular else { throw AppError(.notFound, "There is no such file.") }
+            size = information.size
+            let state =
+                [information.inode, UInt64(bitPattern: Int64(information.size))]
+                + [UInt64(bitPattern: Int64(information.seconds)), UInt64(bitPattern: Int64(information.nanoseconds))]
+            tag = EntityTag(state.map { String($0, radix: 36) }.joined(separator: "-"))
+            lastModified = information.seconds
+        } catch let failure as OpenFile.Failure where failure.isMissing || failure.isForbidden {
+            throw AppError(.notFound, "There is no such file.", cause: failure)
+        }
+        var headers: HTTPFields = [
+            .contentType: contentType ?? Self.contentType(of: path), .cacheControl: cacheControl,
+            .acceptRanges: "bytes", .eTag: tag.description,
+            .lastModified: HTTPDate.format(secondsSince1970: lastModified),
+        ]
+        if let downloadName { headers[.contentDisposition] = Self.attachment(downloadName) }
+        self.headers = headers
+    }
+
+    public func response(to request: Request) -> Response {
+        switch Preconditions.evaluate(request, tag: tag, lastModified: lastModified) {
+        case .notModified:
+            var headers = headers
+            headers[.contentType] = nil
+            return Response(status: .notModified, headers: headers)
+        case .failed:
+            return Response(
+                problem: AppError(.failedPrecondition, "The file is another one by now.", reason: .preconditionFailed))
+        case .proceed: break
+        }
+        let isWhole = !Preconditions.allowsRange(request, tag: tag, lastModified: lastModified)
+        switch ByteRanges(request.method == .get && !isWhole ? request.headers[.range] : nil, size: size) {
+        case .all: return Response(status: .ok, headers: headers, body: body([0..<size]))
+        case .some(let ranges) where ranges.count == 1: return part(ranges[0])
+        case .some(let ranges): return parts(ranges)
+        case .unsatisfiable:
+            var headers = headers
+            headers[.contentType] = nil
+            headers[.contentRange] = "bytes */\(size)"
+            return Response(status: .rangeNotSatisfiable, headers: headers)
+        }
+    }
+
+    private func part(_ range: Range<Int>) -> Response {
+        var headers = headers
+        headers[.contentRange] = "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(size)"
+        return Response(status: .partialContent, headers: headers, body: body([range]))
+    }
+
+    /// `multipart/byteranges` (RFC 9110 §14.6).
+    private func parts(_ ranges: [Range<Int>]) -> Response {
+        let boundary = Identifier<FileResponse>().description
+        let type = headers[.contentType] ?? "application/octet-stream"
+        let heads = ranges.map { range in
+            "\r\n--\(boundary)\r\nContent-Type: \(type)\r\n"
+                + "Content-Range: bytes \(range.lowerBound)-\(range.upperBound - 1)/\(size)\r\n\r\n"
+        }
+        let end = "\r\n--\(boundary)--\r\n"
+        var headers = headers
+        headers[.contentType] = "multipart/byteranges; boundary=\(boundary)"
+        return Response(status: .partialContent, headers: headers, body: body(ranges, heads: heads, end: end))
+    }
+
+    private func body(_ ranges: [Range<Int>], heads: [String] = [], end: String = "") -> ResponseBody {
+        let length = ranges.reduce(0) { $0 + $1.count } + heads.reduce(end.utf8.count) { $0 + $1.utf8.count }
+        guard length > 0 else { return .empty }
+        return .stream(length: length) { [file] writer in
+            for (index, range) in ranges.enumerated() {
+                if !heads.isEmpty { try await writer.write(heads[index]) }
+                var offset = range.lowerBound
+                while offset < range.upperBound {
+                    let piece = try await file.read(from: offset, count: min(range.upperBound - offset, Self.block))
+                    guard piece.readableBytes > 0 else { throw AppError(.internal, "The file has become shorter.") }
+                    try await writer.write(piece)
+                    offset += piece.readableBytes
+                }
+            }
+            if !end.isEmpty { try await writer.write(end) }
+        }
+    }
+
+    /// Bytes that are read at once.
+    private static let block = 128 << 10
+
+    /// RFC 6266, with the name in UTF-8 (RFC 8187) and in ASCII for those who do not know that.
+    static func attachment(_ name: String) -> String {
+        let plain = String(
+            name.unicodeScalars.map {
+                $0.isASCII && $0.value >= 32 && !"\"\\\u{7F}".unicodeScalars.contains($0) ? Character($0) : "_"
+            })
+        let encoded = PercentEncoding.encode(name)
+        return encoded == plain
+            ? "attachment; filename=\"\(plain)\"" : "attachment; filename=\"\(plain)\"; filename*=UTF-8''\(encoded)"
+    }
+
+    static func contentType(of path: String) -> String {
+        let name = path.split(separator: "/").last ?? ""
+        guard let dot = name.lastIndex(of: ".") else { return "application/octet-stream" }
+        return types[name[name.index(after: dot)...].lowercased()] ?? "application/octet-stream"
+    }
+
+    private static let types = [
+        "aac": "audio/aac", "avif": "image/avif", "bmp": "image/bmp", "css": "text/css; charset=utf-8",
+        "csv": "text/csv; charset=utf-8", "gif": "image/gif", "gz": "application/gzip",
+        "htm": "text/html; charset=utf-8", "html": "text/html; charset=utf-8", "ico": "image/x-icon",
+        "ics": "text/calendar; charset=utf-8", "jpeg": "image/jpeg", "jpg": "image/jpeg",
+        "js": "text/javascript; charset=utf-8", "json": "application/json", "map": "application/json",
+        "md": "text/markdown; charset=utf-8", "mjs": "text/javascript; charset=utf-8", "mp3": "audio/mpeg",
+        "mp4": "video/mp4", "ogg": "audio/ogg", "otf": "font/otf", "pdf": "application/pdf", "png": "image/png",
+        "svg": "image/svg+xml", "tar": "application/x-tar", "ttf": "font/ttf", "txt": "text/plain; charset=utf-8",
+        "wasm": "application/wasm", "wav": "audio/wav", "webm": "video/webm",
+        "webmanifest": "application/manifest+json",
+        "webp": "image/webp", "woff": "font/woff", "woff2": "font/woff2", "xml": "application/xml",
+        "zip": "application/zip",
+    ]
+
+    public static func describe(_ operation: inout OpenAPI.Operation) {
+        let bytes = OpenAPI.Content(["*/*": .literal(["type": "string", "format": "binary"])])
+        operation.responses[200] = .init("The file.", content: bytes, headers: ["ETag": "Names its state."])
+        operation.responses[206] = .init("A part of it.", content: bytes, headers: ["Content-Range": "Which part."])
+        operation.responses[304] = .init("The client has it.")
+        operation.mayFail(.preconditionFailed, "The file is another one.")
+        operation.responses[416] = .init("There is no such part of it.")
+    }
+}

@@ -1,0 +1,49 @@
+import HTTPTypes
+
+/// What a client says of the state that it knows (RFC 9110 §13).
+enum Preconditions {
+    enum Outcome {
+        /// Answer as ever.
+        case proceed
+        /// 304: the client has it.
+        case notModified
+        /// 412: it is not what the client means to change.
+        case failed
+    }
+
+    /// In the order of RFC 9110 §13.2.2.
+    /// - Parameter lastModified: In seconds since 1970.
+    static func evaluate(_ request: Request, tag: EntityTag?, lastModified: Int?) -> Outcome {
+        let headers = request.headers
+        if let field = headers[.ifMatch] {
+            guard matches(field, tag, { $0.isIdentical(to: $1) }) else { return .failed }
+        } else if let date = date(headers[.ifUnmodifiedSince]), let lastModified, lastModified > date {
+            return .failed
+        }
+        let isRead = request.method == .get || request.method == .head
+        if let field = headers[.ifNoneMatch] {
+            guard matches(field, tag, { $0.isEquivalent(to: $1) }) else { return .proceed }
+            return isRead ? .notModified : .failed
+        }
+        if isRead, let date = date(headers[.ifModifiedSince]), let lastModified, lastModified <= date {
+            return .notModified
+        }
+        return .proceed
+    }
+
+    /// Whether a range may be sent: the client's part is of this very state (RFC 9110 §13.1.5).
+    static func allowsRange(_ request: Request, tag: EntityTag?, lastModified: Int?) -> Bool {
+        guard let field = request.headers[.ifRange] else { return true }
+        if let known = EntityTag(parsing: field) { return tag.map { known.isIdentical(to: $0) } ?? false }
+        guard let date = date(field), let lastModified else { return false }
+        return date == lastModified
+    }
+
+    private static func matches(_ field: String, _ tag: EntityTag?, _ same: (EntityTag, EntityTag) -> Bool) -> Bool {
+        guard let tag else { return false }
+        if field.trimmed == "*" { return true }
+        return EntityTag.list(field).contains { same($0, tag) }
+    }
+
+    private static func date(_ field: String?) -> Int? { field.flatMap(HTTPDate.parse) }
+}

@@ -1,0 +1,38 @@
+import HTTPTypes
+
+/// Sends the client somewhere else.
+public struct Redirect: ResponseConvertible {
+    /// How long it holds, and whether the client keeps its method.
+    public enum Kind: Sendable {
+        /// 303: look there with `GET`, as after a form.
+        case seeOther
+        /// 307: there, for now, with the same method.
+        case temporary
+        /// 308: there, from now on, with the same method.
+        case permanent
+    }
+
+    private let location: String
+    private let kind: Kind
+
+    /// - Parameter location: A path or a URL. One that a client gave leads wherever they want: check it first.
+    public init(to location: String, _ kind: Kind = .seeOther) {
+        self.location = location
+        self.kind = kind
+    }
+
+    public func response(to request: Request) -> Response {
+        let status: HTTPResponse.Status =
+            switch kind {
+            case .seeOther: .seeOther
+            case .temporary: .temporaryRedirect
+            case .permanent: .permanentRedirect
+            }
+        // A value that is no valid field is dropped by `HTTPFields`; an empty one would be a loop.
+        return Response(status: status, headers: [.location: HTTPField.isValidValue(location) ? location : "/"])
+    }
+
+    public static func describe(_ operation: inout OpenAPI.Operation) {
+        operation.responses[303] = .init("It is elsewhere.", headers: ["Location": "Where it is."])
+    }
+}

@@ -1,0 +1,62 @@
+import ApusCore
+import ApusHTTP
+import HTTPTypes
+import NIOCore
+import Testing
+
+@Suite struct OutputTests {
+    private struct Item: Codable, Sendable, Equatable {
+        let id: Int
+    }
+
+    private struct Listing: Codable, Equatable {
+        let items: [Item]
+        let next: String?
+    }
+
+    private func page(_ target: String) async throws -> Response {
+        try await respond(.get, target) { routes in
+            routes.get("items", Paging(by: Int.self, limit: 3, maximum: 5)) { page in
+                let first = (page.after ?? 0) + 1
+                let items = (first...max(first, 8)).filter { $0 <= 8 }.prefix(page.limit + 1).map(Item.init)
+                return try Page(Array(items), of: page, by: \.id)
+            }
+        }
+    }
+
+    @Test func `A list is read page by page, by its cursors and by its links`() async throws {
+        var ids: [[Int]] = []
+        var target: String? = "/items?x=%20y&limit=3"
+        while let next = target {
+            let response = try await page(next)
+            let listing = try JSONCoding.decode(Listing.self, from: ByteBuffer(string: text(response)))
+            ids.append(listing.items.map(\.id))
+            let link = response.headers[HTTPField.Name("Link")!]
+            #expect((link == nil) == (listing.next == nil))
+            target = link.map { String($0.dropFirst().prefix { $0 != ">" }) }
+            if let target, let cursor = listing.next {
+                #expect(target == "/items?x=%20y&limit=3&cursor=\(cursor)")
+                #expect(link?.hasSuffix(">; rel=\"next\"") == true)
+            }
+        }
+        #expect(ids == [[1, 2, 3], [4, 5, 6], [7, 8]])
+    }
+
+    @Test(arguments: [
+        "limit=0", "limit=6", "limit=x", "limit=-1", "cursor=", "cursor=%00", "cursor=!!!", "cursor=WyJhIl0",
+        "cursor=W10", "cursor=WzEsMl0",
+    ])
+    func `Limits and cursors that are none are 400`(query: String) async throws {
+        #expect(try await page("/items?\(query)").status == .badRequest)
+    }
+
+    @Test func `A redirect says where, and what to do there`() async throws {
+        for (kind, status) in [(Redirect.Kind.seeOther, 303), (.temporary, 307), (.permanent, 308)] {
+            let response = try await respond(.get, "/r") { $0.get("r") { Redirect(to: "/x?y=1", kind) } }
+            #expect(response.status.code == status)
+            #expect(response.headers[.location] == "/x?y=1")
+        }
+        let split = try await respond(.get, "/r") { $0.get("r") { Redirect(to: "/x\r\nSet-Cookie: a=b") } }
+        #expect(split.headers[.location] == "/")
+    }
+}
