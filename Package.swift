@@ -238,10 +238,10 @@ let package = Package(
         .testTarget(
             name: "ApusTelemetryTests",
             dependencies: ["ApusTelemetry", .product(name: "Logging", package: "swift-log")]),
-        .testTarget(name: "ApusTests", dependencies: ["Apus", "ApusSQLite", "ApusTesting"]),
+        .testTarget(name: "ApusTests", dependencies: ["Apus", "ApusJSON", "ApusSQLite", "ApusTesting"]),
         .testTarget(
             name: "DeliveryTrackerTests",
-            dependencies: ["Apus", "ApusCore", "ApusSQLite", "ApusTesting", "DeliveryTracker"],
+            dependencies: ["Apus", "ApusCore", "ApusJSON", "ApusSQLite", "ApusTesting", "DeliveryTracker"],
             path: "Examples/DeliveryTracker/Tests"),
     ]
 )

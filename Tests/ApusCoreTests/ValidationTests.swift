@@ -1,4 +1,4 @@
-import ApusCore
+@testable import ApusCore
 import Testing
 
 private struct Point: Validatable {
@@ -60,8 +60,41 @@ private struct Form: Validatable {
         #expect(Form(email: address).validationFailures().isEmpty)
     }
 
-    @Test(arguments: ["", "@", "a@", "@b.c", "a@b", "a@b.", "a@.b", "a b@c.d", "a@b@c.d", "a@b.c\n"])
+    @Test(arguments: [
+        "", "@", "a@", "@b.c", "a@b", "a@b.", "a@.b", "a b@c.d", "a@b@c.d", "a@b.c\n", "é@b.c", "a@é.c", "a\u{7}@b.c",
+        "a@-b.c",
+        "a@b-.c", "a@b..c", "a@\(String(repeating: "x", count: 64)).c", "\(String(repeating: "x", count: 250))@b.c",
+    ])
     func `What is no e-mail address`(address: String) {
         #expect(Form(email: address).validationFailures().map(\.code) == ["email"])
+    }
+
+    private func holds(_ constraint: Constraint<String>, _ text: String) -> Bool {
+        struct Field: Validatable {
+            static var rules: [Rule<Field>] { [] }
+            var text: String
+        }
+        var failures: [ValidationFailure] = []
+        Rule<Field>("text", \.text, constraint).check(Field(text: text), .root, &failures)
+        return failures.isEmpty
+    }
+
+    @Test func `A line has no control characters`() {
+        for text in ["a", "Ünïcode ✓", "12345678"] { #expect(holds(.line(1...8), text)) }
+        for text in ["", "123456789", "a\nb", "a\u{0}", "\u{7F}", "\u{85}"] { #expect(!holds(.line(1...8), text)) }
+    }
+
+    @Test func `Text is one of a few, or matches a pattern, on many threads at once`() async throws {
+        #expect(holds(.oneOf("a", "b"), "b") && !holds(.oneOf("a", "b"), "c"))
+        let plate: Constraint<String> = try .pattern("^[A-Z]{2}-[0-9]+$", message: "must be a number plate")
+        await withTaskGroup(of: Void.self) { group in
+            for number in 0..<100 {
+                group.addTask {
+                    #expect(holds(plate, "AB-\(number)"))
+                    #expect(!holds(plate, "A-\(number)"))
+                }
+            }
+        }
+        #expect(throws: (any Error).self) { try Constraint<String>.pattern("(", message: "") }
     }
 }

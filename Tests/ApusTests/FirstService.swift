@@ -24,6 +24,6 @@ struct Numbers: Decodable, Validatable {
     static let rules: [Rule<Numbers>] = [Rule("numbers", \.numbers, .count(1...100))]
 }
 
-struct Sum: Encodable, ResponseConvertible {
+struct Sum: Codable, ResponseConvertible {
     let sum: Int
 }

@@ -1,4 +1,5 @@
 import Apus
+import ApusJSON
 import ApusSQLite
 import ApusTesting
 import Foundation
@@ -47,6 +48,17 @@ import Testing
             }
             #expect(try await process.ended() == 0)
             #expect(process.lines.last?.contains(" stopped") == true)
+        }
+    }
+
+    @Test func `It prints its API's description, which knows all of its types`() async throws {
+        try await withFolder { folder in
+            let process = try TrackerProcess(in: folder, ["openapi"])
+            #expect(try await process.ended() == 0)
+            let line = try #require(process.lines.first { $0.hasPrefix("{") })
+            let document = try JSONCoding.decode(JSON.Value.self, from: line.utf8)
+            #expect(document["paths"]?["/v1/orders/{id}"]?["get"] != nil)
+            #expect(!process.lines.contains { $0.contains("could not be found out") })
         }
     }
 

@@ -56,7 +56,7 @@ private final class RecordingPushGateway: PushGateway {
             #expect(first.order.id == second.order.id)
             let other = try await scenario.register("customer")
             #expect(try await scenario.place(other, key: "\"k-1\"").order.id != first.order.id)
-            let list = try await customer.get("/v1/orders").json([OrderView].self)
+            let list = try await customer.get("/v1/orders").json(Page<OrderView>.self).items
             #expect(list.count == 1)
             let changed = try await customer.post(
                 "/v1/orders", json: Scenario.Form(item: "Coffee"), headers: [Scenario.idempotencyKey: "\"k-1\""])

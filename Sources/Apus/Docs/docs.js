@@ -243,7 +243,7 @@ function show() {
   document.title = api.info.title;
   document.getElementById("title").textContent = api.info.title;
   document.getElementById("version").textContent = api.info.version;
-  document.getElementById("token-label").hidden = !(api.components && api.components.securitySchemes);
+  document.getElementById("token-form").hidden = !(api.components && api.components.securitySchemes);
   const groups = new Map();
   for (const [path, item] of Object.entries(api.paths)) {
     for (const method of methods.filter((method) => item[method])) {
@@ -276,6 +276,7 @@ function openFragment() {
 const token = document.getElementById("token");
 token.value = sessionStorage.getItem("token") || "";
 token.addEventListener("input", () => sessionStorage.setItem("token", token.value));
+document.getElementById("token-form").addEventListener("submit", (event) => event.preventDefault());
 addEventListener("hashchange", openFragment);
 fetch("openapi.json").then(async (response) => {
   if (!response.ok) throw new Error(`openapi.json: ${response.status}`);

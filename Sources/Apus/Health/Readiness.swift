@@ -1,6 +1,7 @@
 import ApusCore
 import ApusData
 import ApusHTTP
+import HTTPTypes
 import Synchronization
 
 /// Whether this process wants traffic: `GET /health/live` says that it runs, `GET /health/ready` that it can serve.
@@ -17,8 +18,9 @@ package final class Readiness: Sendable {
     package func stop() { stopping.store(true, ordering: .relaxed) }
 
     func addRoutes(to routes: Routes) {
-        routes.get("health/live") { HealthReport(status: "ok") }
-        routes.get("health/ready") { try await self.check() }
+        routes.get("health/live") { HealthReport(status: "ok") }.summary("Whether the process runs.")
+        routes.get("health/ready") { try await self.check() }.summary("Whether the process can serve.")
+            .mayFail(.serviceUnavailable, "It cannot, now.")
     }
 
     private func check() async throws -> HealthReport {
@@ -28,6 +30,6 @@ package final class Readiness: Sendable {
     }
 }
 
-private struct HealthReport: Encodable, ResponseConvertible {
+private struct HealthReport: Codable, ResponseConvertible {
     let status: String
 }

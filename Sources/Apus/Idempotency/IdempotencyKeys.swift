@@ -64,14 +64,18 @@ public struct IdempotencyKeys: Middleware {
     }
 
     public func describe(_ operation: inout OpenAPI.Operation) {
+        guard Self.changesSomething(operation.method) else { return }
         operation.parameters.append(
             .init(
                 "Idempotency-Key", in: .header, isRequired: isRequired,
-                schema: .literal(["type": "string", "minLength": 1, "maxLength": 255]),
+                schema: .literal(["type": "string", "pattern": .string(Self.pattern)]),
                 description: "Chosen by the client: a repeated request with it is done once, and answered alike."))
         operation.mayFail(.badRequest, "The Idempotency-Key is malformed.")
         operation.mayFail(.unprocessableContent, "The Idempotency-Key was used for another request.")
     }
+
+    /// A string in quotes, or the same without them. Blanks at the ends would not arrive.
+    private static let pattern = #"^("[!#-~]([ !#-~]{0,253}[!#-~])?"|[!#-~]([ !#-~]{0,253}[!#-~])?)$"#
 
     private static func changesSomething(_ method: HTTPRequest.Method) -> Bool {
         switch method {

@@ -15,8 +15,9 @@ extension App {
         do {
             let (role, flags) = try Role.parse(Array(CommandLine.arguments.dropFirst()))
             let settings = try await Settings(arguments: flags, variables: ProcessInfo.processInfo.environment)
-            CommonSettings(settings, name: name).bootstrapLogging(output: .standardOutput)
-            try await run(role, assemble(settings: settings))
+            let logOutput: LogOutput = role.printsResult ? .standardError : .standardOutput
+            CommonSettings(settings, name: name).bootstrapLogging(output: logOutput)
+            try await run(role, assemble(settings: settings, logOutput: logOutput))
         } catch {
             FileHandle.standardError.write(Data("\(Self.text(of: error))\n".utf8))
             exit(1)

@@ -13,6 +13,14 @@ public enum Role: String, Sendable, CaseIterable {
     /// Prints the OpenAPI document and ends.
     case openapi
 
+    /// Whether what it prints is for other programs: logs go to standard error then.
+    var printsResult: Bool {
+        switch self {
+        case .routes, .openapi, .migrate: true
+        case .all, .serve, .worker: false
+        }
+    }
+
     /// Splits the verb from the flags.
     /// - Throws: A ``StartupError`` for a verb that there is none of.
     static func parse(_ arguments: [String]) throws -> (role: Role, flags: [String]) {

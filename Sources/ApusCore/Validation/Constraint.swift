@@ -50,17 +50,49 @@ extension Constraint where Value == String {
         ) { bounds.contains($0.unicodeScalars.count) }
     }
 
-    /// An e-mail address by its shape: one `@`, something before it, a domain with a dot after it, 254 characters at most.
+    /// Text of one line: a number of characters, both bounds included, and no control characters, as for names and titles.
+    public static func line(_ bounds: ClosedRange<Int>) -> Constraint {
+        Constraint(
+            code: "length",
+            message: "must have \(bounds.lowerBound) to \(bounds.upperBound) characters, on one line",
+            keywords: [
+                .minLength(bounds.lowerBound), .maxLength(bounds.upperBound),
+                .pattern(#"^[^\u0000-\u001f\u007f-\u009f]*$"#),
+            ]
+        ) { text in
+            bounds.contains(text.unicodeScalars.count)
+                && !text.unicodeScalars.contains { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) }
+        }
+    }
+
+    /// An e-mail address by its shape, as browsers see it (the HTML standard, §4.10.5.1.5), with a dot in its domain: 254
+    /// ASCII characters at most.
     public static var email: Constraint {
         Constraint(
             code: "email", message: "must be an e-mail address such as ada@example.org",
-            keywords: [.format("email"), .maxLength(254), .pattern(#"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+$"#)]
+            keywords: [.format("email"), .maxLength(254)]
         ) { text in
-            let parts = text.split(separator: "@", omittingEmptySubsequences: false)
+            let parts = text.utf8.split(separator: UInt8(ascii: "@"), omittingEmptySubsequences: false)
             guard text.utf8.count <= 254, parts.count == 2, !parts[0].isEmpty else { return false }
-            guard !text.contains(where: { $0.isWhitespace }) else { return false }
-            let labels = parts[1].split(separator: ".", omittingEmptySubsequences: false)
-            return labels.count >= 2 && labels.allSatisfy { !$0.isEmpty }
+            guard parts[0].allSatisfy({ isAlphanumeric($0) || ".!#$%&'*+/=?^_`{|}~-".utf8.contains($0) }) else {
+                return false
+            }
+            let labels = parts[1].split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+            return labels.count >= 2
+                && labels.allSatisfy { label in
+                    (1...63).contains(label.count) && label.first != UInt8(ascii: "-")
+                        && label.last != UInt8(ascii: "-")
+                        && label.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "-") }
+                }
+        }
+    }
+
+    private static func isAlphanumeric(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+            UInt8(ascii: "A")...UInt8(ascii: "Z"):
+            true
+        default: false
         }
     }
 

@@ -4,6 +4,8 @@ public import HTTPTypes
 extension OpenAPI {
     /// What one route asks for and answers.
     public struct Operation: Sendable {
+        /// How it is called: what it takes may depend on that.
+        public let method: HTTPRequest.Method
         /// A line of what it does.
         public var summary: String?
         /// More of it, in CommonMark.
@@ -27,7 +29,7 @@ extension OpenAPI {
         /// One of these must be there; none if it is empty.
         public var security: [SecurityScheme] = []
 
-        public init() {}
+        public init(_ method: HTTPRequest.Method) { self.method = method }
 
         /// Adds an error that it may answer with.
         public mutating func mayFail(_ status: HTTPResponse.Status, _ description: String) {

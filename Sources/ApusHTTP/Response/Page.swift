@@ -14,7 +14,7 @@ import NIOCore
 ///
 /// Sent as `{"items": […], "next": "…"}`, and the address of the next page in a `Link` field (RFC 8288) too. Without a next
 /// page neither is there.
-public struct Page<Item: Encodable & Sendable>: ResponseConvertible {
+public struct Page<Item: Encodable & Sendable>: Encodable, ResponseConvertible {
     /// What is on this page.
     public let items: [Item]
     /// Where the next page begins; `nil` on the last one.
@@ -28,13 +28,8 @@ public struct Page<Item: Encodable & Sendable>: ResponseConvertible {
         next = try items.count > request.limit ? self.items.last.map { try Cursor.encode(key($0)) } : nil
     }
 
-    private struct Content: Encodable {
-        let items: [Item]
-        let next: String?
-    }
-
     public func response(to request: Request) throws -> Response {
-        var response = try Response.json(Content(items: items, next: next))
+        var response = try Response.json(self)
         if let next { response.headers[.link] = "<\(Self.link(request, next))>; rel=\"next\"" }
         return response
     }
@@ -60,6 +55,9 @@ public struct Page<Item: Encodable & Sendable>: ResponseConvertible {
             "OK", content: .init(["application/json": schema]), headers: ["Link": "The next page, if there is one."])
     }
 }
+
+/// As a client receives it.
+extension Page: Decodable where Item: Decodable {}
 
 /// Which part of a list is asked for.
 public struct PageRequest<Key: Codable & Sendable>: Sendable {

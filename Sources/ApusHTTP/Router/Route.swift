@@ -9,7 +9,7 @@ struct Route: Sendable {
     /// The most bytes that a body may have here; `nil` for the server's default.
     var bodyLimit: Int?
     /// What it asks for and answers, as its inputs, its output and its middleware say.
-    var operation = OpenAPI.Operation()
+    var operation: OpenAPI.Operation
 }
 
 /// The options of a route that was just declared: returned by every declaration.

@@ -66,7 +66,7 @@ public final class Routes {
     ) -> RouteOptions {
         var route = Route(
             method: method, path: joined(path), site: RouteSite(file: file, line: line),
-            handler: chain(middlewares, handler))
+            handler: chain(middlewares, handler), operation: OpenAPI.Operation(method))
         for middleware in middlewares { middleware.describe(&route.operation) }
         collection.routes.append(route)
         return RouteOptions(routes: self, index: collection.routes.count - 1)

@@ -3,10 +3,14 @@ import Apus
 struct AccountRoutes: Sendable {
     let accounts: AccountService
 
-    func add(to routes: Routes) {
-        routes.group("v1", .rateLimit(.perAddress, 30, per: .seconds(60))) { routes in
+    func add(to routes: Routes, limit: RateLimit) {
+        routes.group("v1", limit) { routes in
             routes.post("accounts", Body(Registration.self), handler: register)
+                .summary("Registers a customer or a driver.")
+                .mayFail(.conflict, "There is an account with this address already.")
             routes.post("sessions", Body(Login.self), handler: logIn)
+                .summary("Logs in.", "Gives a bearer token for the other operations.")
+                .mayFail(.unauthorized, "The address or the password is wrong.")
         }
     }
 
@@ -23,7 +27,7 @@ struct AccountRoutes: Sendable {
 
 struct Registration: Decodable, Sendable, Validatable {
     /// Dispatchers are not made from outside.
-    enum Role: String, Decodable, Sendable {
+    enum Role: String, Decodable, Sendable, CaseIterable {
         case customer, driver
 
         var role: Account.Role {
@@ -41,17 +45,22 @@ struct Registration: Decodable, Sendable, Validatable {
 
     static let rules: [Rule<Registration>] = [
         Rule("email", \.email, .email),
-        Rule("name", \.name, .length(1...80)),
+        Rule("name", \.name, .line(1...80)),
         Rule("password", \.password, .length(10...200)),
     ]
 }
 
-struct Login: Decodable, Sendable {
+struct Login: Decodable, Sendable, Validatable {
     let email: String
     let password: Secret<String>
+
+    static let rules: [Rule<Login>] = [
+        Rule("email", \.email, .email),
+        Rule("password", \.password, .length(1...200)),
+    ]
 }
 
-struct AccountView: Encodable, Sendable {
+struct AccountView: Codable, Sendable {
     let id: Account.ID
     let email: String
     let name: String

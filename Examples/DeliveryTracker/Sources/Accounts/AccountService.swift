@@ -56,7 +56,7 @@ struct AccountService: Sendable {
 }
 
 /// What a login gives.
-struct Session: Encodable, ResponseConvertible {
+struct Session: Codable, ResponseConvertible {
     let token: String
     let expiresAt: Date
 

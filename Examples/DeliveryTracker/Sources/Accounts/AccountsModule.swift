@@ -7,6 +7,8 @@ struct AccountsModule: Module {
         let lifetime = app.settings.duration("auth.token-lifetime", default: .seconds(12 * 3600))
         let cost = app.settings.int("auth.password-cost", default: 17, in: 4...22)
 
+        let perMinute = app.settings.int("accounts.per-minute", default: 30, in: 1...100_000)
+
         app.migrations.add(CreateAccounts.self)
         app.provide(JWT.KeySet.self) {
             try JWT.KeySet(
@@ -21,6 +23,9 @@ struct AccountsModule: Module {
                 tokenLifetime: lifetime, clock: try $0.resolve())
         }
         app.middleware.add { BearerAuthentication(try $0.resolve(JWT.KeySet.self), clock: try $0.resolve()) }
-        app.routes { routes, container in AccountRoutes(accounts: try container.resolve()).add(to: routes) }
+        app.routes { routes, container in
+            AccountRoutes(accounts: try container.resolve()).add(
+                to: routes, limit: .rateLimit(.perAddress, perMinute, per: .seconds(60)))
+        }
     }
 }

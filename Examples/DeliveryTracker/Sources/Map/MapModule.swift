@@ -14,7 +14,7 @@ struct MapModule: Module {
                             "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'",
                     ],
                     body: .bytes(ByteBuffer(bytes: PackageResources.map_html)))
-            }
+            }.hidden()
         }
     }
 }

@@ -2,7 +2,8 @@ import Apus
 
 protocol OrderRepository: Repository where Entity == Order {
     /// The orders of a customer, the latest first.
-    func orders(of customer: Account.ID, limit: Int) async throws -> [Order]
+    /// - Parameter last: Where to go on, exclusively; `nil` for the latest of all.
+    func orders(of customer: Account.ID, after last: Order.ID?, limit: Int) async throws -> [Order]
     /// The order that a driver is on, if any.
     func current(of driver: Account.ID) async throws -> Order?
     /// Paid orders that no driver has taken, the oldest first.

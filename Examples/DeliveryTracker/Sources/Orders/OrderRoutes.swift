@@ -5,18 +5,27 @@ struct OrderRoutes: Sendable {
 
     func add(to routes: Routes, limit: RateLimit, idempotency: IdempotencyKeys) {
         routes.group("v1/orders", Authenticated(Customer.self), limit, idempotency) { routes in
-            routes.post("", Body(PlaceOrder.self), handler: place)
-            routes.get("", handler: list)
-            routes.get(":id", Path("id", as: Order.ID.self), handler: show)
-            routes.post(":id/cancellation", Path("id", as: Order.ID.self), handler: cancel)
+            routes.post("", Body(PlaceOrder.self), handler: place).summary("Places an order.")
+            routes.get("", Paging(by: Order.ID.self), handler: list).summary("One's own orders, the latest first.")
+            routes.get(":id", Path("id", as: Order.ID.self), handler: show).summary("One of one's own orders.")
+                .mayFail(.notFound, "There is none of one's own.")
+            routes.post(":id/cancellation", Path("id", as: Order.ID.self), handler: cancel).summary(
+                "Calls an order off."
+            )
+            .mayFail(.notFound, "There is none of one's own.").mayFail(.conflict, "It is too late for that.")
         }
         routes.group("v1/orders", Authenticated(Driver.self)) { routes in
-            routes.post(":id/assignment", Path("id", as: Order.ID.self), handler: assign)
-            routes.post(":id/pickup", Path("id", as: Order.ID.self), handler: pickUp)
-            routes.post(":id/delivery", Path("id", as: Order.ID.self), handler: deliver)
+            routes.post(":id/assignment", Path("id", as: Order.ID.self), handler: assign).summary("Takes an order on.")
+                .mayFail(.notFound, "There is none.").mayFail(.conflict, "Someone else has it, or it is off.")
+            routes.post(":id/pickup", Path("id", as: Order.ID.self), handler: pickUp).summary("Has picked an order up.")
+                .mayFail(.notFound, "There is none.").mayFail(.conflict, "It is not this driver's, or not so far.")
+            routes.post(":id/delivery", Path("id", as: Order.ID.self), handler: deliver).summary(
+                "Has delivered an order."
+            )
+            .mayFail(.notFound, "There is none.").mayFail(.conflict, "It is not this driver's, or not so far.")
         }
         routes.group("v1/drivers", Authenticated(Driver.self)) { routes in
-            routes.get("waiting-orders", handler: waiting)
+            routes.get("waiting-orders", handler: waiting).summary("Orders that wait for a driver.")
         }
     }
 
@@ -26,8 +35,9 @@ struct OrderRoutes: Sendable {
             PlacedOrder(order: OrderView(order), payment: PaymentView(payment)), at: "/v1/orders/\(order.id)")
     }
 
-    @Sendable func list(_ customer: Customer) async throws -> [OrderView] {
-        try await orders.list(of: customer).map(OrderView.init)
+    @Sendable func list(_ customer: Customer, _ page: PageRequest<Order.ID>) async throws -> Page<OrderView> {
+        let orders = try await orders.list(of: customer, after: page.after, limit: page.limit + 1)
+        return try Page(orders.map(OrderView.init), of: page, by: \.id)
     }
 
     @Sendable func show(_ customer: Customer, _ id: Order.ID) async throws -> OrderView {
@@ -61,7 +71,7 @@ struct PlaceOrder: Decodable, Sendable, Validatable {
     let dropoff: Place
 
     static let rules: [Rule<PlaceOrder>] = [
-        Rule("item", \.item, .length(1...200)),
+        Rule("item", \.item, .line(1...200)),
         .nested("pickup", \.pickup),
         .nested("dropoff", \.dropoff),
     ]
@@ -103,7 +113,7 @@ struct OrderView: Codable, Sendable, ResponseConvertible {
     }
 }
 
-struct PlacedOrder: Encodable, Sendable {
+struct PlacedOrder: Codable, Sendable {
     let order: OrderView
     let payment: PaymentView
 }

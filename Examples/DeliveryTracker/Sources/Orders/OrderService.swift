@@ -42,7 +42,9 @@ struct OrderService: Sendable {
         return order
     }
 
-    func list(of customer: Customer) async throws -> [Order] { try await orders.orders(of: customer.id, limit: 50) }
+    func list(of customer: Customer, after: Order.ID?, limit: Int) async throws -> [Order] {
+        try await orders.orders(of: customer.id, after: after, limit: limit)
+    }
 
     func waiting() async throws -> [Order] { try await orders.waiting(limit: 50) }
 

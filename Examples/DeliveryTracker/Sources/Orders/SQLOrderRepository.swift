@@ -5,8 +5,9 @@ struct SQLOrderRepository: OrderRepository, SQLBackedRepository {
 
     init(database: any Database) { table = SQLRepository(database) }
 
-    func orders(of customer: Account.ID, limit: Int) async throws -> [Order] {
-        try await table.all(where: "customer_id = \(customer) ORDER BY id DESC LIMIT \(limit)")
+    func orders(of customer: Account.ID, after last: Order.ID?, limit: Int) async throws -> [Order] {
+        let rest: SQL = last.map { "AND id < \($0)" } ?? ""
+        return try await table.all(where: "customer_id = \(customer) \(rest) ORDER BY id DESC LIMIT \(limit)")
     }
 
     func current(of driver: Account.ID) async throws -> Order? {

@@ -4,7 +4,7 @@ import ApusCore
 struct Payment: Identifiable, Sendable {
     typealias ID = Identifier<Payment>
 
-    enum State: String, Codable, Sendable {
+    enum State: String, Codable, Sendable, CaseIterable {
         case pending, confirmed
         /// It came, or had come, and the order is off: someone has to pay it back.
         case refundDue = "refund_due"

@@ -6,6 +6,10 @@ struct PaymentRoutes: Sendable {
     func add(to routes: Routes) {
         routes.post("v1/payments/webhook", RawBody(), Header(HTTPField.Name("Payment-Signature")!), handler: receive)
             .bodyLimit(64 << 10)
+            .summary("Hears from the payment provider.", "The body is signed: see Payment-Signature.")
+            .mayFail(.badRequest, "The body is no event.")
+            .mayFail(.unauthorized, "The signature is missing, old or wrong.")
+            .mayFail(.conflict, "This delivery was accepted before.")
     }
 
     @Sendable func receive(_ body: ByteBuffer, _ signature: String?) async throws -> Receipt {
@@ -13,7 +17,7 @@ struct PaymentRoutes: Sendable {
     }
 }
 
-struct PaymentView: Encodable, Sendable {
+struct PaymentView: Codable, Sendable {
     let id: Payment.ID
     let price: Money
     let state: Payment.State

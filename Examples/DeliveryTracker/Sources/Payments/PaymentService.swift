@@ -83,7 +83,7 @@ struct PaymentEvent: Codable, Sendable {
 }
 
 /// What the provider is answered.
-struct Receipt: Encodable, Sendable, ResponseConvertible {
+struct Receipt: Codable, Sendable, ResponseConvertible {
     let event: String
     /// Whether this delivery changed something.
     let isNew: Bool

@@ -12,13 +12,16 @@ struct TrackingRoutes: Sendable {
         routes.group("v1/orders", Authenticated(Customer.self)) { routes in
             // The order is looked up before the connection turns: someone else's is 404, as it is over REST.
             routes.webSocket(":id/live", OwnOrder(orders: orders), options: Self.options, handler: watch)
+                .summary("Watches an order live, over WebSocket.").mayFail(.notFound, "There is none of one's own.")
         }
         routes.group("v1/drivers", Authenticated(Driver.self)) { routes in
             routes.webSocket("position", options: Self.options, handler: report)
+                .summary("Reports where a driver is, over WebSocket.")
         }
         routes.group("v1/fleet", Authenticated(Dispatcher.self)) { routes in
             routes.webSocket("live", options: Self.options, handler: watchFleet)
-            routes.get("statistics") { _ in tracking.statistics }
+                .summary("Watches all drivers and open orders live, over WebSocket.")
+            routes.get("statistics") { _ in tracking.statistics }.summary("How many fixes were believed and dropped.")
         }
     }
 
@@ -64,6 +67,8 @@ struct TrackingRoutes: Sendable {
 /// The order in the path, if it is the customer's own.
 private struct OwnOrder: RequestInput {
     let orders: OrderService
+
+    func describe(_ operation: inout OpenAPI.Operation) { Path("id", as: Order.ID.self).describe(&operation) }
 
     func extract(from request: Request) async throws -> Order.ID {
         let id = try Path("id", as: Order.ID.self).extract(from: request)

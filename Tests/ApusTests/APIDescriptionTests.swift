@@ -1,0 +1,37 @@
+import Apus
+import ApusJSON
+import ApusTesting
+import Testing
+
+@Suite struct APIDescriptionTests {
+    @Test func `A service in development describes itself, at openapi json and on a page`() async throws {
+        try await FirstService.app.test { app in
+            let document = try await app.client.get("/openapi.json").json(JSON.Value.self)
+            #expect(document["info"]?["title"] == "first-service")
+            #expect(document["paths"]?["/hello/{name}"]?["get"]?["parameters"] != nil)
+            let numbers = document["components"]?["schemas"]?["Numbers"]?["properties"]?["numbers"]
+            #expect(numbers?["maxItems"] == 100)
+            #expect(document["paths"]?["/docs"] == nil)
+            for (path, type) in [
+                ("/docs", "text/html"), ("/docs/docs.js", "text/javascript"), ("/docs/docs.css", "text/css"),
+            ] {
+                let response = try await app.client.get(path)
+                #expect(response.status == .ok)
+                #expect(response.headers[.contentType]?.hasPrefix(type) == true)
+                #expect(response.headers[.contentSecurityPolicy]?.contains("script-src 'self'") == true)
+            }
+        }
+    }
+
+    @Test func `Elsewhere it does so when it is asked to`() async throws {
+        for (settings, status) in [
+            (["environment": "production"], HTTPResponse.Status.notFound),
+            (["environment": "production", "docs.enabled": "true"], .ok), (["docs.enabled": "false"], .notFound),
+        ] {
+            try await FirstService.app.test(settings: settings) { app in
+                #expect(try await app.client.get("/docs").status == status)
+                #expect(try await app.client.get("/openapi.json").status == status)
+            }
+        }
+    }
+}
