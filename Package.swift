@@ -43,12 +43,14 @@ let package = Package(
             name: "ApusCore",
             dependencies: [.product(name: "ServiceContextModule", package: "swift-service-context")]),
         .target(name: "ApusJSON"),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
         // Floor 1: one capability each. Imports go down, never up.
         .target(
             name: "ApusHTTP",
             dependencies: [
-                "ApusCore", "ApusJSON",
+                "ApusCore", "ApusJSON", "CZlib",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -246,7 +248,7 @@ let package = Package(
     ]
 )
 
-for target in package.targets {
+for target in package.targets where target.type != .system {
     target.swiftSettings = [
         .swiftLanguageMode(.v6),
         .treatAllWarnings(as: .error),

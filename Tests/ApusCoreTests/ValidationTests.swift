@@ -63,7 +63,7 @@ private struct Form: Validatable {
     @Test(arguments: [
         "", "@", "a@", "@b.c", "a@b", "a@b.", "a@.b", "a b@c.d", "a@b@c.d", "a@b.c\n", "é@b.c", "a@é.c", "a\u{7}@b.c",
         "a@-b.c",
-        "a@b-.c", "a@b..c", "a@\(String(repeating: "x", count: 64)).c", "\(String(repeating: "x", count: 250))@b.c",
+        "a@b-.c", "a@b..c", "a@\(String(repeating: "x", count: 64)).c", "\(String(repeating: "x", count: 251))@b.c",
     ])
     func `What is no e-mail address`(address: String) {
         #expect(Form(email: address).validationFailures().map(\.code) == ["email"])
@@ -80,7 +80,7 @@ private struct Form: Validatable {
     }
 
     @Test func `A line has no control characters`() {
-        for text in ["a", "Ünïcode ✓", "12345678"] { #expect(holds(.line(1...8), text)) }
+        for text in ["a", "Ünïcod ✓", "12345678"] { #expect(holds(.line(1...8), text)) }
         for text in ["", "123456789", "a\nb", "a\u{0}", "\u{7F}", "\u{85}"] { #expect(!holds(.line(1...8), text)) }
     }
 

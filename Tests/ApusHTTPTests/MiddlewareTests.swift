@@ -91,4 +91,73 @@ import Testing
         #expect(plain.headers[.accessControlExposeHeaders]?.contains("X-Request-Id") == true)
         #expect(plain.headers[.vary] == "Origin")
     }
+
+    @Test(arguments: [
+        ("POST", nil, nil, true), ("POST", "same-origin", nil, true), ("POST", "none", nil, true),
+        ("POST", "same-site", nil, false), ("POST", "cross-site", nil, false), ("POST", "nonsense", nil, false),
+        ("POST", "cross-site", "https://app.example", true), ("POST", nil, "https://api.example", true),
+        ("POST", nil, "http://API.example", true), ("POST", nil, "https://api.example:8443", false),
+        ("POST", nil, "https://evil.example", false), ("POST", nil, "null", false), ("POST", nil, "", false),
+        ("POST", nil, "https://evil.example/api.example", false), ("DELETE", "cross-site", nil, false),
+        ("GET", "cross-site", "https://evil.example", true), ("HEAD", "cross-site", nil, true),
+    ] as [(String, String?, String?, Bool)])
+    func `What a page of another origin sends is refused where it would change something`(
+        method: String, site: String?, origin: String?, isAllowed: Bool
+    ) async throws {
+        var headers: RequestHeaders = [:]
+        headers[HTTPField.Name("Sec-Fetch-Site")!] = site
+        headers[.origin] = origin
+        let protection = CrossOriginProtection(trustedOrigins: ["https://app.example"])
+        let request = Request(
+            method: HTTPRequest.Method(method)!, target: "/", authority: "api.example", headers: headers)
+        let response = try await ErrorRendering().handle(request) { request in
+            try await protection.handle(request) { _ in .text("done") }
+        }
+        #expect(response.status == (isAllowed ? .ok : .forbidden))
+    }
+
+    @Test func `An answer has a tag of its bytes, and is spared a client that has it`() async throws {
+        func ask(_ method: HTTPRequest.Method = .get, _ body: String = "hello", _ tag: String? = nil) async throws -> Response {
+            var headers: RequestHeaders = [:]
+            headers[.ifNoneMatch] = tag
+            return try await EntityTags().handle(Request(method: method, target: "/", headers: headers)) { _ in .text(body) }
+        }
+        let first = try await ask()
+        let tag = try #require(first.headers[.eTag])
+        #expect(tag.hasPrefix("W/\""))
+        let second = try await ask(.get, "hello", tag)
+        #expect(second.status == .notModified && second.headers[.eTag] == tag && text(second).isEmpty)
+        #expect(try await ask(.get, "other", tag).status == .ok)
+        #expect(try await ask(.post).headers[.eTag] == nil)
+        #expect(try await ask(.get, "").headers[.eTag] == nil)
+        #expect(try await ask(.get, String(repeating: "x", count: 1 << 20 + 1)).headers[.eTag] == nil)
+    }
+
+    @Test func `Over TLS a browser is told to stay with it`() async throws {
+        func ask(isSecure: Bool) async throws -> String? {
+            let request = Request(method: .get, target: "/", isSecure: isSecure)
+            return try await SecurityHeaders().handle(request) { _ in .text("x") }.headers[.strictTransportSecurity]
+        }
+        #expect(try await ask(isSecure: true) == "max-age=31536000")
+        #expect(try await ask(isSecure: false) == nil)
+    }
+
+    @Test func `A method is what it is, whatever a field says`() async throws {
+        let headers: RequestHeaders = [HTTPField.Name("X-HTTP-Method-Override")!: "DELETE"]
+        let response = try await respond(.post, "/x?_method=DELETE", headers: headers) { routes in
+            routes.post("x") { "posted" }
+            routes.delete("x") { "deleted" }
+        }
+        #expect(text(response) == "posted")
+    }
+
+    @Test func `A route may have less time than others`() async throws {
+        let response = try await respond(.get, "/slow") { routes in
+            routes.get("slow") { () -> String in
+                try await Task.sleep(for: .seconds(60))
+                return "late"
+            }.timeout(.milliseconds(1))
+        }
+        #expect(response.status == .gatewayTimeout)
+    }
 }

@@ -58,18 +58,54 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `Of many at once with the same key one is done`() async throws {
+    @Test func `Of many at once with the same key one is done, and the others hear of it or that it is under way`()
+        async throws
+    {
         try await withClient { client in
-            let places = try await withThrowingTaskGroup(of: String?.self) { group in
+            let answers = try await withThrowingTaskGroup(of: TestResponse.self) { group in
                 for _ in 0..<20 {
                     group.addTask {
                         try await client.send(.post, "/things", headers: [key: "k"], body: ByteBuffer(string: "a"))
-                            .headers[.location]
                     }
                 }
-                return try await group.reduce(into: Set<String?>()) { $0.insert($1) }
+                return try await group.reduce(into: []) { $0.append($1) }
             }
-            #expect(places == ["/things/1"])
+            let done = answers.filter { $0.status == .created }
+            #expect(!done.isEmpty && Set(done.map { $0.headers[.location] }) == ["/things/1"])
+            #expect(answers.filter { $0.status != .created }.allSatisfy { $0.status == .conflict })
+        }
+    }
+
+    @Test func `A key that comes back while its request is being done is 409`() async throws {
+        let (begun, finish) = (Gate(), Gate())
+        struct SlowModule: Module {
+            let begun: Gate
+            let finish: Gate
+
+            func configure(_ app: inout AppBuilder) {
+                app.migrations.add(CreateIdempotencyKeys.self)
+                app.routes { [begun, finish] routes, container in
+                    routes.group("", IdempotencyKeys(try container.resolve())) { routes in
+                        routes.post("slow") {
+                            begun.open()
+                            try await finish.wait()
+                            return "done"
+                        }
+                    }
+                }
+            }
+        }
+        try await App("slow", engines: SQLiteEngine()) { SlowModule(begun: begun, finish: finish) }.test { app in
+            let headers: HTTPFields = [key: "k"]
+            async let first = app.client.post("/slow", headers: headers)
+            try await begun.wait()
+            let second = try await app.client.post("/slow", headers: headers)
+            #expect(second.status == .conflict)
+            #expect(try second.problem().reason == "IDEMPOTENCY_KEY_IN_USE")
+            #expect(second.headers[.retryAfter] == "1")
+            finish.open()
+            #expect(try await first.text == "done")
+            #expect(try await app.client.post("/slow", headers: headers).text == "done")
         }
     }
 

@@ -7,14 +7,7 @@ extension CommonSettings {
         let address = Listener.Address.tcp(
             host: settings.string("http.host", default: "127.0.0.1"),
             port: settings.int("http.port", default: 8080, in: 0...65535))
-        let proxies = settings.list("http.proxies").compactMap { text in
-            do {
-                return try IPNetwork(text)
-            } catch {
-                settings.note("http.proxies: \(AppError(wrapping: error).message)")
-                return nil
-            }
-        }
+        let proxies = settings.networks("http.proxies")
         var listeners = [Listener(address, tls: tls(settings), proxies: proxies)]
         if let path = settings.string("http.unix-socket") { listeners.append(Listener(.unix(path: path))) }
         return listeners
@@ -45,5 +38,19 @@ extension CommonSettings {
         case (.none, _), (_, nil): break
         }
         return tls
+    }
+}
+
+extension Settings {
+    /// Networks, as CIDR writes them.
+    func networks(_ key: String) -> [IPNetwork] {
+        list(key).compactMap { text in
+            do {
+                return try IPNetwork(text)
+            } catch {
+                note("\(key): \(AppError(wrapping: error).message)")
+                return nil
+            }
+        }
     }
 }

@@ -16,6 +16,10 @@ struct CommonSettings {
     private let logLevel: Logger.Level
     private let logFormat: LineLogHandler.Format
     private let allowedOrigins: [String]
+    private let trustedProxies: [IPNetwork]
+    private let forwardedFields: TrustedProxies.Fields
+    private let compresses: Bool
+    private let decompresses: Bool
 
     init(_ settings: Settings, name: String) {
         var server = Server.Configuration(
@@ -52,13 +56,23 @@ struct CommonSettings {
         logFormat = settings.choice("log.format", default: isDevelopment ? LineLogHandler.Format.text : .json)
         servesDocs = settings.bool("docs.enabled", default: isDevelopment)
         allowedOrigins = settings.list("cors.origins")
+        trustedProxies = settings.networks("http.trusted-proxies")
+        forwardedFields = settings.choice("http.forwarded-fields", default: TrustedProxies.Fields.xForwarded)
+        compresses = settings.bool("http.compression", default: false)
+        decompresses = settings.bool("http.decompression", default: true)
     }
 
     /// The middleware of every app, outermost first. Errors are rendered inside of what must see all responses.
     var middleware: [any Middleware] {
-        var all: [any Middleware] = [RequestID(), AccessLog(), SecurityHeaders()]
+        var all: [any Middleware] = []
+        // Whatever comes after it is to know the client, not the proxy.
+        if !trustedProxies.isEmpty { all.append(TrustedProxies(trustedProxies, fields: forwardedFields)) }
+        all += [RequestID(), AccessLog(), SecurityHeaders()]
         if !allowedOrigins.isEmpty { all.append(CORS(origins: .only(Set(allowedOrigins)))) }
-        return all + [ErrorRendering()]
+        if compresses { all.append(Compression()) }
+        all.append(ErrorRendering())
+        if decompresses { all.append(Decompression()) }
+        return all
     }
 
     func logger(label: String, output: LogOutput) -> Logger {

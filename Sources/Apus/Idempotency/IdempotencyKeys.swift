@@ -6,6 +6,7 @@ import Crypto
 import FoundationEssentials
 import HTTPTypes
 import NIOCore
+import Synchronization
 
 /// Makes repeated requests safe (draft-ietf-httpapi-idempotency-key-header-07): a request with an `Idempotency-Key` is
 /// done once, and whoever repeats it receives the stored response.
@@ -13,12 +14,14 @@ import NIOCore
 /// The handler runs in a transaction of the database, and its response is stored in the same one: after a crash either
 /// both are there or neither. An error is not stored, so the request may be repeated with the same key.
 ///
-/// A malformed key is answered 400; a key that comes back with another request, 422. The table is ``CreateIdempotencyKeys``.
+/// A malformed key is answered 400; a key that comes back while its request is still being done, 409; one that comes back
+/// with another request, 422. The table is ``CreateIdempotencyKeys``.
 public struct IdempotencyKeys: Middleware {
     private let database: any Database
     private let isRequired: Bool
     private let lifetime: Duration
     private let clock: any WallClock
+    private let inProgress = InProgress()
 
     /// - Parameters:
     ///   - isRequired: Whether a request without a key is refused with 400.
@@ -45,6 +48,8 @@ public struct IdempotencyKeys: Middleware {
         request.body = request.body.replaced(by: body)
         let scope = Self.scope(request)
         let fingerprint = Self.fingerprint(request.rawQuery, body)
+        guard inProgress.begin(scope, key) else { throw Self.isInProgress }
+        defer { inProgress.end(scope, key) }
         return try await database.transaction {
             try await database.execute(
                 "DELETE FROM apus_idempotency_keys WHERE created_at < \(clock.now.addingTimeInterval(-lifetime.seconds))"
@@ -63,6 +68,12 @@ public struct IdempotencyKeys: Middleware {
         }
     }
 
+    private static var isInProgress: AppError {
+        AppError(
+            .aborted, "The request with this Idempotency-Key is still being done.",
+            reason: .idempotencyKeyInUse, retryAfter: .seconds(1))
+    }
+
     public func describe(_ operation: inout OpenAPI.Operation) {
         guard Self.changesSomething(operation.method) else { return }
         operation.parameters.append(
@@ -71,6 +82,7 @@ public struct IdempotencyKeys: Middleware {
                 schema: .literal(["type": "string", "pattern": .string(Self.pattern)]),
                 description: "Chosen by the client: a repeated request with it is done once, and answered alike."))
         operation.mayFail(.badRequest, "The Idempotency-Key is malformed.")
+        operation.mayFail(.conflict, "The request with this Idempotency-Key is still being done.")
         operation.mayFail(.unprocessableContent, "The Idempotency-Key was used for another request.")
     }
 
@@ -132,12 +144,27 @@ public struct IdempotencyKeys: Middleware {
                 .internal, "A streamed response cannot be repeated; the route must not be behind IdempotencyKeys.")
         }
         let headers = String(decoding: try JSONEncoder().encode(response.headers), as: UTF8.self)
-        try await database.execute(
-            """
-            INSERT INTO apus_idempotency_keys (scope, idempotency_key, fingerprint, status, headers, body, created_at)
-            VALUES (\(scope), \(key), \(fingerprint), \(response.status.code), \(headers), \(body), \(clock.now))
-            """)
+        do {
+            try await database.execute(
+                """
+                INSERT INTO apus_idempotency_keys (scope, idempotency_key, fingerprint, status, headers, body, created_at)
+                VALUES (\(scope), \(key), \(fingerprint), \(response.status.code), \(headers), \(body), \(clock.now))
+                """)
+        } catch let error as AppError where error.code == .alreadyExists {
+            // Another process was faster; all that was done here is undone with the transaction.
+            throw Self.isInProgress
+        }
     }
+}
+
+/// The requests that this process is at.
+private final class InProgress: Sendable {
+    private let keys = Mutex<Set<[String]>>([])
+
+    /// - Returns: Whether it was not begun before.
+    func begin(_ scope: String, _ key: String) -> Bool { keys.withLock { $0.insert([scope, key]).inserted } }
+
+    func end(_ scope: String, _ key: String) { keys.withLock { _ = $0.remove([scope, key]) } }
 }
 
 /// The table of ``IdempotencyKeys``. Add it to the migrations of the module that uses the middleware.

@@ -81,6 +81,10 @@ extension AppError {
         public static let idempotencyKeyReused: Reason = "IDEMPOTENCY_KEY_REUSED"
         /// What the request says of the present state (`If-Match` …) does not hold.
         public static let preconditionFailed: Reason = "PRECONDITION_FAILED"
+        /// A browser sent it for a page of another origin.
+        public static let crossOrigin: Reason = "CROSS_ORIGIN"
+        /// An idempotency key came back while its request is still being done.
+        public static let idempotencyKeyInUse: Reason = "IDEMPOTENCY_KEY_IN_USE"
         /// The token's time is over.
         public static let tokenExpired: Reason = "TOKEN_EXPIRED"
         /// The endpoint speaks another protocol, such as WebSocket.

@@ -1,16 +1,24 @@
 import HTTPTypes
 
-/// The fields that tell a browser to be careful: no sniffing, no framing, no referrer, and a content policy.
+/// The fields that tell a browser to be careful: no sniffing, no framing, no referrer, a content policy, and over TLS never
+/// again without it (HSTS, RFC 6797).
 ///
 /// A field that the handler has set itself is left alone.
 public struct SecurityHeaders: Middleware {
     private let fields: [HTTPField]
+    private let transportSecurity: HTTPField?
     /// A bit for each length that one of their names has: most responses have no name of such a length, which is quicker to
     /// see than that they have none of these names.
     private let lengths: UInt64
 
-    /// - Parameter contentSecurityPolicy: The `Content-Security-Policy` of responses that bring none.
-    public init(contentSecurityPolicy: String = "default-src 'none'; frame-ancestors 'none'") {
+    /// - Parameters:
+    ///   - contentSecurityPolicy: The `Content-Security-Policy` of responses that bring none.
+    ///   - transportSecurity: The `Strict-Transport-Security` of responses over TLS; `nil` for none. A year.
+    public init(
+        contentSecurityPolicy: String = "default-src 'none'; frame-ancestors 'none'",
+        transportSecurity: String? = "max-age=31536000"
+    ) {
+        self.transportSecurity = transportSecurity.map { HTTPField(name: .strictTransportSecurity, value: $0) }
         fields = [
             HTTPField(name: .xContentTypeOptions, value: "nosniff"), HTTPField(name: .xFrameOptions, value: "DENY"),
             HTTPField(name: .referrerPolicy, value: "no-referrer"),
@@ -27,6 +35,9 @@ public struct SecurityHeaders: Middleware {
             for field in fields where !response.headers.contains(field.name) { response.headers.append(field) }
         } else {
             response.headers.append(contentsOf: fields)
+        }
+        if request.isSecure, let transportSecurity, !response.headers.contains(transportSecurity.name) {
+            response.headers.append(transportSecurity)
         }
         return response
     }

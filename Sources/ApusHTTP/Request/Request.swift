@@ -10,15 +10,16 @@ public struct Request: Sendable {
     private final class Storage: @unchecked Sendable {
         var method: HTTPRequest.Method
         let target: String
-        let authority: String?
+        var authority: String?
         @exclusivity(unchecked) var headers: RequestHeaders
         @exclusivity(unchecked) var body: RequestBody
-        let remoteAddress: String?
+        var remoteAddress: String?
+        var isSecure: Bool
         let context: RequestContext
 
         init(
             method: HTTPRequest.Method, target: String, authority: String?, headers: RequestHeaders, body: RequestBody,
-            remoteAddress: String?, context: RequestContext
+            remoteAddress: String?, isSecure: Bool, context: RequestContext
         ) {
             self.method = method
             self.target = target
@@ -26,13 +27,14 @@ public struct Request: Sendable {
             self.headers = headers
             self.body = body
             self.remoteAddress = remoteAddress
+            self.isSecure = isSecure
             self.context = context
         }
 
         func copy() -> Storage {
             Storage(
                 method: method, target: target, authority: authority, headers: headers, body: body,
-                remoteAddress: remoteAddress, context: context)
+                remoteAddress: remoteAddress, isSecure: isSecure, context: context)
         }
     }
 
@@ -41,6 +43,7 @@ public struct Request: Sendable {
     /// - Parameters:
     ///   - target: The path and, after a `?`, the query, percent-encoded.
     ///   - authority: The host and port, where `Host` does not say them.
+    ///   - isSecure: Whether it came over TLS.
     public init(
         method: HTTPRequest.Method,
         target: String,
@@ -48,11 +51,12 @@ public struct Request: Sendable {
         headers: RequestHeaders = [:],
         body: RequestBody = .empty,
         remoteAddress: String? = nil,
+        isSecure: Bool = false,
         context: RequestContext = RequestContext()
     ) {
         storage = Storage(
             method: method, target: target, authority: authority, headers: headers, body: body,
-            remoteAddress: remoteAddress, context: context)
+            remoteAddress: remoteAddress, isSecure: isSecure, context: context)
     }
 
     private mutating func makeUnique() {
@@ -71,8 +75,24 @@ public struct Request: Sendable {
     /// The request target as it was sent: the path and, after a `?`, the query. Nothing is decoded.
     public var target: String { storage.target }
 
-    /// The host and port that the client asked for: of `:authority`, of a target in absolute form, or of `Host`.
-    public var authority: String? { storage.authority ?? headers[.host] }
+    /// The host and port that the client asked for: of `:authority`, of a target in absolute form, or of `Host`; what a
+    /// trusted proxy says comes first.
+    public internal(set) var authority: String? {
+        get { storage.authority ?? headers[.host] }
+        set {
+            makeUnique()
+            storage.authority = newValue
+        }
+    }
+
+    /// Whether the client came over TLS: to this server, or to a trusted proxy before it.
+    public internal(set) var isSecure: Bool {
+        get { storage.isSecure }
+        set {
+            makeUnique()
+            storage.isSecure = newValue
+        }
+    }
 
     /// The header fields, in the order in which they came.
     public var headers: RequestHeaders {
@@ -95,8 +115,15 @@ public struct Request: Sendable {
     /// What is known of this request, filled in on its way through the middleware and shared by all of it.
     public var context: RequestContext { storage.context }
 
-    /// The address of the peer of the connection, without its port; `nil` when there is none (tests, Unix sockets).
-    public var remoteAddress: String? { storage.remoteAddress }
+    /// The address of the client, without its port; `nil` when there is none (tests, Unix sockets). That of the connection's
+    /// peer, unless trusted proxies are before the server: see ``TrustedProxies``.
+    public internal(set) var remoteAddress: String? {
+        get { storage.remoteAddress }
+        set {
+            makeUnique()
+            storage.remoteAddress = newValue
+        }
+    }
 
     /// The values of the route's `:name` segments, percent-decoded.
     public var parameters: PathParameters { context.parameters }

@@ -1,6 +1,5 @@
 import ApusCore
 import ApusJSON
-import FoundationEssentials
 import HTTPTypes
 import NIOCore
 
@@ -111,14 +110,11 @@ public struct Paging<Key: Codable & Sendable>: RequestInput {
 /// A key as text that a client hands back and does not look into.
 enum Cursor {
     static func encode(_ key: some Encodable) throws -> String {
-        Data(try JSONCoding.encode([key]).readableBytesView).base64EncodedString()
-            .replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+        Base64URL.encode(try JSONCoding.encode([key]).readableBytesView)
     }
 
     static func decode<Key: Decodable>(_ text: String) throws -> Key {
-        let standard = text.replacing("-", with: "+").replacing("_", with: "/")
-        let padded = standard + String(repeating: "=", count: (4 - standard.utf8.count % 4) % 4)
-        guard let data = Data(base64Encoded: padded), let keys = try? JSONCoding.decode([Key].self, from: data),
+        guard let data = Base64URL.decode(text), let keys = try? JSONCoding.decode([Key].self, from: data),
             let key = keys.first, keys.count == 1
         else { throw AppError(.invalidArgument, "The query parameter \"cursor\" is none that this list gave.") }
         return key

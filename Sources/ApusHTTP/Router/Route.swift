@@ -5,7 +5,7 @@ struct Route: Sendable {
     let method: HTTPRequest.Method
     let path: String
     let site: RouteSite
-    let handler: Handler
+    var handler: Handler
     /// The most bytes that a body may have here; `nil` for the server's default.
     var bodyLimit: Int?
     /// What it asks for and answers, as its inputs, its output and its middleware say.
@@ -25,6 +25,13 @@ public struct RouteOptions {
     @discardableResult
     public func bodyLimit(_ bytes: Int) -> RouteOptions {
         routes.change(index) { $0.bodyLimit = bytes }
+        return self
+    }
+
+    /// Less time for a request than the server would give.
+    @discardableResult
+    public func timeout(_ limit: Duration) -> RouteOptions {
+        routes.change(index) { $0.handler = Timeout(limit).wrapping($0.handler) }
         return self
     }
 

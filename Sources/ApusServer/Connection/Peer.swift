@@ -5,6 +5,8 @@ import Logging
 struct Peer {
     /// The numeric address, `nil` on a unix socket.
     var address: String?
+    /// Whether it speaks TLS to this server.
+    var isSecure = false
     /// The certificate that was checked when the connection began.
     var certificate: PeerCertificate?
 

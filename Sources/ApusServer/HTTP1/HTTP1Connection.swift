@@ -296,7 +296,7 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
         let request = Request(
             method: head.method, target: head.target, authority: head.authority, headers: head.headers,
             body: requestBody,
-            remoteAddress: peer.address, context: peer.makeContext(core.logger))
+            remoteAddress: peer.address, isSecure: peer.isSecure, context: peer.makeContext(core.logger))
         let exchange = exchange
         let worker = loop.start(request, of: self)
         // A handler that never waited has answered already.

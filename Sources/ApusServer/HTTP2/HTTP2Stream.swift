@@ -81,7 +81,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         requestBody.limit = limits.bodyBytes
         let request = Request(
             method: head.method, target: head.target, authority: head.authority, headers: head.headers,
-            body: requestBody, remoteAddress: connection.peer.address,
+            body: requestBody, remoteAddress: connection.peer.address, isSecure: connection.peer.isSecure,
             context: connection.peer.makeContext(connection.core.logger, connectProtocol: head.connectProtocol))
         let worker = connection.loop.start(request, of: self)
         if !isAnswered { self.worker = worker }

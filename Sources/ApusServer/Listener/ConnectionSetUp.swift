@@ -43,7 +43,7 @@ struct ConnectionSetUp: Sendable {
         let isProxied =
             !proxies.isEmpty && (address.map { address in proxies.contains { $0.contains(address) } } ?? true)
         let connection = HTTP1Connection(
-            core: core, loop: loop, peer: Peer(address: address?.description),
+            core: core, loop: loop, peer: Peer(address: address?.description, isSecure: tls != nil),
             prelude: tls != nil ? .encrypted : isProxied ? .proxied : .none)
         do {
             let pipeline = channel.pipeline.syncOperations

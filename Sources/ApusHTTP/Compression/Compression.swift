@@ -1,0 +1,123 @@
+import HTTPTypes
+import NIOCore
+import NIOPosix
+
+/// Compresses responses for clients that take it: gzip or deflate, by `Accept-Encoding`.
+///
+/// Compressed is what is text, JSON, XML, JavaScript, SVG or WebAssembly, is not compressed already, and is long enough; a
+/// body that is made while it is sent, as it is made, each piece at once. A response that sets `Content-Encoding: identity`
+/// or `Cache-Control: no-transform` is left alone.
+///
+/// Do so where a response has a secret (a CSRF token, say) beside text that a client chose: their lengths tell it (the BREACH
+/// attack).
+public struct Compression: Middleware {
+    private let minimumLength: Int
+    private let level: Int
+
+    /// Bodies up to this size are compressed on the event loop, in less than a millisecond.
+    private static let largestOnLoop = 32 << 10
+
+    /// - Parameters:
+    ///   - minimumLength: Bytes of a body at hand that is worth it. 1 KiB.
+    ///   - level: 1, the fastest, to 9, the smallest. 6.
+    public init(minimumLength: Int = 1024, level: Int = 6) {
+        self.minimumLength = minimumLength
+        self.level = level
+    }
+
+    public func handle(_ request: Request, next: Handler) async throws -> Response {
+        var response = try await next(request)
+        guard isCompressible(response) else { return response }
+        // Also where this client does not take it: caches must know that it depends on that.
+        Self.addVary(&response)
+        guard let coding = ContentCoding.preferred(by: request.headers[.acceptEncoding]) else { return response }
+        switch response.body {
+        case .empty: return response
+        case .stream(_, let produce):
+            response.body = .stream { writer in
+                let compressing = CompressingWriter(writer, Deflater(coding, level: level))
+                try await produce(compressing)
+                try await compressing.finish()
+            }
+        case .bytes, .text:
+            guard let bytes = response.body.buffer else { return response }
+            response.body = .bytes(try await compress(bytes, coding))
+        }
+        response.headers[.contentEncoding] = coding.rawValue
+        // It names other bytes than these, which mean the same (RFC 9110 §8.8.1), and parts of them are not to be had.
+        if let tag = response.headers[.eTag].flatMap({ EntityTag(parsing: $0) }) {
+            response.headers[.eTag] = EntityTag(tag.value, isWeak: true).description
+        }
+        response.headers[.acceptRanges] = nil
+        return response
+    }
+
+    private func isCompressible(_ response: Response) -> Bool {
+        switch response.body {
+        case .empty: return false
+        case .bytes(let bytes): guard bytes.readableBytes >= minimumLength else { return false }
+        case .text(let text): guard text.utf8.count >= minimumLength else { return false }
+        case .stream(let length, _): guard length.map({ $0 >= minimumLength }) ?? true else { return false }
+        }
+        switch response.status.code {
+        case 204, 206, 304: return false
+        default: break
+        }
+        guard response.upgrade == nil, response.headers[.contentEncoding] == nil,
+            response.headers[.cacheControl]?.lowercased().contains("no-transform") != true,
+            let type = response.headers[.contentType].flatMap(MediaType.init)
+        else { return false }
+        return Self.isText(type)
+    }
+
+    private static func isText(_ type: MediaType) -> Bool {
+        switch type.type {
+        // Each event is to go out by itself, and proxies that decompress hold it back.
+        case "text": type.subtype != "event-stream"
+        case "application":
+            ["json", "javascript", "xml", "wasm", "x-ndjson", "manifest+json"].contains(type.subtype)
+                || type.subtype.hasSuffix("+json") || type.subtype.hasSuffix("+xml")
+        case "image": type.subtype == "svg+xml"
+        default: false
+        }
+    }
+
+    private static func addVary(_ response: inout Response) {
+        let fields = response.headers[values: .vary]
+        let names = fields.flatMap { $0.split(separator: ",") }.map { $0.trimmed.lowercased() }
+        if !names.contains("accept-encoding"), !names.contains("*") {
+            response.headers[values: .vary] = fields + ["Accept-Encoding"]
+        }
+    }
+
+    private func compress(_ bytes: ByteBuffer, _ coding: ContentCoding) async throws -> ByteBuffer {
+        guard bytes.readableBytes > Self.largestOnLoop else {
+            return Deflater(coding, level: level).compress(bytes, .finish)
+        }
+        return try await NIOThreadPool.singleton.runIfActive { [level] in
+            Deflater(coding, level: level).compress(bytes, .finish)
+        }
+    }
+}
+
+/// Compresses what is written, and lets every piece go out at once.
+private final class CompressingWriter: ResponseBodyWriter {
+    private let writer: any ResponseBodyWriter
+    private let deflater: Deflater
+
+    init(_ writer: any ResponseBodyWriter, _ deflater: Deflater) {
+        self.writer = writer
+        self.deflater = deflater
+    }
+
+    func write(_ bytes: ByteBuffer) async throws {
+        guard bytes.readableBytes > 0 else { return }
+        try await writer.write(deflater.compress(bytes, .sync))
+    }
+
+    func finish() async throws { try await writer.write(deflater.compress(ByteBuffer(), .finish)) }
+
+    func setTrailers(_ trailers: HTTPFields) { writer.setTrailers(trailers) }
+
+    func onDrain(_ action: @escaping @Sendable () -> Void) { writer.onDrain(action) }
+}

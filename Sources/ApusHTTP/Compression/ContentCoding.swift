@@ -1,0 +1,47 @@
+/// A content coding that libz knows (RFC 9110 §8.4.1).
+enum ContentCoding: String, CaseIterable, Sendable {
+    case gzip
+    /// The zlib format (RFC 1950), whatever the name says.
+    case deflate
+
+    /// The coding that a client likes best of those there are, by `Accept-Encoding` (RFC 9110 §12.5.3); `nil` for none.
+    ///
+    /// Without the field there is none: old clients do not send it. Of two that it likes alike, gzip.
+    static func preferred(by field: String?) -> ContentCoding? {
+        guard let field else { return nil }
+        var weights: [String: Double] = [:]
+        for item in field.split(separator: ",") {
+            let parts = item.split(separator: ";", omittingEmptySubsequences: false)
+            guard let name = parts.first?.trimmed.lowercased(), !name.isEmpty else { continue }
+            weights[name == "x-gzip" ? "gzip" : name] = weight(parts.dropFirst())
+        }
+        let identity = weights["identity"] ?? 0
+        var best: (coding: ContentCoding, weight: Double)?
+        for coding in allCases {
+            let weight = weights[coding.rawValue] ?? weights["*"] ?? 0
+            if weight > 0, weight >= identity, weight > best?.weight ?? 0 { best = (coding, weight) }
+        }
+        return best?.coding
+    }
+
+    private static func weight(_ parameters: some Sequence<Substring>) -> Double {
+        for parameter in parameters {
+            let sides = parameter.split(separator: "=", maxSplits: 1)
+            guard sides.count == 2, sides[0].trimmed.lowercased() == "q" else { continue }
+            guard let weight = Double(sides[1].trimmed), (0...1).contains(weight) else { return 0 }
+            return weight
+        }
+        return 1
+    }
+
+    /// Reads `Content-Encoding` of a request.
+    /// - Returns: `nil` for `identity`, and no result for codings that are not known or more than one.
+    static func of(_ field: String) -> ContentCoding?? {
+        switch field.trimmed.lowercased() {
+        case "", "identity": .some(nil)
+        case "gzip", "x-gzip": .gzip
+        case "deflate": .deflate
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,81 @@
+import ApusCore
+import HTTPTypes
+import NIOCore
+import Synchronization
+
+/// Decompresses the bodies of requests that come as `Content-Encoding: gzip` or `deflate`; any other coding is 415.
+///
+/// The limit of a body holds for what comes out. Beside it, a body that is far larger than what was sent is refused: a
+/// kilobyte can stand for a megabyte.
+public struct Decompression: Middleware {
+    private let maximumRatio: Int
+
+    /// - Parameter maximumRatio: How many bytes may come out for each that was sent. 100. Up to 64 KiB may come out of any.
+    public init(maximumRatio: Int = 100) { self.maximumRatio = maximumRatio }
+
+    public func handle(_ request: Request, next: Handler) async throws -> Response {
+        guard let field = request.headers[.contentEncoding] else { return try await next(request) }
+        guard let coding = ContentCoding.of(field) else {
+            throw AppError(
+                .invalidArgument, "The Content-Encoding must be gzip or deflate; it is \(field.prefix(64)).",
+                reason: .unsupportedMediaType)
+        }
+        guard let coding else { return try await next(request) }
+        var request = request
+        let source = InflatingSource(request.body, coding, maximumRatio: maximumRatio)
+        request.body = RequestBody(source, limit: request.body.limit)
+        request.headers[.contentEncoding] = nil
+        request.headers[.contentLength] = nil
+        return try await next(request)
+    }
+
+    public func describe(_ operation: inout OpenAPI.Operation) {
+        if operation.body != nil { operation.mayFail(.unsupportedMediaType, "The body is compressed in another way.") }
+    }
+}
+
+/// The bytes of a compressed body, decompressed as they are asked for.
+///
+/// `@unchecked Sendable`: a body is read by one task at a time, as every asynchronous sequence.
+private final class InflatingSource: RequestBodySource, @unchecked Sendable {
+    /// Bytes that are made at once.
+    private static let block = 64 << 10
+
+    private let body: RequestBody
+    private var iterator: RequestBody.Iterator
+    private let inflater: Inflater
+    private let maximumRatio: Int
+    private var received = 0
+    private var made = 0
+
+    init(_ body: RequestBody, _ coding: ContentCoding, maximumRatio: Int) {
+        self.body = body
+        iterator = body.makeAsyncIterator()
+        inflater = Inflater(coding)
+        self.maximumRatio = maximumRatio
+    }
+
+    var length: Int? { nil }
+    var trailers: HTTPFields { body.trailers }
+
+    func next() async throws -> ByteBuffer? {
+        while true {
+            if let bytes = try inflater.next(atMost: Self.block) {
+                made += bytes.readableBytes
+                guard made <= max(Self.block, received.multipliedReportingOverflow(by: maximumRatio).partialValue) else {
+                    throw AppError(
+                        .outOfRange, "The body is more than \(maximumRatio) times as large as what was sent.",
+                        reason: .bodyTooLarge)
+                }
+                return bytes
+            }
+            guard let piece = try await iterator.next() else {
+                // A request without a body is no compressed stream of nothing.
+                if received > 0 { try inflater.finish() }
+                return nil
+            }
+            received += piece.readableBytes
+            inflater.append(piece)
+        }
+    }
+}

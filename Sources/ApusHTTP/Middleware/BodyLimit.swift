@@ -1,0 +1,17 @@
+/// Other limits for the bodies of a group's requests than the server's default. A route's own `bodyLimit` comes after it.
+public struct BodyLimit: Middleware {
+    private let bytes: Int
+
+    public init(_ bytes: Int) { self.bytes = bytes }
+
+    public func handle(_ request: Request, next: Handler) async throws -> Response {
+        var request = request
+        request.body.limit = bytes
+        return try await next(request)
+    }
+}
+
+extension Middleware where Self == BodyLimit {
+    /// The most bytes that a body may have.
+    public static func bodyLimit(_ bytes: Int) -> BodyLimit { BodyLimit(bytes) }
+}

@@ -1,0 +1,120 @@
+public import ApusCore
+import HTTPTypes
+
+/// Believes what proxies say of the client: its address, whether it came over TLS, and the host that it asked for.
+///
+/// Only proxies of the networks that are named are believed, and each only about whom it heard the request from: the list
+/// of addresses is read from its end, as far as it was written by proxies that are trusted. What a client puts at its
+/// beginning counts for nothing.
+public struct TrustedProxies: Middleware {
+    /// Which fields the proxies write. Only these are read: the others pass through them as the client sent them.
+    public enum Fields: String, Sendable, CaseIterable {
+        /// `Forwarded` (RFC 7239).
+        case forwarded
+        /// `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`.
+        case xForwarded = "x-forwarded"
+    }
+
+    private let networks: [IPNetwork]
+    private let fields: Fields
+    /// More hops than these are not looked at.
+    private static let maximumHops = 32
+
+    public init(_ networks: [IPNetwork], fields: Fields = .xForwarded) {
+        self.networks = networks
+        self.fields = fields
+    }
+
+    public func handle(_ request: Request, next: Handler) async throws -> Response {
+        // Who comes without an address comes by a Unix socket, from this machine.
+        guard request.remoteAddress.map({ IPAddress($0).map(isTrusted) ?? false }) ?? true else {
+            return try await next(request)
+        }
+        var request = request
+        for hop in hops(of: request).reversed() {
+            if let isSecure = hop.isSecure { request.isSecure = isSecure }
+            if let host = hop.host { request.authority = host }
+            // An unknown or hidden address ends what can be known: the nearest that is known stays.
+            guard let address = hop.address else { break }
+            request.remoteAddress = address.description
+            guard isTrusted(address) else { break }
+        }
+        return try await next(request)
+    }
+
+    private func isTrusted(_ address: IPAddress) -> Bool { networks.contains { $0.contains(address) } }
+
+    /// One proxy's word: from whom it had the request, and how.
+    struct Hop: Equatable {
+        var address: IPAddress?
+        var isSecure: Bool?
+        var host: String?
+    }
+
+    private func hops(of request: Request) -> [Hop] {
+        switch fields {
+        case .forwarded: Self.forwarded(request.headers[.forwarded] ?? "")
+        case .xForwarded:
+            Self.xForwarded(
+                request.headers[.xForwardedFor] ?? "", request.headers[.xForwardedProto] ?? "",
+                request.headers[.xForwardedHost] ?? "")
+        }
+    }
+
+    /// `for=192.0.2.60;proto=https;host=example.org, for="[2001:db8::1]:8080"`.
+    static func forwarded(_ field: String) -> [Hop] {
+        elements(field).suffix(maximumHops).map { element in
+            guard let parameters = MediaType.parameters(";" + element) else { return Hop() }
+            return Hop(
+                address: parameters["for"].flatMap(address), isSecure: parameters["proto"].map { $0.lowercased() == "https" },
+                host: parameters["host"].flatMap(host))
+        }
+    }
+
+    /// The three lists side by side, from their ends. One of schemes or hosts with a single element says it of all hops.
+    static func xForwarded(_ addresses: String, _ schemes: String, _ hosts: String) -> [Hop] {
+        let schemes = elements(schemes), hosts = elements(hosts)
+        return elements(addresses).suffix(maximumHops).reversed().enumerated().map { index, text in
+            func at(_ list: [Substring]) -> Substring? {
+                list.count == 1 ? list[0] : index < list.count ? list[list.count - 1 - index] : nil
+            }
+            return Hop(
+                address: address(String(text)), isSecure: at(schemes).map { $0.lowercased() == "https" },
+                host: at(hosts).map(String.init).flatMap(host))
+        }.reversed()
+    }
+
+    /// Splits at commas, but for those in quotes.
+    private static func elements(_ field: String) -> [Substring] {
+        var isQuoted = false
+        let parts = field.split(omittingEmptySubsequences: false) { character in
+            if character == "\"" { isQuoted.toggle() }
+            return character == "," && !isQuoted
+        }
+        return parts.map(\.trimmed).filter { !$0.isEmpty }
+    }
+
+    /// An address with or without brackets and port; `nil` for `unknown` and for hidden ones.
+    private static func address(_ text: String) -> IPAddress? {
+        if let address = IPAddress(text) { return address }
+        if text.hasPrefix("["), let end = text.firstIndex(of: "]") {
+            return IPAddress(String(text[text.index(after: text.startIndex)..<end]))
+        }
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        return parts.count == 2 ? IPAddress(String(parts[0])) : nil
+    }
+
+    /// A host with or without a port, and nothing that could be part of a path.
+    private static func host(_ text: String) -> String? {
+        let isHost = !text.isEmpty && text.utf8.count <= 255
+            && text.unicodeScalars.allSatisfy { $0.isASCII && ($0.properties.isAlphabetic || "0123456789.-:[]_".unicodeScalars.contains($0)) }
+        return isHost ? text : nil
+    }
+}
+
+extension HTTPField.Name {
+    fileprivate static let forwarded = HTTPField.Name("Forwarded")!
+    fileprivate static let xForwardedFor = HTTPField.Name("X-Forwarded-For")!
+    fileprivate static let xForwardedProto = HTTPField.Name("X-Forwarded-Proto")!
+    fileprivate static let xForwardedHost = HTTPField.Name("X-Forwarded-Host")!
+}

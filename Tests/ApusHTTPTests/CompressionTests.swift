@@ -1,0 +1,153 @@
+import ApusCore
+@testable import ApusHTTP
+import HTTPTypes
+import NIOCore
+import Testing
+
+@Suite struct CompressionTests {
+    private static let long = String(repeating: "Apus apus, the common swift. ", count: 5000)
+
+    private func inflated(_ bytes: ByteBuffer, _ coding: ContentCoding, piece: Int = .max) throws -> String {
+        let inflater = Inflater(coding)
+        var whole = ByteBuffer(), rest = bytes
+        while rest.readableBytes > 0 {
+            inflater.append(rest.readSlice(length: min(piece, rest.readableBytes))!)
+            while let more = try inflater.next(atMost: 1000) { whole.writeImmutableBuffer(more) }
+        }
+        try inflater.finish()
+        return String(buffer: whole)
+    }
+
+    private func ask(
+        _ response: Response, _ accept: String? = "gzip"
+    ) async throws -> Response {
+        var headers: RequestHeaders = [:]
+        headers[.acceptEncoding] = accept
+        return try await Compression().handle(Request(method: .get, target: "/", headers: headers)) { _ in response }
+    }
+
+    @Test(arguments: [
+        (nil, nil), ("", nil), ("gzip", "gzip"), ("deflate", "deflate"), ("x-gzip", "gzip"), ("br", nil), ("*", "gzip"),
+        ("gzip;q=0", nil), ("gzip;q=0, *", "deflate"), ("deflate, gzip;q=0.5", "deflate"), ("GZIP ; Q=1", "gzip"),
+        ("identity, gzip;q=0.5", nil), ("gzip;q=x", nil), ("gzip;q=2", nil), (",,;,;q=1,gzip", "gzip"), ("*;q=0", nil),
+    ] as [(String?, String?)])
+    func `The coding is the one that the client likes best`(accept: String?, coding: String?) {
+        #expect(ContentCoding.preferred(by: accept)?.rawValue == coding)
+    }
+
+    @Test(arguments: ContentCoding.allCases) func `A body at hand is compressed and its fields say so`(coding: ContentCoding) async throws {
+        var plain = Response.text(Self.long)
+        plain.headers[.eTag] = "\"a\""
+        plain.headers[.acceptRanges] = "bytes"
+        plain.headers[.vary] = "Origin"
+        let response = try await ask(plain, coding.rawValue)
+        let bytes = try #require(response.body.buffer)
+        #expect(bytes.readableBytes < Self.long.utf8.count / 20)
+        #expect(try inflated(bytes, coding) == Self.long)
+        #expect(try inflated(bytes, coding, piece: 1) == Self.long)
+        #expect(response.headers[.contentEncoding] == coding.rawValue)
+        #expect(response.headers[.vary] == "Origin, Accept-Encoding")
+        #expect(response.headers[.eTag] == "W/\"a\"" && response.headers[.acceptRanges] == nil)
+    }
+
+    @Test func `A streamed body is compressed, and each of its pieces can be read at once`() async throws {
+        let response = try await ask(
+            Response(status: .ok, headers: [.contentType: "application/json"], body: .stream { writer in
+                for text in ["[1", ",", "", "2]"] { try await writer.write(text) }
+            }))
+        guard case .stream(nil, let produce) = response.body else {
+            Issue.record("It is no stream.")
+            return
+        }
+        final class Pieces: ResponseBodyWriter {
+            let inflater = Inflater(.gzip)
+            nonisolated(unsafe) var texts: [String] = []
+            func write(_ bytes: ByteBuffer) throws {
+                inflater.append(bytes)
+                while let piece = try inflater.next(atMost: 100) { texts.append(String(buffer: piece)) }
+            }
+            func setTrailers(_ trailers: HTTPFields) {}
+        }
+        let pieces = Pieces()
+        try await produce(pieces)
+        #expect(pieces.texts == ["[1", ",", "2]"])
+        #expect(pieces.inflater.isFinished)
+    }
+
+    @Test func `What would not gain by it, or must not change, is left alone`() async throws {
+        let json: HTTPFields = [.contentType: "application/json"]
+        var responses = [
+            Response.text("short"), Response(status: .ok, headers: json),
+            Response(status: .ok, headers: [.contentType: "image/png"], body: .text(Self.long)),
+            Response(status: .ok, headers: [.contentType: "text/event-stream"], body: .text(Self.long)),
+            Response(status: .ok, headers: [:], body: .text(Self.long)),
+            Response(status: .partialContent, headers: json, body: .text(Self.long)),
+            Response(status: .ok, headers: json, body: .stream(length: 10) { try await $0.write("0123456789") }),
+        ]
+        for (name, value) in [(HTTPField.Name.contentEncoding, "identity"), (.contentEncoding, "br"), (.cacheControl, "public, No-Transform")] {
+            var response = Response.text(Self.long)
+            response.headers[name] = value
+            responses.append(response)
+        }
+        for response in responses {
+            let answered = try await ask(response)
+            #expect(answered.headers[.contentEncoding] == response.headers[.contentEncoding])
+            #expect(answered.headers[.vary] == nil)
+        }
+        let unasked = try await ask(.text(Self.long), nil)
+        #expect(unasked.headers[.contentEncoding] == nil && unasked.headers[.vary] == "Accept-Encoding")
+    }
+
+    private func post(_ body: ByteBuffer, _ coding: String, limit: Int = 1 << 20, ratio: Int = 100) async throws -> Response {
+        try await respond(.post, "/e", headers: [.contentEncoding: coding], body: RequestBody(body)) { routes in
+            routes.group("", Decompression(maximumRatio: ratio), .bodyLimit(limit)) { routes in
+                routes.post("e", WholeRequest(), RawBody()) { request, body in
+                    #expect(request.headers[.contentEncoding] == nil || coding == "identity")
+                    return String(buffer: body)
+                }
+            }
+        }
+    }
+
+    private func gzip(_ text: String, _ coding: ContentCoding = .gzip) -> ByteBuffer {
+        Deflater(coding, level: 9).compress(ByteBuffer(string: text), .finish)
+    }
+
+    @Test func `Compressed bodies of requests are read as what they stand for`() async throws {
+        for coding in ["gzip", "X-GZIP", "deflate"] {
+            #expect(text(try await post(gzip("hello", coding == "deflate" ? .deflate : .gzip), coding)) == "hello")
+        }
+        #expect(text(try await post(ByteBuffer(string: "plain"), "identity")) == "plain")
+        #expect(text(try await post(gzip(""), "gzip")) == "")
+        #expect(text(try await post(ByteBuffer(), "gzip")) == "")
+    }
+
+    @Test(arguments: ["br", "gzip, gzip", "zstd", "gzip,", "nonsense"]) func `Other codings are 415`(coding: String) async throws {
+        #expect(try await post(gzip("hello"), coding).status == .unsupportedMediaType)
+    }
+
+    @Test func `What is cut off, changed, or goes on is 400`() async throws {
+        let whole = gzip(String(Self.long.prefix(3000)))
+        for length in 1..<whole.readableBytes {
+            #expect(try await post(whole.getSlice(at: 0, length: length)!, "gzip").status == .badRequest)
+        }
+        for offset in [0, 1, 2, whole.readableBytes - 8, whole.readableBytes - 1] {
+            var broken = whole
+            broken.setInteger(whole.getInteger(at: offset, as: UInt8.self)! ^ 0x55, at: offset)
+            #expect(try await post(broken, "gzip").status == .badRequest)
+        }
+        var twice = whole
+        twice.writeImmutableBuffer(whole)
+        #expect(try await post(twice, "gzip").status == .badRequest)
+    }
+
+    @Test func `A bomb is refused long before it is large`() async throws {
+        let bomb = gzip(String(repeating: "\0", count: 100 << 20))
+        #expect(bomb.readableBytes < 200_000)
+        #expect(try await post(bomb, "gzip").status == .contentTooLarge)
+        #expect(try await post(bomb, "gzip", limit: 1 << 30, ratio: 50).status == .contentTooLarge)
+        let small = gzip(String(repeating: "a", count: 60_000))
+        #expect(try await post(small, "gzip").status == .ok)
+        #expect(try await post(small, "gzip", limit: 59_999).status == .contentTooLarge)
+    }
+}

@@ -1,0 +1,218 @@
+import Apus
+import ApusSQLite
+import ApusTesting
+import Testing
+
+@Suite struct SessionTests {
+    private static let secret = Secret("a secret of a test, thirty-two bytes long")
+
+    /// A browser: keeps the cookie that it is given.
+    private final class Browser {
+        let handler: Handler
+        let isSecure: Bool
+        var cookie: String?
+        var lastField: String?
+
+        init(_ handler: @escaping Handler, isSecure: Bool = false) {
+            self.handler = handler
+            self.isSecure = isSecure
+        }
+
+        func get(_ target: String) async throws -> String {
+            var headers: RequestHeaders = [:]
+            headers[.cookie] = cookie
+            let request = Request(method: .get, target: target, headers: headers, isSecure: isSecure)
+            let response = try await handler(request)
+            lastField = response.headers[.setCookie]
+            if let field = lastField { cookie = String(field.prefix { $0 != ";" }) }
+            guard case .text(let text) = response.body else { return "" }
+            return text
+        }
+    }
+
+    private func handler(
+        _ store: any SessionStore, _ clock: ManualClock = ManualClock(), secrets: [Secret<String>] = [secret]
+    ) throws -> Handler {
+        let routes = Routes()
+        routes.group("", try Sessions(store, secrets: secrets, clock: clock)) { routes in
+            routes.get("read", Session.Current()) { session in
+                "\(try session.get("count", as: Int.self) ?? 0) \(session.isNew)"
+            }
+            routes.get("count", Session.Current()) { session in
+                let count = (try session.get("count", as: Int.self) ?? 0) + 1
+                try session.set("count", count)
+                return "\(count)"
+            }
+            routes.get("login", Session.Current()) { session in
+                session.renew()
+                try session.set("count", 100)
+                return "in"
+            }
+            routes.get("logout", Session.Current()) { session in
+                session.end()
+                return "out"
+            }
+        }
+        let router = try Router(routes)
+        return { try await router.respond(to: $0) }
+    }
+
+    /// Runs a body with each of the stores there are.
+    private func withStores(_ body: (any SessionStore) async throws -> Void) async throws {
+        try await body(MemorySessionStore())
+        let database = try SQLiteDatabase(path: ":memory:")
+        try await Migrator(database, [CreateSessions.self]).run()
+        try await body(SQLSessionStore(database))
+        await database.close()
+    }
+
+    @Test func `A store keeps, extends and forgets`() async throws {
+        try await withStores { store in
+            let start = Date(timeIntervalSince1970: 1000)
+            #expect(try await store.load("a", now: start) == nil)
+            try await store.save("a", [1, 2], until: start + 10)
+            try await store.save("b", [], until: start + 10)
+            #expect(try await store.load("a", now: start)?.data == [1, 2])
+            #expect(try await store.load("a", now: start)?.until == start + 10)
+            #expect(try await store.load("a", now: start + 10) == nil)
+            try await store.save("a", [3], until: start + 10)
+            try await store.extend("a", until: start + 20)
+            try await store.extend("none", until: start + 20)
+            #expect(try await store.load("none", now: start) == nil)
+            #expect(try await store.load("a", now: start + 15)?.data == [3])
+            try await store.deleteExpired(now: start + 15)
+            #expect(try await store.load("b", now: start) == nil)
+            #expect(try await store.load("a", now: start) != nil)
+            try await store.delete("a")
+            try await store.delete("a")
+            #expect(try await store.load("a", now: start) == nil)
+        }
+    }
+
+    @Test func `A browser is remembered from one request to the next, another one is not`() async throws {
+        try await withStores { store in
+            let handler = try handler(store)
+            let (one, other) = (Browser(handler), Browser(handler))
+            #expect(try await one.get("/read") == "0 true")
+            #expect(one.lastField == nil)
+            for count in 1...3 { #expect(try await one.get("/count") == "\(count)") }
+            #expect(try await one.get("/read") == "3 false")
+            #expect(try await other.get("/read") == "0 true")
+        }
+    }
+
+    @Test func `The cookie is out of the reach of scripts, and over TLS bound to its host`() async throws {
+        let handler = try handler(MemorySessionStore())
+        let (plain, secure) = (Browser(handler), Browser(handler, isSecure: true))
+        _ = try await plain.get("/count")
+        _ = try await secure.get("/count")
+        #expect(plain.lastField?.hasPrefix("session=") == true)
+        #expect(plain.lastField?.hasSuffix("; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax") == true)
+        #expect(secure.lastField?.hasPrefix("__Host-session=") == true)
+        #expect(secure.lastField?.hasSuffix("; Path=/; Max-Age=86400; Secure; HttpOnly; SameSite=Lax") == true)
+    }
+
+    @Test func `A login gives another cookie, and the old one is worthless`() async throws {
+        try await withStores { store in
+            let handler = try handler(store)
+            let (victim, attacker) = (Browser(handler), Browser(handler))
+            _ = try await attacker.get("/count")
+            victim.cookie = attacker.cookie
+            _ = try await victim.get("/login")
+            #expect(victim.cookie != attacker.cookie)
+            #expect(try await victim.get("/read") == "100 false")
+            #expect(try await attacker.get("/read") == "0 true")
+            let stolen = victim.cookie
+            _ = try await victim.get("/logout")
+            #expect(victim.lastField?.contains("Max-Age=0") == true)
+            attacker.cookie = stolen
+            #expect(try await attacker.get("/read") == "0 true")
+        }
+    }
+
+    @Test func `A session ends when it is not used, and some time after it began`() async throws {
+        try await withStores { store in
+            let clock = ManualClock()
+            let browser = Browser(try handler(store, clock))
+            _ = try await browser.get("/count")
+            for _ in 0..<29 {
+                clock.advance(by: .seconds(86000))
+                #expect(try await browser.get("/read") == "1 false")
+            }
+            clock.advance(by: .seconds(86401))
+            #expect(try await browser.get("/read") == "0 true")
+            _ = try await browser.get("/count")
+            for _ in 0..<60 {
+                clock.advance(by: .seconds(43200))
+                _ = try await browser.get("/count")
+            }
+            #expect(try await browser.get("/read") != "61 false")
+        }
+    }
+
+    @Test func `A request that changes nothing does not undo what another one changes meanwhile`() async throws {
+        let clock = ManualClock(), store = MemorySessionStore()
+        let (begun, finish) = (Gate(), Gate())
+        let routes = Routes()
+        routes.group("", try Sessions(store, secrets: [Self.secret], clock: clock)) { routes in
+            routes.get("slow", Session.Current()) { _ in
+                begun.open()
+                try await finish.wait()
+                return "slow"
+            }
+        }
+        let router = try Router(routes)
+        let quick = try handler(store, clock)
+        let browser = Browser(quick)
+        _ = try await browser.get("/count")
+        clock.advance(by: .seconds(43200))
+        let headers: RequestHeaders = [.cookie: browser.cookie ?? ""]
+        async let slow = router.respond(to: Request(method: .get, target: "/slow", headers: headers))
+        try await begun.wait()
+        _ = try await browser.get("/count")
+        finish.open()
+        _ = try await slow
+        #expect(try await browser.get("/read") == "2 false")
+    }
+
+    @Test func `Cookies that were made up, changed or signed with another secret are no session`() async throws {
+        let store = MemorySessionStore()
+        let browser = Browser(try handler(store))
+        _ = try await browser.get("/count")
+        let good = try #require(browser.cookie)
+        let (token, signature) = (good.split(separator: ".")[0], good.split(separator: ".")[1])
+        for bad in [
+            "session=", "session=.", "session=x.y", "\(token)", "\(token).", "\(token).\(signature)x", "\(token).\(signature.dropLast())",
+            "session=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.\(signature)", "\(token)=.\(signature)", "\(good).\(signature)",
+        ] {
+            browser.cookie = bad
+            #expect(try await browser.get("/read") == "0 true", "\(bad)")
+        }
+        let other = Secret(String(repeating: "other", count: 10))
+        let elsewhere = Browser(try handler(store, secrets: [other]))
+        elsewhere.cookie = good
+        #expect(try await elsewhere.get("/read") == "0 true")
+        let exchanged = Browser(try handler(store, secrets: [other, Self.secret]))
+        exchanged.cookie = good
+        #expect(try await exchanged.get("/read") == "1 false")
+        for secrets in [[], [Secret("short")]] {
+            #expect(throws: AppError.self) { try Sessions(store, secrets: secrets) }
+        }
+    }
+
+    @Test func `A cookie that would be more than one is not set`() throws {
+        var response = Response(status: .ok)
+        try response.set(SetCookie("a", "b", maxAge: .seconds(60), domain: "example.org", isSecure: false, sameSite: .strict))
+        try response.set(.removal(of: "c"))
+        #expect(
+            response.headers[values: .setCookie] == [
+                "a=b; Path=/; Domain=example.org; Max-Age=60; HttpOnly; SameSite=Strict",
+                "c=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax",
+            ])
+        for (name, value, path) in [
+            ("", "x", "/"), ("a b", "x", "/"), ("a", "x;y", "/"), ("a", "x y", "/"), ("a", "é", "/"), ("a", "\r\nX: y", "/"), ("a", "x", "/;Domain=evil"),
+        ] {
+            #expect(throws: AppError.self) { try response.set(SetCookie(name, value, path: path)) }
+        }
+    }
+}
