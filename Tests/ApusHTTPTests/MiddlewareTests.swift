@@ -160,4 +160,38 @@ import Testing
         }
         #expect(response.status == .gatewayTimeout)
     }
+
+    @Test(arguments: [
+        (nil, "application/problem+json"), ("*/*", "application/problem+json"), ("application/json", "application/problem+json"),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "text/html; charset=utf-8"),
+        ("text/plain", "text/plain; charset=utf-8"), ("text/*", "text/html; charset=utf-8"),
+        ("text/html;q=0.5, application/json", "application/problem+json"), ("image/png", "application/problem+json"),
+        ("", "application/problem+json"), (";;,,q=", "application/problem+json"),
+        (String(repeating: "a/b,", count: 50_000) + "text/html", "application/problem+json"),
+    ] as [(String?, String)])
+    func `An error comes as what its reader likes`(accept: String?, type: String) async throws {
+        var headers: RequestHeaders = [:]
+        headers[.accept] = accept
+        let response = try await ErrorRendering().handle(request(headers)) { _ in
+            throw AppError(.notFound, "No <b>such</b> thing.")
+        }
+        #expect(response.status == .notFound)
+        #expect(response.headers[.contentType] == type)
+        if type.hasPrefix("text/html") { #expect(text(response).contains("<p>No &lt;b&gt;such&lt;/b&gt; thing.</p>")) }
+        if type.hasPrefix("text/plain") { #expect(text(response) == "404 Not Found\nNo <b>such</b> thing.\n") }
+    }
+
+    @Test func `A problem says where it happened, and its kind by an address where there is one`() async throws {
+        func type(_ rendering: ErrorRendering, _ reason: AppError.Reason?) async throws -> ProblemDetails {
+            try problem(
+                try await rendering.handle(Request(method: .get, target: "/a/b?token=secret")) { _ in
+                    throw AppError(.aborted, "Taken.", reason: reason)
+                })
+        }
+        #expect(try await type(ErrorRendering(), "ORDER_TAKEN").type == "about:blank")
+        let rendering = ErrorRendering(typePrefix: "https://example.org/problems/")
+        #expect(try await type(rendering, "ORDER_TAKEN").type == "https://example.org/problems/order-taken")
+        #expect(try await type(rendering, nil).type == "about:blank")
+        #expect(try await type(rendering, nil).instance == "/a/b")
+    }
 }

@@ -38,7 +38,7 @@ import Testing
                 try await driver.webSocket("/v1/drivers/position") { device in
                     try await device.send(json: GPSFix(latitude: 38.7369, longitude: -9.1427, at: Date()))
                     #expect(try await socket.receiveJSON(Scenario.Message.self)?.position?.place.latitude == 38.7369)
-                    try await device.send(json: GPSFix(latitude: 39.7369, longitude: -9.1427, at: Date()))
+                    try await device.send(json: GPSFix(latitude: 39.7369, longitude: -9.1427, at: Date() + 1))
                     #expect(try await device.receiveJSON(Scenario.Message.self)?.reason == .jump)
                 }
                 // The server tells those who watch to come back when it stops.

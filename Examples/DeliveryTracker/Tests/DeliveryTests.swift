@@ -153,8 +153,11 @@ private final class RecordingPushGateway: PushGateway {
                 _ = try await driver.post("/v1/orders/\(order.id)/assignment")
                 #expect(try await socket.receiveJSON(Scenario.Message.self)?.order?.state == .assigned)
                 try await driver.webSocket("/v1/drivers/position") { device in
+                    let start = Date()
                     for step in 0..<3 {
-                        let fix = GPSFix(latitude: 38.7369 + Double(step) * 0.0001, longitude: -9.1427, at: Date())
+                        // A second apart: two of one millisecond would be the same fix twice.
+                        let fix = GPSFix(
+                            latitude: 38.7369 + Double(step) * 0.0001, longitude: -9.1427, at: start + Double(step))
                         try await device.send(json: fix)
                         let message = try await socket.receiveJSON(Scenario.Message.self)
                         #expect(message?.position?.place == fix.place)
@@ -272,7 +275,7 @@ private final class RecordingPushGateway: PushGateway {
                 #expect(
                     try await reason(GPSFix(latitude: 38.7, longitude: -9.1, at: Date(timeIntervalSinceNow: 90)))
                         == .future)
-                #expect(try await reason(GPSFix(latitude: 39.7, longitude: -9.1, at: Date())) == .jump)
+                #expect(try await reason(GPSFix(latitude: 39.7, longitude: -9.1, at: Date() + 1)) == .jump)
                 try await device.send("not JSON")
                 #expect(try await device.receiveJSON(Scenario.Message.self)?.reason == .malformed)
             }

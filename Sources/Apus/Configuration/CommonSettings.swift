@@ -18,6 +18,7 @@ struct CommonSettings {
     private let allowedOrigins: [String]
     private let trustedProxies: [IPNetwork]
     private let forwardedFields: TrustedProxies.Fields
+    private let problemTypes: String?
     private let compresses: Bool
     private let decompresses: Bool
 
@@ -58,6 +59,7 @@ struct CommonSettings {
         allowedOrigins = settings.list("cors.origins")
         trustedProxies = settings.networks("http.trusted-proxies")
         forwardedFields = settings.choice("http.forwarded-fields", default: TrustedProxies.Fields.xForwarded)
+        problemTypes = settings.string("http.problem-types")
         compresses = settings.bool("http.compression", default: false)
         decompresses = settings.bool("http.decompression", default: true)
     }
@@ -70,7 +72,7 @@ struct CommonSettings {
         all += [RequestID(), AccessLog(), SecurityHeaders()]
         if !allowedOrigins.isEmpty { all.append(CORS(origins: .only(Set(allowedOrigins)))) }
         if compresses { all.append(Compression()) }
-        all.append(ErrorRendering())
+        all.append(ErrorRendering(typePrefix: problemTypes))
         if decompresses { all.append(Decompression()) }
         return all
     }

@@ -3,7 +3,7 @@ import HTTPTypes
 
 /// An error as a client receives it: `application/problem+json` (RFC 9457).
 public struct ProblemDetails: Codable, Sendable, Equatable {
-    /// What kind of problem it is: `about:blank`, which means that ``title`` says it.
+    /// What kind of problem it is, as a URI: `about:blank` where ``title`` says it. See ``ErrorRendering``.
     public var type = "about:blank"
     /// The status's phrase.
     public var title: String
@@ -11,6 +11,8 @@ public struct ProblemDetails: Codable, Sendable, Equatable {
     public var status: Int
     /// What was wrong in this case.
     public var detail: String
+    /// The path of the request that had it.
+    public var instance: String?
     /// The canonical code, such as `NOT_FOUND`.
     public var code: String
     /// The stable identifier that programs compare, if there is one.
@@ -21,7 +23,7 @@ public struct ProblemDetails: Codable, Sendable, Equatable {
     public var errors: [ValidationFailure]?
 
     enum CodingKeys: String, CodingKey {
-        case type, title, status, detail, code, reason, errors
+        case type, title, status, detail, instance, code, reason, errors
         case requestID = "request_id"
     }
 
@@ -42,7 +44,11 @@ extension Response {
     /// An error as `application/problem+json`, with the fields that go with its kind: `Retry-After`, `Allow`,
     /// `WWW-Authenticate`.
     public init(problem error: AppError, requestID: String? = nil) {
-        let problem = ProblemDetails(error, requestID: requestID)
+        self.init(error, ProblemDetails(error, requestID: requestID))
+    }
+
+    /// - Parameter type: What the client likes best of `application/problem+json`, `text/html` and `text/plain`.
+    init(_ error: AppError, _ problem: ProblemDetails, as type: String? = nil) {
         var headers: HTTPFields = [.contentType: "application/problem+json", .cacheControl: "no-store"]
         if let retryAfter = error.details.retryAfter {
             headers[.retryAfter] = String(max(1, Int(retryAfter.seconds.rounded(.up))))
@@ -52,7 +58,39 @@ extension Response {
             headers[.wwwAuthenticate] = error.details.metadata["www-authenticate"] ?? "Bearer"
         }
         if error.details.reason == .upgradeRequired { headers[.upgrade] = error.details.metadata["upgrade"] }
-        let body = (try? JSONCoding.encode(problem)).map(ResponseBody.bytes) ?? .empty
+        let body: ResponseBody
+        switch type {
+        case "text/html":
+            headers[.contentType] = "text/html; charset=utf-8"
+            body = .text(problem.page)
+        case "text/plain":
+            headers[.contentType] = "text/plain; charset=utf-8"
+            body = .text(problem.text)
+        default: body = (try? JSONCoding.encode(problem)).map(ResponseBody.bytes) ?? .empty
+        }
         self.init(status: .init(code: problem.status, reasonPhrase: problem.title), headers: headers, body: body)
+    }
+}
+
+extension ProblemDetails {
+    /// For a reader at a terminal.
+    fileprivate var text: String {
+        var lines = ["\(status) \(title)", detail]
+        lines += (errors ?? []).map { "\($0.pointer) \($0.message)" }
+        if let requestID { lines.append("Request \(requestID)") }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// For a reader in a browser.
+    fileprivate var page: String {
+        let title = Self.escaped("\(status) \(title)")
+        let lines = text.split(separator: "\n").dropFirst().map { "<p>\(Self.escaped(String($0)))</p>" }
+        return "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>\(title)</title></head>"
+            + "<body><h1>\(title)</h1>\(lines.joined())</body></html>"
+    }
+
+    private static func escaped(_ text: String) -> String {
+        text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
+            .replacing("\"", with: "&quot;")
     }
 }
