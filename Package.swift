@@ -9,6 +9,7 @@ let package = Package(
         .library(name: "ApusCore", targets: ["ApusCore"]),
         .library(name: "ApusJSON", targets: ["ApusJSON"]),
         .library(name: "ApusHTTP", targets: ["ApusHTTP"]),
+        .library(name: "ApusHTTPClient", targets: ["ApusHTTPClient"]),
         .library(name: "ApusServer", targets: ["ApusServer"]),
         .library(name: "ApusWebSocket", targets: ["ApusWebSocket"]),
         .library(name: "ApusAuth", targets: ["ApusAuth"]),
@@ -31,6 +32,8 @@ let package = Package(
         .package(
             url: "https://github.com/apple/swift-configuration.git", from: "1.4.0",
             traits: ["CommandLineArguments", "YAML"]),
+        .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing.git", from: "1.7.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-system.git", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.0"),
@@ -73,6 +76,20 @@ let package = Package(
                 .product(name: "ServiceContextModule", package: "swift-service-context"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "X509", package: "swift-certificates"),
+            ]),
+        .target(
+            name: "ApusHTTPClient",
+            dependencies: [
+                "ApusCore", "ApusHTTP",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceContextModule", package: "swift-service-context"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
             ]),
         .target(
             name: "ApusWebSocket",
@@ -211,6 +228,15 @@ let package = Package(
                 .product(name: "X509", package: "swift-certificates"),
             ],
             exclude: ["Corpus"]),
+        .testTarget(
+            name: "ApusHTTPClientTests",
+            dependencies: [
+                "Apus", "ApusCore", "ApusHTTPClient", "ApusTesting",
+                .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceContextModule", package: "swift-service-context"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
+            ]),
         .testTarget(
             name: "ApusWebSocketTests",
             dependencies: [

@@ -26,16 +26,21 @@ import Testing
         return try await Compression().handle(Request(method: .get, target: "/", headers: headers)) { _ in response }
     }
 
-    @Test(arguments: [
-        (nil, nil), ("", nil), ("gzip", "gzip"), ("deflate", "deflate"), ("x-gzip", "gzip"), ("br", nil), ("*", "gzip"),
-        ("gzip;q=0", nil), ("gzip;q=0, *", "deflate"), ("deflate, gzip;q=0.5", "deflate"), ("GZIP ; Q=1", "gzip"),
-        ("identity, gzip;q=0.5", nil), ("gzip;q=x", nil), ("gzip;q=2", nil), (",,;,;q=1,gzip", "gzip"), ("*;q=0", nil),
-    ] as [(String?, String?)])
+    @Test(
+        arguments: [
+            (nil, nil), ("", nil), ("gzip", "gzip"), ("deflate", "deflate"), ("x-gzip", "gzip"), ("br", nil),
+            ("*", "gzip"),
+            ("gzip;q=0", nil), ("gzip;q=0, *", "deflate"), ("deflate, gzip;q=0.5", "deflate"), ("GZIP ; Q=1", "gzip"),
+            ("identity, gzip;q=0.5", nil), ("gzip;q=x", nil), ("gzip;q=2", nil), (",,;,;q=1,gzip", "gzip"),
+            ("*;q=0", nil),
+        ] as [(String?, String?)])
     func `The coding is the one that the client likes best`(accept: String?, coding: String?) {
         #expect(ContentCoding.preferred(by: accept)?.rawValue == coding)
     }
 
-    @Test(arguments: ContentCoding.allCases) func `A body at hand is compressed and its fields say so`(coding: ContentCoding) async throws {
+    @Test(arguments: ContentCoding.allCases) func `A body at hand is compressed and its fields say so`(
+        coding: ContentCoding
+    ) async throws {
         var plain = Response.text(Self.long)
         plain.headers[.eTag] = "\"a\""
         plain.headers[.acceptRanges] = "bytes"
@@ -52,9 +57,11 @@ import Testing
 
     @Test func `A streamed body is compressed, and each of its pieces can be read at once`() async throws {
         let response = try await ask(
-            Response(status: .ok, headers: [.contentType: "application/json"], body: .stream { writer in
-                for text in ["[1", ",", "", "2]"] { try await writer.write(text) }
-            }))
+            Response(
+                status: .ok, headers: [.contentType: "application/json"],
+                body: .stream { writer in
+                    for text in ["[1", ",", "", "2]"] { try await writer.write(text) }
+                }))
         guard case .stream(nil, let produce) = response.body else {
             Issue.record("It is no stream.")
             return
@@ -84,7 +91,10 @@ import Testing
             Response(status: .partialContent, headers: json, body: .text(Self.long)),
             Response(status: .ok, headers: json, body: .stream(length: 10) { try await $0.write("0123456789") }),
         ]
-        for (name, value) in [(HTTPField.Name.contentEncoding, "identity"), (.contentEncoding, "br"), (.cacheControl, "public, No-Transform")] {
+        for (name, value) in [
+            (HTTPField.Name.contentEncoding, "identity"), (.contentEncoding, "br"),
+            (.cacheControl, "public, No-Transform"),
+        ] {
             var response = Response.text(Self.long)
             response.headers[name] = value
             responses.append(response)
@@ -98,7 +108,9 @@ import Testing
         #expect(unasked.headers[.contentEncoding] == nil && unasked.headers[.vary] == "Accept-Encoding")
     }
 
-    private func post(_ body: ByteBuffer, _ coding: String, limit: Int = 1 << 20, ratio: Int = 100) async throws -> Response {
+    private func post(_ body: ByteBuffer, _ coding: String, limit: Int = 1 << 20, ratio: Int = 100) async throws
+        -> Response
+    {
         try await respond(.post, "/e", headers: [.contentEncoding: coding], body: RequestBody(body)) { routes in
             routes.group("", Decompression(maximumRatio: ratio), .bodyLimit(limit)) { routes in
                 routes.post("e", WholeRequest(), RawBody()) { request, body in
@@ -122,7 +134,9 @@ import Testing
         #expect(text(try await post(ByteBuffer(), "gzip")) == "")
     }
 
-    @Test(arguments: ["br", "gzip, gzip", "zstd", "gzip,", "nonsense"]) func `Other codings are 415`(coding: String) async throws {
+    @Test(arguments: ["br", "gzip, gzip", "zstd", "gzip,", "nonsense"]) func `Other codings are 415`(coding: String)
+        async throws
+    {
         #expect(try await post(gzip("hello"), coding).status == .unsupportedMediaType)
     }
 

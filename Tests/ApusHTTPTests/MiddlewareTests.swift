@@ -92,15 +92,16 @@ import Testing
         #expect(plain.headers[.vary] == "Origin")
     }
 
-    @Test(arguments: [
-        ("POST", nil, nil, true), ("POST", "same-origin", nil, true), ("POST", "none", nil, true),
-        ("POST", "same-site", nil, false), ("POST", "cross-site", nil, false), ("POST", "nonsense", nil, false),
-        ("POST", "cross-site", "https://app.example", true), ("POST", nil, "https://api.example", true),
-        ("POST", nil, "http://API.example", true), ("POST", nil, "https://api.example:8443", false),
-        ("POST", nil, "https://evil.example", false), ("POST", nil, "null", false), ("POST", nil, "", false),
-        ("POST", nil, "https://evil.example/api.example", false), ("DELETE", "cross-site", nil, false),
-        ("GET", "cross-site", "https://evil.example", true), ("HEAD", "cross-site", nil, true),
-    ] as [(String, String?, String?, Bool)])
+    @Test(
+        arguments: [
+            ("POST", nil, nil, true), ("POST", "same-origin", nil, true), ("POST", "none", nil, true),
+            ("POST", "same-site", nil, false), ("POST", "cross-site", nil, false), ("POST", "nonsense", nil, false),
+            ("POST", "cross-site", "https://app.example", true), ("POST", nil, "https://api.example", true),
+            ("POST", nil, "http://API.example", true), ("POST", nil, "https://api.example:8443", false),
+            ("POST", nil, "https://evil.example", false), ("POST", nil, "null", false), ("POST", nil, "", false),
+            ("POST", nil, "https://evil.example/api.example", false), ("DELETE", "cross-site", nil, false),
+            ("GET", "cross-site", "https://evil.example", true), ("HEAD", "cross-site", nil, true),
+        ] as [(String, String?, String?, Bool)])
     func `What a page of another origin sends is refused where it would change something`(
         method: String, site: String?, origin: String?, isAllowed: Bool
     ) async throws {
@@ -117,10 +118,14 @@ import Testing
     }
 
     @Test func `An answer has a tag of its bytes, and is spared a client that has it`() async throws {
-        func ask(_ method: HTTPRequest.Method = .get, _ body: String = "hello", _ tag: String? = nil) async throws -> Response {
+        func ask(_ method: HTTPRequest.Method = .get, _ body: String = "hello", _ tag: String? = nil) async throws
+            -> Response
+        {
             var headers: RequestHeaders = [:]
             headers[.ifNoneMatch] = tag
-            return try await EntityTags().handle(Request(method: method, target: "/", headers: headers)) { _ in .text(body) }
+            return try await EntityTags().handle(Request(method: method, target: "/", headers: headers)) { _ in
+                .text(body)
+            }
         }
         let first = try await ask()
         let tag = try #require(first.headers[.eTag])
@@ -161,14 +166,17 @@ import Testing
         #expect(response.status == .gatewayTimeout)
     }
 
-    @Test(arguments: [
-        (nil, "application/problem+json"), ("*/*", "application/problem+json"), ("application/json", "application/problem+json"),
-        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "text/html; charset=utf-8"),
-        ("text/plain", "text/plain; charset=utf-8"), ("text/*", "text/html; charset=utf-8"),
-        ("text/html;q=0.5, application/json", "application/problem+json"), ("image/png", "application/problem+json"),
-        ("", "application/problem+json"), (";;,,q=", "application/problem+json"),
-        (String(repeating: "a/b,", count: 50_000) + "text/html", "application/problem+json"),
-    ] as [(String?, String)])
+    @Test(
+        arguments: [
+            (nil, "application/problem+json"), ("*/*", "application/problem+json"),
+            ("application/json", "application/problem+json"),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "text/html; charset=utf-8"),
+            ("text/plain", "text/plain; charset=utf-8"), ("text/*", "text/html; charset=utf-8"),
+            ("text/html;q=0.5, application/json", "application/problem+json"),
+            ("image/png", "application/problem+json"),
+            ("", "application/problem+json"), (";;,,q=", "application/problem+json"),
+            (String(repeating: "a/b,", count: 50_000) + "text/html", "application/problem+json"),
+        ] as [(String?, String)])
     func `An error comes as what its reader likes`(accept: String?, type: String) async throws {
         var headers: RequestHeaders = [:]
         headers[.accept] = accept

@@ -37,7 +37,9 @@ import Testing
     }
 
     @Test func `Scheme and host come with the client's hop`() async throws {
-        #expect(try await seen([list: "192.0.2.7", scheme: "https", host: "a.example:8443"]) == "192.0.2.7 true a.example:8443")
+        #expect(
+            try await seen([list: "192.0.2.7", scheme: "https", host: "a.example:8443"])
+                == "192.0.2.7 true a.example:8443")
         #expect(
             try await seen([list: "6.6.6.6, 192.0.2.7, 10.1.1.1", scheme: "http, https, http", host: "evil, real, hop"])
                 == "192.0.2.7 true real")
@@ -60,6 +62,8 @@ import Testing
     @Test func `A list of a hundred thousand hops costs nothing much`() async throws {
         let hops = String(repeating: "10.1.1.1,", count: 100_000)
         #expect(try await seen([list: "192.0.2.7," + hops]) == "10.1.1.1 false inner")
-        #expect(try await seen([standard: String(repeating: "\"", count: 100_001)], fields: .forwarded) == "10.0.0.1 false inner")
+        #expect(
+            try await seen([standard: String(repeating: "\"", count: 100_001)], fields: .forwarded)
+                == "10.0.0.1 false inner")
     }
 }

@@ -182,8 +182,10 @@ import Testing
         let good = try #require(browser.cookie)
         let (token, signature) = (good.split(separator: ".")[0], good.split(separator: ".")[1])
         for bad in [
-            "session=", "session=.", "session=x.y", "\(token)", "\(token).", "\(token).\(signature)x", "\(token).\(signature.dropLast())",
-            "session=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.\(signature)", "\(token)=.\(signature)", "\(good).\(signature)",
+            "session=", "session=.", "session=x.y", "\(token)", "\(token).", "\(token).\(signature)x",
+            "\(token).\(signature.dropLast())",
+            "session=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.\(signature)", "\(token)=.\(signature)",
+            "\(good).\(signature)",
         ] {
             browser.cookie = bad
             #expect(try await browser.get("/read") == "0 true", "\(bad)")
@@ -202,7 +204,8 @@ import Testing
 
     @Test func `A cookie that would be more than one is not set`() throws {
         var response = Response(status: .ok)
-        try response.set(SetCookie("a", "b", maxAge: .seconds(60), domain: "example.org", isSecure: false, sameSite: .strict))
+        try response.set(
+            SetCookie("a", "b", maxAge: .seconds(60), domain: "example.org", isSecure: false, sameSite: .strict))
         try response.set(.removal(of: "c"))
         #expect(
             response.headers[values: .setCookie] == [
@@ -210,7 +213,8 @@ import Testing
                 "c=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax",
             ])
         for (name, value, path) in [
-            ("", "x", "/"), ("a b", "x", "/"), ("a", "x;y", "/"), ("a", "x y", "/"), ("a", "é", "/"), ("a", "\r\nX: y", "/"), ("a", "x", "/;Domain=evil"),
+            ("", "x", "/"), ("a b", "x", "/"), ("a", "x;y", "/"), ("a", "x y", "/"), ("a", "é", "/"),
+            ("a", "\r\nX: y", "/"), ("a", "x", "/;Domain=evil"),
         ] {
             #expect(throws: AppError.self) { try response.set(SetCookie(name, value, path: path)) }
         }

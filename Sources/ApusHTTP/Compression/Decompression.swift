@@ -62,7 +62,8 @@ private final class InflatingSource: RequestBodySource, @unchecked Sendable {
         while true {
             if let bytes = try inflater.next(atMost: Self.block) {
                 made += bytes.readableBytes
-                guard made <= max(Self.block, received.multipliedReportingOverflow(by: maximumRatio).partialValue) else {
+                guard made <= max(Self.block, received.multipliedReportingOverflow(by: maximumRatio).partialValue)
+                else {
                     throw AppError(
                         .outOfRange, "The body is more than \(maximumRatio) times as large as what was sent.",
                         reason: .bodyTooLarge)

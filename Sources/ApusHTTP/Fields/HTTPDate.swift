@@ -22,7 +22,7 @@ package enum HTTPDate {
     /// Reads the three forms that there are: `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` and
     /// `Sun Nov  6 08:49:37 1994`. The day of the week is not looked at.
     /// - Returns: `nil` for anything else.
-    static func parse(_ text: String) -> Int? {
+    package static func parse(_ text: String) -> Int? {
         guard text.utf8.count <= 40 else { return nil }
         let words = text.split { $0 == " " || $0 == "," }
         switch words.count {

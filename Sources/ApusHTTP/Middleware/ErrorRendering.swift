@@ -27,7 +27,9 @@ public struct ErrorRendering: Middleware {
                 problem.type = typePrefix + reason.lowercased().replacing("_", with: "-")
             }
             return Response(
-                error, problem, as: request.preferredType(of: "application/problem+json", "application/json", "text/html", "text/plain"))
+                error, problem,
+                as: request.preferredType(of: "application/problem+json", "application/json", "text/html", "text/plain")
+            )
         }
     }
 }

@@ -66,7 +66,8 @@ public struct TrustedProxies: Middleware {
         elements(field).suffix(maximumHops).map { element in
             guard let parameters = MediaType.parameters(";" + element) else { return Hop() }
             return Hop(
-                address: parameters["for"].flatMap(address), isSecure: parameters["proto"].map { $0.lowercased() == "https" },
+                address: parameters["for"].flatMap(address),
+                isSecure: parameters["proto"].map { $0.lowercased() == "https" },
                 host: parameters["host"].flatMap(host))
         }
     }
@@ -106,8 +107,11 @@ public struct TrustedProxies: Middleware {
 
     /// A host with or without a port, and nothing that could be part of a path.
     private static func host(_ text: String) -> String? {
-        let isHost = !text.isEmpty && text.utf8.count <= 255
-            && text.unicodeScalars.allSatisfy { $0.isASCII && ($0.properties.isAlphabetic || "0123456789.-:[]_".unicodeScalars.contains($0)) }
+        let isHost =
+            !text.isEmpty && text.utf8.count <= 255
+            && text.unicodeScalars.allSatisfy {
+                $0.isASCII && ($0.properties.isAlphabetic || "0123456789.-:[]_".unicodeScalars.contains($0))
+            }
         return isHost ? text : nil
     }
 }

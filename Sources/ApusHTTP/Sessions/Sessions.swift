@@ -159,7 +159,9 @@ public struct Sessions: Middleware {
             let signature = Base64URL.decode(parts[1])
         else { return nil }
         // Each secret is tried; `isValid` compares in constant time.
-        let isValid = secrets.map { HMAC<SHA256>.isValidAuthenticationCode(signature, authenticating: bytes, using: $0) }
+        let isValid = secrets.map {
+            HMAC<SHA256>.isValidAuthenticationCode(signature, authenticating: bytes, using: $0)
+        }
         return isValid.contains(true) ? Token(bytes: bytes) : nil
     }
 }

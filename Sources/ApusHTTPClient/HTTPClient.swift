@@ -1,0 +1,148 @@
+public import ApusCore
+import ApusHTTP
+import AsyncHTTPClient
+import FoundationEssentials
+public import HTTPTypes
+public import Logging
+public import NIOCore
+import NIOHTTP1
+public import ServiceLifecycle
+import ServiceContextModule
+package import Tracing
+
+/// Calls other services over HTTP: async-http-client, with what every outgoing call needs around it.
+///
+/// - The **deadline** of the work at hand holds for the call and all its retries; the client's own timeout where there is none.
+/// - **Retries** of what may be repeated: calls whose method says so (RFC 9110 §9.2.2) or that carry an `Idempotency-Key`,
+///   after a lost connection, 429, 502, 503 or 504, `Retry-After` heeded, under a budget of all calls together. A call that never
+///   reached the other side may always be repeated.
+/// - A **circuit breaker** for each host: one that fails is left alone for a while.
+/// - The **trace** of the work at hand goes along, by async-http-client's tracer.
+///
+/// ```swift
+/// let client = HTTPClient(logger: logger)
+/// let response = try await client.send(.get, "https://api.example.org/rates", limit: 64 << 10)
+/// let rates = try response.json(Rates.self)
+/// ```
+///
+/// It is a service: add it to the app's (`app.services.add { try $0.resolve(HTTPClient.self) }`), which closes its
+/// connections at the end.
+public struct HTTPClient: Sendable {
+    /// How it calls.
+    public struct Configuration: Sendable {
+        /// The longest that a call may take, its retries included. 30 seconds.
+        public var timeout = Duration.seconds(30)
+        /// The longest that one attempt may take. 10 seconds.
+        public var attemptTimeout = Duration.seconds(10)
+        /// The longest until a connection is there. 3 seconds.
+        public var connectTimeout = Duration.seconds(3)
+        /// The most connections to one host at once. 64.
+        public var connectionsPerHost = 64
+        /// Redirects that are followed; none by default: where a call goes is the caller's to say.
+        public var maximumRedirects = 0
+        public var retries = RetryPolicy()
+        /// When a host is left alone; `nil` for never.
+        public var breaker: CircuitBreaker.Policy? = CircuitBreaker.Policy()
+
+        public init() {}
+    }
+
+    let configuration: Configuration
+    let client: AsyncHTTPClient.HTTPClient
+    let breakers: HostBreakers
+    let budget: RetryBudget
+    let clock: any WallClock
+    let logger: Logger
+
+    public init(
+        _ configuration: Configuration = Configuration(), budget: RetryBudget = RetryBudget(), logger: Logger,
+        clock: any WallClock = SystemClock()
+    ) {
+        self.init(configuration, budget: budget, logger: logger, clock: clock, tracer: nil)
+    }
+
+    /// - Parameter tracer: Instead of the process's own.
+    package init(
+        _ configuration: Configuration = Configuration(), budget: RetryBudget = RetryBudget(), logger: Logger,
+        clock: any WallClock = SystemClock(), tracer: (any Tracer)?
+    ) {
+        var settings = AsyncHTTPClient.HTTPClient.Configuration()
+        settings.timeout.connect = TimeAmount(configuration.connectTimeout)
+        settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = configuration.connectionsPerHost
+        settings.redirectConfiguration =
+            configuration.maximumRedirects > 0
+            ? .follow(max: configuration.maximumRedirects, allowCycles: false) : .disallow
+        if let tracer { settings.tracing.tracer = tracer }
+        self.configuration = configuration
+        self.budget = budget
+        self.clock = clock
+        self.logger = logger
+        client = AsyncHTTPClient.HTTPClient(eventLoopGroupProvider: .singleton, configuration: settings)
+        breakers = HostBreakers(policy: configuration.breaker, clock: clock, logger: logger)
+    }
+
+    /// Closes its connections. What is under way fails.
+    public func shutdown() async throws { try await client.shutdown() }
+
+    /// Makes a call.
+    /// - Parameters:
+    ///   - url: With its scheme, `http` or `https`.
+    ///   - limit: The most bytes of the response's body. 8 MiB.
+    /// - Returns: Whatever was answered, errors of HTTP included.
+    /// - Throws: An `AppError`: `deadlineExceeded`, `unavailable` when there is no connection or the breaker is open,
+    ///   `outOfRange` for a body past the limit, `invalidArgument` for a URL that is none; or `CancellationError`.
+    public func send(
+        _ method: HTTPRequest.Method, _ url: String, headers: HTTPFields = [:], body: ByteBuffer? = nil,
+        limit: Int = 8 << 20
+    ) async throws -> ClientResponse {
+        guard let address = URL(string: url), let host = address.host(), !host.isEmpty,
+            ["http", "https"].contains(address.scheme?.lowercased())
+        else {
+            throw AppError(.invalidArgument, "\"\(url.prefix(128))\" is no address of HTTP.")
+        }
+        var deadline = Deadline.after(configuration.timeout)
+        if let outer = ServiceContext.current?.deadline { deadline = min(deadline, outer) }
+        var call = HTTPClientRequest(url: url)
+        call.method = HTTPMethod(rawValue: method.rawValue)
+        for field in headers { call.headers.add(name: field.name.rawName, value: field.value) }
+        if let body { call.body = .bytes(body) }
+        let mayRepeat = method.isIdempotent || headers.contains(.idempotencyKey)
+        budget.deposit()
+        var attempt = 0
+        while true {
+            attempt += 1
+            let outcome = try await self.attempt(call, breakers.breaker(of: host), deadline, limit)
+            guard case .again(let wait, let isSafe) = outcome.advice, attempt < configuration.retries.maximumAttempts,
+                isSafe || mayRepeat
+            else { return try outcome.result.get() }
+            let delay = max(wait ?? .zero, configuration.retries.delay(after: attempt))
+            guard delay < deadline.remaining, budget.withdraw() else { return try outcome.result.get() }
+            logger.debug(
+                "An outgoing call is tried again.",
+                metadata: ["host": .string(host), "attempt": .stringConvertible(attempt + 1)])
+            try await clock.sleep(for: delay)
+        }
+    }
+}
+
+extension HTTPClient: Service {
+    /// Waits for the stop, and closes its connections then.
+    public func run() async throws {
+        try? await gracefulShutdown()
+        try await shutdown()
+    }
+}
+
+extension HTTPRequest.Method {
+    /// Whether to do it twice is as good as once (RFC 9110 §9.2.2).
+    fileprivate var isIdempotent: Bool {
+        switch self {
+        case .get, .head, .put, .delete, .options, .trace: true
+        default: false
+        }
+    }
+}
+
+extension HTTPField.Name {
+    fileprivate static let idempotencyKey = HTTPField.Name("Idempotency-Key")!
+}
