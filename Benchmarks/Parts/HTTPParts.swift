@@ -32,6 +32,10 @@ enum HTTPParts {
         let browserHead = try read(ByteBuffer(string: browser))
         let routes = try router(routes: 500)
         let request = Request(method: .get, target: "/plaintext")
+        let flat = Request(method: .get, target: "/v1/things250/all")
+        let one = Request(method: .get, target: "/v1/things250/42")
+        let plain = Request(method: .get, target: "/plain/42?page=7")
+        let typed = Request(method: .get, target: "/typed/42?page=7")
         let deep = Request(method: .get, target: "/v1/things250/42/parts/7")
         let fields: HTTPFields = [.contentType: "text/plain; charset=utf-8", .cacheControl: "no-store"]
         let date = Array("Date: Mon, 23 Nov 2026 21:40:42 GMT\r\n".utf8)
@@ -39,6 +43,14 @@ enum HTTPParts {
             Part(name: "headers, one found of eleven") { use(browserHead.headers[.authorization]) },
             Part(name: "headers, all made text") { use(browserHead.headers.fields.count) },
             Part(name: "route, plain handler") { use(try await routes.respond(to: request).status) },
+            Part(name: "route of 500, no parameter") { use(try await routes.respond(to: flat).status) },
+            Part(name: "route of 500, one parameter") { use(try await routes.respond(to: one).status) },
+            Part(name: "plain closure, a path and a query parameter") {
+                use(try await routes.respond(to: plain).status)
+            },
+            Part(name: "typed endpoint, a path and a query parameter") {
+                use(try await routes.respond(to: typed).status)
+            },
             Part(name: "route of 500, two parameters") { use(try await routes.respond(to: deep).status) },
             Part(name: "route behind five middlewares") {
                 use(try await routes.respond(to: Request(method: .get, target: "/middleware")).status)
@@ -72,8 +84,18 @@ enum HTTPParts {
 
     private static func router(routes count: Int) throws -> Router {
         let routes = Routes()
+        let fixed = Response.text("Hello, World!")
         routes.get("plaintext") { "Hello, World!" }
+        routes.on(.get, "plain/:id") { request in
+            guard let id = request.parameters["id"].flatMap({ Int($0) }),
+                let page = try request.queryValues("page").first.flatMap({ Int($0) })
+            else { throw AppError(.invalidArgument, "The id and the page must be numbers.") }
+            return .text("\(id) \(page)")
+        }
+        routes.get("typed/:id", Path("id", as: Int.self), Query("page", as: Int.self)) { id, page in "\(id) \(page)" }
         for index in 0..<count {
+            routes.on(.get, "v1/things\(index)/all") { _ in fixed }
+            routes.on(.get, "v1/things\(index)/:id") { _ in fixed }
             routes.get("v1/things\(index)/:id/parts/:part", Path("id"), Path("part")) { id, part in id + part }
         }
         routes.group("", RequestID(), ErrorRendering(), SecurityHeaders(), CORS(origins: .all), Passing()) { routes in

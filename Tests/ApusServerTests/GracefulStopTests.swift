@@ -1,3 +1,4 @@
+import ApusCore
 import ApusHTTP
 import ApusServer
 import ApusTesting
@@ -96,6 +97,53 @@ import Testing
             let text = try await held
             #expect(text.hasSuffix("held"))
             #expect(text.contains("Connection: close\r\n"))
+            try await tasks.waitForAll()
+        }
+    }
+
+    @Test(arguments: ["HTTP/1.1", "HTTP/2"])
+    func `A stream of events ends when the server stops, and lives on through its silence until then`(
+        version: String
+    ) async throws {
+        let clock = ManualClock()
+        let routes = Routes()
+        routes.get("events") {
+            EventStream(heartbeat: .seconds(15), clock: clock) { events in
+                try await events.send(ServerSentEvent("first"))
+                try await Task.sleep(for: .seconds(3600))
+            }
+        }
+        let router = try Router(routes)
+        let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
+        let server = Server(
+            .init(port: 0, threads: 1), logger: .quiet, onListening: { continuation.yield($0.first?.port ?? 0) },
+            handler: { try await router.respond(to: $0) })
+        let group = ServiceGroup(services: [server], logger: .quiet)
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            var iterator = ports.makeAsyncIterator()
+            let port = try #require(await iterator.next())
+            if version == "HTTP/1.1" {
+                let connection = try await RawConnection.connect(port: port)
+                try await connection.write("GET /events HTTP/1.1\r\nHost: a\r\n\r\n")
+                let begin = try await connection.read(until: "data: first\n\n")
+                #expect(begin.contains("Content-Type: text/event-stream\r\n"))
+                await clock.sleepers(1)
+                clock.advance(by: .seconds(15))
+                // The first event came in this time.
+                await clock.sleepers(1)
+                clock.advance(by: .seconds(15))
+                #expect(try await connection.read(until: ":\n\n").contains(":\n\n"))
+                await group.triggerGracefulShutdown()
+                #expect(try await connection.readToEnd().hasSuffix("0\r\n\r\n"))
+            } else {
+                let client = try await HTTP2Client.connect(port: port)
+                try await client.request(1, "GET", "/events")
+                await clock.sleepers(1)
+                await group.triggerGracefulShutdown()
+                let response = await client.response(1)
+                #expect(response.body == "data: first\n\n" && response.reset == nil)
+            }
             try await tasks.waitForAll()
         }
     }
