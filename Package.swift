@@ -266,7 +266,8 @@ let package = Package(
         .testTarget(
             name: "ApusTelemetryTests",
             dependencies: ["ApusTelemetry", .product(name: "Logging", package: "swift-log")]),
-        .testTarget(name: "ApusTests", dependencies: ["Apus", "ApusJSON", "ApusSQLite", "ApusTesting"]),
+        .testTarget(
+            name: "ApusTests", dependencies: ["Apus", "ApusHTTPClient", "ApusJSON", "ApusSQLite", "ApusTesting"]),
         .testTarget(
             name: "DeliveryTrackerTests",
             dependencies: ["Apus", "ApusCore", "ApusJSON", "ApusSQLite", "ApusTesting", "DeliveryTracker"],

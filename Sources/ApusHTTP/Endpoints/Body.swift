@@ -10,18 +10,24 @@ import NIOCore
 /// ```
 public struct Body<Value: Decodable & Sendable>: RequestInput {
     private let formats: [BodyFormat]
+    private let takesJSON: Bool
     private let validate: @Sendable (Value) throws -> Void
 
     /// - Parameter formats: What the body may be in, by its media type. JSON alone if there are none.
     public init(_ type: Value.Type, as formats: BodyFormat...) {
-        self.formats = formats.isEmpty ? [.json] : formats
+        (self.formats, takesJSON) = Self.checked(formats)
         validate = { _ in }
     }
 
     /// - Parameter formats: What the body may be in, by its media type. JSON alone if there are none.
     public init(_ type: Value.Type, as formats: BodyFormat...) where Value: Validatable {
-        self.formats = formats.isEmpty ? [.json] : formats
+        (self.formats, takesJSON) = Self.checked(formats)
         validate = { try $0.validate() }
+    }
+
+    private static func checked(_ formats: [BodyFormat]) -> ([BodyFormat], takesJSON: Bool) {
+        let formats = formats.isEmpty ? [.json] : formats
+        return (formats, formats.contains { $0.mediaType == BodyFormat.json.mediaType })
     }
 
     public func extract(from request: Request) async throws -> Value {
@@ -32,6 +38,10 @@ public struct Body<Value: Decodable & Sendable>: RequestInput {
 
     private func decode(_ request: Request) async throws -> Value {
         let field = request.headers[.contentType]
+        // Most clients write it so, and it need not be taken apart then.
+        if field == "application/json", takesJSON {
+            return try JSONCoding.decode(Value.self, from: try await request.body.collect())
+        }
         guard let type = field.flatMap(MediaType.init), let format = formats.first(where: { $0.reads(type) }) else {
             let known = formats.map(\.mediaType).joined(separator: " or ")
             let found = (field ?? "").isEmpty ? "has none" : "is \((field ?? "").prefix(64))"

@@ -1,0 +1,66 @@
+import Apus
+import ApusTesting
+import Foundation
+import Testing
+
+@Suite struct ArticleTests {
+    private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+
+    /// Without the blanks at the beginnings of lines: what stands in a function is indented there.
+    private static func lines(_ text: String) -> String {
+        text.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }.joined(separator: "\n")
+    }
+
+    @Test(arguments: ["Events", "Files", "Forms", "HTTPClient", "Inputs", "OpenAPI", "Sessions", "Validation"])
+    func `The code of an article is code that is compiled here`(article: String) throws {
+        let source = try String(
+            contentsOf: Self.root.appending(path: "Tests/ApusTests/Articles.swift"), encoding: .utf8)
+        let text = try String(
+            contentsOf: Self.root.appending(path: "Documentation/\(article).md"), encoding: .utf8)
+        let blocks = text.matches(of: /```swift\n((?s).*?)```/).map { String($0.1) }
+        #expect(!blocks.isEmpty)
+        for block in blocks { #expect(Self.lines(source).contains(Self.lines(block)), "\(block)") }
+    }
+
+    @Test func `What the articles show works`() async throws {
+        struct ArticleModule: Module {
+            func configure(_ app: inout AppBuilder) throws {
+                let sessions = try Sessions(
+                    MemorySessionStore(), secrets: [Secret("a secret of a test, thirty-two bytes long")])
+                app.routes { routes in
+                    Articles.inputs(routes)
+                    Articles.pages(routes, (1...50).map { Price(id: $0, amount: 1) })
+                    Articles.describing(routes)
+                    Articles.forms(routes)
+                    Articles.uploads(routes)
+                    Articles.sessions(routes, sessions)
+                    Articles.events(routes) { last in
+                        AsyncStream { continuation in
+                            continuation.yield(Price(id: last + 1, amount: 2))
+                            continuation.finish()
+                        }
+                    }
+                    routes.post("registrations", Body(Registration.self)) { _ in NoContent() }
+                }
+            }
+        }
+        try await App("articles") { ArticleModule() }.test { app in
+            let client = app.client
+            let search = try await client.get("/search/a?tag=x", headers: [.cookie: "theme=dark"])
+            #expect(search.text == "a 1 [\"x\"] new dark")
+            let page = try await client.get("/prices?limit=2").json(Page<Price>.self)
+            #expect(page.items.map(\.id) == [1, 2] && page.next != nil)
+            let events = try await client.get("/prices/live", headers: [HTTPField.Name("Last-Event-ID")!: "6"])
+            #expect(events.text == "id: 7\nevent: price\ndata: {\"id\":7,\"amount\":2}\n\n")
+            let form: HTTPFields = [.contentType: "application/x-www-form-urlencoded"]
+            let theme = try await client.send(.post, "/themes", headers: form, body: ByteBuffer(string: "color=red"))
+            #expect(theme.status == .seeOther && theme.headers[.location] == "/themes/red")
+            let login = try await client.send(.post, "/login", headers: form, body: ByteBuffer(string: "color=red"))
+            let cookie = try #require(login.headers[.setCookie]?.prefix { $0 != ";" })
+            #expect(try await client.get("/", headers: [.cookie: String(cookie)]).text == "red")
+            let refused = try await client.post("/registrations", json: ["name": "", "email": "x"])
+            #expect(try refused.problem().errors?.map(\.pointer) == ["/tags"])
+        }
+    }
+}

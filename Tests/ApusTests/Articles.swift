@@ -1,0 +1,120 @@
+// The code of the articles in Documentation, word for word: each block there that begins with the same line as one of these
+// functions' bodies stands here, and ArticleTests compares.
+
+import Apus
+import ApusHTTPClient
+import ApusJSON
+
+struct Theme: Codable, Sendable {
+    var color: String
+}
+
+struct Avatar: Decodable, Sendable {
+    let title: String
+    let picture: UploadedFile
+}
+
+struct Plate: Codable, Sendable {
+    let text: String
+}
+
+extension Plate: SchemaDescribing {
+    static let schema: JSON.Value = ["type": "string", "pattern": "^[A-Z]{2}-[0-9]{4}$"]
+    static let schemaExample = Plate(text: "AB-1234")
+}
+
+struct Rates: Codable, Sendable, ResponseConvertible {
+    let euro: Double
+}
+
+struct Registration: Decodable, Sendable, Validatable {
+    let name: String
+    let email: String
+    let age: Int?
+    let tags: [String]
+
+    static let rules: [Rule<Registration>] = [
+        Rule("name", \.name, .line(1...80)),
+        Rule("email", \.email, .email),
+        Rule("age", \.age, .range(18...150)),
+        Rule("tags", \.tags, .count(0...10)),
+    ]
+}
+
+struct Price: Codable, Sendable {
+    let id: Int
+    let amount: Double
+}
+
+enum Articles {
+    static func inputs(_ routes: Routes) {
+        routes.get(
+            "search/:shop", Path("shop"), Query("page", as: Int.self, default: 1), Query("tag", as: [String].self),
+            Header(.ifNoneMatch), Cookie("theme", as: String?.self)
+        ) { shop, page, tags, state, theme in
+            "\(shop) \(page) \(tags) \(state ?? "new") \(theme ?? "light")"
+        }
+    }
+
+    static func pages(_ routes: Routes, _ items: [Price]) {
+        routes.get("prices", Paging(by: Int.self, limit: 20, maximum: 100)) { page in
+            let rest = items.filter { $0.id > page.after ?? 0 }.prefix(page.limit + 1)
+            return try Page(Array(rest), of: page, by: \.id)
+        }
+    }
+
+    static func describing(_ routes: Routes) {
+        routes.get("rates", Query("day", as: String.self)) { _ in Rates(euro: 1) }
+            .summary("What money is worth.", "By the central bank, at noon.")
+            .tags("money").mayFail(.notFound, "There are none of that day.")
+    }
+
+    static func uploads(_ routes: Routes) {
+        routes.post("avatar", Body(Avatar.self, as: .multipart(threshold: 64 << 10))) { avatar in
+            try await avatar.picture.store(at: "pictures/\(Identifier<Avatar>())")
+            return NoContent()
+        }.bodyLimit(8 << 20)
+    }
+
+    static func forms(_ routes: Routes) {
+        routes.post("themes", Body(Theme.self, as: .form, .json)) { theme in Redirect(to: "/themes/\(theme.color)") }
+    }
+
+    static func files(_ routes: Routes) {
+        routes.get("report") { try await FileResponse("reports/today.pdf", downloadName: "Report.pdf") }
+        routes.files("assets", from: "public", cacheControl: "public, max-age=86400")
+    }
+
+    static func events(_ routes: Routes, _ prices: @escaping @Sendable (Int) -> AsyncStream<Price>) {
+        routes.get("prices/live", LastEventID()) { last in
+            EventStream { events in
+                for await price in prices(last.flatMap { Int($0) } ?? 0) {
+                    try await events.send(ServerSentEvent(json: price, event: "price", id: "\(price.id)"))
+                }
+            }
+        }
+    }
+
+    static func sessions(_ routes: Routes, _ sessions: Sessions) {
+        routes.group("", sessions, CrossOriginProtection()) { routes in
+            routes.post("login", Session.Current(), Body(Theme.self, as: .form)) { session, theme in
+                session.renew()
+                try session.set("theme", theme)
+                return Redirect(to: "/")
+            }
+            routes.get("", Session.Current()) { session in
+                try session.get("theme", as: Theme.self)?.color ?? "none"
+            }
+        }
+    }
+
+    static func client(_ client: HTTPClient) async throws -> Rates {
+        let response = try await client.send(.get, "https://api.example.org/rates", limit: 64 << 10)
+        guard response.status == .ok else { throw AppError(.unavailable, "There are no rates now.") }
+        return try response.json(Rates.self)
+    }
+
+    static func breaker(_ breaker: CircuitBreaker, _ charge: () async throws -> String) async throws -> String {
+        try await breaker.run { try await charge() }
+    }
+}
