@@ -9,7 +9,7 @@ import NIOCore
 /// What reads bytes of strangers. Each target takes any input without a crash, and checks what must hold of every one: what
 /// does not hold ends the process, which is how a fuzzer is told.
 enum FuzzTarget: String, CaseIterable {
-    case http1, json, proxy, websocket, target
+    case http1, json, proxy, websocket, target, multipart, fields
 
     func run(_ input: UnsafeRawBufferPointer) {
         switch self {
@@ -18,6 +18,8 @@ enum FuzzTarget: String, CaseIterable {
         case .proxy: Self.fuzzProxyHeader(input)
         case .websocket: Self.fuzzWebSocket(input)
         case .target: Self.fuzzTarget(input)
+        case .multipart: Self.fuzzMultipart(input)
+        case .fields: Self.fuzzFields(input)
         }
     }
 
@@ -166,5 +168,62 @@ enum FuzzTarget: String, CaseIterable {
         let request = Request(method: .get, target: String(decoding: input, as: UTF8.self))
         _ = request.path
         _ = try? request.queryValues("a")
+    }
+
+    // MARK: Forms and fields
+
+    /// Any split of the same bytes gives the same parts. The first byte says where the split is.
+    private static func fuzzMultipart(_ input: UnsafeRawBufferPointer) {
+        guard let first = input.first else { return }
+        let bytes = UnsafeRawBufferPointer(rebasing: input.dropFirst())
+        let split = bytes.isEmpty ? 0 : Int(first) % bytes.count
+        let whole = parts(in: [ByteBuffer(bytes: bytes)])
+        let halves = [ByteBuffer(bytes: bytes.prefix(split)), ByteBuffer(bytes: bytes.dropFirst(split))]
+        precondition(parts(in: halves) == whole, "A split at \(split) is read in another way.")
+    }
+
+    private static func parts(in pieces: [ByteBuffer]) -> [String] {
+        guard var parser = try? MultipartParser(boundary: "x") else { return [] }
+        var events: [String] = []
+        var content: ByteBuffer?
+        do {
+            for piece in pieces {
+                parser.append(piece)
+                while let event = try parser.next() {
+                    switch event {
+                    case .part(let fields):
+                        events.append("\(fields)")
+                        content = ByteBuffer()
+                    case .bytes(let bytes): content?.writeImmutableBuffer(bytes)
+                    case .end:
+                        events.append("\(content?.hexDump(format: .compact) ?? "")")
+                        content = nil
+                    case .finished: events.append("finished")
+                    }
+                }
+            }
+            try parser.finish()
+        } catch {
+            events.append("\(error)")
+        }
+        return events
+    }
+
+    /// The values of fields that are taken apart, and a form.
+    private static func fuzzFields(_ input: UnsafeRawBufferPointer) {
+        let text = String(decoding: input, as: UTF8.self)
+        _ = MediaType(text)
+        _ = HTTPDate.parse(text)
+        _ = EntityTag(parsing: text)
+        _ = TrustedProxies.forwarded(text)
+        _ = TrustedProxies.xForwarded(text, text, text)
+        _ = try? FormFields(urlEncoded: text)
+        if case .some(let ranges) = ByteRanges(text, size: 100) {
+            for range in ranges { precondition(!range.isEmpty && range.lowerBound >= 0 && range.upperBound <= 100) }
+        }
+        guard HTTPField.isValidValue(text) else { return }
+        let request = Request(method: .get, target: "/", headers: [.accept: text, .cookie: text, .acceptEncoding: text])
+        _ = request.preferredType(of: "text/html", "application/json")
+        _ = request.cookie("a")
     }
 }

@@ -1,5 +1,5 @@
 /// A media type with its parameters (RFC 9110 §8.3.1), such as `multipart/form-data; boundary=x`.
-struct MediaType: Sendable, Equatable {
+package struct MediaType: Sendable, Equatable {
     /// In lower case, such as `text`.
     let type: String
     /// In lower case, such as `html`.
@@ -8,7 +8,7 @@ struct MediaType: Sendable, Equatable {
     let parameters: [String: String]
 
     /// - Returns: `nil` for what is none.
-    init?(_ field: String) {
+    package init?(_ field: String) {
         var rest = field[...]
         let essence = rest.prefix { $0 != ";" }
         rest = rest.dropFirst(essence.count)

@@ -1,5 +1,5 @@
 /// The parts of a representation that a client asks for (RFC 9110 §14).
-enum ByteRanges: Equatable {
+package enum ByteRanges: Equatable {
     /// All of it: no range was asked for, or what was is not to be understood or not worth it.
     case all
     /// These, in the order in which they were asked for; none of them overlap.
@@ -10,7 +10,7 @@ enum ByteRanges: Equatable {
     /// More than these are answered with all of it: each costs a header.
     static let maximumCount = 16
 
-    init(_ field: String?, size: Int) {
+    package init(_ field: String?, size: Int) {
         self = .all
         guard let field, let equals = field.firstIndex(of: "="), field[..<equals].trimmed.lowercased() == "bytes" else {
             return

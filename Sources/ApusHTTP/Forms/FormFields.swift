@@ -2,7 +2,7 @@ import ApusCore
 
 /// The fields of a form as a tree: `address[city]=x` is a field of a field, `tags[]=a&tags[]=b` and `tags=a&tags=b` are lists,
 /// and so is `items[0][name]=a&items[1][name]=b`.
-struct FormFields: Sendable {
+package struct FormFields: Sendable {
     /// What a field is.
     enum Value: Sendable {
         case text(String)
@@ -45,7 +45,7 @@ struct FormFields: Sendable {
     init() {}
 
     /// Reads `application/x-www-form-urlencoded` (the URL standard, §5.1), strictly: a `%` has two digits after it.
-    init(urlEncoded text: String) throws {
+    package init(urlEncoded text: String) throws {
         for pair in text.split(separator: "&") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard let name = PercentEncoding.decode(parts[0], plusIsSpace: true),

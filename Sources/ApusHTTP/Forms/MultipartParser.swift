@@ -1,12 +1,12 @@
 import ApusCore
-import HTTPTypes
-import NIOCore
+package import HTTPTypes
+package import NIOCore
 
 /// Cuts a `multipart/form-data` body (RFC 7578, RFC 2046 §5.1) into its parts, in whatever pieces it comes. No I/O.
 ///
 /// Strict: lines end in CR LF, a body that ends before the closing delimiter is an error.
-struct MultipartParser {
-    enum Event: Equatable {
+package struct MultipartParser {
+    package enum Event: Equatable {
         /// A part begins.
         case part(HTTPFields)
         /// Bytes of the present part. At most what came in one piece.
@@ -38,7 +38,7 @@ struct MultipartParser {
     private var state = State.preamble
 
     /// - Parameter boundary: 1 to 70 characters (RFC 2046 §5.1.1).
-    init(boundary: String) throws {
+    package init(boundary: String) throws {
         guard (1...70).contains(boundary.utf8.count), boundary.utf8.allSatisfy({ (0x20...0x7E).contains($0) }),
             boundary.last != " "
         else { throw Self.malformed("its boundary must have 1 to 70 printable characters") }
@@ -47,14 +47,14 @@ struct MultipartParser {
         buffer = ByteBuffer(string: "\r\n")
     }
 
-    mutating func append(_ bytes: ByteBuffer) {
+    package mutating func append(_ bytes: ByteBuffer) {
         buffer.discardReadBytes()
         buffer.writeImmutableBuffer(bytes)
     }
 
     /// The next event; `nil` until more has come.
     /// - Throws: An `AppError` of code `invalidArgument` that says what is malformed.
-    mutating func next() throws -> Event? {
+    package mutating func next() throws -> Event? {
         while true {
             switch state {
             case .preamble:
@@ -83,7 +83,7 @@ struct MultipartParser {
     }
 
     /// - Throws: When the body has ended and should not have.
-    func finish() throws {
+    package func finish() throws {
         guard state == .epilogue else { throw Self.malformed("it ends before its last delimiter") }
     }
 

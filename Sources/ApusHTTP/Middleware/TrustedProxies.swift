@@ -45,7 +45,7 @@ public struct TrustedProxies: Middleware {
     private func isTrusted(_ address: IPAddress) -> Bool { networks.contains { $0.contains(address) } }
 
     /// One proxy's word: from whom it had the request, and how.
-    struct Hop: Equatable {
+    package struct Hop: Equatable {
         var address: IPAddress?
         var isSecure: Bool?
         var host: String?
@@ -62,7 +62,7 @@ public struct TrustedProxies: Middleware {
     }
 
     /// `for=192.0.2.60;proto=https;host=example.org, for="[2001:db8::1]:8080"`.
-    static func forwarded(_ field: String) -> [Hop] {
+    package static func forwarded(_ field: String) -> [Hop] {
         elements(field).suffix(maximumHops).map { element in
             guard let parameters = MediaType.parameters(";" + element) else { return Hop() }
             return Hop(
@@ -73,7 +73,7 @@ public struct TrustedProxies: Middleware {
     }
 
     /// The three lists side by side, from their ends. One of schemes or hosts with a single element says it of all hops.
-    static func xForwarded(_ addresses: String, _ schemes: String, _ hosts: String) -> [Hop] {
+    package static func xForwarded(_ addresses: String, _ schemes: String, _ hosts: String) -> [Hop] {
         let schemes = elements(schemes), hosts = elements(hosts)
         return elements(addresses).suffix(maximumHops).reversed().enumerated().map { index, text in
             func at(_ list: [Substring]) -> Substring? {
