@@ -222,7 +222,8 @@ enum FuzzTarget: String, CaseIterable {
             for range in ranges { precondition(!range.isEmpty && range.lowerBound >= 0 && range.upperBound <= 100) }
         }
         guard HTTPField.isValidValue(text) else { return }
-        let request = Request(method: .get, target: "/", headers: [.accept: text, .cookie: text, .acceptEncoding: text])
+        let request = Request(
+            method: .get, target: "/", headers: [.accept: text, .cookie: text, .acceptEncoding: text])
         _ = request.preferredType(of: "text/html", "application/json")
         _ = request.cookie("a")
     }

@@ -117,6 +117,20 @@ import Testing
         #expect(response.status == (isAllowed ? .ok : .forbidden))
     }
 
+    @Test func `A page of another origin opens no WebSocket`() async throws {
+        func open(_ origin: String?) async throws -> HTTPResponse.Status {
+            var headers: RequestHeaders = [.upgrade: "websocket"]
+            headers[.origin] = origin
+            let request = Request(method: .get, target: "/", authority: "api.example", headers: headers)
+            return try await ErrorRendering().handle(request) { request in
+                try await CrossOriginProtection().handle(request) { _ in .text("open") }
+            }.status
+        }
+        #expect(try await open("https://evil.example") == .forbidden)
+        #expect(try await open("https://api.example") == .ok)
+        #expect(try await open(nil) == .ok)
+    }
+
     @Test func `An answer has a tag of its bytes, and is spared a client that has it`() async throws {
         func ask(_ method: HTTPRequest.Method = .get, _ body: String = "hello", _ tag: String? = nil) async throws
             -> Response

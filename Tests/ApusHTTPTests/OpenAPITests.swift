@@ -75,6 +75,22 @@ private enum Shop {
         var after: Int
     }
 
+    class Base: Codable {
+        var id = 0
+    }
+
+    final class Derived: Base {
+        var name: String
+
+        enum CodingKeys: CodingKey { case name }
+
+        required init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            name = try container.decode(String.self, forKey: .name)
+            try super.init(from: container.superDecoder())
+        }
+    }
+
     struct Nested: Decodable, Sendable {
         var inner: Int
         enum Outer: CodingKey { case wrap, list }
@@ -155,6 +171,12 @@ private enum Shop {
         let (schema, _) = schema(of: Shop.Nested.self)
         #expect(try json(schema?["properties"]?["wrap"]?["required"]) == #"["inner"]"#)
         #expect(try json(schema?["properties"]?["list"]) == #"{"type":"array","items":{"type":"boolean"}}"#)
+    }
+
+    @Test func `A superclass that decodes by itself is an object under its key`() throws {
+        let (schema, _) = schema(of: Shop.Derived.self)
+        #expect(try json(schema?["required"]) == #"["name","super"]"#)
+        #expect(try json(schema?["properties"]?["super"]?["required"]) == #"["id"]"#)
     }
 
     @Test func `The document says what routes ask for and answer`() throws {

@@ -104,8 +104,7 @@ final class OpenFile: Sendable {
         }
     }
 
-    private static func onPool<Result: Sendable>(_ work: @escaping @Sendable () throws -> Result) async throws -> Result
-    {
+    static func onPool<Result: Sendable>(_ work: @escaping @Sendable () throws -> Result) async throws -> Result {
         try await NIOThreadPool.singleton.runIfActive(work)
     }
 }

@@ -47,11 +47,17 @@ private struct FileFolder: Sendable {
 
     func file(_ segments: some Sequence<Substring>, _ cacheControl: String) async throws -> FileResponse {
         let names = try segments.map(Self.name)
+        let file = try await OpenFile.onPool { try resolve(names) }
+        return try await FileResponse(file, cacheControl: cacheControl)
+    }
+
+    /// Where a file really is. It blocks.
+    private func resolve(_ names: [String]) throws -> String {
         let path = ([path] + names).joined(separator: "/")
         guard let root = Self.real(self.path), var target = Self.real(path) else { throw Self.notFound }
         if isFolder(target) { target += "/index.html" }
         guard let real = Self.real(target), real.hasPrefix(root == "/" ? "/" : "\(root)/") else { throw Self.notFound }
-        return try await FileResponse(real, cacheControl: cacheControl)
+        return real
     }
 
     private static var notFound: AppError { AppError(.notFound, "There is no such file.") }

@@ -5,7 +5,8 @@ import HTTPTypes
 ///
 /// Browsers say in `Sec-Fetch-Site` where a request comes from, and old ones in `Origin`: a request that changes something
 /// and comes from elsewhere is 403. There are no tokens to carry about. A client that sends neither field is no browser, and
-/// has no user's cookies to misuse. `GET`, `HEAD` and `OPTIONS` must change nothing, and are let through.
+/// has no user's cookies to misuse. `GET`, `HEAD` and `OPTIONS` must change nothing, and are let through, but for those that want a
+/// WebSocket.
 ///
 /// Needed where cookies say who is asking; not where a token in a field does.
 public struct CrossOriginProtection: Middleware {
@@ -23,8 +24,10 @@ public struct CrossOriginProtection: Middleware {
     }
 
     private func isAllowed(_ request: Request) -> Bool {
+        // A page of any origin may open a WebSocket, cookies and all, and read what comes.
+        let wantsUpgrade = request.headers.contains(.upgrade) || request.context.connectProtocol != nil
         switch request.method {
-        case .get, .head, .options: return true
+        case .get, .head, .options: guard wantsUpgrade else { return true }
         default: break
         }
         let origin = request.headers[.origin]

@@ -111,12 +111,14 @@ private struct Keyed<Key: CodingKey>: KeyedDecodingContainerProtocol {
     }
 
     func nestedUnkeyedContainer(forKey key: Key) -> any UnkeyedDecodingContainer { inner(key).unkeyedContainer() }
-    func superDecoder() -> any Decoder { recorder }
+    func superDecoder() -> any Decoder { inner("super") }
     func superDecoder(forKey key: Key) -> any Decoder { inner(key) }
 
-    private func inner(_ key: Key) -> SchemaRecorder {
-        SchemaRecorder(registry: recorder.registry, codingPath: codingPath + [key]) { [recorder] in
-            recorder.note(key.stringValue, $0, isRequired: true)
+    private func inner(_ key: Key) -> SchemaRecorder { inner(key.stringValue, codingPath + [key]) }
+
+    private func inner(_ name: String, _ path: [any CodingKey]? = nil) -> SchemaRecorder {
+        SchemaRecorder(registry: recorder.registry, codingPath: path ?? codingPath) { [recorder] in
+            recorder.note(name, $0, isRequired: true)
         }
     }
 }
