@@ -67,7 +67,7 @@ import Testing
             return
         }
         final class Pieces: ResponseBodyWriter {
-            let inflater = Inflater(.gzip)
+            nonisolated(unsafe) let inflater = Inflater(.gzip)
             nonisolated(unsafe) var texts: [String] = []
             func write(_ bytes: ByteBuffer) throws {
                 inflater.append(bytes)
@@ -153,6 +153,38 @@ import Testing
         var twice = whole
         twice.writeImmutableBuffer(whole)
         #expect(try await post(twice, "gzip").status == .badRequest)
+    }
+
+    @Test func `Two tasks that write one compressed body at once do not mix their pieces`() async throws {
+        let (begun, finish) = (AsyncStream.makeStream(of: Void.self), AsyncStream.makeStream(of: Void.self))
+        final class Waiting: ResponseBodyWriter {
+            let begun: AsyncStream<Void>.Continuation
+            let finish: AsyncStream<Void>
+            init(_ begun: AsyncStream<Void>.Continuation, _ finish: AsyncStream<Void>) {
+                self.begun = begun
+                self.finish = finish
+            }
+            func write(_ bytes: ByteBuffer) async {
+                begun.finish()
+                for await _ in finish {}
+            }
+            func setTrailers(_ trailers: HTTPFields) {}
+        }
+        let response = try await ask(
+            Response(
+                status: .ok, headers: [.contentType: "application/json"],
+                body: .stream { writer in
+                    async let first: Void = writer.write("1")
+                    for await _ in begun.stream {}
+                    await #expect(throws: AppError.self) { try await writer.write("2") }
+                    finish.continuation.finish()
+                    try await first
+                }))
+        guard case .stream(_, let produce) = response.body else {
+            Issue.record("It is no stream.")
+            return
+        }
+        try await produce(Waiting(begun.continuation, finish.stream))
     }
 
     @Test func `A bomb is refused long before it is large`() async throws {

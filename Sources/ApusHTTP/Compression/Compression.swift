@@ -101,9 +101,13 @@ public struct Compression: Middleware {
 }
 
 /// Compresses what is written, and lets every piece go out at once.
-private final class CompressingWriter: ResponseBodyWriter {
+///
+/// `@unchecked Sendable`: ``OneAtATime`` lets one task in, and what it did is seen by the next. Two at the same time would mix
+/// their pieces; the second one receives an error.
+private final class CompressingWriter: ResponseBodyWriter, @unchecked Sendable {
     private let writer: any ResponseBodyWriter
     private let deflater: Deflater
+    private let door = OneAtATime()
 
     init(_ writer: any ResponseBodyWriter, _ deflater: Deflater) {
         self.writer = writer
@@ -112,10 +116,16 @@ private final class CompressingWriter: ResponseBodyWriter {
 
     func write(_ bytes: ByteBuffer) async throws {
         guard bytes.readableBytes > 0 else { return }
-        try await writer.write(deflater.compress(bytes, .sync))
+        try await write(bytes, .sync)
     }
 
-    func finish() async throws { try await writer.write(deflater.compress(ByteBuffer(), .finish)) }
+    func finish() async throws { try await write(ByteBuffer(), .finish) }
+
+    private func write(_ bytes: ByteBuffer, _ flush: Deflater.Flush) async throws {
+        try door.enter("A compressed body is written")
+        defer { door.leave() }
+        try await writer.write(deflater.compress(bytes, flush))
+    }
 
     func setTrailers(_ trailers: HTTPFields) { writer.setTrailers(trailers) }
 

@@ -1,7 +1,6 @@
 import ApusCore
 import HTTPTypes
 import NIOCore
-import Synchronization
 
 /// Decompresses the bodies of requests that come as `Content-Encoding: gzip` or `deflate`; any other coding is 415.
 ///
@@ -36,7 +35,8 @@ public struct Decompression: Middleware {
 
 /// The bytes of a compressed body, decompressed as they are asked for.
 ///
-/// `@unchecked Sendable`: a body is read by one task at a time, as every asynchronous sequence.
+/// `@unchecked Sendable`: ``OneAtATime`` lets one task in, and what it did is seen by the next; a second one at the same time
+/// receives an error.
 private final class InflatingSource: RequestBodySource, @unchecked Sendable {
     /// Bytes that are made at once.
     private static let block = 64 << 10
@@ -45,6 +45,7 @@ private final class InflatingSource: RequestBodySource, @unchecked Sendable {
     private var iterator: RequestBody.Iterator
     private let inflater: Inflater
     private let maximumRatio: Int
+    private let door = OneAtATime()
     private var received = 0
     private var made = 0
 
@@ -59,6 +60,8 @@ private final class InflatingSource: RequestBodySource, @unchecked Sendable {
     var trailers: HTTPFields { body.trailers }
 
     func next() async throws -> ByteBuffer? {
+        try door.enter("A compressed body is read")
+        defer { door.leave() }
         while true {
             if let bytes = try inflater.next(atMost: Self.block) {
                 made += bytes.readableBytes

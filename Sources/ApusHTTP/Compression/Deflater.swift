@@ -2,9 +2,7 @@ import CZlib
 import NIOCore
 
 /// Compresses a stream of bytes, by libz.
-///
-/// `@unchecked Sendable`: one task uses it at a time; it is handed on between the pieces of a body.
-final class Deflater: @unchecked Sendable {
+final class Deflater {
     enum Flush {
         /// More follows: what is compressed may wait for it.
         case none

@@ -3,9 +3,7 @@ import CZlib
 import NIOCore
 
 /// Decompresses a stream of bytes, by libz, piece by piece: no more is made at once than is asked for.
-///
-/// `@unchecked Sendable`: one task uses it at a time.
-final class Inflater: @unchecked Sendable {
+final class Inflater {
     private var stream = z_stream()
     private var input = ByteBuffer()
     private let coding: ContentCoding
