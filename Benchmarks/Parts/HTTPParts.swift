@@ -98,7 +98,7 @@ enum HTTPParts {
             routes.on(.get, "v1/things\(index)/:id") { _ in fixed }
             routes.get("v1/things\(index)/:id/parts/:part", Path("id"), Path("part")) { id, part in id + part }
         }
-        routes.group("", RequestID(), ErrorRendering(), SecurityHeaders(), CORS(origins: .all), Passing()) { routes in
+        routes.group(RequestID(), ErrorRendering(), SecurityHeaders(), CORS(origins: .all), Passing()) { routes in
             routes.get("middleware") { "Hello, World!" }
         }
         return try Router(routes)

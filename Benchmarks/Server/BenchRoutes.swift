@@ -8,7 +8,7 @@ enum BenchRoutes {
         routes.get("page") { Page.sample }
         routes.get("user/:id", Path("id")) { id in id }
         routes.post("echo", Body(Message.self)) { message in message }
-        routes.group("", RequestID(), ErrorRendering(), SecurityHeaders(), CORS(origins: .all), ServerTiming()) {
+        routes.group(RequestID(), ErrorRendering(), SecurityHeaders(), CORS(origins: .all), ServerTiming()) {
             routes in
             routes.get("middleware") { "Hello, World!" }
         }

@@ -1,5 +1,5 @@
 public import ApusCore
-import ApusHTTP
+public import ApusHTTP
 import AsyncHTTPClient
 import FoundationEssentials
 public import HTTPTypes
@@ -122,6 +122,29 @@ public struct HTTPClient: Sendable {
                 metadata: ["host": .string(host), "attempt": .stringConvertible(attempt + 1)])
             try await clock.sleep(for: delay)
         }
+    }
+
+    /// Calls an endpoint of another service as it is declared.
+    ///
+    /// ```swift
+    /// let order = try await client.call(OrderEndpoints.show, at: "https://orders.internal", id)
+    /// ```
+    /// - Parameters:
+    ///   - base: The service's address, to which the endpoint's path is added.
+    ///   - headers: Fields that the endpoint does not declare, such as `Authorization`.
+    ///   - limit: The most bytes of the response's body. 8 MiB.
+    /// - Throws: An ``UnexpectedResponse`` for another status than it answers when all goes well; an `AppError` for a value
+    ///   that cannot be sent or a body that cannot be read; what ``send(_:_:headers:body:limit:)`` throws.
+    public func call<Output: ResponseConvertible, each Input: RequestInput>(
+        _ endpoint: Endpoint<Output, repeat each Input>, at base: String, _ value: repeat (each Input).Value,
+        headers: HTTPFields = [:], limit: Int = 8 << 20
+    ) async throws -> Output {
+        let request = try endpoint.request(repeat each value)
+        var all = request.headers
+        for field in headers { all[field.name] = field.value }
+        let address = (base.hasSuffix("/") ? String(base.dropLast()) : base) + request.target
+        return try endpoint.read(
+            try await send(request.method, address, headers: all, body: request.body, limit: limit))
     }
 }
 

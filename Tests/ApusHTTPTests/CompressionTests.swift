@@ -112,7 +112,7 @@ import Testing
         -> Response
     {
         try await respond(.post, "/e", headers: [.contentEncoding: coding], body: RequestBody(body)) { routes in
-            routes.group("", Decompression(maximumRatio: ratio), .bodyLimit(limit)) { routes in
+            routes.group(Decompression(maximumRatio: ratio), .bodyLimit(limit)) { routes in
                 routes.post("e", WholeRequest(), RawBody()) { request, body in
                     #expect(request.headers[.contentEncoding] == nil || coding == "identity")
                     return String(buffer: body)

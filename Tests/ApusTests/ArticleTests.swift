@@ -12,7 +12,9 @@ import Testing
         text.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }.joined(separator: "\n")
     }
 
-    @Test(arguments: ["Events", "Files", "Forms", "HTTPClient", "Inputs", "OpenAPI", "Sessions", "Validation"])
+    @Test(arguments: [
+        "Clients", "Events", "Files", "Forms", "HTTPClient", "Inputs", "OpenAPI", "Sessions", "Validation",
+    ])
     func `The code of an article is code that is compiled here`(article: String) throws {
         let source = try String(
             contentsOf: Self.root.appending(path: "Tests/ApusTests/Articles.swift"), encoding: .utf8)
@@ -29,6 +31,7 @@ import Testing
                 let sessions = try Sessions(
                     MemorySessionStore(), secrets: [Secret("a secret of a test, thirty-two bytes long")])
                 app.routes { routes in
+                    Articles.endpoints(routes)
                     Articles.inputs(routes)
                     Articles.pages(routes, (1...50).map { Price(id: $0, amount: 1) })
                     Articles.describing(routes)
@@ -49,6 +52,8 @@ import Testing
             let client = app.client
             let search = try await client.get("/search/a?tag=x", headers: [.cookie: "theme=dark"])
             #expect(search.text == "a 1 [\"x\"] new dark")
+            #expect(try await client.call(PriceEndpoints.show, 5).id == 5)
+            _ = try await client.call(PriceEndpoints.change, 5, Price(id: 5, amount: 2))
             let page = try await client.get("/prices?limit=2").json(Page<Price>.self)
             #expect(page.items.map(\.id) == [1, 2] && page.next != nil)
             let events = try await client.get("/prices/live", headers: [HTTPField.Name("Last-Event-ID")!: "6"])

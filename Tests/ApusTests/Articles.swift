@@ -41,12 +41,28 @@ struct Registration: Decodable, Sendable, Validatable {
     ]
 }
 
-struct Price: Codable, Sendable {
+struct Price: Codable, Sendable, ResponseConvertible {
     let id: Int
     let amount: Double
 }
 
+enum PriceEndpoints {
+    static let show = Endpoint(.get, "prices/:id", Path("id", as: Int.self), answers: Price.self)
+    static let change = Endpoint(
+        .put, "prices/:id", Path("id", as: Int.self), Body(Price.self), answers: NoContent.self)
+}
+
 enum Articles {
+    static func endpoints(_ routes: Routes) {
+        routes.on(PriceEndpoints.show) { id in Price(id: id, amount: 1) }
+        routes.on(PriceEndpoints.change) { id, price in NoContent() }
+    }
+
+    static func calls(_ client: HTTPClient) async throws -> Double {
+        let price = try await client.call(PriceEndpoints.show, at: "https://prices.example.org", 5)
+        return price.amount
+    }
+
     static func inputs(_ routes: Routes) {
         routes.get(
             "search/:shop", Path("shop"), Query("page", as: Int.self, default: 1), Query("tag", as: [String].self),
@@ -96,7 +112,7 @@ enum Articles {
     }
 
     static func sessions(_ routes: Routes, _ sessions: Sessions) {
-        routes.group("", sessions, CrossOriginProtection()) { routes in
+        routes.group(sessions, CrossOriginProtection()) { routes in
             routes.post("login", Session.Current(), Body(Theme.self, as: .form)) { session, theme in
                 session.renew()
                 try session.set("theme", theme)

@@ -62,7 +62,7 @@ private final class Counter: Sendable {
         async throws
     {
         try await withClient { client in
-            let answers = try await withThrowingTaskGroup(of: TestResponse.self) { group in
+            let answers = try await withThrowingTaskGroup(of: ClientResponse.self) { group in
                 for _ in 0..<20 {
                     group.addTask {
                         try await client.send(.post, "/things", headers: [key: "k"], body: ByteBuffer(string: "a"))
@@ -85,7 +85,7 @@ private final class Counter: Sendable {
             func configure(_ app: inout AppBuilder) {
                 app.migrations.add(CreateIdempotencyKeys.self)
                 app.routes { [begun, finish] routes, container in
-                    routes.group("", IdempotencyKeys(try container.resolve())) { routes in
+                    routes.group(IdempotencyKeys(try container.resolve())) { routes in
                         routes.post("slow") {
                             begun.open()
                             try await finish.wait()
@@ -120,7 +120,7 @@ private final class Counter: Sendable {
 
     @Test func `A trailing slash makes no other request, another query does`() async throws {
         try await withClient { client in
-            func place(_ target: String) async throws -> TestResponse {
+            func place(_ target: String) async throws -> ClientResponse {
                 try await client.send(.post, target, headers: [key: "k"], body: ByteBuffer(string: "a"))
             }
             let answers = [try await place("/things"), try await place("/things/"), try await place("/things?x=1")]

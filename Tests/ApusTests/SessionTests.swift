@@ -34,7 +34,7 @@ import Testing
         _ store: any SessionStore, _ clock: ManualClock = ManualClock(), secrets: [Secret<String>] = [secret]
     ) throws -> Handler {
         let routes = Routes()
-        routes.group("", try Sessions(store, secrets: secrets, clock: clock)) { routes in
+        routes.group(try Sessions(store, secrets: secrets, clock: clock)) { routes in
             routes.get("read", Session.Current()) { session in
                 "\(try session.get("count", as: Int.self) ?? 0) \(session.isNew)"
             }
@@ -154,7 +154,7 @@ import Testing
         let clock = ManualClock(), store = MemorySessionStore()
         let (begun, finish) = (Gate(), Gate())
         let routes = Routes()
-        routes.group("", try Sessions(store, secrets: [Self.secret], clock: clock)) { routes in
+        routes.group(try Sessions(store, secrets: [Self.secret], clock: clock)) { routes in
             routes.get("slow", Session.Current()) { _ in
                 begun.open()
                 try await finish.wait()

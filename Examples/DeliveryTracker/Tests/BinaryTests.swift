@@ -68,7 +68,7 @@ import Testing
             let keys = (0..<30).map { "\"order-\($0)\"" }
             var pushes: [String: Set<String>] = [:]
             var customer: TestClient?
-            var orders: [String: Scenario.Placed] = [:]
+            var orders: [String: PlacedOrder] = [:]
             for round in 0..<4 {
                 let (process, port) = try await TrackerProcess.serving(in: folder, ["--orders-per-second=1000"])
                 let scenario = Scenario(TestClient(port: port))
@@ -106,9 +106,9 @@ import Testing
     /// Places and pays orders, several at a time, and kills the process after so many answers.
     private func place(
         _ keys: [String], _ client: TestClient, _ scenario: Scenario, killing process: TrackerProcess?, after limit: Int
-    ) async -> [String: Scenario.Placed] {
-        await withTaskGroup(of: (String, Scenario.Placed)?.self) { group in
-            var answered: [String: Scenario.Placed] = [:]
+    ) async -> [String: PlacedOrder] {
+        await withTaskGroup(of: (String, PlacedOrder)?.self) { group in
+            var answered: [String: PlacedOrder] = [:]
             var waiting = keys[...]
             func next() {
                 guard let key = waiting.popFirst() else { return }

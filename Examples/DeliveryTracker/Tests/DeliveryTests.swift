@@ -30,15 +30,11 @@ private final class RecordingPushGateway: PushGateway {
         try await test(transport) { app, scenario, gateway in
             let (customer, driver) = (try await scenario.register("customer"), try await scenario.register("driver"))
             let order = try await scenario.placeAndPay(customer)
-            for (step, state) in [
-                ("assignment", Order.State.assigned), ("pickup", .pickedUp), ("delivery", .delivered),
-            ] {
-                let answer = try await driver.post("/v1/orders/\(order.id)/\(step)")
-                #expect(answer.status == .ok, "\(answer.text)")
-                #expect(try answer.json(OrderView.self).state == state)
-            }
-            let seen = try await customer.get("/v1/orders/\(order.id)").json(OrderView.self)
-            #expect(seen.state == .delivered)
+            #expect(try await driver.call(OrderEndpoints.waiting).map(\.id) == [order.id])
+            #expect(try await driver.call(OrderEndpoints.assign, order.id).state == .assigned)
+            #expect(try await driver.call(OrderEndpoints.pickUp, order.id).state == .pickedUp)
+            #expect(try await driver.call(OrderEndpoints.deliver, order.id).state == .delivered)
+            #expect(try await customer.call(OrderEndpoints.show, order.id).state == .delivered)
             try await app.runJobs()
             #expect(
                 gateway.pushes.map(\.body) == [
@@ -56,11 +52,14 @@ private final class RecordingPushGateway: PushGateway {
             #expect(first.order.id == second.order.id)
             let other = try await scenario.register("customer")
             #expect(try await scenario.place(other, key: "\"k-1\"").order.id != first.order.id)
-            let list = try await customer.get("/v1/orders").json(Page<OrderView>.self).items
-            #expect(list.count == 1)
-            let changed = try await customer.post(
-                "/v1/orders", json: Scenario.Form(item: "Coffee"), headers: [Scenario.idempotencyKey: "\"k-1\""])
-            #expect(changed.status.code == 422)
+            let list = try await customer.call(OrderEndpoints.list, PageRequest())
+            #expect(list.items.count == 1)
+            let coffee = PlaceOrder(item: "Coffee", pickup: Scenario.tea.pickup, dropoff: Scenario.tea.dropoff)
+            let changed = await #expect(throws: UnexpectedResponse.self) {
+                try await customer.call(
+                    OrderEndpoints.place, coffee, headers: [Scenario.idempotencyKey: "\"k-1\""])
+            }
+            #expect(changed?.status.code == 422)
         }
     }
 
@@ -103,7 +102,7 @@ private final class RecordingPushGateway: PushGateway {
             let changed = try await scenario.deliver(webhook: scenario.event(placed, id: "evt_2"), signature: good)
             #expect(changed.status == .badRequest)
             #expect(
-                try await customer.get("/v1/orders/\(placed.order.id)").json(OrderView.self).state == .awaitingPayment)
+                try await customer.call(OrderEndpoints.show, placed.order.id).state == .awaitingPayment)
 
             #expect(try await scenario.deliver(webhook: body, signature: good).status == .ok)
             let replayed = try await scenario.deliver(webhook: body, signature: good)
@@ -116,7 +115,7 @@ private final class RecordingPushGateway: PushGateway {
             #expect(second.status == .conflict)
             clock.advance(by: .seconds(400))
             #expect(try await scenario.deliver(webhook: body, signature: good).status == .badRequest)
-            #expect(try await customer.get("/v1/orders/\(placed.order.id)").json(OrderView.self).state == .paid)
+            #expect(try await customer.call(OrderEndpoints.show, placed.order.id).state == .paid)
         }
     }
 
@@ -178,8 +177,8 @@ private final class RecordingPushGateway: PushGateway {
         try await test { _, scenario, _ in
             let (customer, driver) = (try await scenario.register("customer"), try await scenario.register("driver"))
             let order = try await scenario.placeAndPay(customer)
-            for step in ["assignment", "pickup", "delivery"] {
-                _ = try await driver.post("/v1/orders/\(order.id)/\(step)")
+            for step in [OrderEndpoints.assign, OrderEndpoints.pickUp, OrderEndpoints.deliver] {
+                _ = try await driver.call(step, order.id)
             }
             try await driver.webSocket("/v1/drivers/position") { device in
                 try await device.send(json: GPSFix(latitude: 38.7, longitude: -9.1, at: Date()))
@@ -199,11 +198,11 @@ private final class RecordingPushGateway: PushGateway {
             let customer = try await scenario.register("customer")
             let payments: any PaymentRepository = try app.resolve()
             let late = try await scenario.place(customer)
-            _ = try await customer.post("/v1/orders/\(late.order.id)/cancellation")
+            _ = try await customer.call(OrderEndpoints.cancel, late.order.id)
             #expect(try await scenario.deliver(webhook: scenario.event(late)).status == .ok)
             #expect(try await payments.get(late.payment.id).state == .refundDue)
             let early = try await scenario.placeAndPay(customer)
-            #expect(try await customer.post("/v1/orders/\(early.id)/cancellation").status == .ok)
+            #expect(try await customer.call(OrderEndpoints.cancel, early.id).state == .cancelled)
             #expect(try await payments.payment(of: early.id)?.state == .refundDue)
         }
     }
@@ -308,12 +307,12 @@ private final class RecordingPushGateway: PushGateway {
         try await test(.socket) { _, scenario, _ in
             let customer = try await scenario.register("customer")
             let json: HTTPFields = [.contentType: "application/json"]
-            func problem(_ response: TestResponse, _ status: Int) throws -> ProblemDetails {
+            func problem(_ response: ClientResponse, _ status: Int) throws -> ProblemDetails {
                 #expect(response.status.code == status, "\(response.text)")
                 #expect(response.headers[.contentType] == "application/problem+json")
                 return try response.problem()
             }
-            func order(_ body: String) async throws -> TestResponse {
+            func order(_ body: String) async throws -> ClientResponse {
                 try await customer.send(.post, "/v1/orders", headers: json, body: ByteBuffer(string: body))
             }
             _ = try problem(try await order("{"), 400)

@@ -12,14 +12,6 @@ struct Scenario: Sendable {
 
     struct Token: Decodable { let token: String }
     struct AccountAnswer: Decodable { let id: Account.ID }
-    struct PaymentAnswer: Decodable, Sendable {
-        let id: Payment.ID
-        let price: Money
-    }
-    struct Placed: Decodable, Sendable {
-        let order: OrderView
-        let payment: PaymentAnswer
-    }
 
     static let secret = "whsec_everybody_can_read_this"
     static let idempotencyKey = HTTPField.Name("Idempotency-Key")!
@@ -41,21 +33,17 @@ struct Scenario: Sendable {
         return client.bearer(try session.json(Token.self).token)
     }
 
-    struct Form: Encodable {
-        var item = "Tea"
-        var pickup = Place(latitude: 38.7369, longitude: -9.1427)
-        var dropoff = Place(latitude: 38.7400, longitude: -9.1500)
-    }
+    static let tea = PlaceOrder(
+        item: "Tea", pickup: Place(latitude: 38.7369, longitude: -9.1427),
+        dropoff: Place(latitude: 38.7400, longitude: -9.1500))
 
-    func place(_ customer: TestClient, key: String? = nil) async throws -> Placed {
+    func place(_ customer: TestClient, key: String? = nil) async throws -> PlacedOrder {
         var headers = HTTPFields()
         headers[Self.idempotencyKey] = key
-        let response = try await customer.post("/v1/orders", json: Form(), headers: headers)
-        try #require(response.status == .created, "\(response.text)")
-        return try response.json()
+        return try await customer.call(OrderEndpoints.place, Self.tea, headers: headers).value
     }
 
-    func event(_ placed: Placed, id: String? = nil) throws -> ByteBuffer {
+    func event(_ placed: PlacedOrder, id: String? = nil) throws -> ByteBuffer {
         try JSONCoding.encode(
             PaymentEvent(
                 id: id ?? "evt_\(placed.payment.id)", type: "payment.succeeded",
@@ -64,7 +52,7 @@ struct Scenario: Sendable {
                     currency: placed.payment.price.currency)))
     }
 
-    func deliver(webhook body: ByteBuffer, signature field: String? = nil) async throws -> TestResponse {
+    func deliver(webhook body: ByteBuffer, signature field: String? = nil) async throws -> ClientResponse {
         let signed = field ?? signature.sign(body.readableBytesView)
         return try await client.send(.post, "/v1/payments/webhook", headers: [Self.signatureField: signed], body: body)
     }

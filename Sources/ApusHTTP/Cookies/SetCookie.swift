@@ -53,12 +53,16 @@ public struct SetCookie: Sendable, Equatable {
         SetCookie(name, "", maxAge: .zero, path: path, domain: domain)
     }
 
+    /// Whether a cookie may have this text as its value.
+    static func isValue(_ text: String) -> Bool {
+        text.utf8.allSatisfy { (0x21...0x7E).contains($0) && !"\",;\\".utf8.contains($0) }
+    }
+
     /// - Throws: An `AppError` of code `internal` for what would not be one cookie.
     func encoded() throws -> String {
-        let isValue = value.utf8.allSatisfy { (0x21...0x7E).contains($0) && !"\",;\\".utf8.contains($0) }
         let rest = path + (domain ?? "")
         let isRest = rest.utf8.allSatisfy { (0x20...0x7E).contains($0) && $0 != UInt8(ascii: ";") }
-        guard MediaType.isToken(name), isValue, isRest else {
+        guard MediaType.isToken(name), Self.isValue(value), isRest else {
             throw AppError(.internal, "The cookie \(name.prefix(64)) has characters that no cookie may have.")
         }
         var text = "\(name)=\(value); Path=\(path)"

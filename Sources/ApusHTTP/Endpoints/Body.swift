@@ -65,6 +65,20 @@ public struct Body<Value: Decodable & Sendable>: RequestInput {
         }
     }
 
+    /// In the first format that there is of JSON and forms.
+    public func write(_ value: Value, to request: inout ClientRequest) throws {
+        guard let value = value as? any Encodable else {
+            throw AppError(.unimplemented, "A client cannot write \(Value.self): it is not Encodable.")
+        }
+        guard let format = formats.first(where: \.isWritable) else {
+            throw AppError(.unimplemented, "A client cannot write \(formats[0].mediaType).")
+        }
+        request.headers[.contentType] = format.mediaType
+        request.body =
+            try format.mediaType == BodyFormat.form.mediaType
+            ? ByteBuffer(string: FormEncoder.encode(value)) : JSONCoding.encode(value)
+    }
+
     public func describe(_ operation: inout OpenAPI.Operation) {
         operation.body = .init(
             Dictionary(formats.map { ($0.mediaType, .of(Value.self)) }, uniquingKeysWith: { first, _ in first }))
@@ -100,6 +114,14 @@ public struct BodyFormat: Sendable {
         BodyFormat(
             kind: .multipart(MultipartReader(threshold: threshold, maximumParts: maximumParts)),
             mediaType: "multipart/form-data")
+    }
+
+    /// Whether clients made from endpoints can send it.
+    var isWritable: Bool {
+        switch kind {
+        case .json, .form: true
+        case .multipart: false
+        }
     }
 
     func reads(_ type: MediaType) -> Bool {

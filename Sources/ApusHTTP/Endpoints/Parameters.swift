@@ -27,6 +27,16 @@ public struct Path<Value: Sendable>: RequestInput {
         return try reader.read([text]) { "path parameter \"\(name)\"" }
     }
 
+    /// - Throws: An `AppError` of code `invalidArgument` for text that cannot be a segment: none at all, `.` and `..`.
+    public func write(_ value: Value, to request: inout ClientRequest) throws {
+        for text in reader.write(value) {
+            guard !["", ".", ".."].contains(text) else {
+                throw AppError(.invalidArgument, "The path parameter \"\(name)\" cannot be \"\(text)\".")
+            }
+            request.setSegment(name, text)
+        }
+    }
+
     public func describe(_ operation: inout OpenAPI.Operation) { reader.describe(name, .path, &operation) }
 }
 
@@ -63,6 +73,10 @@ public struct Query<Value: Sendable>: RequestInput {
         try reader.read(try request.queryValues(name)) { "query parameter \"\(name)\"" }
     }
 
+    public func write(_ value: Value, to request: inout ClientRequest) {
+        for text in reader.write(value) { request.addQuery(name, text) }
+    }
+
     public func describe(_ operation: inout OpenAPI.Operation) { reader.describe(name, .query, &operation) }
 }
 
@@ -92,6 +106,16 @@ public struct Header<Value: Sendable>: RequestInput {
         try reader.read(request.headers[name].map { [$0] } ?? []) { "header field \(name.rawName)" }
     }
 
+    /// - Throws: An `AppError` of code `invalidArgument` for text that no header field can have, such as line breaks.
+    public func write(_ value: Value, to request: inout ClientRequest) throws {
+        for text in reader.write(value) {
+            guard HTTPField.isValidValue(text) else {
+                throw AppError(.invalidArgument, "The header field \(name.rawName) cannot have this value.")
+            }
+            request.headers[name] = text
+        }
+    }
+
     public func describe(_ operation: inout OpenAPI.Operation) { reader.describe(name.rawName, .header, &operation) }
 }
 
@@ -118,6 +142,16 @@ public struct Cookie<Value: Sendable>: RequestInput {
 
     public func extract(from request: Request) throws -> Value {
         try reader.read(request.cookie(name).map { [$0] } ?? []) { "cookie \"\(name)\"" }
+    }
+
+    /// - Throws: An `AppError` of code `invalidArgument` for text that no cookie can have (RFC 6265 §4.1.1).
+    public func write(_ value: Value, to request: inout ClientRequest) throws {
+        for text in reader.write(value) {
+            guard SetCookie.isValue(text) else {
+                throw AppError(.invalidArgument, "The cookie \"\(name)\" cannot have this value.")
+            }
+            request.addCookie(name, text)
+        }
     }
 
     public func describe(_ operation: inout OpenAPI.Operation) { reader.describe(name, .cookie, &operation) }

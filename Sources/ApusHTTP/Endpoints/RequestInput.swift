@@ -13,11 +13,19 @@ public protocol RequestInput<Value>: Sendable {
     /// - Throws: An `AppError` that says what is wrong with the input and what would be right.
     func extract(from request: Request) async throws -> Value
 
+    /// The inverse, for clients: puts a value where ``extract(from:)`` finds it. By default it cannot.
+    /// - Throws: An `AppError` of code `unimplemented` when only servers have a use for the input.
+    func write(_ value: Value, to request: inout ClientRequest) throws
+
     /// Says what it asks for, and how it may fail. By default nothing.
     func describe(_ operation: inout OpenAPI.Operation)
 }
 
 extension RequestInput {
+    public func write(_ value: Value, to request: inout ClientRequest) throws {
+        throw AppError(.unimplemented, "\(Self.self) is no input that a client can write.")
+    }
+
     public func describe(_ operation: inout OpenAPI.Operation) {}
 }
 
@@ -26,6 +34,8 @@ public struct RawBody: RequestInput {
     public init() {}
 
     public func extract(from request: Request) async throws -> ByteBuffer { try await request.body.collect() }
+
+    public func write(_ value: ByteBuffer, to request: inout ClientRequest) { request.body = value }
 
     public func describe(_ operation: inout OpenAPI.Operation) { operation.takesBytes() }
 }

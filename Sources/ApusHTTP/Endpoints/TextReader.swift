@@ -2,14 +2,17 @@ import ApusCore
 import ApusJSON
 import HTTPTypes
 
-/// Reads a parameter from the texts that came by its name.
+/// Reads a parameter from the texts that came by its name, and writes it for clients.
 struct TextReader<Value: Sendable>: Sendable {
     private let schema: OpenAPI.Schema
     private let isRequired: Bool
     private let readAll: @Sendable ([String], () -> String) throws -> Value
+    private let writeAll: @Sendable (Value) -> [String]
 
     /// - Parameter what: What is read, for error messages, such as `query parameter "page"`.
     func read(_ texts: [String], _ what: () -> String) throws -> Value { try readAll(texts, what) }
+
+    func write(_ value: Value) -> [String] { writeAll(value) }
 
     func describe(_ name: String, _ place: OpenAPI.Parameter.Place, _ operation: inout OpenAPI.Operation) {
         operation.parameters.append(.init(name, in: place, isRequired: isRequired, schema: schema))
@@ -22,12 +25,16 @@ struct TextReader<Value: Sendable>: Sendable {
             if let text = texts.first { return try read(text, what) }
             guard let defaultValue else { throw AppError(.invalidArgument, "The \(what()) is required.") }
             return defaultValue
+        } writeAll: { value in
+            [value.description]
         }
     }
 
     static func optional<Element: LosslessStringConvertible>() -> TextReader where Value == Element? {
         TextReader(schema: .text(of: Element.self), isRequired: false) { texts, what in
             try texts.first.map { try TextReader<Element>.read($0, what) }
+        } writeAll: { value in
+            value.map { [$0.description] } ?? []
         }
     }
 
@@ -36,6 +43,8 @@ struct TextReader<Value: Sendable>: Sendable {
         return TextReader(schema: .init { ["type": "array", "items": items.make($0)] }, isRequired: false) {
             texts, what in
             try texts.map { try TextReader<Element>.read($0, what) }
+        } writeAll: { values in
+            values.map(\.description)
         }
     }
 

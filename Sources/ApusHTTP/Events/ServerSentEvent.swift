@@ -1,4 +1,5 @@
 import ApusCore
+import HTTPTypes
 import NIOCore
 
 /// One event of an ``EventStream`` (the HTML standard, §9.2).
@@ -51,6 +52,8 @@ public struct LastEventID: RequestInput {
     public func extract(from request: Request) -> String? {
         request.headers[.lastEventID].flatMap { $0.isEmpty ? nil : $0 }
     }
+
+    public func write(_ value: String?, to request: inout ClientRequest) { request.headers[.lastEventID] = value }
 
     public func describe(_ operation: inout OpenAPI.Operation) {
         operation.parameters.append(

@@ -64,6 +64,15 @@ public struct PageRequest<Key: Codable & Sendable>: Sendable {
     public let after: Key?
     /// The most items of the page.
     public let limit: Int
+
+    /// - Parameters:
+    ///   - cursor: What the page before names as ``Page/next``; `nil` for the first page.
+    ///   - limit: The most items of the page.
+    /// - Throws: An `AppError` of code `invalidArgument` for a cursor that no list by this key gives.
+    public init(cursor: String? = nil, limit: Int = 20) throws {
+        after = try cursor.map { try Cursor.decode($0) }
+        self.limit = limit
+    }
 }
 
 /// The query parameters of a list that is read page by page: `cursor`, as the page before gave it, and `limit`.
@@ -88,7 +97,12 @@ public struct Paging<Key: Codable & Sendable>: RequestInput {
                 "The query parameter \"limit\" must be from \(limits.lowerBound) to \(limits.upperBound).")
         }
         let cursor = try Query("cursor", as: String?.self).extract(from: request)
-        return PageRequest(after: try cursor.map { try Cursor.decode($0) }, limit: limit)
+        return try PageRequest(cursor: cursor, limit: limit)
+    }
+
+    public func write(_ value: PageRequest<Key>, to request: inout ClientRequest) throws {
+        request.addQuery("limit", "\(value.limit)")
+        if let key = value.after { request.addQuery("cursor", try Cursor.encode(key)) }
     }
 
     public func describe(_ operation: inout OpenAPI.Operation) {

@@ -12,8 +12,8 @@ public struct Redirect: ResponseConvertible {
         case permanent
     }
 
-    private let location: String
-    private let kind: Kind
+    public let location: String
+    public let kind: Kind
 
     /// - Parameter location: A path or a URL. One that a client gave leads wherever they want: check it first.
     public init(to location: String, _ kind: Kind = .seeOther) {
@@ -32,7 +32,19 @@ public struct Redirect: ResponseConvertible {
         return Response(status: status, headers: [.location: HTTPField.isValidValue(location) ? location : "/"])
     }
 
+    public static func read(_ response: ClientResponse) -> Redirect {
+        let kind: Kind =
+            switch response.status {
+            case .temporaryRedirect: .temporary
+            case .permanentRedirect: .permanent
+            default: .seeOther
+            }
+        return Redirect(to: response.headers[.location] ?? "", kind)
+    }
+
     public static func describe(_ operation: inout OpenAPI.Operation) {
-        operation.responses[303] = .init("It is elsewhere.", headers: ["Location": "Where it is."])
+        for status in [303, 307, 308] {
+            operation.responses[status] = .init("It is elsewhere.", headers: ["Location": "Where it is."])
+        }
     }
 }

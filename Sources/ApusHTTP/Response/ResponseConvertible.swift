@@ -8,11 +8,17 @@ public protocol ResponseConvertible: Sendable {
     /// - Throws: What encoding throws.
     func response(to request: Request) throws -> Response
 
+    /// The inverse, for clients. By default a `Decodable` type is read from JSON, and no other one can be.
+    /// - Throws: An `AppError` that says what is wrong with the response.
+    static func read(_ response: ClientResponse) throws -> Self
+
     /// Says what it answers. By default nothing.
     static func describe(_ operation: inout OpenAPI.Operation)
 }
 
 extension ResponseConvertible {
+    public static func read(_ response: ClientResponse) throws -> Self { try response.value() }
+
     public static func describe(_ operation: inout OpenAPI.Operation) {}
 }
 
@@ -27,6 +33,10 @@ extension ResponseConvertible where Self: Encodable {
 extension Response: ResponseConvertible {
     public func response(to request: Request) -> Response { self }
 
+    public static func read(_ response: ClientResponse) -> Response {
+        Response(status: response.status, headers: response.headers, body: .bytes(response.body))
+    }
+
     /// It may be anything.
     public static func describe(_ operation: inout OpenAPI.Operation) {
         operation.otherResponses = .init("What the handler answers.")
@@ -36,6 +46,8 @@ extension Response: ResponseConvertible {
 extension String: ResponseConvertible {
     /// Plain text in UTF-8.
     public func response(to request: Request) -> Response { .text(self) }
+
+    public static func read(_ response: ClientResponse) -> String { response.text }
 
     public static func describe(_ operation: inout OpenAPI.Operation) {
         operation.responses[200] = .init("OK", content: .init(["text/plain": .of(String.self)]))
@@ -55,8 +67,8 @@ extension Response {
 
 /// 201: something was created, and this is where it is.
 public struct Created<Value: Encodable & Sendable>: ResponseConvertible {
-    private let value: Value
-    private let location: String
+    public let value: Value
+    public let location: String
 
     /// - Parameter location: The path of what was created, for the `Location` field.
     public init(_ value: Value, at location: String) {
@@ -70,6 +82,10 @@ public struct Created<Value: Encodable & Sendable>: ResponseConvertible {
         return response
     }
 
+    public static func read(_ response: ClientResponse) throws -> Created {
+        Created(try response.value(), at: response.headers[.location] ?? "")
+    }
+
     public static func describe(_ operation: inout OpenAPI.Operation) {
         var response = OpenAPI.Response.json("Created", Value.self)
         response.headers["Location"] = "Where it is."
@@ -79,11 +95,13 @@ public struct Created<Value: Encodable & Sendable>: ResponseConvertible {
 
 /// 202: understood, to be done later.
 public struct Accepted<Value: Encodable & Sendable>: ResponseConvertible {
-    private let value: Value
+    public let value: Value
 
     public init(_ value: Value) { self.value = value }
 
     public func response(to request: Request) throws -> Response { try Response.json(value, status: .accepted) }
+
+    public static func read(_ response: ClientResponse) throws -> Accepted { Accepted(try response.value()) }
 
     public static func describe(_ operation: inout OpenAPI.Operation) {
         operation.responses[202] = .json("Accepted", Value.self)
@@ -95,6 +113,8 @@ public struct NoContent: ResponseConvertible {
     public init() {}
 
     public func response(to request: Request) -> Response { Response(status: .noContent) }
+
+    public static func read(_ response: ClientResponse) -> NoContent { NoContent() }
 
     public static func describe(_ operation: inout OpenAPI.Operation) { operation.responses[204] = .init("Done") }
 }

@@ -5,6 +5,8 @@ struct Route: Sendable {
     let method: HTTPRequest.Method
     let path: String
     let site: RouteSite
+    /// Why it cannot be served, if that is known before the others are.
+    var problem: RouteProblem?
     var handler: Handler
     /// The most bytes that a body may have here; `nil` for the server's default.
     var bodyLimit: Int?

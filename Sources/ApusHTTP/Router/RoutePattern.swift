@@ -66,6 +66,8 @@ public enum RouteProblem: Error, CustomStringConvertible {
     case namelessParameter(String, RouteSite)
     /// The same name twice in a path.
     case repeatedParameter(String, String, RouteSite)
+    /// An ``Endpoint``, whose path is the whole one, in a group with a path.
+    case endpointInGroup(String, prefix: String, RouteSite)
 
     public var description: String {
         switch self {
@@ -74,6 +76,8 @@ public enum RouteProblem: Error, CustomStringConvertible {
         case .restNotLast(let path, let site): "** must be the last segment of \(path) at \(site)."
         case .namelessParameter(let path, let site): "A ':' in \(path) at \(site) has no name after it."
         case .repeatedParameter(let name, let path, let site): ":\(name) is there twice in \(path) at \(site)."
+        case .endpointInGroup(let path, let prefix, let site):
+            "The endpoint at \(site) has a whole path, and would come to be at \(path): take \(prefix) off its group."
         }
     }
 }

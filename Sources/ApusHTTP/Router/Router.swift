@@ -66,6 +66,7 @@ public struct Router: Sendable {
     public init(_ routes: Routes) throws {
         var trie = RouteTrie.Builder()
         for route in routes.all {
+            if let problem = route.problem { throw problem }
             let pattern = try RoutePattern(route.path, site: route.site)
             let index = trie.insert(pattern, next: endpoints.count)
             if index == endpoints.count { endpoints.append(Endpoint()) }

@@ -14,7 +14,7 @@ public final class Routes {
     }
 
     private let collection: Collection
-    private let prefix: String
+    let prefix: String
     private let middlewares: [any Middleware]
 
     /// An empty set of routes.
@@ -31,16 +31,28 @@ public final class Routes {
     func change(_ index: Int, _ change: (inout Route) -> Void) { change(&collection.routes[index]) }
 
     /// Routes that share a path prefix and middleware. The middleware of outer groups comes first.
-    public func group(_ path: String = "", _ middlewares: any Middleware..., build: (Routes) throws -> Void) rethrows {
+    public func group(_ path: String, _ middlewares: any Middleware..., build: (Routes) throws -> Void) rethrows {
         try build(subgroup(path, middlewares))
+    }
+
+    /// Routes that share middleware.
+    public func group(_ middlewares: any Middleware..., build: (Routes) throws -> Void) rethrows {
+        try build(subgroup("", middlewares))
     }
 
     /// Routes that share an input, such as who is asking: it comes first in each of their handlers.
     public func group<Leading: RequestInput>(
-        _ path: String = "", _ leading: Leading, _ middlewares: any Middleware...,
+        _ path: String, _ leading: Leading, _ middlewares: any Middleware...,
         build: (RoutesWithInput<Leading>) throws -> Void
     ) rethrows {
         try build(RoutesWithInput(subgroup(path, middlewares), leading))
+    }
+
+    /// Routes that share an input and no path.
+    public func group<Leading: RequestInput>(
+        _ leading: Leading, _ middlewares: any Middleware..., build: (RoutesWithInput<Leading>) throws -> Void
+    ) rethrows {
+        try build(RoutesWithInput(subgroup("", middlewares), leading))
     }
 
     private func subgroup(_ path: String, _ added: [any Middleware]) -> Routes {

@@ -30,26 +30,39 @@ public struct TestClient: Sendable {
     /// Any request.
     public func send(
         _ method: HTTPRequest.Method, _ target: String, headers: HTTPFields = [:], body: ByteBuffer? = nil
-    ) async throws -> TestResponse {
+    ) async throws -> ClientResponse {
         var all = self.headers
         for field in headers { all[field.name] = field.value }
         return try await transport.send(method, target, all, body)
     }
 
-    public func get(_ target: String, headers: HTTPFields = [:]) async throws -> TestResponse {
+    public func get(_ target: String, headers: HTTPFields = [:]) async throws -> ClientResponse {
         try await send(.get, target, headers: headers)
     }
 
     /// Sends JSON.
-    public func post(_ target: String, json: some Encodable, headers: HTTPFields = [:]) async throws -> TestResponse {
+    public func post(_ target: String, json: some Encodable, headers: HTTPFields = [:]) async throws -> ClientResponse {
         var headers = headers
         headers[.contentType] = "application/json"
         return try await send(.post, target, headers: headers, body: JSONCoding.encode(json))
     }
 
     /// Sends nothing.
-    public func post(_ target: String, headers: HTTPFields = [:]) async throws -> TestResponse {
+    public func post(_ target: String, headers: HTTPFields = [:]) async throws -> ClientResponse {
         try await send(.post, target, headers: headers)
+    }
+
+    /// Calls an endpoint as it is declared.
+    /// - Throws: An ``UnexpectedResponse`` for another status than it answers when all goes well, and an `AppError` for a
+    ///   value that cannot be sent or a body that cannot be read.
+    public func call<Output: ResponseConvertible, each Input: RequestInput>(
+        _ endpoint: Endpoint<Output, repeat each Input>, _ value: repeat (each Input).Value, headers: HTTPFields = [:]
+    ) async throws -> Output {
+        let request = try endpoint.request(repeat each value)
+        var all = request.headers
+        for field in headers { all[field.name] = field.value }
+        return try endpoint.read(
+            try await send(request.method, request.target, headers: all, body: request.body))
     }
 
     /// Opens a WebSocket, and closes it after the body.
@@ -75,11 +88,11 @@ public struct TestClient: Sendable {
 protocol TestTransport: Sendable {
     func send(
         _ method: HTTPRequest.Method, _ target: String, _ headers: HTTPFields, _ body: ByteBuffer?
-    ) async throws -> TestResponse
+    ) async throws -> ClientResponse
 
     /// Sends a request that asks for an upgrade.
     /// - Returns: The response, and the connection if it was turned.
-    func upgrade(_ target: String, _ headers: HTTPFields) async throws -> (TestResponse, (any TestConnection)?)
+    func upgrade(_ target: String, _ headers: HTTPFields) async throws -> (ClientResponse, (any TestConnection)?)
 }
 
 /// A connection as bytes, seen from the client.

@@ -1,4 +1,4 @@
-import Apus
+public import Apus
 public import NIOCore
 import Synchronization
 
@@ -7,7 +7,7 @@ public final class TestWebSocket: Sendable {
     /// The server did not turn the connection.
     public struct Refusal: Error {
         /// What it answered instead.
-        public let response: TestResponse
+        public let response: ClientResponse
     }
 
     private let connection: any TestConnection

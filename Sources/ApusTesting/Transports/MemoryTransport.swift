@@ -9,14 +9,14 @@ struct MemoryTransport: TestTransport {
 
     func send(
         _ method: HTTPRequest.Method, _ target: String, _ headers: HTTPFields, _ body: ByteBuffer?
-    ) async throws -> TestResponse {
+    ) async throws -> ClientResponse {
         let request = Request(
             method: method, target: target, headers: RequestHeaders(headers),
             body: body.map { RequestBody($0) } ?? .empty)
         return try await collect(handler(request), isHead: method == .head)
     }
 
-    func upgrade(_ target: String, _ headers: HTTPFields) async throws -> (TestResponse, (any TestConnection)?) {
+    func upgrade(_ target: String, _ headers: HTTPFields) async throws -> (ClientResponse, (any TestConnection)?) {
         let response = try await handler(Request(method: .get, target: target, headers: RequestHeaders(headers)))
         guard let upgrade = response.upgrade else { return (try await collect(response, isHead: false), nil) }
         let toServer = ByteQueue()
@@ -25,11 +25,11 @@ struct MemoryTransport: TestTransport {
             await upgrade.run(MemoryStream(inbound: toServer, outbound: toClient))
             toClient.finish()
         }
-        let head = TestResponse(status: response.status, headers: response.headers, body: ByteBuffer())
+        let head = ClientResponse(status: response.status, headers: response.headers, body: ByteBuffer())
         return (head, MemoryConnection(inbound: toClient, outbound: toServer, task: task))
     }
 
-    private func collect(_ response: Response, isHead: Bool) async throws -> TestResponse {
+    private func collect(_ response: Response, isHead: Bool) async throws -> ClientResponse {
         var body = ByteBuffer()
         if !isHead {
             if case .stream(_, let produce) = response.body {
@@ -40,7 +40,7 @@ struct MemoryTransport: TestTransport {
                 body = response.body.buffer ?? body
             }
         }
-        return TestResponse(status: response.status, headers: response.headers, body: body)
+        return ClientResponse(status: response.status, headers: response.headers, body: body)
     }
 }
 

@@ -9,8 +9,8 @@ struct SocketTransport: TestTransport {
 
     func send(
         _ method: HTTPRequest.Method, _ target: String, _ headers: HTTPFields, _ body: ByteBuffer?
-    ) async throws -> TestResponse {
-        let promise = MultiThreadedEventLoopGroup.singleton.any().makePromise(of: TestResponse.self)
+    ) async throws -> ClientResponse {
+        let promise = MultiThreadedEventLoopGroup.singleton.any().makePromise(of: ClientResponse.self)
         let connecting = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -35,7 +35,7 @@ struct SocketTransport: TestTransport {
         return response
     }
 
-    func upgrade(_ target: String, _ headers: HTTPFields) async throws -> (TestResponse, (any TestConnection)?) {
+    func upgrade(_ target: String, _ headers: HTTPFields) async throws -> (ClientResponse, (any TestConnection)?) {
         let connection = try await RawConnection.connect(port: port)
         let fields = headers.map { "\($0.name.rawName): \($0.value)\r\n" }.joined()
         try await connection.write("GET \(target) HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\n\(fields)\r\n")
@@ -64,7 +64,7 @@ struct SocketTransport: TestTransport {
 
     private func answer(
         _ head: String, rest: ByteBuffer, _ connection: RawConnection
-    ) async throws -> (TestResponse, (any TestConnection)?) {
+    ) async throws -> (ClientResponse, (any TestConnection)?) {
         let lines = head.split(separator: "\r\n")
         let code = Int(lines.first?.split(separator: " ").dropFirst().first ?? "") ?? 0
         var fields = HTTPFields()
@@ -75,13 +75,13 @@ struct SocketTransport: TestTransport {
         }
         let status = HTTPResponse.Status(code: code)
         if code == 101 {
-            return (TestResponse(status: status, headers: fields, body: ByteBuffer()), Prefixed(rest, connection))
+            return (ClientResponse(status: status, headers: fields, body: ByteBuffer()), Prefixed(rest, connection))
         }
         var body = rest
         let length = fields[.contentLength].flatMap(Int.init) ?? 0
         while body.readableBytes < length, let more = try await connection.read() { body.writeImmutableBuffer(more) }
         connection.close()
-        return (TestResponse(status: status, headers: fields, body: body), nil)
+        return (ClientResponse(status: status, headers: fields, body: body), nil)
     }
 }
 
@@ -108,11 +108,11 @@ private struct Prefixed: TestConnection {
 private final class ResponseCollector: ChannelInboundHandler {
     typealias InboundIn = HTTPClientResponsePart
 
-    private let promise: EventLoopPromise<TestResponse>
+    private let promise: EventLoopPromise<ClientResponse>
     private var head: HTTPResponseHead?
     private var body = ByteBuffer()
 
-    init(_ promise: EventLoopPromise<TestResponse>) { self.promise = promise }
+    init(_ promise: EventLoopPromise<ClientResponse>) { self.promise = promise }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
@@ -136,6 +136,6 @@ private final class ResponseCollector: ChannelInboundHandler {
             if let name = HTTPField.Name(name) { fields.append(HTTPField(name: name, value: value)) }
         }
         let status = HTTPResponse.Status(code: Int(head.status.code), reasonPhrase: head.status.reasonPhrase)
-        promise.succeed(TestResponse(status: status, headers: fields, body: body))
+        promise.succeed(ClientResponse(status: status, headers: fields, body: body))
     }
 }

@@ -4,28 +4,22 @@ struct OrderRoutes: Sendable {
     let orders: OrderService
 
     func add(to routes: Routes, limit: RateLimit, idempotency: IdempotencyKeys) {
-        routes.group("v1/orders", Authenticated(Customer.self), limit, idempotency) { routes in
-            routes.post("", Body(PlaceOrder.self), handler: place).summary("Places an order.")
-            routes.get("", Paging(by: Order.ID.self), handler: list).summary("One's own orders, the latest first.")
-            routes.get(":id", Path("id", as: Order.ID.self), handler: show).summary("One of one's own orders.")
+        routes.group(Authenticated(Customer.self), limit, idempotency) { routes in
+            routes.on(OrderEndpoints.place, handler: place).summary("Places an order.")
+            routes.on(OrderEndpoints.list, handler: list).summary("One's own orders, the latest first.")
+            routes.on(OrderEndpoints.show, handler: show).summary("One of one's own orders.")
                 .mayFail(.notFound, "There is none of one's own.")
-            routes.post(":id/cancellation", Path("id", as: Order.ID.self), handler: cancel).summary(
-                "Calls an order off."
-            )
-            .mayFail(.notFound, "There is none of one's own.").mayFail(.conflict, "It is too late for that.")
+            routes.on(OrderEndpoints.cancel, handler: cancel).summary("Calls an order off.")
+                .mayFail(.notFound, "There is none of one's own.").mayFail(.conflict, "It is too late for that.")
         }
-        routes.group("v1/orders", Authenticated(Driver.self)) { routes in
-            routes.post(":id/assignment", Path("id", as: Order.ID.self), handler: assign).summary("Takes an order on.")
+        routes.group(Authenticated(Driver.self)) { routes in
+            routes.on(OrderEndpoints.waiting, handler: waiting).summary("Orders that wait for a driver.")
+            routes.on(OrderEndpoints.assign, handler: assign).summary("Takes an order on.")
                 .mayFail(.notFound, "There is none.").mayFail(.conflict, "Someone else has it, or it is off.")
-            routes.post(":id/pickup", Path("id", as: Order.ID.self), handler: pickUp).summary("Has picked an order up.")
+            routes.on(OrderEndpoints.pickUp, handler: pickUp).summary("Has picked an order up.")
                 .mayFail(.notFound, "There is none.").mayFail(.conflict, "It is not this driver's, or not so far.")
-            routes.post(":id/delivery", Path("id", as: Order.ID.self), handler: deliver).summary(
-                "Has delivered an order."
-            )
-            .mayFail(.notFound, "There is none.").mayFail(.conflict, "It is not this driver's, or not so far.")
-        }
-        routes.group("v1/drivers", Authenticated(Driver.self)) { routes in
-            routes.get("waiting-orders", handler: waiting).summary("Orders that wait for a driver.")
+            routes.on(OrderEndpoints.deliver, handler: deliver).summary("Has delivered an order.")
+                .mayFail(.notFound, "There is none.").mayFail(.conflict, "It is not this driver's, or not so far.")
         }
     }
 
@@ -65,7 +59,7 @@ struct OrderRoutes: Sendable {
     }
 }
 
-struct PlaceOrder: Decodable, Sendable, Validatable {
+struct PlaceOrder: Codable, Sendable, Validatable {
     let item: String
     let pickup: Place
     let dropoff: Place

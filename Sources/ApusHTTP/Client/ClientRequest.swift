@@ -1,0 +1,39 @@
+public import HTTPTypes
+public import NIOCore
+
+/// A request as a client makes it, of the values that the inputs of an ``Endpoint`` write.
+public struct ClientRequest: Sendable {
+    public let method: HTTPRequest.Method
+    public var headers: HTTPFields = [:]
+    public var body: ByteBuffer?
+
+    private let path: String
+    private var segments: [String: String] = [:]
+    private var query: [(name: String, value: String)] = []
+
+    init(_ method: HTTPRequest.Method, _ path: String) {
+        self.method = method
+        self.path = path
+    }
+
+    /// Sets what stands where the path has `:name`.
+    public mutating func setSegment(_ name: String, _ value: String) { segments[name] = value }
+
+    /// Adds a parameter to the query.
+    public mutating func addQuery(_ name: String, _ value: String) { query.append((name, value)) }
+
+    /// Adds a cookie.
+    public mutating func addCookie(_ name: String, _ value: String) {
+        let others = headers[.cookie].map { $0 + "; " } ?? ""
+        headers[.cookie] = "\(others)\(name)=\(value)"
+    }
+
+    /// Path and query, percent-encoded.
+    public var target: String {
+        let parts = path.split(separator: "/").map { part in
+            part.first == ":" ? PercentEncoding.encode(segments[String(part.dropFirst())] ?? "") : String(part)
+        }
+        let pairs = query.map { "\(PercentEncoding.encode($0.name))=\(PercentEncoding.encode($0.value))" }
+        return "/\(parts.joined(separator: "/"))" + (pairs.isEmpty ? "" : "?\(pairs.joined(separator: "&"))")
+    }
+}

@@ -1,0 +1,35 @@
+import ApusCore
+import ApusJSON
+
+/// Encodes a type as `application/x-www-form-urlencoded`, as ``FormDecoder`` reads it: what JSON would have as
+/// `{"a": {"b": 1}, "tags": ["x"], "items": [{"n": 2}]}` is `a[b]=1&tags[]=x&items[0][n]=2`. What is null is left out.
+enum FormEncoder {
+    /// - Throws: What encoding throws, and an `AppError` of code `invalidArgument` for a value that has no fields.
+    static func encode(_ value: any Encodable) throws -> String {
+        let json = try JSONCoding.decode(JSON.Value.self, from: JSONCoding.encode(value))
+        guard case .object(let members) = json else {
+            throw AppError(.invalidArgument, "\(type(of: value)) has no fields, of which a form consists.")
+        }
+        var pairs: [String] = []
+        for member in members { write(member.value, member.name, &pairs) }
+        return pairs.joined(separator: "&")
+    }
+
+    private static func write(_ value: JSON.Value, _ name: String, _ pairs: inout [String]) {
+        func add(_ text: String) { pairs.append("\(PercentEncoding.encode(name))=\(PercentEncoding.encode(text))") }
+        switch value {
+        case .null: break
+        case .bool(let value): add("\(value)")
+        case .integer(let value): add("\(value)")
+        case .number(let value): add("\(value)")
+        case .string(let value): add(value)
+        case .object(let members):
+            for member in members { write(member.value, "\(name)[\(member.name)]", &pairs) }
+        case .array(let elements):
+            for (index, element) in elements.enumerated() {
+                let isField = if case .object = element { true } else { false }
+                write(element, isField ? "\(name)[\(index)]" : "\(name)[]", &pairs)
+            }
+        }
+    }
+}
