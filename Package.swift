@@ -47,12 +47,13 @@ let package = Package(
             dependencies: [.product(name: "ServiceContextModule", package: "swift-service-context")]),
         .target(name: "ApusJSON"),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
 
         // Floor 1: one capability each. Imports go down, never up.
         .target(
             name: "ApusHTTP",
             dependencies: [
-                "ApusCore", "ApusJSON", "CZlib",
+                "ApusCore", "ApusJSON", "CZlib", "CZstd",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),

@@ -8,13 +8,13 @@ import Testing
     private static let long = String(repeating: "Apus apus, the common swift. ", count: 5000)
 
     private func inflated(_ bytes: ByteBuffer, _ coding: ContentCoding, piece: Int = .max) throws -> String {
-        let inflater = Inflater(coding)
+        let decompressor = coding.decompressor()
         var whole = ByteBuffer(), rest = bytes
         while rest.readableBytes > 0 {
-            inflater.append(rest.readSlice(length: min(piece, rest.readableBytes))!)
-            while let more = try inflater.next(atMost: 1000) { whole.writeImmutableBuffer(more) }
+            decompressor.append(rest.readSlice(length: min(piece, rest.readableBytes))!)
+            while let more = try decompressor.next(atMost: 1000) { whole.writeImmutableBuffer(more) }
         }
-        try inflater.finish()
+        try decompressor.finish()
         return String(buffer: whole)
     }
 
@@ -29,8 +29,9 @@ import Testing
     @Test(
         arguments: [
             (nil, nil), ("", nil), ("gzip", "gzip"), ("deflate", "deflate"), ("x-gzip", "gzip"), ("br", nil),
-            ("*", "gzip"),
-            ("gzip;q=0", nil), ("gzip;q=0, *", "deflate"), ("deflate, gzip;q=0.5", "deflate"), ("GZIP ; Q=1", "gzip"),
+            ("*", "zstd"), ("gzip, deflate, br, zstd", "zstd"), ("gzip, zstd;q=0.9", "gzip"),
+            ("gzip;q=0", nil), ("zstd;q=0, gzip;q=0, *", "deflate"), ("deflate, gzip;q=0.5", "deflate"),
+            ("GZIP ; Q=1", "gzip"),
             ("identity, gzip;q=0.5", nil), ("gzip;q=x", nil), ("gzip;q=2", nil), (",,;,;q=1,gzip", "gzip"),
             ("*;q=0", nil),
         ] as [(String?, String?)])
@@ -55,30 +56,33 @@ import Testing
         #expect(response.headers[.eTag] == "W/\"a\"" && response.headers[.acceptRanges] == nil)
     }
 
-    @Test func `A streamed body is compressed, and each of its pieces can be read at once`() async throws {
+    @Test(arguments: ContentCoding.allCases)
+    func `A streamed body is compressed, and each of its pieces can be read at once`(coding: ContentCoding) async throws
+    {
         let response = try await ask(
             Response(
                 status: .ok, headers: [.contentType: "application/json"],
                 body: .stream { writer in
                     for text in ["[1", ",", "", "2]"] { try await writer.write(text) }
-                }))
+                }), coding.rawValue)
         guard case .stream(nil, let produce) = response.body else {
             Issue.record("It is no stream.")
             return
         }
         final class Pieces: ResponseBodyWriter {
-            nonisolated(unsafe) let inflater = Inflater(.gzip)
+            nonisolated(unsafe) let decompressor: Decompressor
             nonisolated(unsafe) var texts: [String] = []
             func write(_ bytes: ByteBuffer) throws {
-                inflater.append(bytes)
-                while let piece = try inflater.next(atMost: 100) { texts.append(String(buffer: piece)) }
+                decompressor.append(bytes)
+                while let piece = try decompressor.next(atMost: 100) { texts.append(String(buffer: piece)) }
             }
             func setTrailers(_ trailers: HTTPFields) {}
+            init(_ decompressor: Decompressor) { self.decompressor = decompressor }
         }
-        let pieces = Pieces()
+        let pieces = Pieces(coding.decompressor())
         try await produce(pieces)
         #expect(pieces.texts == ["[1", ",", "2]"])
-        #expect(pieces.inflater.isFinished)
+        #expect(pieces.decompressor.isFinished)
     }
 
     @Test func `What would not gain by it, or must not change, is left alone`() async throws {
@@ -121,38 +125,52 @@ import Testing
         }
     }
 
-    private func gzip(_ text: String, _ coding: ContentCoding = .gzip) -> ByteBuffer {
-        Deflater(coding, level: 9).compress(ByteBuffer(string: text), .finish)
+    private func compressed(_ text: String, _ coding: ContentCoding = .gzip) -> ByteBuffer {
+        coding.compressor(level: 9).compress(ByteBuffer(string: text), .finish)
     }
 
     @Test func `Compressed bodies of requests are read as what they stand for`() async throws {
-        for coding in ["gzip", "X-GZIP", "deflate"] {
-            #expect(text(try await post(gzip("hello", coding == "deflate" ? .deflate : .gzip), coding)) == "hello")
+        let numbers = (0..<50_000).map { "\($0)" }.joined(separator: " ")
+        for (name, coding) in [("gzip", ContentCoding.gzip), ("X-GZIP", .gzip), ("deflate", .deflate), ("Zstd", .zstd)]
+        {
+            #expect(text(try await post(compressed("hello", coding), name)) == "hello")
+            #expect(text(try await post(compressed(numbers, coding), name)) == numbers)
         }
         #expect(text(try await post(ByteBuffer(string: "plain"), "identity")) == "plain")
-        #expect(text(try await post(gzip(""), "gzip")) == "")
+        #expect(text(try await post(compressed(""), "gzip")) == "")
         #expect(text(try await post(ByteBuffer(), "gzip")) == "")
     }
 
-    @Test(arguments: ["br", "gzip, gzip", "zstd", "gzip,", "nonsense"]) func `Other codings are 415`(coding: String)
+    @Test(arguments: ["br", "gzip, gzip", "zst", "gzip,", "nonsense"]) func `Other codings are 415`(coding: String)
         async throws
     {
-        #expect(try await post(gzip("hello"), coding).status == .unsupportedMediaType)
+        #expect(try await post(compressed("hello"), coding).status == .unsupportedMediaType)
     }
 
-    @Test func `What is cut off, changed, or goes on is 400`() async throws {
-        let whole = gzip(String(Self.long.prefix(3000)))
+    @Test(arguments: ContentCoding.allCases) func `What is cut off, changed, or goes on is 400`(coding: ContentCoding)
+        async throws
+    {
+        let whole = compressed(String(Self.long.prefix(3000)), coding)
         for length in 1..<whole.readableBytes {
-            #expect(try await post(whole.getSlice(at: 0, length: length)!, "gzip").status == .badRequest)
+            #expect(try await post(whole.getSlice(at: 0, length: length)!, coding.rawValue).status == .badRequest)
         }
-        for offset in [0, 1, 2, whole.readableBytes - 8, whole.readableBytes - 1] {
+        for offset in [0, 1] + (coding == .zstd ? [] : [whole.readableBytes - 1]) {
             var broken = whole
             broken.setInteger(whole.getInteger(at: offset, as: UInt8.self)! ^ 0x55, at: offset)
-            #expect(try await post(broken, "gzip").status == .badRequest)
+            #expect(try await post(broken, coding.rawValue).status == .badRequest)
         }
         var twice = whole
         twice.writeImmutableBuffer(whole)
-        #expect(try await post(twice, "gzip").status == .badRequest)
+        #expect(try await post(twice, coding.rawValue).status == .badRequest)
+    }
+
+    @Test func `A window of zstd that is larger than the coding allows is 400`() async throws {
+        // A frame without its size, whose window is 16 MiB: exponent 14, mantissa 0 (RFC 8878 §3.1.1.1.2).
+        let frame: [UInt8] = [0x28, 0xB5, 0x2F, 0xFD, 0x00, 14 << 3, 0x01, 0x00, 0x00]
+        #expect(try await post(ByteBuffer(bytes: frame), "zstd").status == .badRequest)
+        var smaller = frame
+        smaller[5] = 13 << 3
+        #expect(try await post(ByteBuffer(bytes: smaller), "zstd").status == .ok)
     }
 
     @Test func `Two tasks that write one compressed body at once do not mix their pieces`() async throws {
@@ -187,13 +205,15 @@ import Testing
         try await produce(Waiting(begun.continuation, finish.stream))
     }
 
-    @Test func `A bomb is refused long before it is large`() async throws {
-        let bomb = gzip(String(repeating: "\0", count: 100 << 20))
+    @Test(arguments: ContentCoding.allCases) func `A bomb is refused long before it is large`(coding: ContentCoding)
+        async throws
+    {
+        let bomb = compressed(String(repeating: "\0", count: 100 << 20), coding)
         #expect(bomb.readableBytes < 200_000)
-        #expect(try await post(bomb, "gzip").status == .contentTooLarge)
-        #expect(try await post(bomb, "gzip", limit: 1 << 30, ratio: 50).status == .contentTooLarge)
-        let small = gzip(String(repeating: "a", count: 60_000))
-        #expect(try await post(small, "gzip").status == .ok)
-        #expect(try await post(small, "gzip", limit: 59_999).status == .contentTooLarge)
+        #expect(try await post(bomb, coding.rawValue).status == .contentTooLarge)
+        #expect(try await post(bomb, coding.rawValue, limit: 1 << 30, ratio: 50).status == .contentTooLarge)
+        let small = compressed(String(repeating: "a", count: 60_000), coding)
+        #expect(try await post(small, coding.rawValue).status == .ok)
+        #expect(try await post(small, coding.rawValue, limit: 59_999).status == .contentTooLarge)
     }
 }

@@ -2,7 +2,7 @@ import HTTPTypes
 import NIOCore
 import NIOPosix
 
-/// Compresses responses for clients that take it: gzip or deflate, by `Accept-Encoding`.
+/// Compresses responses for clients that take it: zstd, gzip or deflate, by `Accept-Encoding`.
 ///
 /// Compressed is what is text, JSON, XML, JavaScript, SVG or WebAssembly, is not compressed already, and is long enough; a
 /// body that is made while it is sent, as it is made, each piece at once. A response that sets `Content-Encoding: identity`
@@ -35,7 +35,7 @@ public struct Compression: Middleware {
         case .empty: return response
         case .stream(_, let produce):
             response.body = .stream { writer in
-                let compressing = CompressingWriter(writer, Deflater(coding, level: level))
+                let compressing = CompressingWriter(writer, coding.compressor(level: level))
                 try await produce(compressing)
                 try await compressing.finish()
             }
@@ -92,10 +92,10 @@ public struct Compression: Middleware {
 
     private func compress(_ bytes: ByteBuffer, _ coding: ContentCoding) async throws -> ByteBuffer {
         guard bytes.readableBytes > Self.largestOnLoop else {
-            return Deflater(coding, level: level).compress(bytes, .finish)
+            return coding.compressor(level: level).compress(bytes, .finish)
         }
         return try await NIOThreadPool.singleton.runIfActive { [level] in
-            Deflater(coding, level: level).compress(bytes, .finish)
+            coding.compressor(level: level).compress(bytes, .finish)
         }
     }
 }
@@ -106,12 +106,12 @@ public struct Compression: Middleware {
 /// their pieces; the second one receives an error.
 private final class CompressingWriter: ResponseBodyWriter, @unchecked Sendable {
     private let writer: any ResponseBodyWriter
-    private let deflater: Deflater
+    private let compressor: any Compressor
     private let door = OneAtATime()
 
-    init(_ writer: any ResponseBodyWriter, _ deflater: Deflater) {
+    init(_ writer: any ResponseBodyWriter, _ compressor: any Compressor) {
         self.writer = writer
-        self.deflater = deflater
+        self.compressor = compressor
     }
 
     func write(_ bytes: ByteBuffer) async throws {
@@ -121,10 +121,10 @@ private final class CompressingWriter: ResponseBodyWriter, @unchecked Sendable {
 
     func finish() async throws { try await write(ByteBuffer(), .finish) }
 
-    private func write(_ bytes: ByteBuffer, _ flush: Deflater.Flush) async throws {
+    private func write(_ bytes: ByteBuffer, _ flush: CompressorFlush) async throws {
         try door.enter("A compressed body is written")
         defer { door.leave() }
-        try await writer.write(deflater.compress(bytes, flush))
+        try await writer.write(compressor.compress(bytes, flush))
     }
 
     func setTrailers(_ trailers: HTTPFields) { writer.setTrailers(trailers) }

@@ -1,12 +1,14 @@
-/// A content coding that libz knows (RFC 9110 §8.4.1).
+/// A content coding (RFC 9110 §8.4.1), the best one first: zstd takes a fifth of gzip's time for the same size.
 enum ContentCoding: String, CaseIterable, Sendable {
+    /// RFC 8878, with a window of 8 MiB at most (RFC 9659).
+    case zstd
     case gzip
     /// The zlib format (RFC 1950), whatever the name says.
     case deflate
 
     /// The coding that a client likes best of those there are, by `Accept-Encoding` (RFC 9110 §12.5.3); `nil` for none.
     ///
-    /// Without the field there is none: old clients do not send it. Of two that it likes alike, gzip.
+    /// Without the field there is none: old clients do not send it. Of those that it likes alike, the best one.
     static func preferred(by field: String?) -> ContentCoding? {
         guard let field else { return nil }
         var weights: [String: Double] = [:]
@@ -41,6 +43,7 @@ enum ContentCoding: String, CaseIterable, Sendable {
         case "", "identity": .some(nil)
         case "gzip", "x-gzip": .gzip
         case "deflate": .deflate
+        case "zstd": .zstd
         default: nil
         }
     }

@@ -2,7 +2,7 @@ import ApusCore
 import HTTPTypes
 import NIOCore
 
-/// Decompresses the bodies of requests that come as `Content-Encoding: gzip` or `deflate`; any other coding is 415.
+/// Decompresses the bodies of requests that come as `Content-Encoding: gzip`, `deflate` or `zstd`; any other coding is 415.
 ///
 /// The limit of a body holds for what comes out. Beside it, a body that is far larger than what was sent is refused: a
 /// kilobyte can stand for a megabyte.
@@ -16,12 +16,12 @@ public struct Decompression: Middleware {
         guard let field = request.headers[.contentEncoding] else { return try await next(request) }
         guard let coding = ContentCoding.of(field) else {
             throw AppError(
-                .invalidArgument, "The Content-Encoding must be gzip or deflate; it is \(field.prefix(64)).",
+                .invalidArgument, "The Content-Encoding must be gzip, deflate or zstd; it is \(field.prefix(64)).",
                 reason: .unsupportedMediaType)
         }
         guard let coding else { return try await next(request) }
         var request = request
-        let source = InflatingSource(request.body, coding, maximumRatio: maximumRatio)
+        let source = DecompressingSource(request.body, coding, maximumRatio: maximumRatio)
         request.body = RequestBody(source, limit: request.body.limit)
         request.headers[.contentEncoding] = nil
         request.headers[.contentLength] = nil
@@ -37,13 +37,13 @@ public struct Decompression: Middleware {
 ///
 /// `@unchecked Sendable`: ``OneAtATime`` lets one task in, and what it did is seen by the next; a second one at the same time
 /// receives an error.
-private final class InflatingSource: RequestBodySource, @unchecked Sendable {
+private final class DecompressingSource: RequestBodySource, @unchecked Sendable {
     /// Bytes that are made at once.
     private static let block = 64 << 10
 
     private let body: RequestBody
     private var iterator: RequestBody.Iterator
-    private let inflater: Inflater
+    private let decompressor: Decompressor
     private let maximumRatio: Int
     private let door = OneAtATime()
     private var received = 0
@@ -52,7 +52,7 @@ private final class InflatingSource: RequestBodySource, @unchecked Sendable {
     init(_ body: RequestBody, _ coding: ContentCoding, maximumRatio: Int) {
         self.body = body
         iterator = body.makeAsyncIterator()
-        inflater = Inflater(coding)
+        decompressor = coding.decompressor()
         self.maximumRatio = maximumRatio
     }
 
@@ -63,7 +63,7 @@ private final class InflatingSource: RequestBodySource, @unchecked Sendable {
         try door.enter("A compressed body is read")
         defer { door.leave() }
         while true {
-            if let bytes = try inflater.next(atMost: Self.block) {
+            if let bytes = try decompressor.next(atMost: Self.block) {
                 made += bytes.readableBytes
                 guard made <= max(Self.block, received.multipliedReportingOverflow(by: maximumRatio).partialValue)
                 else {
@@ -75,11 +75,11 @@ private final class InflatingSource: RequestBodySource, @unchecked Sendable {
             }
             guard let piece = try await iterator.next() else {
                 // A request without a body is no compressed stream of nothing.
-                if received > 0 { try inflater.finish() }
+                if received > 0 { try decompressor.finish() }
                 return nil
             }
             received += piece.readableBytes
-            inflater.append(piece)
+            decompressor.append(piece)
         }
     }
 }

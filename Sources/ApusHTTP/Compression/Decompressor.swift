@@ -1,0 +1,68 @@
+import ApusCore
+import NIOCore
+
+/// Decompresses a stream of bytes, piece by piece: no more is made at once than is asked for.
+final class Decompressor {
+    private let coding: ContentCoding
+    private let engine: any DecompressionEngine
+    private var input = ByteBuffer()
+    /// Whether there is no need of more input for more output.
+    private var mayHaveMore = false
+    /// Whether the end of the compressed stream was seen.
+    private(set) var isFinished = false
+
+    init(_ coding: ContentCoding, _ engine: any DecompressionEngine) {
+        self.coding = coding
+        self.engine = engine
+    }
+
+    /// Gives it more to read.
+    func append(_ bytes: ByteBuffer) { input.appendReclaiming(bytes) }
+
+    /// The next bytes, at most so many; `nil` when more has to come first.
+    /// - Throws: An `AppError` of code `invalidArgument` for what is not compressed so, or goes on after its end.
+    func next(atMost count: Int) throws -> ByteBuffer? {
+        guard !isFinished else {
+            guard input.readableBytes == 0 else { throw malformed("something follows its end") }
+            return nil
+        }
+        guard input.readableBytes > 0 || mayHaveMore else { return nil }
+        var output = ByteBufferAllocator().buffer(capacity: count)
+        var step: DecompressionStep?
+        _ = input.withUnsafeReadableBytes { bytes in
+            output.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { memory in
+                step = engine.step(bytes, UnsafeMutableRawBufferPointer(rebasing: memory.prefix(count)))
+                return step?.made ?? 0
+            }
+        }
+        guard let step else { throw malformed("it cannot be decompressed") }
+        input.moveReaderIndex(forwardBy: step.consumed)
+        isFinished = step.isEnd
+        mayHaveMore = step.made == count
+        return output.readableBytes > 0 ? output : nil
+    }
+
+    /// - Throws: When the compressed stream was not there to its end.
+    func finish() throws {
+        guard isFinished else { throw malformed("it ends too early") }
+        guard input.readableBytes == 0 else { throw malformed("something follows its end") }
+    }
+
+    private func malformed(_ what: String) -> AppError {
+        AppError(.invalidArgument, "The body is not valid \(coding): \(what).")
+    }
+}
+
+/// A library that decompresses.
+protocol DecompressionEngine: AnyObject {
+    /// Reads from one and writes to the other as far as it comes.
+    /// - Returns: `nil` for what is not compressed so.
+    func step(_ input: UnsafeRawBufferPointer, _ output: UnsafeMutableRawBufferPointer) -> DecompressionStep?
+}
+
+struct DecompressionStep {
+    let consumed: Int
+    let made: Int
+    /// Whether the compressed stream ended.
+    let isEnd: Bool
+}
