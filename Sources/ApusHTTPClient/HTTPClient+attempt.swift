@@ -7,40 +7,42 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 
+/// What an attempt brings, by whose status and fields it is judged.
+protocol ClientAnswer: Sendable {
+    var status: HTTPResponse.Status { get }
+    var headers: HTTPFields { get }
+}
+
+extension ClientResponse: ClientAnswer {}
+
 extension HTTPClient {
     /// One attempt: what came of it, and whether another one may help.
-    struct Attempt {
-        enum Advice {
-            case done
-            /// Another one may help, after a wait that was asked for.
-            /// - Parameter isSafe: Whether the other side cannot have seen this one.
-            case again(after: Duration?, isSafe: Bool)
-        }
-
-        let result: Result<ClientResponse, any Error>
+    struct Attempt<Value> {
+        let result: Result<Value, any Error>
         let advice: Advice
     }
 
-    func attempt(
-        _ call: HTTPClientRequest, _ breaker: CircuitBreaker?, _ deadline: Deadline, _ limit: Int
-    ) async throws -> Attempt {
+    enum Advice {
+        case done
+        /// Another one may help, after a wait that was asked for.
+        /// - Parameter isSafe: Whether the other side cannot have seen this one.
+        case again(after: Duration?, isSafe: Bool)
+    }
+
+    func attempt<Value: ClientAnswer>(
+        _ call: HTTPClientRequest, _ breaker: CircuitBreaker?, _ deadline: Deadline,
+        _ execute: @escaping @Sendable (HTTPClientRequest, Duration) async throws -> Value
+    ) async throws -> Attempt<Value> {
         guard deadline.remaining > .zero else { throw Deadline.exceeded }
         let ticket = try breaker?.admit()
         var outcome = CircuitBreaker.Outcome.none
         defer { if let ticket { breaker?.record(outcome, ticket) } }
-        let time = min(configuration.attemptTimeout, deadline.remaining)
         do {
-            let response = try await client.execute(call, timeout: TimeAmount(time), logger: logger)
-            let body = try await response.body.collect(upTo: limit)
-            let answer = ClientResponse(
-                status: .init(code: Int(response.status.code), reasonPhrase: response.status.reasonPhrase),
-                headers: HTTPFields(response.headers), body: body)
+            let answer = try await execute(call, min(configuration.attemptTimeout, deadline.remaining))
             outcome = answer.status.kind == .serverError && answer.status != .notImplemented ? .failure : .success
             return Attempt(result: .success(answer), advice: Self.advice(answer))
-        } catch is NIOTooManyBytesError {
+        } catch let error as AppError where error.details.reason == .bodyTooLarge {
             outcome = .success
-            let error = AppError(
-                .outOfRange, "The other side answered more than the \(limit) bytes allowed.", reason: .bodyTooLarge)
             return Attempt(result: .failure(error), advice: .done)
         } catch {
             // It was not the other side that gave up.
@@ -58,10 +60,25 @@ extension HTTPClient {
         }
     }
 
-    private static func advice(_ response: ClientResponse) -> Attempt.Advice {
-        switch response.status.code {
+    /// The whole response, its body included, within so long.
+    func response(to call: HTTPClientRequest, within time: Duration, _ limit: Int) async throws -> ClientResponse {
+        // Its own limit of time ends with the header.
+        try await withDeadline(.after(time)) { [client, logger] in
+            let response = try await client.execute(call, timeout: TimeAmount(time), logger: logger)
+            do {
+                let body = try await response.body.collect(upTo: limit)
+                return ClientResponse(
+                    status: .init(response.status), headers: HTTPFields(response.headers), body: body)
+            } catch is NIOTooManyBytesError {
+                throw StreamedResponse.tooLarge(limit)
+            }
+        }
+    }
+
+    private static func advice(_ answer: some ClientAnswer) -> Advice {
+        switch answer.status.code {
         // Neither of these was done, says whoever answers so.
-        case 429, 503: .again(after: retryAfter(response.headers[.retryAfter]), isSafe: false)
+        case 429, 503: .again(after: retryAfter(answer.headers[.retryAfter]), isSafe: false)
         case 502, 504: .again(after: nil, isSafe: false)
         default: .done
         }
@@ -87,8 +104,12 @@ extension HTTPClientError {
     }
 }
 
+extension HTTPResponse.Status {
+    init(_ status: HTTPResponseStatus) { self.init(code: Int(status.code), reasonPhrase: status.reasonPhrase) }
+}
+
 extension HTTPFields {
-    fileprivate init(_ headers: HTTPHeaders) {
+    init(_ headers: HTTPHeaders) {
         self.init()
         for (name, value) in headers {
             guard let name = HTTPField.Name(name) else { continue }

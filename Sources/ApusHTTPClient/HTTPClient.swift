@@ -1,11 +1,9 @@
 public import ApusCore
 public import ApusHTTP
 import AsyncHTTPClient
-import FoundationEssentials
 public import HTTPTypes
 public import Logging
 public import NIOCore
-import NIOHTTP1
 public import ServiceLifecycle
 import ServiceContextModule
 package import Tracing
@@ -30,10 +28,12 @@ package import Tracing
 public struct HTTPClient: Sendable {
     /// How it calls.
     public struct Configuration: Sendable {
-        /// The longest that a call may take, its retries included. 30 seconds.
+        /// The longest that a call may take, its retries included; of a streamed one until the body begins. 30 seconds.
         public var timeout = Duration.seconds(30)
         /// The longest that one attempt may take. 10 seconds.
         public var attemptTimeout = Duration.seconds(10)
+        /// The longest that a body may pause while it is received. 60 seconds.
+        public var idleTimeout = Duration.seconds(60)
         /// The longest until a connection is there. 3 seconds.
         public var connectTimeout = Duration.seconds(3)
         /// The most connections to one host at once. 64.
@@ -68,6 +68,7 @@ public struct HTTPClient: Sendable {
     ) {
         var settings = AsyncHTTPClient.HTTPClient.Configuration()
         settings.timeout.connect = TimeAmount(configuration.connectTimeout)
+        settings.timeout.read = TimeAmount(configuration.idleTimeout)
         settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = configuration.connectionsPerHost
         settings.redirectConfiguration =
             configuration.maximumRedirects > 0
@@ -95,32 +96,8 @@ public struct HTTPClient: Sendable {
         _ method: HTTPRequest.Method, _ url: String, headers: HTTPFields = [:], body: ByteBuffer? = nil,
         limit: Int = 8 << 20
     ) async throws -> ClientResponse {
-        guard let address = URL(string: url), let host = address.host(), !host.isEmpty,
-            ["http", "https"].contains(address.scheme?.lowercased())
-        else {
-            throw AppError(.invalidArgument, "\"\(url.prefix(128))\" is no address of HTTP.")
-        }
-        var deadline = Deadline.after(configuration.timeout)
-        if let outer = ServiceContext.current?.deadline { deadline = min(deadline, outer) }
-        var call = HTTPClientRequest(url: url)
-        call.method = HTTPMethod(rawValue: method.rawValue)
-        for field in headers { call.headers.add(name: field.name.rawName, value: field.value) }
-        if let body { call.body = .bytes(body) }
-        let mayRepeat = method.isIdempotent || headers.contains(.idempotencyKey)
-        budget.deposit()
-        var attempt = 0
-        while true {
-            attempt += 1
-            let outcome = try await self.attempt(call, breakers.breaker(of: host), deadline, limit)
-            guard case .again(let wait, let isSafe) = outcome.advice, attempt < configuration.retries.maximumAttempts,
-                isSafe || mayRepeat
-            else { return try outcome.result.get() }
-            let delay = max(wait ?? .zero, configuration.retries.delay(after: attempt))
-            guard delay < deadline.remaining, budget.withdraw() else { return try outcome.result.get() }
-            logger.debug(
-                "An outgoing call is tried again.",
-                metadata: ["host": .string(host), "attempt": .stringConvertible(attempt + 1)])
-            try await clock.sleep(for: delay)
+        try await perform(method, url, headers, body.map { .bytes($0) }, mayRepeat: true) { call, time in
+            try await self.response(to: call, within: time, limit)
         }
     }
 
@@ -154,18 +131,4 @@ extension HTTPClient: Service {
         try? await gracefulShutdown()
         try await shutdown()
     }
-}
-
-extension HTTPRequest.Method {
-    /// Whether to do it twice is as good as once (RFC 9110 §9.2.2).
-    fileprivate var isIdempotent: Bool {
-        switch self {
-        case .get, .head, .put, .delete, .options, .trace: true
-        default: false
-        }
-    }
-}
-
-extension HTTPField.Name {
-    fileprivate static let idempotencyKey = HTTPField.Name("Idempotency-Key")!
 }

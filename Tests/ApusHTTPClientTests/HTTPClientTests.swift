@@ -18,12 +18,23 @@ private final class Script: Sendable {
 
     var asked: [Request] { state.withLock { $0.asked } }
 
+    /// Ends once an endless answer has.
+    let ended = AsyncStream.makeStream(of: Void.self)
+
+    func end() { ended.continuation.finish() }
+
+    func note(_ request: Request) { state.withLock { $0.asked.append(request) } }
+
     func next(_ request: Request) -> Response {
         state.withLock { state in
             state.asked.append(request)
             return state.answers.isEmpty ? Response.text("end") : state.answers.removeFirst()
         }
     }
+}
+
+private struct Found: Codable, ResponseConvertible {
+    let a: Int
 }
 
 private struct ScriptModule: Module {
@@ -38,6 +49,31 @@ private struct ScriptModule: Module {
                 try await Task.sleep(for: .seconds(60))
                 return .text("late")
             }
+            // Begins to answer, and does not go on.
+            routes.on(.get, "stalled") { request in
+                script.note(request)
+                return Response(
+                    status: .ok,
+                    body: .stream { writer in
+                        try await writer.write("begun")
+                        try await Task.sleep(for: .seconds(60))
+                    })
+            }
+            // Answers until nobody listens any more.
+            routes.on(.get, "endless") { _ in
+                Response(
+                    status: .ok,
+                    body: .stream { writer in
+                        defer { script.end() }
+                        while true { try await writer.write(String(repeating: "x", count: 1000)) }
+                    })
+            }
+            routes.on(.post, "count") { request in
+                var count = 0
+                for try await piece in request.body { count += piece.readableBytes }
+                return .text("\(count) \(request.headers[.contentLength] ?? "chunked")")
+            }
+            .bodyLimit(64 << 20)
         }
     }
 }
@@ -47,7 +83,8 @@ private struct ScriptModule: Module {
 
     /// Runs a body with a client and the address of a server that answers as is said.
     private func test(
-        _ answers: [Response], attemptTimeout: Duration = .seconds(10), redirects: Int = 0,
+        _ answers: [Response], attemptTimeout: Duration = .seconds(10), idleTimeout: Duration = .seconds(60),
+        redirects: Int = 0,
         budget: RetryBudget = RetryBudget(), tracer: InMemoryTracer? = nil,
         _ body: @Sendable (HTTPClient, String, Script) async throws -> Void
     ) async throws {
@@ -55,6 +92,7 @@ private struct ScriptModule: Module {
         var configuration = HTTPClient.Configuration()
         configuration.retries.baseDelay = .milliseconds(1)
         configuration.attemptTimeout = attemptTimeout
+        configuration.idleTimeout = idleTimeout
         configuration.maximumRedirects = redirects
         let client = HTTPClient(configuration, budget: budget, logger: Self.logger, tracer: tracer)
         do {
@@ -186,6 +224,100 @@ private struct ScriptModule: Module {
         try await test([redirect], redirects: 1) { client, url, _ in
             let answer = try await client.send(.get, url)
             #expect(answer.status == .ok)
+        }
+    }
+
+    @Test func `A body that pauses for ever ends with the attempt, and with the deadline`() async throws {
+        try await test([], attemptTimeout: .milliseconds(50)) { client, url, script in
+            let stalled = url.replacing("/x", with: "/stalled")
+            let error = await #expect(throws: AppError.self) { try await client.send(.get, stalled) }
+            #expect(error?.code == .unavailable)
+            #expect(script.asked.count == 3)
+        }
+        try await test([]) { client, url, _ in
+            let stalled = url.replacing("/x", with: "/stalled")
+            let error = await #expect(throws: AppError.self) {
+                try await withDeadline(.after(.milliseconds(50))) { try await client.send(.get, stalled) }
+            }
+            #expect(error?.code == .deadlineExceeded)
+            let streamed = await #expect(throws: AppError.self) {
+                try await withDeadline(.after(.milliseconds(50))) {
+                    try await client.stream(.get, stalled) { try await $0.body.collect() }
+                }
+            }
+            #expect(streamed?.code == .deadlineExceeded)
+        }
+        try await test([], idleTimeout: .milliseconds(50)) { client, url, _ in
+            let stalled = url.replacing("/x", with: "/stalled")
+            let error = await #expect(throws: AppError.self) {
+                try await client.stream(.get, stalled) { try await $0.body.collect() }
+            }
+            #expect(error?.code == .unavailable)
+        }
+    }
+
+    @Test func `A streamed body is read as far as one likes, and then no more is sent`() async throws {
+        try await test([]) { client, url, script in
+            let first = try await client.stream(.get, url.replacing("/x", with: "/endless")) { response in
+                #expect(response.status == .ok)
+                return try await response.body.first { _ in true }
+            }
+            #expect(first?.readableBytes ?? 0 > 0)
+            for await _ in script.ended.stream {}
+            let error = await #expect(throws: AppError.self) {
+                try await client.stream(.get, url.replacing("/x", with: "/endless"), limit: 5000) {
+                    try await $0.body.collect()
+                }
+            }
+            #expect(error?.details.reason == .bodyTooLarge)
+        }
+    }
+
+    @Test
+    func `A call whose response is streamed is repeated until the response begins, one with a streamed body never`()
+        async throws
+    {
+        try await test([Self.unavailable, .text("hello"), Self.unavailable]) { client, url, script in
+            let body = try await client.stream(.get, url) { try await $0.body.collect() }
+            #expect(String(buffer: body) == "hello")
+            #expect(script.asked.count == 2)
+            let pieces = AsyncStream<ByteBuffer> { $0.finish() }
+            let status = try await client.stream(.put, url, body: .init(pieces)) { $0.status }
+            #expect(status == .serviceUnavailable)
+            #expect(script.asked.count == 3)
+        }
+    }
+
+    @Test func `A body is sent as it is made, with its length or in chunks`() async throws {
+        try await test([]) { client, url, _ in
+            func upload(length: Int?) async throws -> String {
+                let pieces = AsyncStream<ByteBuffer> { continuation in
+                    for _ in 0..<100 { continuation.yield(ByteBuffer(repeating: 1, count: 100_000)) }
+                    continuation.finish()
+                }
+                return try await client.stream(
+                    .post, url.replacing("/x", with: "/count"), body: .init(pieces, length: length)
+                ) { String(buffer: try await $0.body.collect()) }
+            }
+            let chunked = try await upload(length: nil)
+            let known = try await upload(length: 10_000_000)
+            #expect(chunked == "10000000 chunked")
+            #expect(known == "10000000 10000000")
+        }
+    }
+
+    @Test func `An endpoint of another service is called as it is declared`() async throws {
+        let endpoint = Endpoint(.get, "x", Query("a b"), answers: Found.self)
+        try await test([try .json(["a": 1]), Response(status: .notFound)]) { client, url, script in
+            let base = url.replacing("/x", with: "")
+            let found = try await client.call(endpoint, at: base, "ü&", headers: [.authorization: "Bearer x"])
+            #expect(found.a == 1)
+            #expect(script.asked[0].target == "/x?a%20b=%C3%BC%26")
+            #expect(script.asked[0].headers[.authorization] == "Bearer x")
+            let error = await #expect(throws: UnexpectedResponse.self) {
+                try await client.call(endpoint, at: base + "/", "")
+            }
+            #expect(error?.status == .notFound)
         }
     }
 

@@ -367,6 +367,32 @@ private let close = "Connection: close\r\n"
         }
     }
 
+    @Test func `A response without end leaves its loop to others while its reader keeps up, and ends with its reader`()
+        async throws
+    {
+        let ended = Gate()
+        let routes = { (routes: Routes) -> Void in
+            routes.on(.get, "endless") { _ in
+                Response(
+                    status: .ok,
+                    body: .stream { writer in
+                        defer { ended.open() }
+                        while true { try await writer.write("x") }
+                    })
+            }
+        }
+        try await withServer(.init(port: 0, threads: 1), routes: routes) { addresses in
+            let port = try #require(addresses.first?.port)
+            let connection = try await RawConnection.connect(port: port)
+            try await connection.write("GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
+            _ = try await connection.read(until: "x")
+            let other = try await exchange(port, "GET /hello HTTP/1.1\r\nHost: a\r\n\(close)\r\n")
+            #expect(other.hasSuffix("Hello"))
+            connection.close()
+            try await ended.wait()
+        }
+    }
+
     @Test func `Past the cap of requests in flight the client receives 503 and Retry-After, except from health checks`()
         async throws
     {

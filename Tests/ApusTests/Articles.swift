@@ -63,6 +63,15 @@ enum Articles {
         return price.amount
     }
 
+    static func streams(_ client: HTTPClient, _ pieces: AsyncStream<ByteBuffer>) async throws -> Int {
+        var size = 0
+        let report = HTTPClient.StreamedBody(pieces)
+        return try await client.stream(.post, "https://files.example.org/reports", body: report) { response in
+            for try await piece in response.body { size += piece.readableBytes }
+            return size
+        }
+    }
+
     static func inputs(_ routes: Routes) {
         routes.get(
             "search/:shop", Path("shop"), Query("page", as: Int.self, default: 1), Query("tag", as: [String].self),

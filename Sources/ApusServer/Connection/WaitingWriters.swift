@@ -1,10 +1,37 @@
+import NIOCore
+
 /// The tasks that wait until the peer has caught up. To be used on the connection's event loop.
 struct WaitingWriters {
     private var writers: [WaitingWriter] = []
+    /// What was written since a task last waited.
+    private var burst = 0
+
+    /// After so many bytes a task lets the loop see to its other connections.
+    private static let longestBurst = 256 << 10
+    /// The work of a write that is none of its bytes', counted in bytes.
+    private static let costOfWrite = 1024
+
+    /// Lets a task go on that has written and need not wait for the peer: at once, unless it has gone on for long. A peer
+    /// that keeps up with it would have the loop for itself otherwise, and would not be missed when it is gone.
+    mutating func goOn(
+        _ writer: WaitingWriter, _ continuation: CheckedContinuation<Void, any Error>, after bytes: Int,
+        on loop: any EventLoop
+    ) {
+        burst += bytes + Self.costOfWrite
+        guard burst > Self.longestBurst else { return continuation.resume() }
+        burst = 0
+        if writer.isCancelled { return continuation.resume(throwing: CancellationError()) }
+        writer.continuation = continuation
+        // What is due at once is done before the loop looks at its sockets.
+        loop.scheduleTask(in: .microseconds(10)) {}.futureResult.whenComplete { _ in
+            writer.continuation.take()?.resume()
+        }
+    }
 
     /// Lets a task wait.
     mutating func wait(_ writer: WaitingWriter, _ continuation: CheckedContinuation<Void, any Error>) {
         if writer.isCancelled { return continuation.resume(throwing: CancellationError()) }
+        burst = 0
         writer.continuation = continuation
         writers.append(writer)
     }

@@ -129,11 +129,13 @@ extension HTTP1Connection {
         }
         writeOut(bytes)
         if !isInRead { flushIfNeeded() }
-        guard !channelContext.channel.isWritable else { return continuation.resume() }
         // An unflushed write would never make the channel writable again.
-        flushIfNeeded()
-        if channelContext.channel.isWritable { return continuation.resume() }
-        waitingWriters.wait(writer, continuation)
+        if !channelContext.channel.isWritable { flushIfNeeded() }
+        if channelContext.channel.isWritable {
+            waitingWriters.goOn(writer, continuation, after: bytes.readableBytes, on: loop.eventLoop)
+        } else {
+            waitingWriters.wait(writer, continuation)
+        }
     }
 }
 

@@ -333,8 +333,11 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         connection.write(
             HTTP2Frame(streamID: id, payload: .data(.init(data: .byteBuffer(bytes)))), promise: sent)
         connection.flushSoon()
-        guard unsentBytes > limits.bufferedBytes else { return continuation.resume() }
-        writers.wait(writer, continuation)
+        if unsentBytes > limits.bufferedBytes {
+            writers.wait(writer, continuation)
+        } else {
+            writers.goOn(writer, continuation, after: bytes.readableBytes, on: connection.loop.eventLoop)
+        }
     }
 
     private func sent(_ bytes: Int) {
