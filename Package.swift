@@ -204,7 +204,7 @@ let package = Package(
         .testTarget(
             name: "ApusCoreTests",
             dependencies: ["ApusCore", .product(name: "ServiceContextModule", package: "swift-service-context")]),
-        .testTarget(name: "ApusJSONTests", dependencies: ["ApusJSON"]),
+        .testTarget(name: "ApusJSONTests", dependencies: ["ApusJSON"], exclude: ["Corpus"]),
         .testTarget(
             name: "ApusHTTPTests",
             dependencies: [

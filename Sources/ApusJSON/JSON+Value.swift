@@ -75,12 +75,14 @@ extension JSON.Value: Codable {
             self = .bool(value)
         } else if let value = try? container.decode(Int.self) {
             self = .integer(value)
-        } else if let value = try? container.decode(Double.self) {
-            self = .number(value)
         } else if let value = try? container.decode(String.self) {
             self = .string(value)
         } else {
-            self = .array(try container.decode([JSON.Value].self))
+            do {
+                self = .number(try container.decode(Double.self))
+            } catch DecodingError.typeMismatch {
+                self = .array(try container.decode([JSON.Value].self))
+            }
         }
     }
 

@@ -32,6 +32,18 @@ struct DecoderTests {
         }
     }
 
+    @Test(
+        "a number that no double holds is refused as such, and read over where nobody asks for it",
+        arguments: ["1e400", "-1e999999"])
+    func hugeNumbers(text: String) throws {
+        for type in [Double.self, JSON.Value.self] as [any Decodable.Type] {
+            let error = #expect(throws: DecodingError.self) { try decode(type, text) }
+            guard case .dataCorrupted(let context) = error else { Issue.record("\(error as Any)"); continue }
+            #expect(context.debugDescription.contains(text))
+        }
+        #expect(try decode(Point.self, #"{"x":1,"z":\#(text),"y":2}"#) == Point(x: 1, y: 2))
+    }
+
     @Test("doubles are the nearest, as Foundation's")
     func doubles() throws {
         var generator = Seeded(state: 3)

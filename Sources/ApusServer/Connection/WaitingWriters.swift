@@ -7,7 +7,7 @@ struct WaitingWriters {
     private var burst = 0
 
     /// After so many bytes a task lets the loop see to its other connections.
-    private static let longestBurst = 256 << 10
+    private static let longestBurst = 1 << 20
     /// The work of a write that is none of its bytes', counted in bytes.
     private static let costOfWrite = 1024
 
@@ -22,8 +22,8 @@ struct WaitingWriters {
         burst = 0
         if writer.isCancelled { return continuation.resume(throwing: CancellationError()) }
         writer.continuation = continuation
-        // What is due at once is done before the loop looks at its sockets.
-        loop.scheduleTask(in: .microseconds(10)) {}.futureResult.whenComplete { _ in
+        // What is due by the end of the loop's turn is done before it looks at its sockets.
+        loop.scheduleTask(in: .microseconds(500)) {}.futureResult.whenComplete { _ in
             writer.continuation.take()?.resume()
         }
     }
