@@ -30,7 +30,7 @@ test-tsan: setup
 test-clients: setup
 	Tests/Clients/run
 
-# Ten million hostile inputs, two million for each parser.
+# Two million hostile inputs for each parser.
 fuzz: setup
 	Fuzzing/run 2000000
 
