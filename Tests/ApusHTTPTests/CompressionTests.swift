@@ -8,7 +8,7 @@ import Testing
     private static let long = String(repeating: "Apus apus, the common swift. ", count: 5000)
 
     private func inflated(_ bytes: ByteBuffer, _ coding: ContentCoding, piece: Int = .max) throws -> String {
-        let decompressor = coding.decompressor()
+        let decompressor = Decompressor(coding)
         var whole = ByteBuffer(), rest = bytes
         while rest.readableBytes > 0 {
             decompressor.append(rest.readSlice(length: min(piece, rest.readableBytes))!)
@@ -79,7 +79,7 @@ import Testing
             func setTrailers(_ trailers: HTTPFields) {}
             init(_ decompressor: Decompressor) { self.decompressor = decompressor }
         }
-        let pieces = Pieces(coding.decompressor())
+        let pieces = Pieces(Decompressor(coding))
         try await produce(pieces)
         #expect(pieces.texts == ["[1", ",", "2]"])
         #expect(pieces.decompressor.isFinished)
@@ -136,6 +136,11 @@ import Testing
             #expect(text(try await post(compressed("hello", coding), name)) == "hello")
             #expect(text(try await post(compressed(numbers, coding), name)) == numbers)
         }
+        for (name, coding) in [("gzip", ContentCoding.gzip), ("zstd", .zstd)] {
+            var several = compressed("one, ", coding)
+            for text in ["", "two, ", "", "three"] { several.writeImmutableBuffer(compressed(text, coding)) }
+            #expect(text(try await post(several, name)) == "one, two, three")
+        }
         #expect(text(try await post(ByteBuffer(string: "plain"), "identity")) == "plain")
         #expect(text(try await post(compressed(""), "gzip")) == "")
         #expect(text(try await post(ByteBuffer(), "gzip")) == "")
@@ -159,6 +164,10 @@ import Testing
             broken.setInteger(whole.getInteger(at: offset, as: UInt8.self)! ^ 0x55, at: offset)
             #expect(try await post(broken, coding.rawValue).status == .badRequest)
         }
+        var longer = whole
+        longer.writeString("more")
+        #expect(try await post(longer, coding.rawValue).status == .badRequest)
+        guard coding == .deflate else { return }
         var twice = whole
         twice.writeImmutableBuffer(whole)
         #expect(try await post(twice, coding.rawValue).status == .badRequest)

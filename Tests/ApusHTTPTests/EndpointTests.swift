@@ -143,10 +143,14 @@ private final class Service: Sendable {
         }
     }
 
-    @Test(arguments: ["/n?x=a", "/n?x=", "/n", "/n?x=%", "/n?x=%FF", "/n?x=99999999999999999999"])
+    @Test(arguments: [
+        "/n?x=a", "/n?x=", "/n", "/n?x=%", "/n?x=%FF", "/n?x=99999999999999999999", "/f?x=nan", "/f?x=-inf",
+        "/f?x=1e400",
+    ])
     func `A query parameter that is missing or malformed is 400`(target: String) async throws {
         let response = try await respond(.get, target) { routes in
             routes.get("n", Query("x", as: Int.self)) { x in "\(x)" }
+            routes.get("f", Query("x", as: Double.self)) { x in "\(x)" }
         }
         #expect(response.status == .badRequest)
         #expect(try problem(response).detail.isEmpty == false)

@@ -57,6 +57,8 @@ import Testing
             #expect(response.headers[.location] == "/x?y=1")
         }
         let split = try await respond(.get, "/r") { $0.get("r") { Redirect(to: "/x\r\nSet-Cookie: a=b") } }
-        #expect(split.headers[.location] == "/")
+        #expect(split.headers[.location] == "/x%0D%0ASet-Cookie:%20a=b")
+        let text = try await respond(.get, "/r") { $0.get("r") { Redirect(to: "/über?q=\"a b\"&x=%20") } }
+        #expect(text.headers[.location] == "/%C3%BCber?q=%22a%20b%22&x=%20")
     }
 }

@@ -57,6 +57,24 @@ import Testing
         #expect(options.status == .noContent)
         #expect(options.headers[.allow] == "DELETE, GET, HEAD, OPTIONS")
         #expect(try await text(router, "/orders/7", .head) == "7")
+        #expect(try await router.respond(to: Request(method: .options, target: "*")).status == .noContent)
+    }
+
+    @Test func `A preflight is answered as the group of the route says that it asks for`() async throws {
+        let router = try router { routes in
+            routes.get("orders") { "all" }
+            routes.group(CORS(origins: .only(["https://app.example"]))) { $0.post("orders") { "placed" } }
+        }
+        func allowed(_ method: String, _ origin: String) async throws -> String? {
+            let headers: RequestHeaders = [.origin: origin, .accessControlRequestMethod: method]
+            let response = try await router.respond(to: Request(method: .options, target: "/orders", headers: headers))
+            #expect(response.status == .noContent)
+            return response.headers[.accessControlAllowOrigin]
+        }
+        #expect(try await allowed("POST", "https://app.example") == "https://app.example")
+        #expect(try await allowed("POST", "https://evil.example") == nil)
+        #expect(try await allowed("GET", "https://app.example") == nil)
+        #expect(try await allowed("DELETE", "https://app.example") == nil)
     }
 
     @Test func `Routes that match the same paths are refused with both places`() throws {

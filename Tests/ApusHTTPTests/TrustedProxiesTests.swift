@@ -43,6 +43,7 @@ import Testing
         #expect(
             try await seen([list: "6.6.6.6, 192.0.2.7, 10.1.1.1", scheme: "http, https, http", host: "evil, real, hop"])
                 == "192.0.2.7 true real")
+        #expect(try await seen([scheme: "http, https", host: "a.example"]) == "10.0.0.1 true a.example")
         #expect(try await seen([list: "192.0.2.7", host: "a/../b"]) == "192.0.2.7 false inner")
         #expect(try await seen([list: "192.0.2.7", host: "a\u{e9}"]) == "192.0.2.7 false inner")
     }

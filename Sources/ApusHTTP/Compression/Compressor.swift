@@ -24,11 +24,11 @@ extension ContentCoding {
         }
     }
 
-    func decompressor() -> Decompressor {
+    func decompressionEngine() -> any DecompressionEngine {
         switch self {
-        case .zstd: Decompressor(self, ZstdDecompressor())
-        case .gzip: Decompressor(self, Inflater(windowBits: Self.gzipWindowBits))
-        case .deflate: Decompressor(self, Inflater(windowBits: Self.zlibWindowBits))
+        case .zstd: ZstdDecompressor()
+        case .gzip: Inflater(windowBits: Self.gzipWindowBits)
+        case .deflate: Inflater(windowBits: Self.zlibWindowBits)
         }
     }
 

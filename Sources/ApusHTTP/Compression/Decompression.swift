@@ -52,7 +52,7 @@ private final class DecompressingSource: RequestBodySource, @unchecked Sendable 
     init(_ body: RequestBody, _ coding: ContentCoding, maximumRatio: Int) {
         self.body = body
         iterator = body.makeAsyncIterator()
-        decompressor = coding.decompressor()
+        decompressor = Decompressor(coding)
         self.maximumRatio = maximumRatio
     }
 

@@ -11,9 +11,9 @@ final class Decompressor {
     /// Whether the end of the compressed stream was seen.
     private(set) var isFinished = false
 
-    init(_ coding: ContentCoding, _ engine: any DecompressionEngine) {
+    init(_ coding: ContentCoding) {
         self.coding = coding
-        self.engine = engine
+        engine = coding.decompressionEngine()
     }
 
     /// Gives it more to read.
@@ -22,11 +22,16 @@ final class Decompressor {
     /// The next bytes, at most so many; `nil` when more has to come first.
     /// - Throws: An `AppError` of code `invalidArgument` for what is not compressed so, or goes on after its end.
     func next(atMost count: Int) throws -> ByteBuffer? {
-        guard !isFinished else {
-            guard input.readableBytes == 0 else { throw malformed("something follows its end") }
-            return nil
+        while isFinished ? input.readableBytes > 0 : input.readableBytes > 0 || mayHaveMore {
+            if isFinished { try goOn() }
+            let output = try step(count)
+            if output.readableBytes > 0 { return output }
+            guard isFinished else { return nil }
         }
-        guard input.readableBytes > 0 || mayHaveMore else { return nil }
+        return nil
+    }
+
+    private func step(_ count: Int) throws -> ByteBuffer {
         var output = ByteBufferAllocator().buffer(capacity: count)
         var step: DecompressionStep?
         _ = input.withUnsafeReadableBytes { bytes in
@@ -39,13 +44,19 @@ final class Decompressor {
         input.moveReaderIndex(forwardBy: step.consumed)
         isFinished = step.isEnd
         mayHaveMore = step.made == count
-        return output.readableBytes > 0 ? output : nil
+        return output
+    }
+
+    /// One stream may follow another (RFC 1952 §2.2, RFC 8878 §3), but not in zlib's format.
+    private func goOn() throws {
+        guard coding != .deflate else { throw malformed("something follows its end") }
+        engine.restart()
+        isFinished = false
     }
 
     /// - Throws: When the compressed stream was not there to its end.
     func finish() throws {
         guard isFinished else { throw malformed("it ends too early") }
-        guard input.readableBytes == 0 else { throw malformed("something follows its end") }
     }
 
     private func malformed(_ what: String) -> AppError {
@@ -58,6 +69,9 @@ protocol DecompressionEngine: AnyObject {
     /// Reads from one and writes to the other as far as it comes.
     /// - Returns: `nil` for what is not compressed so.
     func step(_ input: UnsafeRawBufferPointer, _ output: UnsafeMutableRawBufferPointer) -> DecompressionStep?
+
+    /// Begins anew, with the next stream.
+    func restart()
 }
 
 struct DecompressionStep {

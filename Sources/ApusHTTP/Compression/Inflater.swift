@@ -11,6 +11,8 @@ final class Inflater: DecompressionEngine {
 
     deinit { inflateEnd(&stream) }
 
+    func restart() { inflateReset(&stream) }
+
     func step(_ input: UnsafeRawBufferPointer, _ output: UnsafeMutableRawBufferPointer) -> DecompressionStep? {
         stream.next_in = UnsafeMutablePointer(mutating: input.bindMemory(to: UInt8.self).baseAddress)
         stream.avail_in = UInt32(input.count)

@@ -51,6 +51,8 @@ final class ZstdDecompressor: DecompressionEngine {
 
     deinit { ZSTD_freeDCtx(context) }
 
+    func restart() { ZSTD_DCtx_reset(context, ZSTD_reset_session_only) }
+
     func step(_ input: UnsafeRawBufferPointer, _ output: UnsafeMutableRawBufferPointer) -> DecompressionStep? {
         var source = ZSTD_inBuffer(src: input.baseAddress, size: input.count, pos: 0)
         var room = ZSTD_outBuffer(dst: output.baseAddress, size: output.count, pos: 0)

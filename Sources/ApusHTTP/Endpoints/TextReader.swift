@@ -50,9 +50,16 @@ struct TextReader<Value: Sendable>: Sendable {
 
     private static func read(_ text: String, _ what: () -> String) throws -> Value
     where Value: LosslessStringConvertible {
-        guard let value = Value(text) else {
+        guard let value = Value(text), isFinite(value) else {
             throw AppError(.invalidArgument, "The \(what()) is not a valid \(Value.self): \"\(text.prefix(64))\".")
         }
         return value
+    }
+
+    /// `nan` and `1e999` are read as numbers, and pass for one within any range that is not looked at twice.
+    private static func isFinite(_ value: Value) -> Bool {
+        if Value.self == Double.self { return (value as? Double)?.isFinite == true }
+        if Value.self == Float.self { return (value as? Float)?.isFinite == true }
+        return true
     }
 }

@@ -75,6 +75,14 @@ public struct TrustedProxies: Middleware {
     /// The three lists side by side, from their ends. One of schemes or hosts with a single element says it of all hops.
     package static func xForwarded(_ addresses: String, _ schemes: String, _ hosts: String) -> [Hop] {
         let schemes = elements(schemes), hosts = elements(hosts)
+        guard !elements(addresses).isEmpty else {
+            // The proxy says how it was asked, and not by whom.
+            return [
+                Hop(
+                    isSecure: schemes.last.map { $0.lowercased() == "https" },
+                    host: hosts.last.flatMap { host(String($0)) })
+            ]
+        }
         return elements(addresses).suffix(maximumHops).reversed().enumerated().map { index, text in
             func at(_ list: [Substring]) -> Substring? {
                 list.count == 1 ? list[0] : index < list.count ? list[list.count - 1 - index] : nil

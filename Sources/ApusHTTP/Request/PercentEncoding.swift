@@ -9,10 +9,27 @@ enum PercentEncoding {
                 UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
                 UInt8(ascii: "~"):
                 result.unicodeScalars.append(UnicodeScalar(byte))
-            default: result += (byte < 16 ? "%0" : "%") + String(byte, radix: 16, uppercase: true)
+            default: append(byte, to: &result)
             }
         }
         return result
+    }
+
+    /// What no URL can contain encoded (RFC 3986 §2): controls, spaces, quotes and the like, and all that is not ASCII.
+    static func encode(url text: String) -> String {
+        var result = ""
+        for byte in text.utf8 {
+            if byte > 0x20, byte < 0x7F, !#""<>\^`{|}"#.utf8.contains(byte) {
+                result.unicodeScalars.append(UnicodeScalar(byte))
+            } else {
+                append(byte, to: &result)
+            }
+        }
+        return result
+    }
+
+    private static func append(_ byte: UInt8, to text: inout String) {
+        text += (byte < 16 ? "%0" : "%") + String(byte, radix: 16, uppercase: true)
     }
 
     /// Strict: `nil` for a `%` without two hexadecimal digits and for what is not UTF-8.

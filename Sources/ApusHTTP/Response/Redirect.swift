@@ -15,7 +15,8 @@ public struct Redirect: ResponseConvertible {
     public let location: String
     public let kind: Kind
 
-    /// - Parameter location: A path or a URL. One that a client gave leads wherever they want: check it first.
+    /// - Parameter location: A path or a URL; what no URL can contain is percent-encoded. One that a client gave leads
+    ///   wherever they want: check it first.
     public init(to location: String, _ kind: Kind = .seeOther) {
         self.location = location
         self.kind = kind
@@ -28,8 +29,7 @@ public struct Redirect: ResponseConvertible {
             case .temporary: .temporaryRedirect
             case .permanent: .permanentRedirect
             }
-        // A value that is no valid field is dropped by `HTTPFields`; an empty one would be a loop.
-        return Response(status: status, headers: [.location: HTTPField.isValidValue(location) ? location : "/"])
+        return Response(status: status, headers: [.location: PercentEncoding.encode(url: location)])
     }
 
     public static func read(_ response: ClientResponse) -> Redirect {

@@ -10,6 +10,8 @@ struct Route: Sendable {
     var handler: Handler
     /// The most bytes that a body may have here; `nil` for the server's default.
     var bodyLimit: Int?
+    /// Which pages of other origins may call it, as its groups say: they answer preflights, which no handler sees.
+    var crossOrigin: [CORS] = []
     /// What it asks for and answers, as its inputs, its output and its middleware say.
     var operation: OpenAPI.Operation
 }

@@ -5,7 +5,8 @@ import HTTPTypes
 ///
 /// A path is matched segment by segment, each percent-decoded by itself, so that an encoded slash stays inside its
 /// segment; one trailing slash does not matter. `HEAD` is answered by the `GET` route without its body, `OPTIONS` with the
-/// methods there are; a known path with another method is 405 with `Allow`, an unknown one 404.
+/// methods there are, and a preflight by the ``CORS`` of the route that it asks for; a known path with another method is 405
+/// with `Allow`, an unknown one 404.
 public struct Router: Sendable {
     /// One method of one path. A class, because it is looked at and never copied.
     private final class Entry: Sendable {
@@ -38,6 +39,13 @@ public struct Router: Sendable {
         var entries: [(method: HTTPRequest.Method, entry: Entry)] = []
 
         func entry(for method: HTTPRequest.Method) -> Entry? { entries.first { $0.method == method }?.entry }
+
+        /// Answers `OPTIONS`, with the word of the route that a preflight asks for.
+        func answerOptions(_ request: Request, _ response: Response) async throws -> Response {
+            let method = request.headers[.accessControlRequestMethod].flatMap { HTTPRequest.Method($0) }
+            let crossOrigin = method.flatMap(entry)?.route.crossOrigin ?? []
+            return try await chain(crossOrigin) { _ in response }(request)
+        }
 
         var allow: String {
             var methods = Set(entries.map(\.method.rawValue))
@@ -87,8 +95,12 @@ public struct Router: Sendable {
     public func respond(to request: Request) async throws -> Response {
         switch try find(request) {
         case .nothing: throw AppError(.notFound, "Nothing is at \(request.path.prefix(256)).")
-        case .otherMethods(let allow):
-            if request.method == .options { return Response(status: .noContent, headers: [.allow: allow]) }
+        case .server: return Response(status: .noContent)
+        case .otherMethods(let endpoint):
+            let allow = endpoint.allow
+            if request.method == .options {
+                return try await endpoint.answerOptions(request, Response(status: .noContent, headers: [.allow: allow]))
+            }
             var error = AppError(
                 .unimplemented, "\(request.method.rawValue) is not allowed here; \(allow) are.",
                 reason: .methodNotAllowed)
@@ -105,17 +117,20 @@ public struct Router: Sendable {
 
     private enum Match {
         case route(Entry)
-        case otherMethods(allow: String)
+        case otherMethods(Endpoint)
         case nothing
+        /// No path: the request is about the server itself (RFC 9110 §9.3.7).
+        case server
     }
 
     /// Finds the route, and notes the values of its parameters.
     private func find(_ request: Request) throws -> Match {
-        try PathBytes.with(request.target) { path in
+        if request.target == "*", request.method == .options { return .server }
+        return try PathBytes.with(request.target) { path in
             guard let index = trie.match(path) else { return .nothing }
             let found = endpoints[index].entry(for: request.method)
             guard let entry = found ?? (request.method == .head ? endpoints[index].entry(for: .get) : nil) else {
-                return .otherMethods(allow: endpoints[index].allow)
+                return .otherMethods(endpoints[index])
             }
             if !entry.parameterNames.isEmpty {
                 request.context.parameters = PathParameters(names: entry.parameterNames, values: entry.values(in: path))

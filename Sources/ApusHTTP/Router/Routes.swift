@@ -79,6 +79,7 @@ public final class Routes {
         var route = Route(
             method: method, path: joined(path), site: RouteSite(file: file, line: line),
             handler: chain(middlewares, handler), operation: OpenAPI.Operation(method))
+        route.crossOrigin = middlewares.compactMap { $0 as? CORS }
         for middleware in middlewares { middleware.describe(&route.operation) }
         collection.routes.append(route)
         return RouteOptions(routes: self, index: collection.routes.count - 1)
