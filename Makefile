@@ -1,6 +1,9 @@
 # The two commands to know: `make run` and `make test`. Both set up what is missing.
 
 EXAMPLES := delivery-tracker
+# All that is built: the tests' bundle and every executable. A build of "everything" would compile protoc, too, which
+# SwiftProtobuf contains.
+PRODUCTS := apusPackageTests $(EXAMPLES) bench-parts bench-server fuzz-parsers interop-server protoc-gen-apus
 SOURCES := Package.swift Sources Tests Examples Benchmarks Fuzzing
 
 .PHONY: run test test-clients test-asan test-tsan fuzz build bench lint format docs setup
@@ -13,7 +16,7 @@ run: setup
 	.build/debug/delivery-tracker --simulator-enabled --auth-password-cost=14
 
 test: setup
-	swift build --build-tests
+	@set -e; for product in $(PRODUCTS); do swift build --product $$product; done
 	swift test --skip-build
 	.build/debug/fuzz-parsers Fuzzing/Corpus 20000
 
@@ -21,10 +24,12 @@ test: setup
 SANITIZED := ApusServerTests|ApusHTTPTests|ApusJSONTests|ApusWebSocketTests
 # Leaks are not counted: NIOSSL and XCTest keep a few objects until the end.
 test-asan: setup
-	ASAN_OPTIONS=detect_leaks=0 swift test --sanitize address --scratch-path .build/asan --filter "$(SANITIZED)"
+	swift build --product apusPackageTests --sanitize address --scratch-path .build/asan
+	ASAN_OPTIONS=detect_leaks=0 swift test --skip-build --sanitize address --scratch-path .build/asan --filter "$(SANITIZED)"
 
 test-tsan: setup
-	TSAN_OPTIONS=suppressions=Scripts/tsan-suppressions swift test --sanitize thread --scratch-path .build/tsan --filter "$(SANITIZED)"
+	swift build --product apusPackageTests --sanitize thread --scratch-path .build/tsan
+	TSAN_OPTIONS=suppressions=Scripts/tsan-suppressions swift test --skip-build --sanitize thread --scratch-path .build/tsan --filter "$(SANITIZED)"
 
 # Clients that misbehave, such as a hostile one of HTTP/2, against a running server.
 test-clients: setup
@@ -36,7 +41,7 @@ fuzz: setup
 
 # One stripped binary per example, in bin/.
 build: setup
-	swift build -c release --static-swift-stdlib $(EXAMPLES:%=--product %)
+	@set -e; for example in $(EXAMPLES); do swift build -c release --static-swift-stdlib --product $$example; done
 	@mkdir -p bin
 	@for example in $(EXAMPLES); do strip -o bin/$$example .build/release/$$example && ls -lh bin/$$example; done
 

@@ -12,6 +12,8 @@ let package = Package(
         .library(name: "ApusHTTPClient", targets: ["ApusHTTPClient"]),
         .library(name: "ApusServer", targets: ["ApusServer"]),
         .library(name: "ApusWebSocket", targets: ["ApusWebSocket"]),
+        .library(name: "ApusGRPC", targets: ["ApusGRPC"]),
+        .library(name: "ApusGRPCClient", targets: ["ApusGRPCClient"]),
         .library(name: "ApusAuth", targets: ["ApusAuth"]),
         .library(name: "ApusRateLimit", targets: ["ApusRateLimit"]),
         .library(name: "ApusData", targets: ["ApusData"]),
@@ -20,6 +22,7 @@ let package = Package(
         .library(name: "ApusTelemetry", targets: ["ApusTelemetry"]),
         .library(name: "ApusTesting", targets: ["ApusTesting"]),
         .executable(name: "delivery-tracker", targets: ["DeliveryTracker"]),
+        .executable(name: "protoc-gen-apus", targets: ["protoc-gen-apus"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
@@ -39,6 +42,10 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.0"),
         .package(url: "https://github.com/vapor/jwt-kit.git", from: "5.7.0"),
         .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
+        .package(url: "https://github.com/grpc/grpc-swift-2.git", from: "2.4.0"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport.git", from: "2.9.0"),
+        .package(url: "https://github.com/grpc/grpc-swift-protobuf.git", from: "2.4.0"),
+        .package(url: "https://github.com/apple/swift-protobuf.git", from: "1.39.0"),
     ],
     targets: [
         // Floor 0: pure. No sockets, no database, no Foundation beyond FoundationEssentials.
@@ -102,6 +109,36 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
             ]),
         .target(
+            name: "ApusGRPC",
+            dependencies: [
+                "ApusCore", "ApusHTTP", "ApusJSON",
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            exclude: ["Protos"]),
+        .target(
+            name: "ApusGRPCClient",
+            dependencies: [
+                "ApusCore",
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
+                .product(name: "Instrumentation", package: "swift-distributed-tracing"),
+                .product(name: "ServiceContextModule", package: "swift-service-context"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
+            ]),
+        .executableTarget(
+            name: "protoc-gen-apus",
+            dependencies: [
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+                .product(name: "SwiftProtobufPluginLibrary", package: "swift-protobuf"),
+            ],
+            exclude: ["Protos"]),
+        .target(
             name: "ApusAuth",
             dependencies: [
                 "ApusCore", "ApusHTTP", "ApusJSON",
@@ -141,10 +178,11 @@ let package = Package(
         .target(
             name: "Apus",
             dependencies: [
-                "ApusAuth", "ApusCore", "ApusData", "ApusHTTP", "ApusJSON", "ApusJobs", "ApusRateLimit", "ApusServer",
-                "ApusTelemetry", "ApusWebSocket",
+                "ApusAuth", "ApusCore", "ApusData", "ApusGRPC", "ApusHTTP", "ApusJSON", "ApusJobs", "ApusRateLimit",
+                "ApusServer", "ApusTelemetry", "ApusWebSocket",
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -159,6 +197,7 @@ let package = Package(
             name: "ApusTesting",
             dependencies: [
                 "Apus",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -174,11 +213,15 @@ let package = Package(
         .executableTarget(
             name: "bench-server",
             dependencies: [
-                "Apus", "ApusServer",
+                "Apus", "ApusGRPC", "ApusServer",
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
-            path: "Benchmarks/Server"),
+            path: "Benchmarks/Server",
+            exclude: ["Protos"]),
         .target(name: "AllocationCounter", path: "Benchmarks/AllocationCounter"),
         .executableTarget(
             name: "bench-parts",
@@ -204,6 +247,34 @@ let package = Package(
         .testTarget(
             name: "ApusCoreTests",
             dependencies: ["ApusCore", .product(name: "ServiceContextModule", package: "swift-service-context")]),
+        .target(
+            name: "InteropService",
+            dependencies: [
+                "ApusCore", "ApusGRPC", "ApusHTTP",
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            path: "Tests/InteropService",
+            exclude: ["Protos"]),
+        .executableTarget(
+            name: "interop-server", dependencies: ["Apus", "ApusWebSocket", "InteropService"],
+            path: "Tests/InteropServer"),
+        .testTarget(
+            name: "ApusGRPCTests",
+            dependencies: [
+                "Apus", "ApusCore", "ApusGRPC", "ApusGRPCClient", "ApusHTTP", "ApusRateLimit", "ApusTesting",
+                "InteropService",
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
+            ]),
+        .testTarget(name: "ProtocGenApusTests", dependencies: ["protoc-gen-apus"]),
         .testTarget(name: "ApusJSONTests", dependencies: ["ApusJSON"], exclude: ["Corpus"]),
         .testTarget(
             name: "ApusHTTPTests",

@@ -5,13 +5,14 @@ import UnixSignals
 
 /// The server that `Benchmarks/run` and side-by-side measurements load: small routes, the public API alone, no logs.
 ///
-///     bench-server --port 8080 [--threads N]
+///     bench-server --port 8080 [--threads N] [--grpc-core]
 @main
 struct BenchServer {
     static func main() async throws {
         let options = try Options(CommandLine.arguments.dropFirst())
         let routes = Routes()
         BenchRoutes.declare(on: routes)
+        EchoService.declare(on: routes, usesGRPCCore: options.usesGRPCCore)
         let router = try Router(routes)
         let configuration = Server.Configuration(port: options.port, threads: options.threads)
         let logger = Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() }

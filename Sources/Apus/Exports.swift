@@ -3,6 +3,7 @@
 @_exported public import ApusAuth
 @_exported public import ApusCore
 @_exported public import ApusData
+@_exported public import ApusGRPC
 @_exported public import ApusHTTP
 @_exported public import ApusJobs
 @_exported public import ApusRateLimit

@@ -29,6 +29,19 @@ public struct ServerLimits: Sendable {
     public var alwaysServed: Set<String> = []
     /// The most requests at a time on one HTTP/2 connection. 100.
     public var concurrentStreams = 100
+    /// How long an HTTP/2 connection takes new requests, more or less a tenth; then its client is told to open another one, which
+    /// a balancer may send elsewhere. `nil`: as long as the client likes.
+    public var connectionAge: Duration?
+    /// The time that requests have to end once their connection has reached ``connectionAge``. 5 minutes.
+    public var connectionAgeGrace = Duration.seconds(300)
+    /// The time after which a client of HTTP/2 that sends nothing, and has requests under way, is asked whether it is there. 60
+    /// seconds.
+    public var pingInterval = Duration.seconds(60)
+    /// The time that it has to answer. 20 seconds; past it the connection ends.
+    public var pingTimeout = Duration.seconds(20)
+    /// How often a client of HTTP/2 may ask whether the server is there, while it is sent nothing else. 10 seconds; the third
+    /// time that it is less its connection ends.
+    public var clientPingInterval = Duration.seconds(10)
     /// The most bytes of a body, or of pipelined requests, that are held while nobody reads them. 64 KiB.
     public var bufferedBytes = 64 << 10
 

@@ -63,7 +63,7 @@ extension App {
     ) async throws -> Result {
         switch transport {
         case .memory:
-            let client = TestClient(transport: MemoryTransport(handler: assembly.handler))
+            let client = TestClient(transport: MemoryTransport(handler: assembly.handler, logger: assembly.logger))
             return try await body(TestApp(client: client, port: nil, logs: logs, assembly: assembly))
         case .socket:
             let (ports, continuation) = AsyncStream.makeStream(of: Int.self)

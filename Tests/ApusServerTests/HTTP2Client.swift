@@ -72,6 +72,11 @@ struct HTTP2Client {
         return response
     }
 
+    /// Reads until the server says that it takes no more.
+    func goodbye() async {
+        for await frame in frames { if case .goAway = frame.payload { return } }
+    }
+
     /// Keeps so many requests in flight until the server says that it stops, then waits for those that it has accepted.
     /// - Returns: How many were answered, and the streams of those that were accepted and not.
     func load(

@@ -79,6 +79,65 @@ import Testing
         }
     }
 
+    @Test func `Two sides that converse may pause for longer than a body otherwise may, and the answer may begin late`()
+        async throws
+    {
+        var limits = ServerLimits()
+        limits.bodyGrace = .milliseconds(100)
+        limits.requestDeadline = .milliseconds(100)
+        try await withServer(
+            limits: limits,
+            routes: { routes in
+                routes.on(.post, "converse") { request in
+                    var response = Response(
+                        status: .ok,
+                        body: .stream { writer in
+                            for try await piece in request.body {
+                                (writer as? any DeferredHeadWriter)?.sendHead([.server: "late"])
+                                try await writer.write(piece)
+                            }
+                        })
+                    response.delivery = .deferredHead
+                    return response
+                }
+            }
+        ) { port in
+            let client = try await HTTP2Client.connect(port: port)
+            try await client.request(1, "POST", "/converse", isEnd: false)
+            try await client.request(3, "POST", "/echo", isEnd: false)
+            #expect(await client.response(3).status == "408")
+            try await client.body(1, "there ", isEnd: false)
+            try await client.request(5, "POST", "/echo", isEnd: false)
+            #expect(await client.response(5).status == "408")
+            try await client.body(1, "still", isEnd: true)
+            #expect(await client.response(1).body.hasSuffix("still"))
+            try await client.close()
+        }
+    }
+
+    @Test func `A body that comes to nothing has its trailers in the head, where that was deferred`() async throws {
+        try await withServer(routes: { routes in
+            routes.on(.post, "nothing") { _ in
+                var response = Response(status: .ok, body: .stream { $0.setTrailers([HTTPField.Name("X-Sum")!: "0"]) })
+                response.delivery = .deferredHead
+                return response
+            }
+            routes.on(.post, "hand") { request in
+                var response = Response(status: .ok, body: .bytes(try await request.body.collect()))
+                response.delivery = .trailers([HTTPField.Name("X-Sum")!: "1"])
+                return response
+            }
+        }) { port in
+            let client = try await HTTP2Client.connect(port: port)
+            try await client.request(1, "POST", "/nothing")
+            #expect(await client.response(1) == .init(status: "200"))
+            try await client.request(3, "POST", "/hand", isEnd: false)
+            try await client.body(3, "a", isEnd: true)
+            #expect(await client.response(3) == .init(status: "200", body: "a", trailers: ["x-sum": "1"]))
+            try await client.close()
+        }
+    }
+
     @Test func `A stream that the client resets cancels its request and no other`() async throws {
         let started = Gate()
         let cancelled = Gate()
@@ -148,6 +207,51 @@ import Testing
             try await client.body(5, "and back", isEnd: true)
             #expect(await client.response(5) == .init(status: "200", body: "there and back"))
             try await client.close()
+        }
+    }
+
+    @Test func `A connection of age answers what it has taken, and says that it takes no more`() async throws {
+        var limits = ServerLimits()
+        limits.connectionAge = .milliseconds(1)
+        let gate = Gate()
+        try await withServer(
+            limits: limits,
+            routes: { routes in
+                routes.get("slow") {
+                    try await gate.wait()
+                    return "slow"
+                }
+            }
+        ) { port in
+            let client = try await HTTP2Client.connect(port: port)
+            try await client.request(1, "GET", "/slow")
+            await client.goodbye()
+            gate.open()
+            #expect(await client.response(1).body == "slow")
+            try await client.channel.closeFuture.get()
+        }
+    }
+
+    @Test func `A client that is not there any more ends with its connection`() async throws {
+        var limits = ServerLimits()
+        limits.pingInterval = .milliseconds(1)
+        limits.pingTimeout = .milliseconds(1)
+        let cancelled = Gate()
+        try await withServer(
+            limits: limits,
+            routes: { routes in
+                routes.get("forever") {
+                    do { try await Gate().wait() } catch { cancelled.open() }
+                    return ""
+                }
+            }
+        ) { port in
+            // It answers no ping.
+            let connection = try await RawConnection.connect(port: port)
+            let get: [UInt8] = [0x82, 0x86, 0x44, 8] + Array("/forever".utf8) + [0x41, 1, 0x61]
+            try await connection.write(ByteBuffer(bytes: HTTP2Bytes.preface + HTTP2Bytes.frame(1, 5, 1, get)))
+            while try await connection.read() != nil {}
+            try await cancelled.wait()
         }
     }
 

@@ -9,71 +9,18 @@ import sys
 import h2.config
 import h2.connection
 import h2.events
-import hpack
-from hyperframe.frame import (ContinuationFrame, DataFrame, Frame, GoAwayFrame, HeadersFrame, PingFrame, PriorityFrame,
-                              PushPromiseFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame)
+from hyperframe.frame import (ContinuationFrame, DataFrame, HeadersFrame, PingFrame, PushPromiseFrame, RstStreamFrame,
+                              SettingsFrame, WindowUpdateFrame)
+
+from http2_frames import CALM, CLOSED, COMPRESSION, FLOW, PROTOCOL, REFUSED, SIZE, Client
 
 PORT = int(sys.argv[1])
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 GET = [(":method", "GET"), (":scheme", "http"), (":path", "/plaintext"), (":authority", "a")]
 POST = [(":method", "POST"), (":scheme", "http"), (":path", "/echo"), (":authority", "a"), ("content-type", "application/json")]
-NO_ERROR, PROTOCOL, INTERNAL, FLOW, _, CLOSED, SIZE, REFUSED, _, COMPRESSION, _, CALM = range(12)
 
 
-class Client:
-    def __init__(self):
-        self.socket = socket.create_connection(("127.0.0.1", PORT), timeout=8)
-        self.encoder = hpack.Encoder()
-        self.buffer = b""
-        self.send_raw(PREFACE + SettingsFrame(0).serialize())
-
-    def send_raw(self, data):
-        try:
-            self.socket.sendall(data)
-        except OSError:
-            pass  # The server has had enough; what it said is read below.
-
-    def send(self, *frames):
-        self.send_raw(b"".join(frame.serialize() for frame in frames))
-
-    def headers(self, stream, fields, *flags):
-        frame = HeadersFrame(stream, self.encoder.encode(fields))
-        for flag in flags:
-            frame.flags.add(flag)
-        return frame
-
-    def get(self, stream=1):
-        self.send(self.headers(stream, GET, "END_HEADERS", "END_STREAM"))
-
-    def frames(self):
-        while True:
-            while len(self.buffer) >= 9:
-                frame, length = Frame.parse_frame_header(memoryview(self.buffer)[:9])
-                if len(self.buffer) < 9 + length:
-                    break
-                frame.parse_body(memoryview(self.buffer)[9:9 + length])
-                self.buffer = self.buffer[9 + length:]
-                yield frame
-            try:
-                data = self.socket.recv(65536)
-            except (ConnectionError, TimeoutError, socket.timeout):
-                return
-            if not data:
-                return
-            self.buffer += data
-
-    def outcome(self, of_connection):
-        """The first thing that tells what became of it: of the connection, or of any stream."""
-        for frame in self.frames():
-            if isinstance(frame, GoAwayFrame):
-                return ("goaway", frame.error_code)
-            if of_connection:
-                continue
-            if isinstance(frame, RstStreamFrame):
-                return ("reset", frame.error_code)
-            if isinstance(frame, HeadersFrame):
-                return ("answer", dict(hpack.Decoder().decode(frame.data))[":status"])
-        return ("closed", None)
+def get(client, stream=1):
+    client.send(client.headers(stream, GET, "END_HEADERS", "END_STREAM"))
 
 
 def fields(change):
@@ -118,7 +65,7 @@ def body_before_headers(client):
 
 
 def data_after_end(client):
-    client.get()
+    get(client)
     client.send(DataFrame(1, b"hello"))
 
 
@@ -170,8 +117,8 @@ CASES = {
     "length that lies": (wrong_length, STREAM_ERROR),
     "body before its head": (body_before_headers, ended(PROTOCOL, CLOSED)),
     "body after its end": (data_after_end, any_of([("answer", "200"), ("reset", CLOSED), ("goaway", CLOSED)])),
-    "even stream": (lambda c: c.get(2), ended(PROTOCOL)),
-    "stream that goes back": (lambda c: (c.get(5), c.get(3)), any_of([("answer", "200"), ("goaway", PROTOCOL), ("goaway", CLOSED)])),
+    "even stream": (lambda c: get(c, 2), ended(PROTOCOL)),
+    "stream that goes back": (lambda c: (get(c, 5), get(c, 3)), any_of([("answer", "200"), ("goaway", PROTOCOL), ("goaway", CLOSED)])),
     "push promise": (frames(lambda c: PushPromiseFrame(1, 2, b"")), ended(PROTOCOL)),
     "settings on a stream": (lambda c: c.send_raw(b"\0\0\0\4\0\0\0\0\1"), ended(PROTOCOL)),
     "settings of an odd length": (lambda c: c.send_raw(b"\0\0\5\4\0\0\0\0\0hello"), ended(SIZE)),
@@ -209,7 +156,7 @@ def well_behaved():
 
 failures = 0
 for name, (run, expected) in CASES.items():
-    client = Client()
+    client = Client(PORT)
     run(client)
     outcome = client.outcome(hasattr(expected, "of_connection")) if expected else None
     client.socket.close()

@@ -1,6 +1,7 @@
 public import ApusData
 public import ApusHTTP
 public import ApusJobs
+public import GRPCCore
 public import ServiceLifecycle
 
 /// Where modules say what an app is made of.
@@ -12,6 +13,9 @@ public struct AppBuilder {
 
     /// Global middleware: around every route, and around the answer to paths that have none.
     public var middleware = Registry<any Middleware>()
+    /// Services of gRPC. Those that need middleware of their own are declared in a group of routes:
+    /// `routes.grpc(service)`.
+    public var grpc = Registry<any RegistrableRPCService>()
     /// Workers of background jobs.
     public var workers = Registry<any Worker>()
     /// What else runs as long as the app does.
@@ -55,6 +59,9 @@ public struct AppBuilder {
     /// A list of things that are built from the container.
     public struct Registry<Element> {
         private(set) var factories: [@Sendable (Container) throws -> Element] = []
+
+        /// Adds one that needs nothing.
+        public mutating func add(_ element: Element) where Element: Sendable { factories.append { _ in element } }
 
         /// Adds one.
         public mutating func add(_ make: @escaping @Sendable (Container) throws -> Element) { factories.append(make) }

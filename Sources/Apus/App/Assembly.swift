@@ -1,4 +1,5 @@
 import ApusCore
+import ApusGRPC
 package import ApusData
 package import ApusHTTP
 package import ApusJobs
@@ -47,7 +48,7 @@ extension App {
 
         let container = try Resolver(providers: builder.providers).buildAll()
         let readiness = Readiness(database: database)
-        let router = try router(builder, container, readiness, hasDocs: common.servesDocs)
+        let router = try router(builder, container, readiness, common)
         let workers = try builder.workers.build(container)
         let runner = try database.map { _ in
             JobRunner(try container.resolve(), workers: workers, configuration: common.jobs, logger: logger)
@@ -110,14 +111,17 @@ extension App {
     }
 
     private func router(
-        _ builder: AppBuilder, _ container: Container, _ readiness: Readiness, hasDocs: Bool
+        _ builder: AppBuilder, _ container: Container, _ readiness: Readiness, _ common: CommonSettings
     ) throws -> Router {
         let routes = Routes()
+        routes.attach(common.grpc)
         let description = APIDescription(title: name, version: version)
         readiness.addRoutes(to: routes)
-        if hasDocs { description.addRoutes(to: routes) }
+        if common.servesDocs { description.addRoutes(to: routes) }
         do {
             for build in builder.routeBuilders { try build(routes, container) }
+            for service in try builder.grpc.build(container) { routes.grpc(service) }
+            routes.grpcCommonServices(reflects: common.reflects) { await readiness.isReady }
             let router = try Router(routes)
             description.describe(router)
             return router

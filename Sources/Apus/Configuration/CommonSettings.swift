@@ -1,4 +1,5 @@
 import ApusCore
+import ApusGRPC
 import ApusHTTP
 import ApusJobs
 import ApusServer
@@ -13,6 +14,10 @@ struct CommonSettings {
     let databaseURL: String
     /// Whether `/docs` and `/openapi.json` are there.
     let servesDocs: Bool
+    /// How calls of gRPC are answered.
+    let grpc: GRPCConfiguration
+    /// Whether clients of gRPC may ask what services there are.
+    let reflects: Bool
     private let logLevel: Logger.Level
     private let logFormat: LineLogHandler.Format
     private let allowedOrigins: [String]
@@ -39,6 +44,14 @@ struct CommonSettings {
             "http.idle-timeout", default: server.limits.idleTimeout, atLeast: .milliseconds(1))
         server.limits.requestDeadline = settings.duration(
             "http.request-deadline", default: server.limits.requestDeadline, atLeast: .milliseconds(1))
+        let age = settings.duration("http.connection-age", default: .zero)
+        server.limits.connectionAge = age > .zero ? age : nil
+        server.limits.connectionAgeGrace = settings.duration(
+            "http.connection-age-grace", default: server.limits.connectionAgeGrace)
+        server.limits.pingInterval = settings.duration(
+            "http.ping-interval", default: server.limits.pingInterval, atLeast: .milliseconds(1))
+        server.limits.clientPingInterval = settings.duration(
+            "http.client-ping-interval", default: server.limits.clientPingInterval)
         server.shutdownGrace = settings.duration("shutdown.grace", default: server.shutdownGrace)
         server.shutdownLimit = settings.duration("shutdown.limit", default: server.shutdownLimit)
         self.server = server
@@ -57,6 +70,13 @@ struct CommonSettings {
         logFormat = settings.choice("log.format", default: isDevelopment ? LineLogHandler.Format.text : .json)
         servesDocs = settings.bool("docs.enabled", default: isDevelopment)
         allowedOrigins = settings.list("cors.origins")
+        var grpc = GRPCConfiguration()
+        grpc.domain = name
+        grpc.maximumMessageBytes = settings.int(
+            "grpc.message-bytes", default: grpc.maximumMessageBytes, in: 0...1 << 31)
+        grpc.compressesMessages = settings.bool("grpc.compression", default: false)
+        self.grpc = grpc
+        reflects = settings.bool("grpc.reflection", default: isDevelopment)
         trustedProxies = settings.networks("http.trusted-proxies")
         forwardedFields = settings.choice("http.forwarded-fields", default: TrustedProxies.Fields.xForwarded)
         problemTypes = settings.string("http.problem-types")
@@ -73,6 +93,8 @@ struct CommonSettings {
         if !allowedOrigins.isEmpty { all.append(CORS(origins: .only(Set(allowedOrigins)))) }
         if compresses { all.append(Compression()) }
         all.append(ErrorRendering(typePrefix: problemTypes))
+        // Before it, because errors of gRPC's requests are statuses.
+        all.append(GRPCErrorRendering(domain: grpc.domain))
         if decompresses { all.append(Decompression()) }
         return all
     }

@@ -6,8 +6,10 @@ import Synchronization
 
 /// Whether this process wants traffic: `GET /health/live` says that it runs, `GET /health/ready` that it can serve.
 package final class Readiness: Sendable {
-    /// Where the two are, to be answered however busy the server is.
-    static let paths: Set<String> = ["/health/live", "/health/ready"]
+    /// Where it is asked for, to be answered however busy the server is.
+    static let paths: Set<String> = [
+        "/health/live", "/health/ready", "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/List",
+    ]
 
     private let database: (any Database)?
     private let stopping = Atomic(false)
@@ -22,6 +24,9 @@ package final class Readiness: Sendable {
         routes.get("health/ready") { try await self.check() }.summary("Whether the process can serve.")
             .mayFail(.serviceUnavailable, "It cannot, now.")
     }
+
+    /// Whether it can serve.
+    package var isReady: Bool { get async { (try? await check()) != nil } }
 
     private func check() async throws -> HealthReport {
         guard !stopping.load(ordering: .relaxed) else { throw AppError(.unavailable, "The server is stopping.") }

@@ -93,11 +93,12 @@ extension AppError {
         public static let upgradeRequired: Reason = "UPGRADE_REQUIRED"
     }
 
-    /// Any error as an `AppError`: itself if it is one, a cancellation as ``StatusCode/cancelled``, or past the deadline as
+    /// Any error as an `AppError`: itself if it is one or says which it is, a cancellation as ``StatusCode/cancelled``, or past the deadline as
     /// ``StatusCode/deadlineExceeded``, and all else as an ``StatusCode/internal`` error that shows nothing of what is inside.
     public init(wrapping error: any Error) {
         switch error {
         case let error as AppError: self = error
+        case let error as any AppErrorConvertible: self = error.appError
         case is CancellationError where ServiceContext.current?.deadline?.hasPassed == true: self = Deadline.exceeded
         case is CancellationError: self.init(.cancelled, "The request was cancelled.", cause: error)
         default: self.init(.internal, "Something went wrong on our side.", cause: error)
@@ -114,4 +115,16 @@ extension AppError: CustomStringConvertible, CustomDebugStringConvertible {
         guard let cause else { return description }
         return "\(description) (cause: \(String(reflecting: cause)))"
     }
+}
+
+/// An error that says which `AppError` it is to clients, such as one of a domain:
+///
+/// ```swift
+/// extension Dispatching.Refusal: AppErrorConvertible {
+///     var appError: AppError { AppError(.aborted, "Another driver took this order.", reason: "ORDER_TAKEN", cause: self) }
+/// }
+/// ```
+public protocol AppErrorConvertible: Error {
+    /// What clients may know of it.
+    var appError: AppError { get }
 }

@@ -63,8 +63,8 @@ public func withDeadline<Result: Sendable>(
     return try await ServiceContext.withValue(context) {
         try await withThrowingTaskGroup(of: Result?.self) { group in
             group.addImmediateTask { try await operation() }
-            group.addTask {
-                try await Task.sleep(until: effective.instant, clock: .continuous)
+            group.addImmediateTask {
+                try await TimerWheel.shared.wait(until: effective.instant)
                 return nil
             }
             defer { group.cancelAll() }

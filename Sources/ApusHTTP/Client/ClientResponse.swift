@@ -8,11 +8,16 @@ public struct ClientResponse: Sendable {
     public let headers: HTTPFields
     /// All of the body.
     public let body: ByteBuffer
+    /// The fields that came after the body (RFC 9110 §6.5). Those that a `TestClient` receives; other clients drop them.
+    public let trailers: HTTPFields
 
-    package init(status: HTTPResponse.Status, headers: HTTPFields, body: ByteBuffer) {
+    package init(
+        status: HTTPResponse.Status, headers: HTTPFields, body: ByteBuffer, trailers: HTTPFields = [:]
+    ) {
         self.status = status
         self.headers = headers
         self.body = body
+        self.trailers = trailers
     }
 
     /// The body as text.

@@ -1,5 +1,5 @@
 /// A content coding (RFC 9110 §8.4.1), the best one first: zstd takes a fifth of gzip's time for the same size.
-enum ContentCoding: String, CaseIterable, Sendable {
+package enum ContentCoding: String, CaseIterable, Sendable {
     /// RFC 8878, with a window of 8 MiB at most (RFC 9659).
     case zstd
     case gzip

@@ -124,7 +124,7 @@ public struct BodyFormat: Sendable {
         }
     }
 
-    func reads(_ type: MediaType) -> Bool {
+    package func reads(_ type: MediaType) -> Bool {
         switch kind {
         case .json: type.isJSON
         case .form, .multipart: type.essence == mediaType

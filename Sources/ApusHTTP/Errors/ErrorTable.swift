@@ -1,7 +1,7 @@
 public import ApusCore
 public import HTTPTypes
 
-/// The one table from errors to HTTP.
+/// The one table from errors to what each protocol says.
 extension AppError {
     /// The HTTP status of this error: its reason decides where HTTP is finer than the canonical codes, else its code.
     public var httpStatus: HTTPResponse.Status {
@@ -14,6 +14,17 @@ extension AppError {
         case .requestTimeout?: .requestTimeout
         case .upgradeRequired?: .init(code: 426, reasonPhrase: "Upgrade Required")
         default: code.httpStatus
+        }
+    }
+}
+
+extension AppError {
+    /// The gRPC status of this error. HTTP's limits are gRPC's as well, by other names.
+    package var grpcCode: StatusCode {
+        switch details.reason {
+        case .bodyTooLarge?: .resourceExhausted
+        case .unsupportedMediaType?, .methodNotAllowed?, .upgradeRequired?: .unimplemented
+        default: code
         }
     }
 }

@@ -84,7 +84,7 @@ package struct MediaType: Sendable, Equatable {
 
 extension StringProtocol {
     /// Without the blanks around it.
-    var trimmed: SubSequence {
+    package var trimmed: SubSequence {
         var result = self[...]
         while let last = result.last, last == " " || last == "\t" { result.removeLast() }
         return result.drop { $0 == " " || $0 == "\t" }

@@ -19,15 +19,19 @@ public struct CORS: Middleware {
 
     /// - Parameters:
     ///   - methods: What preflight answers allow.
-    ///   - headers: The request fields that preflight answers allow.
-    ///   - exposed: The response fields that a page may read.
+    ///   - headers: The request fields that preflight answers allow. Those of gRPC-Web are among the default ones.
+    ///   - exposed: The response fields that a page may read. The same holds here.
     ///   - allowsCredentials: Whether cookies may come along; only with named origins.
     ///   - maxAge: How long a browser may keep a preflight answer, in seconds.
     public init(
         origins: Origins,
         methods: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete],
-        headers: [String] = ["Authorization", "Content-Type", "Idempotency-Key"],
-        exposed: [String] = ["X-Request-Id", "Location", "Retry-After"],
+        headers: [String] = [
+            "Authorization", "Content-Type", "Idempotency-Key", "Grpc-Timeout", "X-Grpc-Web", "X-User-Agent",
+        ],
+        exposed: [String] = [
+            "X-Request-Id", "Location", "Retry-After", "Grpc-Status", "Grpc-Message", "Grpc-Status-Details-Bin",
+        ],
         allowsCredentials: Bool = false,
         maxAge: Int = 600
     ) {

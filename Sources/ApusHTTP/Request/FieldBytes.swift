@@ -94,12 +94,16 @@ package struct FieldBytes: @unchecked Sendable {
         }
     }
 
-    /// A field in the ecosystem's type; `nil` if its name is not one.
-    func field(at index: Int) -> HTTPField? {
-        let name = withStorage { entries, bytes in
+    /// The name of a field, as it came.
+    func name(at index: Int) -> String {
+        withStorage { entries, bytes in
             let start = Int(entries[index].nameStart)
             return String(decoding: bytes[start..<start + Int(entries[index].nameCount)], as: UTF8.self)
         }
-        return HTTPField.Name(name).map { HTTPField(name: $0, value: value(at: index)) }
+    }
+
+    /// A field in the ecosystem's type; `nil` if its name is not one.
+    func field(at index: Int) -> HTTPField? {
+        HTTPField.Name(name(at: index)).map { HTTPField(name: $0, value: value(at: index)) }
     }
 }

@@ -143,16 +143,35 @@ public struct Request: Sendable {
     /// The decoded values of a query parameter, in the order in which they came.
     /// - Throws: An ``AppError`` of code `invalidArgument` when the query is not valid percent-encoding.
     public func queryValues(_ name: String) throws -> [String] {
+        try queryItems().compactMap { $0.name == name ? $0.value : nil }
+    }
+
+    /// All parameters of the query, decoded, in the order in which they came.
+    /// - Throws: An ``AppError`` of code `invalidArgument` when the query is not valid percent-encoding.
+    package func queryItems() throws -> [(name: String, value: String)] {
         guard let rawQuery else { return [] }
-        var values: [String] = []
+        var items: [(name: String, value: String)] = []
         for pair in rawQuery.split(separator: "&") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard let key = PercentEncoding.decode(parts[0], plusIsSpace: true),
                 let value = PercentEncoding.decode(parts.count > 1 ? parts[1] : "", plusIsSpace: true)
             else { throw AppError(.invalidArgument, "The query is not valid percent-encoded UTF-8.") }
-            if key == name { values.append(value) }
+            items.append((key, value))
         }
-        return values
+        return items
+    }
+
+    /// The segments of the path, each decoded; without an empty one at the end.
+    /// - Throws: An ``AppError`` of code `invalidArgument` when the path is not valid percent-encoding.
+    package func pathSegments() throws -> [String] {
+        var parts = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+        if parts.last?.isEmpty == true { parts.removeLast() }
+        return try parts.map { part in
+            guard let text = PercentEncoding.decode(part, plusIsSpace: false) else {
+                throw AppError(.invalidArgument, "The path is not valid percent-encoded UTF-8.")
+            }
+            return text
+        }
     }
 }
 

@@ -38,6 +38,15 @@ public struct RequestHeaders: Sendable {
         set { storage = .fields(newValue) }
     }
 
+    /// Calls with the name of each field, in lower case, and its value.
+    package func forEach(_ body: (String, String) throws -> Void) rethrows {
+        switch storage {
+        case .fields(let fields): for field in fields { try body(field.name.canonicalName, field.value) }
+        case .bytes(let bytes):
+            for index in 0..<bytes.count { try body(bytes.name(at: index).lowercased(), bytes.value(at: index)) }
+        }
+    }
+
     /// The value of a field; several of the same name are joined by commas, cookies by semicolons (RFC 9110 §5.3).
     public subscript(name: HTTPField.Name) -> String? {
         get {

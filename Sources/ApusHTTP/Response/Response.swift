@@ -9,8 +9,8 @@ public struct Response: Sendable {
     public var headers: HTTPFields
     /// What follows the header.
     public var body: ResponseBody
-    /// Set when the connection turns to another protocol after this response.
-    package var upgrade: Upgrade?
+    /// What is unusual about how it goes out.
+    package var delivery = ResponseDelivery.usual
 
     public init(status: HTTPResponse.Status, headers: HTTPFields = [:], body: ResponseBody = .empty) {
         self.status = status
@@ -30,9 +30,22 @@ public struct Response: Sendable {
         headers: HTTPFields, _ run: @escaping @Sendable (any ByteStream) async -> Void
     ) -> Response {
         var response = Response(status: .switchingProtocols, headers: headers)
-        response.upgrade = Upgrade(run: run)
+        response.delivery = .upgrade(Upgrade(run: run))
         return response
     }
+}
+
+/// How a response goes out.
+package enum ResponseDelivery: Sendable {
+    /// The head, and then the body.
+    case usual
+    /// These fields after the body, which is at hand (RFC 9110 §6.5). HTTP/1.0 has no room for them.
+    case trailers(HTTPFields)
+    /// The head when the body, a stream, says so: its writer is a ``DeferredHeadWriter``. Over HTTP/2 the request's body may
+    /// pause for as long as both sides like.
+    case deferredHead
+    /// The connection turns to another protocol afterwards.
+    case upgrade(Upgrade)
 }
 
 /// What follows a response's header.
@@ -45,6 +58,26 @@ public enum ResponseBody: Sendable {
     case text(String)
     /// Bytes made while they are sent. With a length the client is told it, and exactly so many bytes must be written.
     case stream(length: Int? = nil, @Sendable (any ResponseBodyWriter) async throws -> Void)
+}
+
+extension Response {
+    /// What runs on the connection afterwards, if it turns to another protocol.
+    package var upgrade: Upgrade? { if case .upgrade(let upgrade) = delivery { upgrade } else { nil } }
+
+    /// The fields after the body, where they are known before it is sent.
+    package var trailers: HTTPFields? { if case .trailers(let fields) = delivery { fields } else { nil } }
+
+    /// The same with fields in the place of those of their names.
+    package func adding(_ fields: HTTPFields) -> Response {
+        guard !fields.isEmpty else { return self }
+        var response = self
+        for field in fields { response.headers[field.name] = nil }
+        response.headers.append(contentsOf: fields)
+        return response
+    }
+
+    /// Whether the head is sent when the body says so.
+    package var defersHead: Bool { if case .deferredHead = delivery { true } else { false } }
 }
 
 extension ResponseBody {
@@ -71,6 +104,13 @@ public protocol ResponseBodyWriter: Sendable {
 
     /// Asks to be told when the server stops: a body that has no end of its own should end then. By default nobody is told.
     func onDrain(_ action: @escaping @Sendable () -> Void)
+}
+
+/// Where a streamed response is written to that finds out late what its head says.
+package protocol DeferredHeadWriter: ResponseBodyWriter {
+    /// Sends the head, with these fields beside those that are there. What is written before that sends it without them; a
+    /// body that ends before that has its trailers in its head.
+    func sendHead(_ fields: HTTPFields)
 }
 
 extension ResponseBodyWriter {

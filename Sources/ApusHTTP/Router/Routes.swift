@@ -11,6 +11,7 @@ public import HTTPTypes
 public final class Routes {
     private final class Collection {
         var routes: [Route] = []
+        var attachments: [any Sendable] = []
     }
 
     private let collection: Collection
@@ -27,6 +28,12 @@ public final class Routes {
     }
 
     var all: [Route] { collection.routes }
+
+    /// Keeps a value with the routes of all groups, for who declares more of them later.
+    package func attach(_ value: any Sendable) { collection.attachments.append(value) }
+
+    /// The values of a type that were kept, in their order.
+    package func attached<Value>(_ type: Value.Type) -> [Value] { collection.attachments.compactMap { $0 as? Value } }
 
     func change(_ index: Int, _ change: (inout Route) -> Void) { change(&collection.routes[index]) }
 
@@ -73,11 +80,13 @@ public final class Routes {
         add(method, path, file: file, line: line, handler: handler).describe { Response.describe(&$0) }
     }
 
+    /// - Parameter isAbsolute: Whether the path is that from the root on, whatever the group's is.
     package func add(
-        _ method: HTTPRequest.Method, _ path: String, file: String, line: Int, handler: @escaping Handler
+        _ method: HTTPRequest.Method, _ path: String, isAbsolute: Bool = false, file: String, line: Int,
+        handler: @escaping Handler
     ) -> RouteOptions {
         var route = Route(
-            method: method, path: joined(path), site: RouteSite(file: file, line: line),
+            method: method, path: isAbsolute ? path : joined(path), site: RouteSite(file: file, line: line),
             handler: chain(middlewares, handler), operation: OpenAPI.Operation(method))
         route.crossOrigin = middlewares.compactMap { $0 as? CORS }
         for middleware in middlewares { middleware.describe(&route.operation) }

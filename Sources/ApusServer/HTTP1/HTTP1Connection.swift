@@ -366,7 +366,11 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
         guard !isStreamed(response) else { return false }
         let exchange = exchange
         if channelContext != nil, let keepAlive = machine.beginResponse() {
-            writeHeadAndBytes(response, keepAlive: keepAlive)
+            if case .trailers(let trailers) = response.delivery, !isVersion10 {
+                writeHeadBytesAndTrailers(response, trailers, keepAlive: keepAlive)
+            } else {
+                writeHeadAndBytes(response, keepAlive: keepAlive)
+            }
             endResponse(keepAlive: keepAlive)
         }
         finish(exchange)
@@ -401,10 +405,9 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
         if let upgrade = response.upgrade { return await self.upgrade(response, upgrade) }
         guard case .stream(let length, let produce) = response.body else { return }
         let staysOpen = keepAlive && (length != nil || !isVersion10)
-        writeHead(response, length.map { .length($0) } ?? (isVersion10 ? .close : .chunked), keepAlive: staysOpen)
-        // The first piece may be long in coming, and the client is to know that it will.
-        if !isInRead { flushIfNeeded() }
-        let writer = HTTP1BodyWriter(handler: self, length: length, isChunked: length == nil && !isVersion10)
+        let framing = length.map(ResponseHeadEncoder.Framing.length) ?? (isVersion10 ? .close : .chunked)
+        let writer = HTTP1BodyWriter(handler: self, response, framing, keepAlive: staysOpen)
+        if !response.defersHead { writer.sendHead([:]) }
         do {
             try await produce(writer)
             try writer.finish()

@@ -5,18 +5,29 @@ import NIOCore
 import Synchronization
 
 /// Sends a streamed response as it is made.
-final class HTTP2BodyWriter: ResponseBodyWriter {
+final class HTTP2BodyWriter: DeferredHeadWriter {
     private let stream: HTTP2Stream
+    private let response: Response
+    private let length: Int?
     private let count: AnnouncedLength
+    private let hasHead = Atomic(false)
     private let trailers = Mutex(HTTPFields())
 
-    init(stream: HTTP2Stream, length: Int?) {
+    init(stream: HTTP2Stream, _ response: Response, length: Int?) {
         self.stream = stream
+        self.response = response
+        self.length = length
         count = AnnouncedLength(length)
+    }
+
+    func sendHead(_ fields: HTTPFields) {
+        guard !hasHead.exchange(true, ordering: .relaxed) else { return }
+        stream.onLoop { $0.writeStreamHead(self.response.adding(fields), contentLength: self.length) }
     }
 
     func write(_ bytes: ByteBuffer) async throws {
         try count.add(bytes.readableBytes)
+        sendHead([:])
         try await stream.send(bytes)
     }
 
@@ -24,9 +35,15 @@ final class HTTP2BodyWriter: ResponseBodyWriter {
 
     func onDrain(_ action: @escaping @Sendable () -> Void) { stream.onLoop { $0.tellOfDrain(action) } }
 
-    var currentTrailers: HTTPFields { trailers.withLock { $0 } }
-
-    /// Ends the body.
+    /// Ends the body. On the event loop.
     /// - Throws: When fewer bytes were written than announced.
-    func finish() throws { try count.finish() }
+    func finish() throws {
+        try count.finish()
+        let trailers = trailers.withLock { $0 }
+        if hasHead.load(ordering: .relaxed) {
+            stream.end(trailers: trailers)
+        } else {
+            stream.endWithHead(response.adding(trailers))
+        }
+    }
 }

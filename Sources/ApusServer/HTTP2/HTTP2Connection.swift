@@ -18,12 +18,15 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     let peer: Peer
     private var channelContext: ChannelHandlerContext?
     private var streams = StreamTable()
+    /// Those whose request awaits its body, as long as the read lasts.
+    private var awaiting: [HTTP2Stream] = []
     private var lastStreamID = HTTP2StreamID.rootStream
     private var isInRead = false
     private var readAt = NIODeadline.now()
     private var hasUnflushedFrames = false
     /// Since when there is no stream, if there is none.
     private var idleSince: NIODeadline? = .now()
+    private var life: ConnectionLife
     private var drainSteps = 0
     /// Since when only the peer's goodbye is awaited.
     private var closingSince: NIODeadline?
@@ -40,6 +43,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         self.peer = peer
         self.frameWatch = frameWatch
         self.gatherer = gatherer
+        life = ConnectionLife(core.limits, now: .now())
     }
 
     // MARK: Setting up
@@ -98,6 +102,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         if !isInRead {
             readAt = .now()
             isInRead = true
+            life.read(now: readAt)
         }
         switch frame.payload {
         case .headers(let content):
@@ -108,15 +113,16 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
                 streams.append(stream, id: frame.streamID)
                 lastStreamID = frame.streamID
                 idleSince = nil
-                stream.start(content)
+                if stream.start(content) { awaiting.append(stream) }
             }
         case .data(let content):
             guard case .byteBuffer(let bytes) = content.data else { return }
             let padding = content.paddingBytes.map { $0 + 1 } ?? 0
             guard let stream = streams[frame.streamID] else { return consumed(bytes.readableBytes + padding) }
             stream.receive(bytes, padding: padding, isEnd: content.endStream)
-        case .ping(_, ack: true): finishDraining()
-        case .rstStream, .goAway, .settings, .ping, .windowUpdate, .priority, .pushPromise, .alternativeService,
+        case .ping(let data, ack: true): if data == Self.goodbye { finishDraining() }
+        case .ping(_, ack: false): if life.pinged(now: now) { endForPings() }
+        case .rstStream, .goAway, .settings, .windowUpdate, .priority, .pushPromise, .alternativeService,
             .origin:
             // The frame handler has acted on these; the end of a stream comes as an event.
             break
@@ -138,6 +144,13 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         }
     }
 
+    private func startAwaiting() {
+        guard !awaiting.isEmpty else { return }
+        let streams = awaiting
+        awaiting.removeAll(keepingCapacity: true)
+        for stream in streams { stream.startAwaited() }
+    }
+
     private func closed(_ event: StreamClosedEvent) {
         guard let stream = streams.remove(event.streamID) else { return }
         stream.closed(wasCut: event.reason != nil)
@@ -153,6 +166,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
+        startAwaiting()
         isInRead = false
         flushIfNeeded()
         if frameWatch.hasFailed { closeWhenWritten() }
@@ -188,6 +202,12 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
 
     // MARK: Writing
 
+    /// Sends a part of a response.
+    func write(response frame: HTTP2Frame, promise: EventLoopPromise<Void>? = nil) {
+        life.wrote()
+        write(frame, promise: promise)
+    }
+
     func write(_ frame: HTTP2Frame, promise: EventLoopPromise<Void>? = nil) {
         guard let channelContext else {
             promise?.fail(AppError(.cancelled, "The connection is closed."))
@@ -222,6 +242,14 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     func tick(now: NIODeadline, elapsed: TimeAmount) {
         for stream in streams.streams { stream.tick(now: now, elapsed: elapsed) }
         if drainSteps == 1 { finishDraining() }
+        switch life.tick(now: now, hasStreams: !streams.isEmpty) {
+        case .none: break
+        case .ping:
+            write(HTTP2Frame(streamID: .rootStream, payload: .ping(HTTP2PingData(withInteger: 2), ack: false)))
+            flushIfNeeded()
+        case .retire: sayGoodbye()
+        case .abort: return abort()
+        }
         if let closingSince {
             let limit = queuedBytes > 0 ? TimeAmount(core.limits.idleTimeout) : Self.lingerTime
             if now - closingSince > limit { abort() }
@@ -239,11 +267,17 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
 
     /// Two steps (RFC 9113 §6.8): first all are told to stop, then, when that must have arrived, which were the last.
     func drain() {
+        for stream in streams.streams { stream.drain() }
+        sayGoodbye()
+    }
+
+    private static let goodbye = HTTP2PingData(withInteger: 1)
+
+    private func sayGoodbye() {
         guard drainSteps == 0 else { return }
         drainSteps = 1
-        for stream in streams.streams { stream.drain() }
         gatherer.write(frame: Self.warning)
-        write(HTTP2Frame(streamID: .rootStream, payload: .ping(HTTP2PingData(withInteger: 1), ack: false)))
+        write(HTTP2Frame(streamID: .rootStream, payload: .ping(Self.goodbye, ack: false)))
         flushIfNeeded()
     }
 
@@ -260,10 +294,17 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         if streams.isEmpty { closeWhenWritten() }
     }
 
-    private func goAway(last: HTTP2StreamID) {
+    private func goAway(
+        last: HTTP2StreamID, _ code: NIOHTTP2.HTTP2ErrorCode = .noError, _ reason: ByteBuffer? = nil
+    ) {
         write(
-            HTTP2Frame(
-                streamID: .rootStream, payload: .goAway(lastStreamID: last, errorCode: .noError, opaqueData: nil)))
+            HTTP2Frame(streamID: .rootStream, payload: .goAway(lastStreamID: last, errorCode: code, opaqueData: reason))
+        )
+    }
+
+    private func endForPings() {
+        goAway(last: lastStreamID, .enhanceYourCalm, ByteBuffer(string: "too_many_pings"))
+        closeWhenWritten()
     }
 
     func drainUpgraded() -> Int { streams.streams.reduce(0) { $0 + $1.drainUpgraded() } }

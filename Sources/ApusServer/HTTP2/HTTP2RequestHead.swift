@@ -10,7 +10,9 @@ struct HTTP2RequestHead {
         /// The client does not speak HTTP/2 as it should: its stream is reset.
         case malformed
         /// An error to answer with.
-        case refused(AppError)
+        case refused(AppError, HTTPResponse.Status)
+
+        static func refused(_ error: HTTP1Error) -> Problem { .refused(error.appError, error.status) }
     }
 
     let method: HTTPRequest.Method
@@ -45,22 +47,22 @@ struct HTTP2RequestHead {
             table.append(name, value)
         }
         guard table.count <= limits.headFields else {
-            throw .refused(HTTP1Error.tooManyFields(limit: limits.headFields).appError)
+            throw .refused(.tooManyFields(limit: limits.headFields))
         }
         try pseudo.check()
         guard let method = HTTPRequest.Method(pseudo.method ?? "") else {
-            throw .refused(AppError(.invalidArgument, "The method is not one."))
+            throw .refused(AppError(.invalidArgument, "The method is not one."), .badRequest)
         }
         // An ordinary CONNECT has no path: it asks a proxy for a tunnel.
-        guard let path = pseudo.path else { throw .refused(HTTP1Error.tunnelRefused.appError) }
+        guard let path = pseudo.path else { throw .refused(.tunnelRefused) }
         guard path.utf8.first == UInt8(ascii: "/") || (path == "*" && method == .options),
             path.utf8.allSatisfy({ $0 > .space && $0 < 0x7F && $0 != UInt8(ascii: "#") })
-        else { throw .refused(HTTP1Error.unsupportedTarget.appError) }
+        else { throw .refused(.unsupportedTarget) }
         if let host, let authority = pseudo.authority, host != authority {
-            throw .refused(AppError(.invalidArgument, "Host and :authority must be the same."))
+            throw .refused(AppError(.invalidArgument, "Host and :authority must be the same."), .badRequest)
         }
         guard let authority = pseudo.authority ?? host, authority.utf8.allSatisfy(\.isAuthority) else {
-            throw .refused(HTTP1Error.malformedHost.appError)
+            throw .refused(.malformedHost)
         }
         // What asks for a WebSocket is a GET in HTTP/1.1, and so it is to routes.
         self.method = pseudo.protocol == nil ? method : .get

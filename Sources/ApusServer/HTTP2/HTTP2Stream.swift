@@ -15,10 +15,15 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     private var worker: RequestWorker?
     private var isAnswered = false
     private var body: InboundStream?
+    /// A request whose body may yet come whole in the read that brought its head, and what came of it.
+    private var awaited: HTTP2RequestHead?
+    private var early = ByteBuffer()
     private var upgraded: HTTP2ByteStream?
     private var isHead = false
     private var isConnect = false
     private var hasFailedBody = false
+    /// Whether the client may take its time with the body: the two sides converse.
+    private var mayPause = false
     private var hasResponse = false
     private var isAbandoned = false
     private var isRemoteEnded = false
@@ -40,6 +45,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     private var writers = WaitingWriters()
 
     private static let lingerTime = TimeAmount.seconds(1)
+    private static let mostEarlyBytes = 64 << 10
 
     init(_ id: HTTP2StreamID, connection: HTTP2Connection) {
         self.id = id
@@ -54,30 +60,63 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
 
     // MARK: What comes
 
-    func start(_ content: HTTP2Frame.FramePayload.Headers) {
+    /// - Returns: Whether the request awaits its body: ``startAwaited()`` follows, when the read that brought it has ended.
+    func start(_ content: HTTP2Frame.FramePayload.Headers) -> Bool {
         isRemoteEnded = content.endStream
         let head: HTTP2RequestHead
         do {
             head = try HTTP2RequestHead(content.headers, limits: limits)
         } catch {
             switch error {
-            case .malformed: return reset(.protocolError)
-            case .refused(let error): return respondOnce(Response(problem: error))
+            case .malformed: reset(.protocolError)
+            case .refused(let error, let status):
+                var response = Response(problem: error)
+                response.status = status
+                respondOnce(response)
             }
+            return false
         }
         missingBytes = head.contentLength
-        if content.endStream, missingBytes ?? 0 > 0 { return reset(.protocolError) }
+        if content.endStream, missingBytes ?? 0 > 0 {
+            reset(.protocolError)
+            return false
+        }
         isHead = head.method == .head
         isConnect = head.connectProtocol != nil
-        var requestBody = RequestBody.empty
-        if !content.endStream {
-            let stream = InboundStream(length: head.contentLength, capacity: .max) { [weak self] bytes in
-                self?.onLoop { $0.consumed(bytes) }
-            } onDemand: {
-            }
-            body = stream
-            requestBody = RequestBody(stream, limit: limits.bodyBytes)
+        awaited = content.endStream ? nil : head
+        if content.endStream { start(head, .empty) }
+        return awaited != nil
+    }
+
+    /// Starts a request whose body did not come whole with its head.
+    func startAwaited() {
+        guard let head = awaited.take() else { return }
+        let stream = InboundStream(length: head.contentLength, capacity: .max) { [weak self] bytes in
+            self?.onLoop { $0.consumed(bytes) }
+        } onDemand: {
         }
+        body = stream
+        if early.readableBytes > 0 { _ = stream.push(early) }
+        early = ByteBuffer()
+        start(head, RequestBody(stream, limit: limits.bodyBytes))
+    }
+
+    /// Takes bytes of a body that may come whole before its request has started: to read it takes no waiting then.
+    private func receiveEarly(_ bytes: ByteBuffer, isEnd: Bool) {
+        early.appendReclaiming(bytes)
+        if isEnd, let head = awaited.take() {
+            isRemoteEnded = true
+            let whole = early
+            early = ByteBuffer()
+            connection.consumed(whole.readableBytes)
+            start(head, RequestBody(whole))
+        } else if early.readableBytes > Self.mostEarlyBytes {
+            startAwaited()
+        }
+    }
+
+    private func start(_ head: HTTP2RequestHead, _ body: RequestBody) {
+        var requestBody = body
         requestBody.limit = limits.bodyBytes
         let request = Request(
             method: head.method, target: head.target, authority: head.authority, headers: head.headers,
@@ -99,6 +138,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
             }
         }
         clock.received(bodyBytes: bytes.readableBytes)
+        guard awaited == nil else { return receiveEarly(bytes, isEnd: isEnd) }
         if let upgraded {
             upgraded.receive(bytes)
         } else if let body, !isLocalEnded {
@@ -111,12 +151,14 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
 
     func receive(trailers: HPACKHeaders) {
         guard missingBytes ?? 0 == 0, let trailers = trailers.trailers else { return resetMalformed() }
+        startAwaited()
         remoteEnded(trailers: trailers)
     }
 
     /// The body is not as long as was announced (RFC 9113 §8.1.1), or what follows it cannot be read.
     private func resetMalformed() {
         isRemoteEnded = true
+        awaited = nil
         body?.finish(throwing: HTTP1Error.truncated.appError)
         reset(.protocolError)
     }
@@ -151,6 +193,8 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     /// Both sides have ended, or one of them cut the stream off.
     func closed(wasCut: Bool) {
         isClosed = true
+        awaited = nil
+        connection.consumed(early.readableBytes)
         body?.finish(throwing: HTTP1Error.truncated.appError)
         // What was not read is no longer in the way of other streams.
         connection.consumed(body?.discard() ?? 0)
@@ -168,7 +212,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         if now - lastProgress > TimeAmount(limits.idleTimeout) { return reset(.cancel) }
         if let answeredEarly, !isRemoteEnded, now - answeredEarly > Self.lingerTime { return reset(.noError) }
         guard upgraded == nil else { return }
-        let awaitsBody = body != nil && !isRemoteEnded && !hasFailedBody && window > 0
+        let awaitsBody = body != nil && !isRemoteEnded && !hasFailedBody && !mayPause && window > 0
         switch clock.tick(limits, now: now, elapsed: elapsed, awaitsBody: awaitsBody, hasResponse: hasResponse) {
         case .none: break
         case .cancel: worker?.cancel()
@@ -228,15 +272,13 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     private func deliverStream(_ response: Response) async {
         if let upgrade = response.upgrade { return await self.upgrade(response, upgrade) }
         guard case .stream(let length, let produce) = response.body else { return }
-        writeHead(response, contentLength: length, isEnd: false)
-        // The first piece may be long in coming, and the client is to know that it will.
-        connection.flushSoon()
-        let writer = HTTP2BodyWriter(stream: self, length: length)
+        hasResponse = true
+        let writer = HTTP2BodyWriter(stream: self, response, length: length)
+        mayPause = response.defersHead
+        if !mayPause { writer.sendHead([:]) }
         do {
             try await produce(writer)
             try writer.finish()
-            guard !isClosed else { return }
-            end(trailers: writer.currentTrailers)
         } catch {
             connection.core.log(cutOff: error)
             reset(.internalError)
@@ -259,23 +301,51 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
             length = response.hasNoBodyByStatus ? nil : body.readableBytes
         }
         let sendsBody = sendsBody(of: response) && body.readableBytes > 0
+        if let trailers = response.trailers, !isHead {
+            writeHead(response, contentLength: nil, isEnd: false)
+            if sendsBody {
+                connection.write(response: HTTP2Frame(streamID: id, payload: .data(.init(data: .byteBuffer(body)))))
+            }
+            return end(trailers: trailers)
+        }
         writeHead(response, contentLength: length, isEnd: !sendsBody)
         if sendsBody {
             writeLast(.data(.init(data: .byteBuffer(body), endStream: true)))
         } else {
-            if !isRemoteEnded { answeredEarly = .now() }
-            localEnded()
+            endedWithHead()
         }
+    }
+
+    /// The head of a streamed response.
+    func writeStreamHead(_ response: Response, contentLength: Int?) {
+        guard !isClosed else { return }
+        writeHead(response, contentLength: contentLength, isEnd: false)
+        // The first piece may be long in coming, and the client is to know that it will.
+        connection.flushSoon()
+    }
+
+    /// A streamed response that came to nothing but its head.
+    func endWithHead(_ response: Response) {
+        guard !isClosed else { return }
+        writeHead(response, contentLength: nil, isEnd: true)
+        endedWithHead()
+    }
+
+    private func endedWithHead() {
+        if !isRemoteEnded { answeredEarly = .now() }
+        localEnded()
     }
 
     private func writeHead(_ response: Response, contentLength: Int?, isEnd: Bool) {
         hasResponse = true
         let headers = HPACKHeaders(
             response.status, response.headers, contentLength: contentLength, date: connection.loop.date)
-        connection.write(HTTP2Frame(streamID: id, payload: .headers(.init(headers: headers, endStream: isEnd))))
+        connection.write(
+            response: HTTP2Frame(streamID: id, payload: .headers(.init(headers: headers, endStream: isEnd))))
     }
 
-    private func end(trailers: HTTPFields) {
+    func end(trailers: HTTPFields) {
+        guard !isClosed else { return }
         if trailers.isEmpty {
             writeLast(.data(.init(data: .byteBuffer(ByteBuffer()), endStream: true)))
         } else {
@@ -286,12 +356,12 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     private func writeLast(_ payload: HTTP2Frame.FramePayload) {
         let frame = HTTP2Frame(streamID: id, payload: payload)
         guard !isRemoteEnded else {
-            connection.write(frame)
+            connection.write(response: frame)
             return localEnded()
         }
         let written = connection.makePromise()
         written?.futureResult.whenSuccess { self.answeredEarly = .now() }
-        connection.write(frame, promise: written)
+        connection.write(response: frame, promise: written)
         localEnded()
     }
 
@@ -331,7 +401,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         let sent = connection.makePromise()
         sent?.futureResult.whenComplete { _ in self.sent(bytes.readableBytes) }
         connection.write(
-            HTTP2Frame(streamID: id, payload: .data(.init(data: .byteBuffer(bytes)))), promise: sent)
+            response: HTTP2Frame(streamID: id, payload: .data(.init(data: .byteBuffer(bytes)))), promise: sent)
         connection.flushSoon()
         if unsentBytes > limits.bufferedBytes {
             writers.wait(writer, continuation)
@@ -352,7 +422,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     private func upgrade(_ response: Response, _ upgrade: Upgrade) async {
         hasResponse = true
         let headers = HPACKHeaders(.ok, response.headers, contentLength: nil, date: connection.loop.date)
-        connection.write(HTTP2Frame(streamID: id, payload: .headers(.init(headers: headers))))
+        connection.write(response: HTTP2Frame(streamID: id, payload: .headers(.init(headers: headers))))
         connection.flushSoon()
         guard let body else { return end(trailers: [:]) }
         let stream = HTTP2ByteStream(stream: self, inbound: body)

@@ -1,23 +1,27 @@
 import Apus
 import ApusHTTP
+import Logging
 import NIOCore
 import Synchronization
 
 /// Calls the app's handler directly: everything but sockets and parsing.
 struct MemoryTransport: TestTransport {
     let handler: Handler
+    let logger: Logger
 
     func send(
         _ method: HTTPRequest.Method, _ target: String, _ headers: HTTPFields, _ body: ByteBuffer?
     ) async throws -> ClientResponse {
         let request = Request(
             method: method, target: target, headers: RequestHeaders(headers),
-            body: body.map { RequestBody($0) } ?? .empty)
+            body: body.map { RequestBody($0) } ?? .empty, context: RequestContext(logger: logger))
         return try await collect(handler(request), isHead: method == .head)
     }
 
     func upgrade(_ target: String, _ headers: HTTPFields) async throws -> (ClientResponse, (any TestConnection)?) {
-        let response = try await handler(Request(method: .get, target: target, headers: RequestHeaders(headers)))
+        let request = Request(
+            method: .get, target: target, headers: RequestHeaders(headers), context: RequestContext(logger: logger))
+        let response = try await handler(request)
         guard let upgrade = response.upgrade else { return (try await collect(response, isHead: false), nil) }
         let toServer = ByteQueue()
         let toClient = ByteQueue()
@@ -30,26 +34,44 @@ struct MemoryTransport: TestTransport {
     }
 
     private func collect(_ response: Response, isHead: Bool) async throws -> ClientResponse {
-        var body = ByteBuffer()
-        if !isHead {
-            if case .stream(_, let produce) = response.body {
-                let writer = CollectingWriter()
-                try await produce(writer)
-                body = writer.bytes.withLock { $0 }
-            } else {
-                body = response.body.buffer ?? body
-            }
+        guard !isHead, case .stream(_, let produce) = response.body else {
+            return ClientResponse(
+                status: response.status, headers: response.headers,
+                body: isHead ? ByteBuffer() : response.body.buffer ?? ByteBuffer(), trailers: response.trailers ?? [:])
         }
-        return ClientResponse(status: response.status, headers: response.headers, body: body)
+        let writer = CollectingWriter()
+        try await produce(writer)
+        return writer.response(response)
     }
 }
 
-private final class CollectingWriter: ResponseBodyWriter {
-    let bytes = Mutex(ByteBuffer())
+private final class CollectingWriter: DeferredHeadWriter {
+    private struct State {
+        var head: HTTPFields?
+        var bytes = ByteBuffer()
+        var trailers = HTTPFields()
+    }
 
-    func write(_ more: ByteBuffer) { bytes.withLock { _ = $0.writeImmutableBuffer(more) } }
+    private let state = Mutex(State())
 
-    func setTrailers(_ trailers: HTTPFields) {}
+    func sendHead(_ fields: HTTPFields) { state.withLock { $0.head = $0.head ?? fields } }
+
+    func write(_ more: ByteBuffer) {
+        state.withLock {
+            $0.head = $0.head ?? [:]
+            $0.bytes.writeImmutableBuffer(more)
+        }
+    }
+
+    func setTrailers(_ trailers: HTTPFields) { state.withLock { $0.trailers = trailers } }
+
+    func response(_ response: Response) -> ClientResponse {
+        let state = state.withLock { $0 }
+        let isWhole = state.head != nil || !response.defersHead
+        return ClientResponse(
+            status: response.status, headers: response.adding(isWhole ? state.head ?? [:] : state.trailers).headers,
+            body: state.bytes, trailers: isWhole ? state.trailers : [:])
+    }
 }
 
 private struct MemoryStream: ByteStream {

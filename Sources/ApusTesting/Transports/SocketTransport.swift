@@ -118,7 +118,7 @@ private final class ResponseCollector: ChannelInboundHandler {
         switch unwrapInboundIn(data) {
         case .head(let head): self.head = head
         case .body(let bytes): body.writeImmutableBuffer(bytes)
-        case .end: finish()
+        case .end(let trailers): finish(trailers)
         }
     }
 
@@ -129,13 +129,20 @@ private final class ResponseCollector: ChannelInboundHandler {
         context.close(promise: nil)
     }
 
-    private func finish() {
+    private func finish(_ trailers: HTTPHeaders?) {
         guard let head else { return promise.fail(ChannelError.eof) }
+        let status = HTTPResponse.Status(code: Int(head.status.code), reasonPhrase: head.status.reasonPhrase)
+        promise.succeed(
+            ClientResponse(
+                status: status, headers: Self.fields(head.headers), body: body,
+                trailers: trailers.map(Self.fields) ?? [:]))
+    }
+
+    private static func fields(_ headers: HTTPHeaders) -> HTTPFields {
         var fields = HTTPFields()
-        for (name, value) in head.headers {
+        for (name, value) in headers {
             if let name = HTTPField.Name(name) { fields.append(HTTPField(name: name, value: value)) }
         }
-        let status = HTTPResponse.Status(code: Int(head.status.code), reasonPhrase: head.status.reasonPhrase)
-        promise.succeed(ClientResponse(status: status, headers: fields, body: body))
+        return fields
     }
 }

@@ -1,0 +1,25 @@
+import Apus
+import ApusGRPC
+import GRPCCore
+import GRPCProtobuf
+
+/// Sends the same bytes back.
+struct EchoService: Bench_Echo.SimpleServiceProtocol {
+    func unary(request: Bench_Payload, context: ServerContext) async throws -> Bench_Payload { request }
+
+    static func declare(on routes: Routes, usesGRPCCore: Bool) {
+        if usesGRPCCore { routes.grpc(CoreEchoService()) } else { routes.grpc(EchoService()) }
+    }
+}
+
+/// The same, registered by hand: nothing but what gRPC asks for is known of it.
+private struct CoreEchoService: RegistrableRPCService {
+    func registerMethods<Transport: ServerTransport>(with router: inout RPCRouter<Transport>) {
+        router.registerHandler(
+            forMethod: Bench_Echo.Method.Unary.descriptor, deserializer: ProtobufDeserializer<Bench_Payload>(),
+            serializer: ProtobufSerializer<Bench_Payload>()
+        ) { request, context in
+            try await EchoService().unary(request: request, context: context)
+        }
+    }
+}

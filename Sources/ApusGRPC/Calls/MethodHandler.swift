@@ -1,0 +1,102 @@
+import ApusCore
+import ApusHTTP
+import GRPCCore
+import HTTPTypes
+
+/// Answers the calls of one method.
+struct MethodHandler: Sendable {
+    let method: MethodDescriptor
+    /// The method itself, where the generated code says which it is.
+    let direct: DirectMethod?
+    let server: CallServer
+    let configuration: GRPCConfiguration
+
+    func respond(to request: Request) async throws -> Response {
+        let head = try CallHead(request)
+        let call = GRPCCall(request, isCompressing: configuration.compressesMessages)
+        let messages = CallMessages(body: request.body, head: head, limit: configuration.maximumMessageBytes)
+        let metadata = try Metadata(request.headers)
+        if let direct {
+            let message = try await messages.only()
+            let reply = try await run(call, within: head.deadline) { try await direct.call(message, metadata, $0) }
+            return response(reply, head, call)
+        }
+        let handler = try await server.streamHandler
+        let input = CallInput(metadata: metadata, messages: messages)
+        guard method.type == .unary else { return stream(input, head, call, handler) }
+        let output = GatheredOutput()
+        try await run(call, within: head.deadline) { await handler(stream(input, output), $0) }
+        return response(try output.reply(call.error), head, call)
+    }
+
+    private func response(_ reply: UnaryReply, _ head: CallHead, _ call: GRPCCall) -> Response {
+        // In gRPC-Web it is in the body, where nobody looks for it.
+        if head.format != .grpc { call.request.context[CallStatus.self] = .ok }
+        let encoding = call.compressesMessages ? head.accepted : .identity
+        return head.format.response(
+            reply.message.framed(encoding, isCompressed: true),
+            head: head.format.head(reply.metadata, encoding: encoding), trailers: head.format.ok(reply.trailingMetadata)
+        )
+    }
+
+    private func stream(
+        _ input: CallInput, _ head: CallHead, _ call: GRPCCall, _ handler: @escaping CallTransport.StreamHandler
+    ) -> Response {
+        var response = Response(
+            status: .ok, headers: [.contentType: head.format.contentType],
+            body: .stream { writer in
+                guard let writer = writer as? any DeferredHeadWriter else {
+                    preconditionFailure("A response that defers its head has a writer that can.")
+                }
+                let output = StreamedOutput(writer, head, call)
+                var failure: (any Error)?
+                do {
+                    // The server's own limit is one of the time until a response, which here has no such moment.
+                    try await withoutDeadline {
+                        try await run(call, within: head.deadline) { context in
+                            writer.onDrain { context.cancellation.cancel() }
+                            await handler(stream(input, output), context)
+                        }
+                    }
+                } catch {
+                    failure = error
+                }
+                try await output.end(failure, domain: configuration.domain)
+            })
+        response.delivery = .deferredHead
+        return response
+    }
+
+    private func stream(
+        _ input: CallInput, _ output: some ClosableRPCWriterProtocol<RPCResponsePart<MessageBytes>>
+    ) -> RPCStream<CallTransport.Inbound, CallTransport.Outbound> {
+        RPCStream(
+            descriptor: method, inbound: RPCAsyncSequence(wrapping: input),
+            outbound: RPCWriter.Closable(wrapping: output))
+    }
+
+    /// Runs what answers a call, in its context.
+    func run<Result: Sendable>(
+        _ call: GRPCCall, within deadline: Deadline?,
+        _ body: @escaping @Sendable (ServerContext) async throws -> Result
+    ) async throws -> Result {
+        guard let deadline else { return try await run(call, body) }
+        return try await withDeadline(deadline) { try await run(call, body) }
+    }
+
+    private func run<Result: Sendable>(
+        _ call: GRPCCall, _ body: @Sendable (ServerContext) async throws -> Result
+    ) async throws -> Result {
+        try await withServerContextRPCCancellationHandle { cancellation in
+            var context = ServerContext(
+                descriptor: method, remotePeer: call.request.remoteAddress ?? "unknown",
+                localPeer: call.request.authority ?? "unknown", cancellation: cancellation)
+            context.transportSpecific = call
+            return try await withTaskCancellationHandler {
+                try await body(context)
+            } onCancel: {
+                cancellation.cancel()
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+import ApusCore
+public import ApusHTTP
+import HTTPTypes
+import Logging
+
+/// Turns every error of the chain behind it into a status of gRPC, for requests that are gRPC's, and logs what the client may
+/// not see. Errors of other requests pass.
+public struct GRPCErrorRendering: Middleware {
+    private let domain: String
+
+    /// - Parameter domain: Who gives errors their reasons, as `google.rpc.ErrorInfo` says it: the app's name.
+    public init(domain: String) { self.domain = domain }
+
+    public func handle(_ request: Request, next: Handler) async throws -> Response {
+        do {
+            return try await next(request)
+        } catch {
+            guard let type = request.headers[.contentType], let format = WireFormat(contentType: type) else {
+                throw error
+            }
+            return format.response(status(AppError(anyOf: error), request))
+        }
+    }
+
+    private func status(_ error: AppError, _ request: Request) -> GRPCStatus {
+        guard request.context.route != nil || error.code != .notFound else {
+            let error = AppError(.unimplemented, "There is no method \(request.path.prefix(256)) here.")
+            return GRPCStatus(error, domain: domain, requestID: request.context.id)
+        }
+        error.log(request)
+        return GRPCStatus(error, domain: domain, requestID: request.context.id)
+    }
+}
+
+extension AppError.Reason {
+    /// What came is not a call as gRPC has them.
+    static let malformedCall: AppError.Reason = "MALFORMED_CALL"
+}
+
+extension AppError {
+    /// What the client may not see goes to the log. What is the client's own fault does not, though gRPC calls it internal.
+    func log(_ request: Request) {
+        guard httpStatus.kind == .serverError, details.reason != .malformedCall, details.reason != .unknownEncoding
+        else {
+            return
+        }
+        request.context.logger.error(
+            "The call failed.",
+            metadata: ["error": .string(debugDescription), "route": .string(request.context.route ?? "")])
+    }
+}

@@ -1,0 +1,71 @@
+public import ApusHTTP
+public import GRPCCore
+import HTTPTypes
+
+extension Routes {
+    /// Serves gRPC services here, behind the middleware of this group: a route for each of their methods.
+    ///
+    /// ```swift
+    /// routes.group(RateLimit(limiter, .address)) { routes in
+    ///     routes.grpc(OrderService(orders))
+    /// }
+    /// ```
+    ///
+    /// Methods of one message each way whose `google.api.http` option says so are called over HTTP with JSON, too. Clients of
+    /// gRPC-Web are answered too. Errors become statuses by ``GRPCErrorRendering``, which an app has around all of
+    /// its routes. The path of a method is what gRPC makes of its name, whatever the path of the group is.
+    /// - Parameter configuration: How calls are answered; `nil` for the app's way.
+    public func grpc(
+        _ services: any RegistrableRPCService..., configuration: GRPCConfiguration? = nil, file: String = #fileID,
+        line: Int = #line
+    ) {
+        let configuration = configuration ?? attached(GRPCConfiguration.self).last ?? GRPCConfiguration()
+        let services = RegisteredServices(services)
+        attach(services.served)
+        let server = CallServer(services.router)
+        let shapes = MessageShapes(files: services.description.files)
+        for method in services.methods {
+            let path = method.fullyQualifiedMethod
+            let handler = MethodHandler(
+                method: method, direct: configuration.callsDirectly ? services.description.methods[path] : nil,
+                server: server, configuration: configuration)
+            // A stream of messages has no end of its own; each message has its limit.
+            let isStream = method.type?.isRequestStreaming != false
+            let limit = isStream ? .max : (configuration.maximumMessageBytes + MessageBytes.prefixLength) * 4 / 3 + 4
+            add(.post, "/" + path, isAbsolute: true, file: file, line: line) { try await handler.respond(to: $0) }
+                .bodyLimit(limit).hidden()
+            guard let direct = services.description.methods[path] else { continue }
+            let rules = services.description.rules.filter { $0.method == method }
+            transcode(
+                rules.map { TranscodedMethod(rule: $0.rule, direct: direct, handler: handler, shapes: shapes) },
+                limit: configuration.maximumMessageBytes, file: file, line: line)
+        }
+    }
+}
+
+extension RoutesWithInput {
+    /// Serves gRPC services to calls that have the input of this group, such as who is calling, whom the service then finds by
+    /// ``GRPCCore/ServerContext/principal(as:)``:
+    ///
+    /// ```swift
+    /// routes.group(Authenticated(Customer.self)) { routes in routes.grpc(OrderService(orders)) }
+    /// ```
+    public func grpc(
+        _ services: any RegistrableRPCService..., configuration: GRPCConfiguration? = nil, file: String = #fileID,
+        line: Int = #line
+    ) {
+        routes.group(Requirement(input: leading)) { routes in
+            for service in services { routes.grpc(service, configuration: configuration, file: file, line: line) }
+        }
+    }
+}
+
+/// Lets nothing through that does not have an input.
+private struct Requirement<Input: RequestInput>: Middleware {
+    let input: Input
+
+    func handle(_ request: Request, next: Handler) async throws -> Response {
+        _ = try await input.extract(from: request)
+        return try await next(request)
+    }
+}

@@ -1,0 +1,292 @@
+import ApusCore
+import ApusGRPC
+import ApusGRPCClient
+import ApusHTTP
+import ApusTesting
+import FoundationEssentials
+import GRPCCore
+import GRPCProtobuf
+import HTTPTypes
+import InteropService
+import NIOCore
+import SwiftProtobuf
+import Synchronization
+import Testing
+
+/// What a client of gRPC sees, by both ways.
+@Suite(.timeLimit(.minutes(2))) struct CallTests {
+    private static let sizes: [Int32] = [31415, 9, 2653, 58979]
+
+    @Test(arguments: Way.allCases) func `A call takes a message and answers one, of no bytes or of many`(way: Way)
+        async throws
+    {
+        try await withInterop(way) { client, _ in
+            #expect(try await client.emptyCall(Empty()) == Empty())
+            let answer = try await client.unaryCall(
+                .with {
+                    $0.responseSize = 314159
+                    $0.payload.body = Data(count: 271828)
+                })
+            #expect(answer.payload.body == Data(count: 314159))
+        }
+    }
+
+    @Test(arguments: Way.allCases) func `A stream of messages is answered by one`(way: Way) async throws {
+        try await withInterop(way) { client, _ in
+            let answer = try await client.streamingInputCall { writer in
+                for size in [27182, 8, 1828, 45904] {
+                    try await writer.write(.with { $0.payload.body = Data(count: size) })
+                }
+            }
+            #expect(answer.aggregatedPayloadSize == 74922)
+            let nothing = try await client.streamingInputCall { _ in }
+            #expect(nothing.aggregatedPayloadSize == 0)
+        }
+    }
+
+    @Test(arguments: Way.allCases) func `One message is answered by a stream of them`(way: Way) async throws {
+        try await withInterop(way) { client, _ in
+            let sizes = try await client.streamingOutputCall(.sizes(31415, 9, 2653, 58979)) { response in
+                var sizes: [Int] = []
+                for try await message in response.messages { sizes.append(message.payload.body.count) }
+                return sizes
+            }
+            #expect(sizes == Self.sizes.map(Int.init))
+        }
+    }
+
+    @Test(arguments: Way.allCases) func `Both sides stream, each message of one answered before the next`(way: Way)
+        async throws
+    {
+        try await withInterop(way) { client, _ in
+            let (answers, continuation) = AsyncStream.makeStream(of: Void.self)
+            let sizes = try await client.fullDuplexCall { writer in
+                var iterator = answers.makeAsyncIterator()
+                for size in Self.sizes {
+                    try await writer.write(.sizes(size))
+                    await iterator.next()
+                }
+            } onResponse: { response in
+                var sizes: [Int32] = []
+                for try await message in response.messages {
+                    sizes.append(Int32(message.payload.body.count))
+                    continuation.yield()
+                }
+                return sizes
+            }
+            #expect(sizes == Self.sizes)
+            let nothing = try await client.fullDuplexCall { _ in
+            } onResponse: { response in
+                try await response.messages.reduce(0) { count, _ in count + 1 }
+            }
+            #expect(nothing == 0)
+        }
+    }
+
+    @Test(arguments: Way.allCases) func `Metadata goes both ways, before the messages and after them`(way: Way)
+        async throws
+    {
+        try await withInterop(way) { client, _ in
+            let sent: Metadata = ["x-echo-initial": "a, b", "x-echo-trailing-bin": .binary([0xAB, 0, 0xFF])]
+            let (initial, trailing) = try await client.unaryCall(Apus_Test_SimpleRequest(), metadata: sent) {
+                response in
+                (response.metadata, response.trailingMetadata)
+            }
+            #expect(Array(initial[stringValues: "x-echo-initial"]) == ["a, b"])
+            #expect(Array(trailing[binaryValues: "x-echo-trailing-bin"]) == [[0xAB, 0, 0xFF]])
+            let streamed = try await client.fullDuplexCall(metadata: sent) { _ in
+            } onResponse: { response in
+                var trailing: Metadata = [:]
+                for try await part in try response.accepted.get().bodyParts {
+                    if case .trailingMetadata(let metadata) = part { trailing = metadata }
+                }
+                return (response.metadata, trailing)
+            }
+            #expect(Array(streamed.0[stringValues: "x-echo-initial"]) == ["a, b"])
+            #expect(Array(streamed.1[binaryValues: "x-echo-trailing-bin"]) == [[0xAB, 0, 0xFF]])
+        }
+    }
+
+    @Test(arguments: Way.allCases) func `A status comes with its code and its message, whatever is in it`(way: Way)
+        async throws
+    {
+        let messages = [
+            "test status message", "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n", "100 %41",
+        ]
+        try await withInterop(way) { client, _ in
+            for message in messages {
+                let status = Apus_Test_EchoStatus.with {
+                    $0.code = 2
+                    $0.message = message
+                }
+                let unary = await failure { try await client.unaryCall(.with { $0.responseStatus = status }) }
+                #expect(unary?.code == .unknown && unary?.message == message)
+                let request = Apus_Test_OutputRequest.with { $0.responseStatus = status }
+                let streamed = await failure { try await stream(request, client) }
+                #expect(streamed?.code == .unknown && streamed?.message == message)
+            }
+        }
+    }
+
+    /// Sends one message and reads all answers.
+    private func stream(
+        _ request: Apus_Test_OutputRequest, _ client: InteropClient, _ options: CallOptions = .defaults
+    ) async throws {
+        try await client.fullDuplexCall(options: options) { writer in
+            try await writer.write(request)
+        } onResponse: { response in
+            for try await _ in response.messages {}
+        }
+    }
+
+    @Test(arguments: Way.allCases) func `A stream that fails has sent what came before`(way: Way) async throws {
+        try await withInterop(way) { client, _ in
+            let request = Apus_Test_OutputRequest.with {
+                $0.responseParameters = [.with { $0.size = 5 }]
+                $0.responseStatus.code = 10
+            }
+            let received = Mutex(0)
+            let error = await failure {
+                try await client.streamingOutputCall(request) { response in
+                    for try await message in response.messages {
+                        received.withLock { $0 += message.payload.body.count }
+                    }
+                }
+            }
+            #expect(received.withLock { $0 } == 5)
+            #expect(error?.code == .aborted)
+        }
+    }
+
+    @Test(arguments: Way.allCases) func `A call past its deadline ends as such, and the service is cancelled`(way: Way)
+        async throws
+    {
+        try await withInterop(way) { client, app in
+            var options = CallOptions.defaults
+            options.timeout = .milliseconds(50)
+            let unary = await failure {
+                try await client.unaryCall(.with { $0.sleepMs = 60_000 }, options: options)
+            }
+            #expect(unary?.code == .deadlineExceeded)
+            let request = Apus_Test_OutputRequest.with {
+                $0.responseParameters = [.with { $0.intervalUs = 60_000_000 }]
+            }
+            let streamed = await failure { try await stream(request, client, options) }
+            #expect(streamed?.code == .deadlineExceeded)
+        }
+    }
+
+    @Test(arguments: Way.allCases) func `A client that goes away cancels the call`(way: Way) async throws {
+        let (isSleeping, isCancelled) = (Gate(), Gate())
+        let service = InteropService(onSleep: isSleeping.open, onCancel: isCancelled.open)
+        try await withInterop(InteropModule(service: service, configuration: way.configuration)) { client, _ in
+            let call = Task { try await client.unaryCall(.with { $0.sleepMs = 60_000 }) }
+            try await isSleeping.wait()
+            call.cancel()
+            try await isCancelled.wait()
+            _ = await call.result
+        }
+    }
+
+    @Test(arguments: Way.allCases) func `Nobody answers what is not declared, or declared and not done`(way: Way)
+        async throws
+    {
+        try await withInterop(way) { client, app in
+            let declared = await failure { try await client.unimplementedCall(Empty()) }
+            #expect(declared?.code == .unimplemented)
+            let other = try await app.client.send(
+                .post, "/apus.test.Interop/Nothing", headers: [.contentType: "application/grpc"])
+            #expect(other.headers[.grpcStatus] == "12")
+            #expect(other.status == .ok)
+        }
+    }
+
+    @Test(arguments: Way.allCases) func `A message past the limit is refused, and so is one that grows past it`(
+        way: Way
+    )
+        async throws
+    {
+        var module = InteropModule(configuration: way.configuration)
+        module.configuration.maximumMessageBytes = 1000
+        try await withInterop(module) { client, _ in
+            func send(_ count: Int, _ compression: CompressionAlgorithm) async -> RPCError? {
+                var options = CallOptions.defaults
+                options.compression = compression
+                return await failure { [options] in
+                    try await client.unaryCall(.with { $0.payload.body = Data(count: count) }, options: options)
+                }
+            }
+            #expect(await send(990, .none) == nil)
+            #expect(await send(1000, .none)?.code == .resourceExhausted)
+            #expect(await send(990, .gzip) == nil)
+            #expect(await send(100_000, .gzip)?.code == .resourceExhausted)
+            let streamed = await failure {
+                try await client.streamingInputCall {
+                    try await $0.write(.with { $0.payload.body = Data(count: 1000) })
+                }
+            }
+            #expect(streamed?.code == .resourceExhausted)
+        }
+    }
+
+    @Test(arguments: Way.allCases) func `An error of the framework says all that it knows`(way: Way) async throws {
+        try await withInterop(way) { client, _ in
+            let error = await failure { try await client.unaryCall(.with { $0.failure = "app" }) }
+            #expect(error?.code == .aborted)
+            #expect(error?.message == "Another driver took this order.")
+            let details = try error?.unpackGoogleRPCStatus()?.details ?? []
+            #expect(
+                details.compactMap(\.errorInfo) == [
+                    .init(reason: "ORDER_TAKEN", domain: "interop", metadata: ["order": "7"])
+                ])
+            #expect(details.compactMap(\.retryInfo) == [.init(delay: .seconds(2))])
+            let fields = await failure { try await client.unaryCall(.with { $0.failure = "fields" }) }
+            #expect(fields?.code == .invalidArgument)
+            let violation = try fields?.unpackGoogleRPCStatus()?.details.compactMap(\.badRequest).first?.violations
+                .first
+            #expect(violation?.field == "items[0].name")
+            #expect(violation?.reason == "TOO_SHORT")
+        }
+    }
+
+    @Test(arguments: Way.allCases) func `An unknown error shows nothing, and the log shows all of it`(way: Way)
+        async throws
+    {
+        try await withInterop(way) { client, app in
+            let error = await failure { try await client.unaryCall(.with { $0.failure = "unknown" }) }
+            #expect(error?.code == .internalError)
+            #expect(error?.message.contains("hunter2") == false)
+            #expect(app.logs.lines.contains { $0.contains("hunter2") })
+        }
+    }
+
+    @Test(arguments: Way.allCases) func `An error of gRPC's keeps its metadata`(way: Way) async throws {
+        try await withInterop(way) { client, _ in
+            let error = await failure { try await client.unaryCall(.with { $0.failure = "other" }) }
+            #expect(error?.code == .dataLoss)
+            #expect(error.map { Array($0.metadata[stringValues: "x-reason"]) } == ["because"])
+            #expect(error.map { Array($0.metadata[binaryValues: "x-bytes-bin"]) } == [[1, 2]])
+        }
+    }
+
+    @Test(arguments: Way.allCases) func `Calls have their line in the log, with their status`(way: Way) async throws {
+        try await withInterop(way) { client, app in
+            _ = try await client.emptyCall(Empty())
+            _ = await failure { try await client.unaryCall(.with { $0.failure = "app" }) }
+            try await client.streamingOutputCall(.sizes(1)) { for try await _ in $0.messages {} }
+            let lines = app.logs.lines.filter { $0.contains("route=/apus.test.Interop") }
+            #expect(lines.count { $0.contains("grpc_status=OK") } >= 1)
+            #expect(lines.contains { $0.contains("grpc_status=ABORTED") })
+        }
+    }
+}
+
+/// The error of a call; `nil` when it went well.
+func failure<Result>(_ call: () async throws -> Result) async -> RPCError? {
+    do {
+        _ = try await call()
+        return nil
+    } catch {
+        return error as? RPCError
+    }
+}

@@ -1,0 +1,81 @@
+import ApusCore
+import ApusHTTP
+import GRPCCore
+import HTTPTypes
+import NIOCore
+import SwiftProtobuf
+import Testing
+
+@testable import ApusGRPC
+
+/// What stands in the fields of calls.
+@Suite struct FieldTests {
+    @Test(
+        arguments: [
+            ("1H", .seconds(3600)), ("2M", .seconds(120)), ("3S", .seconds(3)), ("4m", .milliseconds(4)),
+            ("5u", .microseconds(5)), ("6n", .nanoseconds(6)), ("0n", .zero), ("99999999S", .seconds(99_999_999)),
+        ] as [(String, Duration)])
+    func `A timeout has a number and a unit`(text: String, duration: Duration) throws {
+        #expect(try CallHead.timeout(text) == duration)
+    }
+
+    @Test(arguments: ["", "S", "1", "1s", "123456789S", "-1S", "+1S", "1 S", "١S", "1.5S", "0x1S", "1SS"])
+    func `What is no timeout is refused`(text: String) {
+        #expect(#expect(throws: AppError.self) { try CallHead.timeout(text) }?.code == .internal)
+    }
+
+    @Test(
+        arguments: [
+            ("application/grpc", .grpc), ("application/grpc+proto", .grpc), ("application/grpc; charset=utf-8", .grpc),
+            ("Application/GRPC", .grpc), ("application/grpc-web", .web), ("application/grpc-web+proto", .web),
+            ("application/grpc-web-text", .webText), ("application/grpc-web-text+proto", .webText),
+            ("application/grpc+json", nil), ("application/grpc-web+json", nil), ("application/grpcx", nil),
+            ("application/json", nil), ("", nil),
+        ] as [(String, WireFormat?)])
+    func `A content type says how a call is laid out`(type: String, format: WireFormat?) {
+        #expect(WireFormat(contentType: type) == format)
+    }
+
+    @Test func `Metadata are the fields that are not gRPC's own`() throws {
+        let request = Request(
+            method: .post, target: "/",
+            headers: [
+                .contentType: "application/grpc", .te: "trailers", .init("grpc-timeout")!: "1S", .init("x-a")!: "1",
+                .init("x-b-bin")!: "AAE, Ag==,", .authorization: "Bearer t", .userAgent: "me",
+            ])
+        let metadata = try Metadata(request.headers)
+        #expect(Set(metadata.map(\.key)) == ["x-a", "x-b-bin", "authorization", "user-agent"])
+        #expect(Array(metadata[binaryValues: "x-b-bin"]) == [[0, 1], [2], []])
+    }
+
+    @Test(arguments: ["A", "AAAAA", "A?", "AAAA=A", "é"]) func `A binary value that is not base64 is refused`(
+        text: String
+    ) {
+        let request = Request(method: .post, target: "/", headers: [.init("x-bin")!: text])
+        #expect(#expect(throws: AppError.self) { _ = try Metadata(request.headers) }?.code == .internal)
+    }
+
+    @Test(arguments: [
+        ("plain", "plain"), ("", ""), ("100%", "100%25"), ("a\r\nb", "a%0D%0Ab"), ("é☺", "%C3%A9%E2%98%BA"),
+        ("\u{7F}", "%7F"), ("~ ", "~ "),
+    ]) func `A message is percent-encoded but for printable ASCII`(text: String, encoded: String) {
+        #expect(GRPCStatus.percentEncoded(text) == encoded)
+    }
+
+    @Test func `Base64 comes in pieces, each of which may end with padding`() throws {
+        var decoder = Base64Text()
+        var bytes: [UInt8] = []
+        for character in "AAEC" + "AwQ=" + "BQ==" + "BgcI" {
+            bytes += try decoder.decode(ByteBuffer(string: String(character))).readableBytesView
+        }
+        try decoder.finish()
+        #expect(bytes == Array(0...8))
+        #expect(try Array(Base64Text.decode(ByteBuffer(string: "AAECAwQ=BQ==BgcI")).readableBytesView) == Array(0...8))
+    }
+
+    @Test(arguments: ["A", "AA", "AAA", "AAAA!AAA", "====", "A===", "=AAA"]) func `What is not base64 is refused`(
+        text: String
+    ) {
+        #expect(#expect(throws: AppError.self) { try Base64Text.decode(ByteBuffer(string: text)) }?.code == .internal)
+    }
+}

@@ -1,0 +1,126 @@
+import Apus
+import ApusCore
+import ApusGRPC
+import ApusHTTP
+import ApusTesting
+import HTTPTypes
+import InteropService
+import NIOCore
+import Testing
+
+/// Calls over HTTP with JSON, as the methods' options say.
+@Suite(.timeLimit(.minutes(1))) struct TranscodingTests {
+    private struct OrderModule: Module {
+        func configure(_ app: inout AppBuilder) { app.grpc.add(OrderService()) }
+    }
+
+    private func send(_ method: HTTPRequest.Method, _ target: String, _ body: String? = nil) async throws
+        -> ClientResponse
+    {
+        try await App("orders") { OrderModule() }.test(settings: ["docs.enabled": "true"]) { app in
+            try await app.client.send(
+                method, target, headers: body == nil ? [:] : [.contentType: "application/json"],
+                body: body.map { ByteBuffer(string: $0) })
+        }
+    }
+
+    @Test(
+        arguments: [
+            (.get, "/v1/orders/7", nil, #"{"name":"7","cents":"1250","placedAt":"2023-11-14T22:13:20Z"}"#),
+            (
+                .get, "/v1/shops/1/orders/a%20b", nil,
+                #"{"name":"shops/1/orders/a b","cents":"1250","placedAt":"2023-11-14T22:13:20Z"}"#
+            ),
+            (
+                .post, "/v1/shops/9/orders", #"{"name":"x","shop":{"id":"1"},"cents":"5","counts":{"a":1}}"#,
+                #"{"name":"x","shop":{"id":"9"},"cents":"5","counts":{"a":1}}"#
+            ),
+            (.post, "/v1/shops/9/orders", nil, #"{"shop":{"id":"9"}}"#),
+            (
+                .patch, "/v1/orders/7?is_urgent=true", #"{"items":["a"],"name":"other"}"#,
+                #"{"name":"7","items":["a","urgent"]}"#
+            ),
+            (.patch, "/v1/orders/7?isUrgent=false", #"{"state":"OPEN"}"#, #"{"name":"7","state":"OPEN"}"#),
+            (.post, "/v1/orders/7:cancel", nil, #""CANCELLED""#),
+            (.post, "/v1/orders/new:cancel", nil, #""ORDER_STATE_UNSPECIFIED""#),
+            (.get, "/v1/orders?page_size=2", nil, #"[{"name":"0"},{"name":"1"}]"#),
+            (.get, "/v1/orders?unknown=1", nil, "[]"),
+            (
+                .post, "/v1/orders:search", #"{"pageSize":3,"states":["OPEN",2],"isOpen":true,"shop":{"id":"é"}}"#,
+                #"{"request":{"pageSize":3,"isOpen":true,"states":["OPEN","CANCELLED"],"shop":{"id":"é"}}}"#
+            ),
+            (.get, "/v1/files/a/b/c.txt", nil, #"{"name":"a/b/c.txt"}"#),
+        ] as [(HTTPRequest.Method, String, String?, String)])
+    func `A request is read from path, query and body, and answered in JSON`(
+        method: HTTPRequest.Method, target: String, body: String?, answer: String
+    ) async throws {
+        let response = try await send(method, target, body)
+        #expect(response.status == .ok)
+        #expect(response.headers[.contentType] == "application/json")
+        #expect(response.text == answer)
+    }
+
+    @Test(arguments: [
+        "page_size=x", "page_size=1&page_size=2", "is_open=yes", "shop=1", "states=NOTHING", "since=yesterday",
+        "cursor=%21",
+        "page_size=99999999999",
+    ])
+    func `A query that its field cannot be is refused`(query: String) async throws {
+        let response = try await send(.get, "/v1/orders?" + query)
+        #expect(response.status == .badRequest)
+        #expect(response.headers[.contentType] == "application/problem+json")
+    }
+
+    @Test(arguments: [
+        "states=OPEN&states=2", "since=2024-01-01T00:00:00Z", "shop.id=7", "cursor=AAE=", "isOpen=true",
+        "shop.nothing=1",
+    ])
+    func `A query of many kinds of fields is read`(query: String) async throws {
+        #expect(try await send(.get, "/v1/orders?" + query).status == .ok)
+    }
+
+    @Test(arguments: ["{", "[]", "7", #"{"nothing":1}"#, #"{"name":5}"#, #"{"cents":"x"}"#])
+    func `A body that is not the message is refused`(body: String) async throws {
+        #expect(try await send(.post, "/v1/shops/9/orders", body).status == .badRequest)
+        #expect(try await send(.post, "/v1/orders:search", body).status == .badRequest)
+    }
+
+    @Test func `A body nested too deep is refused`() async throws {
+        let body = String(repeating: #"{"shop":"#, count: 10_000)
+        #expect(try await send(.post, "/v1/orders:search", body).status == .badRequest)
+    }
+
+    @Test func `A body of another media type is refused`() async throws {
+        try await App("orders") { OrderModule() }.test { app in
+            let response = try await app.client.send(
+                .post, "/v1/orders:search", headers: [.contentType: "text/plain"], body: ByteBuffer(string: "{}"))
+            #expect(response.status == .unsupportedMediaType)
+        }
+    }
+
+    @Test func `Errors are those of every route, and unknown verbs are nowhere`() async throws {
+        let missing = try await send(.get, "/v1/orders/none")
+        #expect(missing.status == .notFound)
+        #expect(missing.text.contains("NO_ORDER"))
+        #expect(try await send(.post, "/v1/orders/7:refund").status == .notFound)
+        #expect(try await send(.post, "/v1/orders/7").status == .notFound)
+        #expect(try await send(.delete, "/v1/orders/7").status == .methodNotAllowed)
+    }
+
+    @Test func `The same methods answer gRPC, and stand in the API's description as routes`() async throws {
+        try await App("orders") { OrderModule() }.test(settings: ["docs.enabled": "true"]) { app in
+            let call = try await app.client.send(
+                .post, "/apus.test.Orders/File", headers: [.contentType: "application/grpc"],
+                body: ByteBuffer(bytes: [0, 0, 0, 0, 3, 0x0A, 1, 0x61]))
+            #expect(Array(call.body.readableBytesView) == [0, 0, 0, 0, 3, 0x0A, 1, 0x61])
+            #expect(call.trailers[.init("grpc-status")!] == "0")
+            let document = try await app.client.get("/openapi.json").text
+            for part in [
+                #""/v1/shops/{shop.id}/orders""#, #""/v1/orders/{name}""#, #""name":"pageSize","in":"query""#,
+                #""enum":["ORDER_STATE_UNSPECIFIED","OPEN","CANCELLED"]"#, #""format":"date-time""#,
+            ] {
+                #expect(document.contains(part), "\(part)")
+            }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+import ApusCore
+package import GRPCCore
+import SwiftProtobuf
+
+/// Answers what it was asked, so that one sees how a request over HTTP was read.
+package struct OrderService: Apus_Test_Orders.SimpleServiceProtocol {
+    package init() {}
+
+    package func get(request: Apus_Test_OrderName, context: ServerContext) async throws -> Apus_Test_Order {
+        guard request.name != "none" else {
+            throw AppError(.notFound, "There is no order none.", reason: "NO_ORDER")
+        }
+        return .with {
+            $0.name = request.name
+            $0.cents = 1250
+            $0.placedAt.seconds = 1_700_000_000
+        }
+    }
+
+    package func place(request: Apus_Test_Order, context: ServerContext) async throws -> Apus_Test_Order { request }
+
+    package func change(request: Apus_Test_ChangeOrder, context: ServerContext) async throws -> Apus_Test_Order {
+        var order = request.order
+        if request.isUrgent { order.items.append("urgent") }
+        return order
+    }
+
+    package func cancel(request: Apus_Test_OrderName, context: ServerContext) async throws -> Apus_Test_Order {
+        .with {
+            $0.name = request.name
+            $0.state = request.name == "new" ? .unspecified : .cancelled
+        }
+    }
+
+    package func list(request: Apus_Test_ListOrders, context: ServerContext) async throws -> Apus_Test_OrderList {
+        .with { $0.orders = (0..<request.pageSize).map { number in .with { $0.name = "\(number)" } } }
+    }
+
+    package func search(request: Apus_Test_ListOrders, context: ServerContext) async throws -> Apus_Test_OrderList {
+        .with { $0.request = request }
+    }
+
+    package func file(request: Apus_Test_OrderName, context: ServerContext) async throws -> Apus_Test_OrderName {
+        request
+    }
+}

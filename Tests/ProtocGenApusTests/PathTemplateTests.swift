@@ -1,0 +1,32 @@
+import Testing
+
+@testable import protoc_gen_apus
+
+@Suite struct PathTemplateTests {
+    @Test func `A path has text, single segments and a rest, fields that they are, and a verb`() throws {
+        let template = try PathTemplate("/v1/{shop.id=shops/*}/orders/{name}/*/{rest=files/**}:undo")
+        #expect(
+            template.segments == [
+                .text("v1"), .text("shops"), .any, .text("orders"), .any, .any, .text("files"), .rest,
+            ])
+        #expect(template.parameters.map(\.field) == ["shop.id", "name", "rest"])
+        #expect(template.parameters.map(\.range) == [1..<3, 4..<5, 6..<8])
+        #expect(template.verb == "undo")
+    }
+
+    @Test func `A colon within a field's braces is no verb`() throws {
+        #expect(throws: PathTemplate.Problem.self) { try PathTemplate("/v1/{name=a:b}") }
+        #expect(try PathTemplate("/v1/orders:search").segments == [.text("v1"), .text("orders")])
+        #expect(try PathTemplate("/v1/{name}").verb == nil)
+    }
+
+    @Test(arguments: [
+        "", "v1", "/", "/v1/", "//v1", "/v1//a", "/v1:", "/v1/{name", "/v1/{name}x", "/v1/{}", "/v1/{a}/{a}",
+        "/v1/{a=}",
+        "/v1/**/a", "/v1/a*", "/v1/a b", "/v1/a?b", "/v1/a#b", "/v1/é", "/v1/{a=**}/b", "/v1/\"x\"",
+    ])
+    func `A path that is none is refused, and it is said why`(text: String) {
+        let problem = #expect(throws: PathTemplate.Problem.self) { try PathTemplate(text) }
+        #expect(problem?.description.contains(text) == true)
+    }
+}
