@@ -265,7 +265,9 @@ let package = Package(
             dependencies: [
                 "Apus", "ApusCore", "ApusGRPC", "ApusGRPCClient", "ApusHTTP", "ApusRateLimit", "ApusTesting",
                 "InteropService",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
                 .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
@@ -273,8 +275,15 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
+                .product(name: "X509", package: "swift-certificates"),
             ]),
-        .testTarget(name: "ProtocGenApusTests", dependencies: ["protoc-gen-apus"]),
+        .testTarget(
+            name: "ProtocGenApusTests",
+            dependencies: [
+                "protoc-gen-apus",
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+                .product(name: "SwiftProtobufPluginLibrary", package: "swift-protobuf"),
+            ]),
         .testTarget(name: "ApusJSONTests", dependencies: ["ApusJSON"], exclude: ["Corpus"]),
         .testTarget(
             name: "ApusHTTPTests",

@@ -13,17 +13,25 @@ public final class ChannelTransport: ClientTransport {
 
     private typealias Connection = HTTP2ClientTransport.Posix
 
-    /// That of the call at hand.
-    @TaskLocal static var span: (any Span)?
+    /// The attempt of a call that is under way.
+    struct Attempt {
+        let span: any Span
+        /// What is left of the deadline of the work at hand, where the call's own options would give it longer.
+        let lowered: Duration?
+    }
+
+    @TaskLocal static var attempt: Attempt?
 
     private let connections: [HTTP2ClientTransport.Posix]
     private let next = Atomic(0)
     private let configuration: GRPCChannel.Configuration
     private let retries: RPCExecutionPolicy?
+    private let tracer: any Tracer
     /// The budget of all retries together.
     public let retryThrottle: RetryThrottle?
 
-    init(_ address: GRPCChannel.Address, _ configuration: GRPCChannel.Configuration) throws {
+    init(_ address: GRPCChannel.Address, _ configuration: GRPCChannel.Configuration, _ tracer: any Tracer) throws {
+        self.tracer = tracer
         self.configuration = configuration
         retries = configuration.retries.executionPolicy
         retryThrottle = RetryThrottle(maxTokens: 20, tokenRatio: 0.1)
@@ -70,15 +78,59 @@ public final class ChannelTransport: ClientTransport {
         descriptor: MethodDescriptor, options: CallOptions,
         _ body: @concurrent (_ stream: RPCStream<Inbound, Outbound>, _ context: ClientContext) async throws -> Result
     ) async throws -> Result {
-        let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-        let connection = connections[Int(UInt(bitPattern: index) % UInt(connections.count))]
-        return try await withSpan(descriptor.fullyQualifiedMethod, ofKind: .client) { span in
+        try await tracer.withSpan(descriptor.fullyQualifiedMethod, ofKind: .client) { span in
             span.attributes["rpc.system"] = "grpc"
             span.attributes["rpc.method"] = descriptor.fullyQualifiedMethod
-            return try await Self.$span.withValue(span) {
-                try await connection.withStream(descriptor: descriptor, options: options, body)
+            let left = ServiceContext.current?.deadline?.remaining
+            let lowered = left.flatMap { left in left < options.timeout ?? left ? max(.zero, left) : nil }
+            do {
+                return try await Self.$attempt.withValue(Attempt(span: span, lowered: lowered)) {
+                    try await stream(descriptor, options, body)
+                }
+            } catch let error as RPCError {
+                span.note(error)
+                throw error
             }
         }
+    }
+
+    /// Tries again where there was no connection: nothing was sent then, so that any method may be.
+    @concurrent
+    private func stream<Result: Sendable>(
+        _ descriptor: MethodDescriptor, _ options: CallOptions,
+        _ body: @concurrent (_ stream: RPCStream<Inbound, Outbound>, _ context: ClientContext) async throws -> Result
+    ) async throws -> Result {
+        let deadline = options.timeout.map { Deadline.after($0) }
+        var attempt = 1
+        while true {
+            var hasBegun = false
+            do {
+                return try await connection.withStream(descriptor: descriptor, options: options) { stream, context in
+                    hasBegun = true
+                    return try await body(stream, context)
+                }
+            } catch let error as RPCError where error.code == .unavailable && !hasBegun {
+                let wait = configuration.retries.delay(after: attempt)
+                guard attempt < configuration.retries.maximumAttempts, deadline.map({ $0.remaining > wait }) ?? true
+                else { throw error }
+                try await Task.sleep(for: wait)
+                attempt += 1
+            }
+        }
+    }
+
+    /// The next one: calls go around.
+    private var connection: HTTP2ClientTransport.Posix {
+        let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+        return connections[Int(UInt(bitPattern: index) % UInt(connections.count))]
+    }
+}
+
+extension Span {
+    /// How the call failed.
+    func note(_ error: RPCError) {
+        attributes["rpc.response.status_code"] = String(describing: error.code)
+        setStatus(SpanStatus(code: .error, message: error.message))
     }
 }
 

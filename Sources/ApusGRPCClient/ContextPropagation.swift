@@ -1,11 +1,12 @@
 import ApusCore
 import GRPCCore
-import Instrumentation
 import ServiceContextModule
 import Tracing
 
-/// Tells the server what the work at hand is part of, and by when it is worth something.
+/// Tells the server what the work at hand is part of, and by when it is worth something; and the trace, how it went.
 struct ContextPropagation: ClientInterceptor {
+    let tracer: any Tracer
+
     @concurrent
     func intercept<Input: Sendable, Output: Sendable>(
         request: StreamingClientRequest<Input>, context: ClientContext,
@@ -13,14 +14,56 @@ struct ContextPropagation: ClientInterceptor {
     ) async throws -> StreamingClientResponse<Output> {
         var request = request
         if let current = ServiceContext.current {
-            InstrumentationSystem.instrument.inject(current, into: &request.metadata, using: MetadataInjector())
+            tracer.inject(current, into: &request.metadata, using: MetadataInjector())
         }
-        let response = try await next(request, context)
-        if case .failure(let error) = response.accepted, let span = ChannelTransport.span {
-            span.attributes["rpc.response.status_code"] = String(describing: error.code)
-            span.setStatus(SpanStatus(code: .error, message: error.message))
+        let attempt = ChannelTransport.attempt
+        if let lowered = attempt?.lowered {
+            request.metadata.replaceOrAddString(Self.text(of: lowered), forKey: "grpc-timeout")
+        }
+        var response = try await next(request, context)
+        switch response.accepted {
+        case .success(var contents):
+            guard let span = attempt?.span else { break }
+            contents.bodyParts = RPCAsyncSequence(wrapping: NotedParts(parts: contents.bodyParts, span: span))
+            response.accepted = .success(contents)
+        case .failure(let error): attempt?.span.note(error)
         }
         return response
+    }
+
+    /// At most eight digits and a unit (gRPC over HTTP/2, Timeout).
+    static func text(of timeout: Duration) -> String {
+        let microseconds = max(0, timeout.microseconds)
+        guard microseconds > 99_999_999 else { return "\(microseconds)u" }
+        let milliseconds = microseconds / 1000
+        guard milliseconds > 99_999_999 else { return "\(milliseconds)m" }
+        return "\(min(milliseconds / 1000, 99_999_999))S"
+    }
+}
+
+/// What a server answers, noting the error that ends it.
+private struct NotedParts<Parts: AsyncSequence & Sendable>: AsyncSequence, Sendable
+where Parts.Failure == any Error {
+    typealias Element = Parts.Element
+    typealias Failure = any Error
+
+    let parts: Parts
+    let span: any Span
+
+    func makeAsyncIterator() -> Iterator { Iterator(parts: parts.makeAsyncIterator(), span: span) }
+
+    struct Iterator: AsyncIteratorProtocol {
+        var parts: Parts.AsyncIterator
+        let span: any Span
+
+        mutating func next(isolation actor: isolated (any Actor)?) async throws -> Element? {
+            do {
+                return try await parts.next(isolation: actor)
+            } catch {
+                if let error = error as? RPCError { span.note(error) }
+                throw error
+            }
+        }
     }
 }
 

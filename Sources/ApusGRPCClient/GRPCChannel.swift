@@ -3,13 +3,15 @@ import FoundationEssentials
 public import GRPCCore
 public import GRPCNIOTransportHTTP2Posix
 public import ServiceLifecycle
+package import Tracing
 
 /// Calls a server of gRPC: grpc-swift's client and transport, with what every outgoing call needs around it.
 ///
-/// - The **deadline** of the work at hand holds for the call and all its retries, and is said to the server; the channel's own
-///   timeout where there is none.
-/// - **Retries** of the methods that may be repeated, when the server is not available, under a budget of all calls together.
-/// - The **trace** of the work at hand goes along, and each call is a span of it.
+/// - The **deadline** of the work at hand holds for the call and all its retries, and is said to the server; so does the
+///   channel's own timeout.
+/// - **Retries**: of all calls while there is no connection, because nothing was sent then, and of the methods that may be
+///   repeated when the server says that it is not available, under a budget of all calls together.
+/// - The **trace** of the work at hand goes along, and each attempt of a call is a span of it.
 ///
 /// ```swift
 /// app.provide(GRPCChannel.self) { _ in try GRPCChannel("https://orders.internal:50051") }
@@ -20,7 +22,7 @@ public import ServiceLifecycle
 /// ```
 ///
 /// A call that fails throws an `RPCError`, which the framework's errors understand: one that a handler lets through is
-/// answered by its code. Calls wait until ``run()`` has begun.
+/// answered by its code. Calls wait until ``run()`` has begun; after its end they are refused.
 public struct GRPCChannel: Sendable {
     /// How it calls.
     public struct Configuration: Sendable {
@@ -56,8 +58,13 @@ public struct GRPCChannel: Sendable {
     /// - Throws: An `AppError` of code `invalidArgument` for a URL that is none, and what grpc-swift throws for a
     ///   configuration of TLS that does not work.
     public init(_ url: String, _ configuration: Configuration = Configuration()) throws {
-        let transport = try ChannelTransport(try Address(url), configuration)
-        client = GRPCClient(transport: transport, interceptors: [ContextPropagation()])
+        try self.init(url, configuration, tracer: InstrumentationSystem.tracer)
+    }
+
+    /// - Parameter tracer: Instead of the process's own.
+    package init(_ url: String, _ configuration: Configuration = Configuration(), tracer: any Tracer) throws {
+        let transport = try ChannelTransport(try Address(url), configuration, tracer)
+        client = GRPCClient(transport: transport, interceptors: [ContextPropagation(tracer: tracer)])
     }
 
     struct Address {
@@ -66,7 +73,8 @@ public struct GRPCChannel: Sendable {
         let isSecure: Bool
 
         init(_ text: String) throws {
-            guard let url = URL(string: text), let scheme = url.scheme, ["http", "https"].contains(scheme),
+            guard let url = URL(string: text), let scheme = url.scheme?.lowercased(),
+                ["http", "https"].contains(scheme),
                 let host = url.host(), !host.isEmpty, ["", "/"].contains(url.path()), url.query() == nil
             else {
                 throw AppError(
@@ -77,6 +85,15 @@ public struct GRPCChannel: Sendable {
             isSecure = scheme == "https"
             port = url.port ?? (isSecure ? 443 : 80)
         }
+    }
+}
+
+extension RuntimeError: AppErrorConvertible {
+    /// What one calls may be there again; a client that was stopped is not.
+    public var appError: AppError {
+        let isStopped = code == .clientIsStopped
+        return AppError(
+            isStopped ? .unavailable : .internal, isStopped ? "The client is stopped." : message, cause: self)
     }
 }
 

@@ -20,6 +20,7 @@ struct PathTemplate {
             verb = String(rest[rest.index(after: colon)...])
             rest = rest[..<colon]
             guard verb?.isEmpty == false else { throw Problem(text, "its verb is empty") }
+            guard verb?.utf8.allSatisfy(Self.isPlain) == true else { throw Problem(text, "its verb is no word") }
         }
         while !rest.isEmpty {
             try readSegment(&rest, text)
@@ -59,16 +60,19 @@ struct PathTemplate {
         case "*": return .any
         case "**": return .rest
         default:
-            guard !part.isEmpty, part.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }),
-                !part.contains(where: { "*{}\"\\?#:".contains($0) })
-            else { throw Problem(text, "\"\(part)\" is no segment") }
+            guard !part.isEmpty, part.utf8.allSatisfy(isPlain) else { throw Problem(text, "\"\(part)\" is no segment") }
             return .text(String(part))
         }
+    }
+
+    /// Whether a byte stands for itself in a path, and in the generated code.
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        byte > 0x20 && byte < 0x7F && !"*{}\"\\?#:/%".utf8.contains(byte)
     }
 
     struct Problem: Error, CustomStringConvertible {
         let description: String
 
-        init(_ path: String, _ what: String) { description = "The path \"\(path)\" is not understood: \(what)." }
+        init(_ path: String, _ what: String) { description = "the path \"\(path)\" is not understood, because \(what)" }
     }
 }

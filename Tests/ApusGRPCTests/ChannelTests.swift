@@ -1,31 +1,39 @@
 import Apus
 import ApusCore
 import ApusGRPC
-import ApusGRPCClient
 import ApusHTTP
 import ApusTesting
+import Foundation
 import GRPCCore
+import GRPCNIOTransportCore
+import GRPCNIOTransportHTTP2Posix
 import HTTPTypes
+import InMemoryTracing
 import InteropService
 import Logging
 import NIOCore
 import SwiftProtobuf
 import Synchronization
 import Testing
+import Tracing
+
+@testable import ApusGRPCClient
 
 /// The client, against a server of ours.
 @Suite(.timeLimit(.minutes(2))) struct ChannelTests {
     /// Answers `unavailable` so often, and notes what it was asked.
     private final class Flaky: Middleware {
-        private let state: Mutex<(failures: Int, timeouts: [String?])>
+        private let state: Mutex<(failures: Int, timeouts: [String?], traces: [String?])>
 
-        init(failures: Int) { state = Mutex((failures, [])) }
+        init(failures: Int) { state = Mutex((failures, [], [])) }
 
         var timeouts: [String?] { state.withLock { $0.timeouts } }
+        var traces: [String?] { state.withLock { $0.traces } }
 
         func handle(_ request: Request, next: Handler) async throws -> Response {
             let isFailing = state.withLock { state in
                 state.timeouts.append(request.headers[.init("grpc-timeout")!])
+                state.traces.append(request.headers[.init(InMemoryTracer.traceIDKey)!])
                 state.failures -= 1
                 return state.failures >= 0
             }
@@ -82,6 +90,111 @@ import Testing
         case "m": return .milliseconds(amount)
         case "u": return .microseconds(amount)
         default: return .nanoseconds(amount)
+        }
+    }
+
+    @Test func `A call's own time is lowered by the deadline of the work at hand, and never raised`() async throws {
+        let noting = Flaky(failures: 0)
+        try await withInterop(InteropModule(middleware: [noting])) { client, _ in
+            var options = CallOptions.defaults
+            options.timeout = .seconds(60)
+            try await withDeadline(.after(.seconds(5))) { [options] in
+                _ = try await client.emptyCall(Empty(), options: options)
+            }
+            options.timeout = .seconds(2)
+            try await withDeadline(.after(.seconds(5))) { [options] in
+                _ = try await client.emptyCall(Empty(), options: options)
+            }
+        }
+        let timeouts = try noting.timeouts.map { try Self.duration(#require($0)) }
+        #expect(timeouts[0] <= .seconds(5))
+        #expect(timeouts[1] <= .seconds(2))
+    }
+
+    @Test(arguments: [
+        (0, "0u"), (-1, "0u"), (1, "1u"), (99_000_000, "99000000u"), (100_000_000, "100000m"),
+        (200_000_000_000, "200000S"), (9_000_000_000_000_000, "99999999S"),
+    ])
+    func `A timeout has eight digits at most`(microseconds: Int, text: String) {
+        #expect(ContextPropagation.text(of: .microseconds(microseconds)) == text)
+    }
+
+    @Test func `Each attempt is a span of the work at hand, and the trace goes along`() async throws {
+        let (flaky, tracer) = (Flaky(failures: 1), InMemoryTracer())
+        try await App("interop") { InteropModule(middleware: [flaky]) }.test(.socket) { app in
+            let channel = try GRPCChannel(
+                "http://127.0.0.1:\(app.port ?? 0)", configuration(repeats: true), tracer: tracer)
+            try await run(channel) { channel in
+                let client = InteropClient(wrapping: channel.client)
+                try await tracer.withSpan("work", context: .topLevel) { _ in _ = try await client.emptyCall(Empty()) }
+                let request = Apus_Test_OutputRequest.with {
+                    $0.responseParameters = [.with { $0.size = 1 }]
+                    $0.responseStatus.code = 10
+                }
+                let error = await failure {
+                    try await client.streamingOutputCall(request) { for try await _ in $0.messages {} }
+                }
+                #expect(error?.code == .aborted)
+            }
+        }
+        let spans = tracer.finishedSpans
+        let calls = spans.filter { $0.operationName == "apus.test.Interop/EmptyCall" }
+        #expect(calls.map { $0.status?.code } == [.error, nil])
+        #expect(Set(spans.prefix(3).map(\.spanContext.traceID)).count == 1)
+        #expect(spans.last?.operationName == "apus.test.Interop/StreamingOutputCall")
+        #expect(spans.last?.status?.code == .error)
+        #expect(flaky.traces.allSatisfy { $0 != nil })
+    }
+
+    @Test func `A call waits a little for a server that comes back`() async throws {
+        // A port where nobody listens yet.
+        let port = try await App("gone") { InteropModule() }.test(.socket) { app in app.port ?? 0 }
+        var configuration = GRPCChannel.Configuration()
+        configuration.retries = ApusCore.RetryPolicy(
+            maximumAttempts: 1000, baseDelay: .milliseconds(20), maximumDelay: .milliseconds(20))
+        try await run(GRPCChannel("http://127.0.0.1:\(port)", configuration)) { channel in
+            let call = Task { try await InteropClient(wrapping: channel.client).emptyCall(Empty()) }
+            try await App("back") { InteropModule() }.test(.socket, settings: ["http.port": "\(port)"]) { _ in
+                _ = try await call.value
+            }
+        }
+    }
+
+    @Test func `A client that was stopped is unavailable`() async throws {
+        try await App("interop") { InteropModule() }.test(.socket) { app in
+            let channel = try await withChannel(to: app) { channel in
+                _ = try await InteropClient(wrapping: channel.client).emptyCall(Empty())
+                return channel
+            }
+            let error = await #expect(throws: (any Error).self) {
+                try await InteropClient(wrapping: channel.client).emptyCall(Empty())
+            }
+            #expect(error.map { AppError(wrapping: $0).code } == .unavailable)
+        }
+    }
+
+    @Test func `Calls are made over TLS, by whom the client trusts`() async throws {
+        let identity = try SelfSigned("localhost")
+        let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let (certificate, key) = (folder.appending(path: "tls.crt"), folder.appending(path: "tls.key"))
+        try Data(identity.certificate.utf8).write(to: certificate)
+        try Data(identity.key.utf8).write(to: key)
+        let settings = ["tls.certificate": certificate.path(), "tls.key": key.path()]
+        try await App("tls") { InteropModule() }.test(.socket, settings: settings) { app in
+            var configuration = GRPCChannel.Configuration()
+            configuration.tls.trustRoots = .certificates([.file(path: certificate.path(), format: .pem)])
+            let url = "https://localhost:\(app.port ?? 0)"
+            try await run(GRPCChannel(url, configuration)) { channel in
+                _ = try await InteropClient(wrapping: channel.client).emptyCall(Empty())
+            }
+            configuration.tls.trustRoots = .systemDefault
+            configuration.retries = .never
+            try await run(GRPCChannel(url, configuration)) { channel in
+                let error = await failure { try await InteropClient(wrapping: channel.client).emptyCall(Empty()) }
+                #expect(error?.code == .unavailable)
+            }
         }
     }
 

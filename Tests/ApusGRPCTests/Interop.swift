@@ -60,8 +60,14 @@ func withChannel<Result: Sendable>(
     to app: TestApp, _ configuration: GRPCChannel.Configuration = .init(),
     _ body: @escaping @Sendable (GRPCChannel) async throws -> Result
 ) async throws -> Result {
-    let channel = try GRPCChannel("http://127.0.0.1:\(app.port ?? 0)", configuration)
-    return try await withThrowingTaskGroup(of: Void.self) { group in
+    try await run(GRPCChannel("http://127.0.0.1:\(app.port ?? 0)", configuration), body)
+}
+
+/// Runs a body while a channel is connected.
+func run<Result: Sendable>(
+    _ channel: GRPCChannel, _ body: @escaping @Sendable (GRPCChannel) async throws -> Result
+) async throws -> Result {
+    try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask { try await channel.run() }
         let result = try await body(channel)
         channel.client.beginGracefulShutdown()

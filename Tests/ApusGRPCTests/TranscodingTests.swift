@@ -50,6 +50,26 @@ import Testing
                 #"{"request":{"pageSize":3,"isOpen":true,"states":["OPEN","CANCELLED"],"shop":{"id":"é"}}}"#
             ),
             (.get, "/v1/files/a/b/c.txt", nil, #"{"name":"a/b/c.txt"}"#),
+            (.post, "/v1/orders/7:refund", nil, #"{"name":"refunded 7"}"#),
+            (.post, "/v1/orders/a:b:refund", nil, #"{"name":"refunded a:b"}"#),
+            (.post, "/v1/users/1/config:reset", nil, #"{"name":"users/1/config"}"#),
+            (.init("PURGE")!, "/v1/orders/7", nil, #"{"name":"purged 7"}"#),
+            // In a field of several segments an encoded slash is not one; in a field of one it is a character.
+            (.get, "/v1/files/a%2Fb/c%2f%20d", nil, #"{"name":"a%2Fb/c%2f d"}"#),
+            (.post, "/v1/orders/a%2Fb:refund", nil, #"{"name":"refunded a/b"}"#),
+            (
+                .post, "/v1/moves/7/8",
+                #"{"order_name":"evil","newPlace":{"shop_id":"evil","name":"x"},"hourLimit":5}"#,
+                #"{"orderName":"7","newPlace":{"shopId":"8","name":"x"},"hourLimit":5}"#
+            ),
+            (.post, "/v1/moves/7/8", #"{"newPlace":null}"#, #"{"orderName":"7","newPlace":{"shopId":"8"}}"#),
+            (.patch, "/v1/orders/7?order.cents=9&is_urgent=true", "{}", #"{"name":"7","items":["urgent"]}"#),
+            (
+                .get, "/v1/nodes?value=a&next.next.value=b&number=7&isLast=true", nil,
+                #"{"next":{"next":{"value":"b"}},"value":"a","number":7,"isLast":true}"#
+            ),
+            // Deeper than anybody means it: left alone, as what is unknown.
+            (.get, "/v1/nodes?" + String(repeating: "next.", count: 2_000) + "value=x", nil, "{}"),
         ] as [(HTTPRequest.Method, String, String?, String)])
     func `A request is read from path, query and body, and answered in JSON`(
         method: HTTPRequest.Method, target: String, body: String?, answer: String
@@ -63,7 +83,7 @@ import Testing
     @Test(arguments: [
         "page_size=x", "page_size=1&page_size=2", "is_open=yes", "shop=1", "states=NOTHING", "since=yesterday",
         "cursor=%21",
-        "page_size=99999999999",
+        "page_size=99999999999", "page_size=1&pageSize=2", "shop=x",
     ])
     func `A query that its field cannot be is refused`(query: String) async throws {
         let response = try await send(.get, "/v1/orders?" + query)
@@ -85,6 +105,40 @@ import Testing
         #expect(try await send(.post, "/v1/orders:search", body).status == .badRequest)
     }
 
+    @Test(arguments: [
+        #"{"orderName":"evil","order_name":"evil"}"#, #"{"newPlace":{"shopId":"a","shop_id":"b"}}"#,
+        #"{"newPlace":{},"new_place":{"shop_id":"b"}}"#, #"{"newPlace":[]}"#, #"{"newPlace":"x"}"#,
+    ])
+    func `What the path says cannot be said otherwise by a field's other name`(body: String) async throws {
+        #expect(try await send(.post, "/v1/moves/7/8", body).status == .badRequest)
+    }
+
+    @Test func `A group's path is not before those of methods, and its input is asked for`() async throws {
+        struct GroupModule: Module {
+            func configure(_ app: inout AppBuilder) {
+                app.routes { routes in
+                    routes.group("api", Header(.init("x-key")!, as: String.self)) { routes in
+                        routes.grpc(OrderService())
+                    }
+                }
+            }
+        }
+        try await App("group") { GroupModule() }.test(settings: ["docs.enabled": "true"]) { app in
+            let answer = try await app.client.send(.get, "/v1/files/a/b", headers: [.init("x-key")!: "1"])
+            #expect(answer.text == #"{"name":"a/b"}"#)
+            #expect(try await app.client.get("/v1/files/a/b").status == .badRequest)
+            #expect(try await app.client.get("/api/v1/files/a/b").status == .notFound)
+            #expect(try await app.client.get("/openapi.json").text.contains(#""name":"x-key","in":"header""#))
+        }
+    }
+
+    @Test func `A header that is no metadata is the client's fault`() async throws {
+        try await App("orders") { OrderModule() }.test { app in
+            let answer = try await app.client.send(.get, "/v1/files/a", headers: [.init("x-key-bin")!: "!"])
+            #expect(answer.status == .badRequest)
+        }
+    }
+
     @Test func `A body nested too deep is refused`() async throws {
         let body = String(repeating: #"{"shop":"#, count: 10_000)
         #expect(try await send(.post, "/v1/orders:search", body).status == .badRequest)
@@ -102,7 +156,10 @@ import Testing
         let missing = try await send(.get, "/v1/orders/none")
         #expect(missing.status == .notFound)
         #expect(missing.text.contains("NO_ORDER"))
-        #expect(try await send(.post, "/v1/orders/7:refund").status == .notFound)
+        #expect(try await send(.post, "/v1/orders/7:nothing").status == .notFound)
+        #expect(try await send(.post, "/v1/orders/7%3Arefund").status == .notFound)
+        #expect(try await send(.post, "/v1/orders/:refund").status == .notFound)
+        #expect(try await send(.get, "/v1/files/%ZZ").status == .badRequest)
         #expect(try await send(.post, "/v1/orders/7").status == .notFound)
         #expect(try await send(.delete, "/v1/orders/7").status == .methodNotAllowed)
     }
@@ -117,6 +174,10 @@ import Testing
             let document = try await app.client.get("/openapi.json").text
             for part in [
                 #""/v1/shops/{shop.id}/orders""#, #""/v1/orders/{name}""#, #""name":"pageSize","in":"query""#,
+                #""/v1/orders/{name}:cancel""#, #""/v1/orders/{name}:refund""#,
+                #""/v1/shops/{name_1}/orders/{name_2}""#,
+                #""/v1/users/{name_1}/config:reset""#, #""operationId":"Orders_Get""#, #""operationId":"Orders_Get2""#,
+                ##""$ref":"#/components/schemas/apus.test.Node""##,
                 #""enum":["ORDER_STATE_UNSPECIFIED","OPEN","CANCELLED"]"#, #""format":"date-time""#,
             ] {
                 #expect(document.contains(part), "\(part)")

@@ -1,4 +1,7 @@
-"""The cases of gRPC's list of interoperability tests, with grpcio: grpc_interop.py PORT GENERATED_CODE"""
+"""The cases of gRPC's list of interoperability tests, with grpcio: grpc_interop.py PORT GENERATED_CODE [CERTIFICATE]
+
+With a certificate they are called over TLS, where ALPN must say h2.
+"""
 import sys, threading, time, traceback
 
 sys.path.insert(0, sys.argv[2])
@@ -12,8 +15,15 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from grpc_status import rpc_status
 from google.protobuf.descriptor_pool import DescriptorPool
 
-address = f"127.0.0.1:{sys.argv[1]}"
+address = f"localhost:{sys.argv[1]}"
+certificate = open(sys.argv[3], "rb").read() if len(sys.argv) > 3 else None
 CASES = []
+
+
+def connect(options):
+    if certificate is None:
+        return grpc.insecure_channel(address, options=options)
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(certificate), options=options)
 
 
 def case(body):
@@ -331,7 +341,7 @@ def reflection(stub, channel):
 failed = 0
 for body in CASES:
     options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-    with grpc.insecure_channel(address, options=options) as channel:
+    with connect(options) as channel:
         try:
             body(interop_pb2_grpc.InteropStub(channel), channel)
             print("ok  ", body.__name__)

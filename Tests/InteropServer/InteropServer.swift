@@ -11,6 +11,7 @@ struct InteropServer {
 struct InteropModule: Module {
     func configure(_ app: inout AppBuilder) {
         app.grpc.add(InteropService())
+        app.grpc.add(OrderService())
         app.routes { routes in
             routes.get("hello") { "hello" }
             routes.webSocket("echo") { socket in

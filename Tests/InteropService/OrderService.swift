@@ -40,6 +40,24 @@ package struct OrderService: Apus_Test_Orders.SimpleServiceProtocol {
         .with { $0.request = request }
     }
 
+    package func refund(request: Apus_Test_OrderName, context: ServerContext) async throws -> Apus_Test_OrderName {
+        .with { $0.name = "refunded " + request.name }
+    }
+
+    package func reset(request: Apus_Test_OrderName, context: ServerContext) async throws -> Apus_Test_OrderName {
+        request
+    }
+
+    package func purge(request: Apus_Test_OrderName, context: ServerContext) async throws -> Apus_Test_OrderName {
+        .with { $0.name = "purged " + request.name }
+    }
+
+    package func move(request: Apus_Test_MoveOrder, context: ServerContext) async throws -> Apus_Test_MoveOrder {
+        request
+    }
+
+    package func walk(request: Apus_Test_Node, context: ServerContext) async throws -> Apus_Test_Node { request }
+
     package func file(request: Apus_Test_OrderName, context: ServerContext) async throws -> Apus_Test_OrderName {
         request
     }

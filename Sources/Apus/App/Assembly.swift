@@ -120,7 +120,7 @@ extension App {
         if common.servesDocs { description.addRoutes(to: routes) }
         do {
             for build in builder.routeBuilders { try build(routes, container) }
-            for service in try builder.grpc.build(container) { routes.grpc(service) }
+            routes.grpc(try builder.grpc.build(container))
             routes.grpcCommonServices(reflects: common.reflects) { await readiness.isReady }
             let router = try Router(routes)
             description.describe(router)

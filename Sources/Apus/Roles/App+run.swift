@@ -105,12 +105,11 @@ extension Assembly {
             }, onStopping: readiness.stop, handler: handler)
     }
 
-    /// A server on a free port, for tests.
+    /// A server for tests.
+    /// - Parameter onListening: Receives the port.
     package func makeTestServer(onListening: @escaping @Sendable (Int) -> Void) -> any Service {
-        var configuration = server
-        configuration.listeners = [Listener(.tcp(host: "127.0.0.1", port: 0))]
-        return Server(
-            configuration, logger: logger, onListening: { onListening($0.first?.port ?? 0) },
+        Server(
+            server, logger: logger, onListening: { onListening($0.first?.port ?? 0) },
             onStopping: readiness.stop, handler: handler)
     }
 }

@@ -32,6 +32,11 @@ extension Duration {
         Double(components.seconds) + Double(components.attoseconds) * 1e-18
     }
 
-    /// Whole microseconds, rounded down.
-    package var microseconds: Int64 { Int64(self / .microseconds(1)) }
+    /// Whole microseconds, rounded towards zero; as many as fit.
+    package var microseconds: Int64 {
+        let (seconds, attoseconds) = components
+        let (whole, overflows) = seconds.multipliedReportingOverflow(by: 1_000_000)
+        let (sum, isOver) = whole.addingReportingOverflow(attoseconds / 1_000_000_000_000)
+        return overflows || isOver ? (seconds < 0 ? .min : .max) : sum
+    }
 }

@@ -32,7 +32,7 @@ struct FileDirectory: Sendable {
     private mutating func add(_ file: Google_Protobuf_FileDescriptorProto) {
         let prefix = file.package.isEmpty ? "" : file.package + "."
         for message in file.messageType { add(message, prefix, file.name) }
-        for type in file.enumType { fileOfSymbol[prefix + type.name] = file.name }
+        for type in file.enumType { add(type, prefix, file.name) }
         for service in file.service {
             fileOfSymbol[prefix + service.name] = file.name
             for method in service.method { fileOfSymbol[prefix + service.name + "." + method.name] = file.name }
@@ -45,8 +45,15 @@ struct FileDirectory: Sendable {
         fileOfSymbol[name] = file
         for field in message.field { fileOfSymbol[name + "." + field.name] = file }
         for nested in message.nestedType { add(nested, name + ".", file) }
-        for type in message.enumType { fileOfSymbol[name + "." + type.name] = file }
+        for type in message.enumType { add(type, name + ".", file) }
+        for oneOf in message.oneofDecl { fileOfSymbol[name + "." + oneOf.name] = file }
         add(message.extension, name + ".", file)
+    }
+
+    /// Its values are named as if they stood beside it.
+    private mutating func add(_ type: Google_Protobuf_EnumDescriptorProto, _ prefix: String, _ file: String) {
+        fileOfSymbol[prefix + type.name] = file
+        for value in type.value { fileOfSymbol[prefix + value.name] = file }
     }
 
     private mutating func add(

@@ -13,17 +13,27 @@ extension Routes {
     ///
     /// Methods of one message each way whose `google.api.http` option says so are called over HTTP with JSON, too. Clients of
     /// gRPC-Web are answered too. Errors become statuses by ``GRPCErrorRendering``, which an app has around all of
-    /// its routes. The path of a method is what gRPC makes of its name, whatever the path of the group is.
+    /// its routes. The path of a method is what gRPC makes of its name, and what its option says, whatever the path of the
+    /// group is.
     /// - Parameter configuration: How calls are answered; `nil` for the app's way.
     public func grpc(
         _ services: any RegistrableRPCService..., configuration: GRPCConfiguration? = nil, file: String = #fileID,
         line: Int = #line
     ) {
+        grpc(services, configuration: configuration, file: file, line: line)
+    }
+
+    package func grpc(
+        _ services: [any RegistrableRPCService], configuration: GRPCConfiguration? = nil, file: String = #fileID,
+        line: Int = #line
+    ) {
+        guard !services.isEmpty else { return }
         let configuration = configuration ?? attached(GRPCConfiguration.self).last ?? GRPCConfiguration()
         let services = RegisteredServices(services)
         attach(services.served)
         let server = CallServer(services.router)
         let shapes = MessageShapes(files: services.description.files)
+        var transcoded: [TranscodedMethod] = []
         for method in services.methods {
             let path = method.fullyQualifiedMethod
             let handler = MethodHandler(
@@ -35,11 +45,11 @@ extension Routes {
             add(.post, "/" + path, isAbsolute: true, file: file, line: line) { try await handler.respond(to: $0) }
                 .bodyLimit(limit).hidden()
             guard let direct = services.description.methods[path] else { continue }
-            let rules = services.description.rules.filter { $0.method == method }
-            transcode(
-                rules.map { TranscodedMethod(rule: $0.rule, direct: direct, handler: handler, shapes: shapes) },
-                limit: configuration.maximumMessageBytes, file: file, line: line)
+            for (_, rule) in services.description.rules.filter({ $0.method == method }) {
+                transcoded.append(TranscodedMethod(rule: rule, direct: direct, handler: handler, shapes: shapes))
+            }
         }
+        transcode(transcoded, limit: configuration.maximumMessageBytes, file: file, line: line)
     }
 }
 
@@ -55,7 +65,7 @@ extension RoutesWithInput {
         line: Int = #line
     ) {
         routes.group(Requirement(input: leading)) { routes in
-            for service in services { routes.grpc(service, configuration: configuration, file: file, line: line) }
+            routes.grpc(services, configuration: configuration, file: file, line: line)
         }
     }
 }
@@ -68,4 +78,6 @@ private struct Requirement<Input: RequestInput>: Middleware {
         _ = try await input.extract(from: request)
         return try await next(request)
     }
+
+    func describe(_ operation: inout OpenAPI.Operation) { input.describe(&operation) }
 }

@@ -46,7 +46,9 @@ public struct ServiceDescription {
             let request = ServerRequest(metadata: metadata, message: try Self.decode(Input.self, json: json))
             let contents = try await call(request, context).accepted.get()
             let bytes: [UInt8] = try contents.message.jsonUTF8Bytes()
-            return (ByteBuffer(bytes: bytes), contents.metadata)
+            return JSONReply(
+                message: ByteBuffer(bytes: bytes), metadata: contents.metadata,
+                trailingMetadata: contents.trailingMetadata)
         }
     }
 
@@ -100,6 +102,12 @@ struct DirectMethod: Sendable {
     let outputName: String
     let call: @Sendable (MessageBytes, Metadata, ServerContext) async throws -> UnaryReply
     /// The same with messages as JSON.
-    let callJSON:
-        @Sendable (ByteBuffer, Metadata, ServerContext) async throws -> (message: ByteBuffer, metadata: Metadata)
+    let callJSON: @Sendable (ByteBuffer, Metadata, ServerContext) async throws -> JSONReply
+}
+
+/// What a call over HTTP with JSON answers.
+struct JSONReply: Sendable {
+    let message: ByteBuffer
+    let metadata: Metadata
+    let trailingMetadata: Metadata
 }

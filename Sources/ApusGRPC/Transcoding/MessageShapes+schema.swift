@@ -1,49 +1,63 @@
+import ApusHTTP
 import ApusJSON
 
 extension MessageShapes {
-    /// How deep messages are described; what is further in is any value.
-    private static let deepest = 8
-
     /// The JSON schema of a message.
-    func schema(of message: String) -> JSON.Value { schema(of: message, depth: 0) }
+    func schema(of message: String) -> OpenAPI.Schema { OpenAPI.Schema { schema(of: message, $0) } }
 
     /// The JSON schema of a field.
-    func schema(of field: Field) -> JSON.Value { schema(of: field, depth: 0) }
+    func schema(of field: Field) -> OpenAPI.Schema { OpenAPI.Schema { schema(of: field, $0) } }
 
-    private func schema(of message: String, depth: Int) -> JSON.Value {
-        switch message {
-        case "google.protobuf.Timestamp": return ["type": "string", "format": "date-time"]
-        case "google.protobuf.BoolValue": return ["type": "boolean"]
-        case _ where Self.textual.contains(message): return ["type": "string"]
-        default: break
+    private func schema(of message: String, _ registry: SchemaRegistry) -> JSON.Value {
+        if let schema = Self.wellKnown[message] { return schema }
+        guard let fields = messages[message], !message.hasPrefix("google.protobuf.") else { return .object([]) }
+        return registry.component(named: message) {
+            [
+                "type": "object",
+                "properties": .object(fields.map { .init($0.jsonName, schema(of: $0, registry)) }),
+            ]
         }
-        guard depth < Self.deepest, let fields = messages[message], !message.hasPrefix("google.protobuf.") else {
-            return .object([])
-        }
-        return [
-            "type": "object",
-            "properties": .object(fields.map { .init($0.jsonName, schema(of: $0, depth: depth + 1)) }),
-        ]
     }
 
-    private func schema(of field: Field, depth: Int) -> JSON.Value {
-        if case .message(let name) = field.kind, mapEntries.contains(name) {
-            let values = self.field("value", of: name).map { schema(of: $0, depth: depth + 1) } ?? .object([])
-            return ["type": "object", "additionalProperties": values]
+    private func schema(of field: Field, _ registry: SchemaRegistry) -> JSON.Value {
+        if let values = mapValues(of: field) {
+            return ["type": "object", "additionalProperties": schema(of: values, registry)]
         }
         let single: JSON.Value =
             switch field.kind {
             case .bool: ["type": "boolean"]
             case .integer: ["type": "integer"]
-            // As text, because many readers' numbers are not exact so far.
-            case .longInteger: ["type": "string", "format": "int64"]
+            case .longInteger: Self.longInteger
             case .number: ["type": "number"]
             case .string: ["type": "string"]
-            case .bytes: ["type": "string", "contentEncoding": "base64"]
+            case .bytes: Self.bytes
             case .enumeration(let name):
                 ["type": "string", "enum": .array((enumerations[name] ?? []).map { .string($0) })]
-            case .message(let name): schema(of: name, depth: depth)
+            case .message(let name): schema(of: name, registry)
             }
         return field.isRepeated ? ["type": "array", "items": single] : single
     }
+
+    // As text, because many readers' numbers are not exact so far.
+    private static let longInteger: JSON.Value = ["type": "string", "format": "int64"]
+    private static let bytes: JSON.Value = ["type": "string", "contentEncoding": "base64"]
+
+    /// Messages whose JSON is not made of their fields (Protocol Buffers, JSON mapping).
+    private static let wellKnown: [String: JSON.Value] = [
+        "google.protobuf.Timestamp": ["type": "string", "format": "date-time"],
+        "google.protobuf.Duration": ["type": "string"],
+        "google.protobuf.FieldMask": ["type": "string"],
+        "google.protobuf.StringValue": ["type": "string"],
+        "google.protobuf.BytesValue": bytes,
+        "google.protobuf.BoolValue": ["type": "boolean"],
+        "google.protobuf.Int32Value": ["type": "integer"],
+        "google.protobuf.UInt32Value": ["type": "integer"],
+        "google.protobuf.Int64Value": longInteger,
+        "google.protobuf.UInt64Value": longInteger,
+        "google.protobuf.FloatValue": ["type": "number"],
+        "google.protobuf.DoubleValue": ["type": "number"],
+        "google.protobuf.Empty": ["type": "object"],
+        "google.protobuf.Struct": ["type": "object"],
+        "google.protobuf.ListValue": ["type": "array", "items": [:]],
+    ]
 }

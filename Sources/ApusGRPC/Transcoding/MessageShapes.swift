@@ -50,35 +50,54 @@ struct MessageShapes: Sendable {
         messages[message]?.first { $0.name == name || $0.jsonName == name }
     }
 
-    /// Puts text where a field's path leads, in a message as JSON.
-    /// - Returns: Whether there is such a field.
-    /// - Throws: An `AppError` of code `invalidArgument` for text that the field cannot be.
-    func set(_ texts: [String], at path: String, of message: String, in tree: inout JSON.Value) throws -> Bool {
-        try set(texts, path[...], path, message, &tree)
+    /// The field that the values of a map are; `nil` for what is no map.
+    func mapValues(of field: Field) -> Field? {
+        guard case .message(let name) = field.kind, mapEntries.contains(name) else { return nil }
+        return self.field("value", of: name)
     }
 
-    private func set(
-        _ texts: [String], _ rest: Substring, _ path: String, _ message: String, _ tree: inout JSON.Value
-    ) throws -> Bool {
-        let parts = rest.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let name = parts.first, let field = field(name, of: message) else { return false }
-        if parts.count > 1 {
-            guard case .message(let inner) = field.kind, !field.isRepeated else { return false }
-            var child = tree[field.jsonName] ?? .object([])
-            guard try set(texts, parts[1], path, inner, &child) else { return false }
-            tree[field.jsonName] = child
-            return true
+    /// Messages deeper than this are not reached by a path. SwiftProtobuf reads 100.
+    private static let deepest = 32
+
+    /// The fields that a path such as `shop.id` leads through; `nil` where it leads to none.
+    func fields(at path: some StringProtocol, of message: String) -> [Field]? {
+        var fields: [Field] = []
+        var message: String? = message
+        for name in path.split(separator: ".", maxSplits: Self.deepest, omittingEmptySubsequences: false) {
+            guard fields.count < Self.deepest, let owner = message, let field = field(name, of: owner) else {
+                return nil
+            }
+            fields.append(field)
+            if case .message(let inner) = field.kind, !field.isRepeated { message = inner } else { message = nil }
         }
-        let values = try texts.map { try value($0, field.kind, path) }
+        return fields
+    }
+
+    /// Puts text where fields lead, in a message as JSON.
+    /// - Throws: An `AppError` of code `invalidArgument` for text that the last field cannot be, and for a message that has one
+    ///   of them by both of its names.
+    func set(_ texts: [String], at fields: some Collection<Field>, in tree: inout JSON.Value) throws {
+        guard let field = fields.first else { return }
+        try field.unifyNames(in: &tree)
+        guard fields.count == 1 else {
+            var child = tree[field.jsonName] ?? .null
+            switch child {
+            case .object, .null: break
+            default: throw AppError(.invalidArgument, "\(field.jsonName) must be an object.")
+            }
+            try set(texts, at: fields.dropFirst(), in: &child)
+            tree[field.jsonName] = child
+            return
+        }
+        let values = try texts.map { try value($0, field.kind, field.jsonName) }
         guard !field.isRepeated else {
             tree[field.jsonName] = .array(values)
-            return true
+            return
         }
         guard values.count == 1 else {
-            throw AppError(.invalidArgument, "\(path) is there \(values.count) times, and has one value.")
+            throw AppError(.invalidArgument, "\(field.jsonName) is there \(values.count) times, and has one value.")
         }
         tree[field.jsonName] = values[0]
-        return true
     }
 
     private func value(_ text: String, _ kind: Kind, _ path: String) throws -> JSON.Value {
@@ -91,23 +110,36 @@ struct MessageShapes: Sendable {
         case .integer, .longInteger, .number, .string, .bytes: return .string(text)
         case .enumeration: return Int(text).map { .integer($0) } ?? .string(text)
         case .message(let name):
-            if name == "google.protobuf.BoolValue" { return try value(text, .bool, path) }
-            guard Self.textual.contains(name) else {
+            if name == Self.boolValue { return try value(text, .bool, path) }
+            guard Self.isText(name) else {
                 throw AppError(.invalidArgument, "\(path) has fields of its own: name one of them.")
             }
             return .string(text)
         }
     }
 
-    /// Messages that are text in JSON (Protocol Buffers, JSON mapping).
-    static let textual: Set<String> = Set(
+    /// Whether a message can be read from text: its JSON is text, a number or a truth (Protocol Buffers, JSON mapping).
+    static func isText(_ message: String) -> Bool { textual.contains(message) }
+
+    private static let boolValue = "google.protobuf.BoolValue"
+    private static let textual: Set<String> = Set(
         [
             "Timestamp", "Duration", "FieldMask", "StringValue", "BytesValue", "Int32Value", "UInt32Value",
             "Int64Value", "UInt64Value", "FloatValue", "DoubleValue",
-        ].map { "google.protobuf." + $0 })
+        ].map { "google.protobuf." + $0 } + [boolValue])
 }
 
 extension MessageShapes.Field {
+    /// Leaves the name of JSON alone: a message may come with either, and what counts must not depend on the order.
+    fileprivate func unifyNames(in tree: inout JSON.Value) throws {
+        guard name != jsonName, let value = tree[name] else { return }
+        guard tree[jsonName] == nil else {
+            throw AppError(.invalidArgument, "\(jsonName) is there twice, as \(name), too.")
+        }
+        tree[name] = nil
+        tree[jsonName] = value
+    }
+
     fileprivate init(_ field: Google_Protobuf_FieldDescriptorProto) {
         let typeName = field.typeName.hasPrefix(".") ? String(field.typeName.dropFirst()) : field.typeName
         name = field.name

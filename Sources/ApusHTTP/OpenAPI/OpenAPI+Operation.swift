@@ -110,6 +110,8 @@ extension OpenAPI {
     public struct Schema: Sendable {
         let make: @Sendable (SchemaRegistry) -> JSON.Value
 
+        package init(_ make: @escaping @Sendable (SchemaRegistry) -> JSON.Value) { self.make = make }
+
         /// That of a type, see ``SchemaRegistry``.
         public static func of<Value>(_ type: Value.Type) -> Schema { Schema { $0.schema(of: type) } }
 

@@ -14,11 +14,11 @@ extension OpenAPI {
         let registry = SchemaRegistry()
         var paths: JSON.Value = .object([])
         var schemes: JSON.Value = .object([])
-        for route in router.described where !route.operation.isHidden {
-            let path = Self.template(route.pattern)
-            var item = paths[path] ?? .object([])
-            item[route.method.rawValue.lowercased()] = operation(route, path, registry)
-            paths[path] = item
+        var ids: Set<String> = []
+        for route in router.described where !route.operation.isHidden && methods.contains(route.method) {
+            var item = paths[route.path] ?? .object([])
+            item[route.method.rawValue.lowercased()] = operation(route, registry, &ids)
+            paths[route.path] = item
             for scheme in route.operation.security { schemes[scheme.name] = scheme.value }
         }
         var components: JSON.Value = .object([])
@@ -34,30 +34,32 @@ extension OpenAPI {
         return (document, registry.unknownTypes)
     }
 
-    /// `/v1/orders/{id}`. What has no name is called by its place.
-    private static func template(_ pattern: RoutePattern) -> String {
-        let segments = pattern.segments.enumerated().map { index, segment in
-            switch segment {
-            case .constant(let text): text
-            case .parameter(let name): "{\(name ?? "segment\(index + 1)")}"
-            case .rest: "{rest}"
-            }
-        }
-        return "/" + segments.joined(separator: "/")
-    }
+    /// Those that OpenAPI has a place for.
+    private static let methods: Set<HTTPRequest.Method> = [
+        .get, .put, .post, .delete, .options, .head, .patch, .trace,
+    ]
 
+    /// What stands in braces, in segments that may have more behind it.
     private static func parameterNames(_ path: String) -> [String] {
-        path.split(separator: "/").filter { $0.hasPrefix("{") && $0.hasSuffix("}") }.map {
-            String($0.dropFirst().dropLast())
+        path.split(separator: "/").compactMap { segment in
+            guard segment.hasPrefix("{"), let end = segment.firstIndex(of: "}") else { return nil }
+            return String(segment[..<end].dropFirst())
         }
     }
 
+    /// - Parameter ids: Those that are taken: one that comes again has a number behind it.
     private static func operation(
-        _ route: Router.Described, _ path: String, _ registry: SchemaRegistry
+        _ route: Router.Described, _ registry: SchemaRegistry, _ ids: inout Set<String>
     ) -> JSON.Value {
-        let operation = route.operation
+        let (operation, path) = (route.operation, route.path)
         var value: JSON.Value = .object([])
-        value["operationId"] = .string(operation.id ?? name(route.method, path))
+        let id = operation.id ?? name(route.method, path)
+        var (unique, count) = (id, 1)
+        while !ids.insert(unique).inserted {
+            count += 1
+            unique = "\(id)\(count)"
+        }
+        value["operationId"] = .string(unique)
         value["summary"] = operation.summary.map { .string($0) }
         value["description"] = operation.description.map { .string($0) }
         let tags = operation.tags.isEmpty ? [defaultTag(path)].compactMap { $0 } : operation.tags

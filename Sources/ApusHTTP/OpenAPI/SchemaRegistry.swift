@@ -12,6 +12,8 @@ public final class SchemaRegistry {
     /// Types of which nothing could be found out: they are described as any value.
     private(set) var unknownTypes: [String] = []
     private var names: [ObjectIdentifier: String] = [:]
+    /// Those that were given a name by hand, by that.
+    private var given: [String: String] = [:]
     private var depth = 0
 
     private static let maximumDepth = 64
@@ -69,9 +71,21 @@ public final class SchemaRegistry {
     // MARK: Named schemas
 
     private func component(_ type: Any.Type, _ make: () -> JSON.Value) -> JSON.Value {
-        let name = uniqueName(of: type)
+        let name = uniqueName(Self.name(of: type))
         names[ObjectIdentifier(type)] = name
-        // There while it is made, so that a recursive type finds itself.
+        return fill(name, make)
+    }
+
+    /// A schema of something that is no Swift type, under a name of its own: letters, digits, `.`, `_` and `-`. Made once.
+    package func component(named wanted: String, _ make: () -> JSON.Value) -> JSON.Value {
+        if let name = given[wanted] { return Self.reference(name) }
+        let name = uniqueName(wanted)
+        given[wanted] = name
+        return fill(name, make)
+    }
+
+    private func fill(_ name: String, _ make: () -> JSON.Value) -> JSON.Value {
+        // There while it is made, so that what contains itself finds itself.
         components[name] = .object([])
         components[name] = make()
         return Self.reference(name)
@@ -79,9 +93,7 @@ public final class SchemaRegistry {
 
     private static func reference(_ name: String) -> JSON.Value { ["$ref": .string("#/components/schemas/\(name)")] }
 
-    /// The type's name with the types around it and without its module: letters, digits, `.`, `_` and `-`.
-    private func uniqueName(of type: Any.Type) -> String {
-        let base = Self.name(of: type)
+    private func uniqueName(_ base: String) -> String {
         var name = base
         var count = 1
         while components[name] != nil {
@@ -91,6 +103,7 @@ public final class SchemaRegistry {
         return name
     }
 
+    /// The type's name with the types around it and without its module: letters, digits, `.`, `_` and `-`.
     static func name(of type: Any.Type) -> String {
         // `Module.Outer.(unknown context at $1f).Inner<Module.Element>`
         var text = String(reflecting: type)
@@ -120,7 +133,7 @@ public final class SchemaRegistry {
 
     private func discover(_ type: any Decodable.Type) -> JSON.Value {
         let recorder = SchemaRecorder(registry: self)
-        let name = uniqueName(of: type)
+        let name = uniqueName(Self.name(of: type))
         names[ObjectIdentifier(type)] = name
         components[name] = .object([])
         // A type that refuses the empty values has shown some of itself by then.

@@ -1,5 +1,5 @@
 /// Percent-encoding of RFC 3986 §2.1.
-enum PercentEncoding {
+package enum PercentEncoding {
     /// Everything but letters, digits, `-`, `.`, `_` and `~` encoded.
     static func encode(_ text: String) -> String {
         var result = ""
@@ -33,7 +33,7 @@ enum PercentEncoding {
     }
 
     /// Strict: `nil` for a `%` without two hexadecimal digits and for what is not UTF-8.
-    static func decode(_ text: Substring, plusIsSpace: Bool = false) -> String? {
+    package static func decode(_ text: Substring, plusIsSpace: Bool = false) -> String? {
         let special = text.utf8.contains { $0 == UInt8(ascii: "%") || (plusIsSpace && $0 == UInt8(ascii: "+")) }
         guard special else { return String(text) }
         var bytes: [UInt8] = []

@@ -161,17 +161,11 @@ public struct Request: Sendable {
         return items
     }
 
-    /// The segments of the path, each decoded; without an empty one at the end.
-    /// - Throws: An ``AppError`` of code `invalidArgument` when the path is not valid percent-encoding.
-    package func pathSegments() throws -> [String] {
+    /// The segments of the path as they came; without an empty one at the end.
+    package var rawPathSegments: [Substring] {
         var parts = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
         if parts.last?.isEmpty == true { parts.removeLast() }
-        return try parts.map { part in
-            guard let text = PercentEncoding.decode(part, plusIsSpace: false) else {
-                throw AppError(.invalidArgument, "The path is not valid percent-encoded UTF-8.")
-            }
-            return text
-        }
+        return parts
     }
 }
 

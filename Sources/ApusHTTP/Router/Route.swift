@@ -14,6 +14,9 @@ struct Route: Sendable {
     var crossOrigin: [CORS] = []
     /// What it asks for and answers, as its inputs, its output and its middleware say.
     var operation: OpenAPI.Operation
+    /// Where one route answers what are several in the description, such as one for each verb behind a colon: those, with
+    /// their paths as OpenAPI has them.
+    var parts: [(path: String, operation: OpenAPI.Operation)] = []
 }
 
 /// The options of a route that was just declared: returned by every declaration.
@@ -43,6 +46,18 @@ public struct RouteOptions {
     @discardableResult
     public func describe(_ change: (inout OpenAPI.Operation) -> Void) -> RouteOptions {
         routes.change(index) { change(&$0.operation) }
+        return self
+    }
+
+    /// Describes what is a route of its own to clients, under its path as OpenAPI has it: `/v1/orders/{id}:cancel`. Such
+    /// stand in the place of the route itself.
+    @discardableResult
+    package func part(_ path: String, _ describe: (inout OpenAPI.Operation) -> Void) -> RouteOptions {
+        routes.change(index) {
+            var operation = $0.operation
+            describe(&operation)
+            $0.parts.append((path, operation))
+        }
         return self
     }
 

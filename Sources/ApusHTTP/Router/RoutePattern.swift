@@ -35,6 +35,18 @@ struct RoutePattern: Sendable {
         template = "/" + parts.joined(separator: "/")
     }
 
+    /// The pattern as OpenAPI has it: `/v1/orders/{id}`. What has no name is called by its place.
+    var openAPIPath: String {
+        let parts = segments.enumerated().map { index, segment in
+            switch segment {
+            case .constant(let text): text
+            case .parameter(let name): "{\(name ?? "segment\(index + 1)")}"
+            case .rest: "{rest}"
+            }
+        }
+        return "/" + parts.joined(separator: "/")
+    }
+
     /// What two patterns have in common exactly when they match the same paths with the same precedence.
     var shape: String {
         segments.map { segment in

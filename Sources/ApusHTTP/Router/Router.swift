@@ -64,7 +64,8 @@ public struct Router: Sendable {
     /// A route as a document describes it.
     struct Described: Sendable {
         let method: HTTPRequest.Method
-        let pattern: RoutePattern
+        /// As OpenAPI has it: `/v1/orders/{id}`.
+        let path: String
         let operation: OpenAPI.Operation
     }
 
@@ -85,7 +86,8 @@ public struct Router: Sendable {
             }
             endpoints[index].entries.append((route.method, Entry(route: route, pattern: pattern)))
             listing.append((route.method.rawValue, pattern.template))
-            described.append(Described(method: route.method, pattern: pattern, operation: route.operation))
+            let parts = route.parts.isEmpty ? [(pattern.openAPIPath, route.operation)] : route.parts
+            described += parts.map { Described(method: route.method, path: $0.0, operation: $0.1) }
         }
         self.trie = RouteTrie(trie)
     }

@@ -53,14 +53,15 @@ struct BoundListener {
         }
         guard let first = loops.first else { return [] }
         if loops.count == 1 { return [try await bind(first, port: port, sharesPort: false)] }
-        // Sockets that share a port would share it with another process of the same user too, unnoticed. So the port is
-        // taken for itself first.
-        let probe = try await bind(first, port: port, sharesPort: false)
-        let port = probe.localAddress?.port ?? port
-        try await probe.close()
+        // Sockets that share a port would share it with another process of the same user too, unnoticed. So a port that was
+        // named is taken for itself first; one that the system chooses is nobody's.
+        if port != 0 { try await bind(first, port: port, sharesPort: false).close() }
         var channels: [any Channel] = []
         do {
-            for loop in loops { channels.append(try await bind(loop, port: port, sharesPort: true)) }
+            for loop in loops {
+                let port = channels.first?.localAddress?.port ?? port
+                channels.append(try await bind(loop, port: port, sharesPort: true))
+            }
             return channels
         } catch {
             for channel in channels { try? await channel.close() }

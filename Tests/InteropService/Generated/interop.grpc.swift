@@ -1401,6 +1401,71 @@ package enum Apus_Test_Orders: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "Refund" metadata.
+        package enum Refund: Sendable {
+            /// Request type for "Refund".
+            package typealias Input = Apus_Test_OrderName
+            /// Response type for "Refund".
+            package typealias Output = Apus_Test_OrderName
+            /// Descriptor for "Refund".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "apus.test.Orders"),
+                method: "Refund",
+                type: .unary
+            )
+        }
+        /// Namespace for "Reset" metadata.
+        package enum Reset: Sendable {
+            /// Request type for "Reset".
+            package typealias Input = Apus_Test_OrderName
+            /// Response type for "Reset".
+            package typealias Output = Apus_Test_OrderName
+            /// Descriptor for "Reset".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "apus.test.Orders"),
+                method: "Reset",
+                type: .unary
+            )
+        }
+        /// Namespace for "Purge" metadata.
+        package enum Purge: Sendable {
+            /// Request type for "Purge".
+            package typealias Input = Apus_Test_OrderName
+            /// Response type for "Purge".
+            package typealias Output = Apus_Test_OrderName
+            /// Descriptor for "Purge".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "apus.test.Orders"),
+                method: "Purge",
+                type: .unary
+            )
+        }
+        /// Namespace for "Move" metadata.
+        package enum Move: Sendable {
+            /// Request type for "Move".
+            package typealias Input = Apus_Test_MoveOrder
+            /// Response type for "Move".
+            package typealias Output = Apus_Test_MoveOrder
+            /// Descriptor for "Move".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "apus.test.Orders"),
+                method: "Move",
+                type: .unary
+            )
+        }
+        /// Namespace for "Walk" metadata.
+        package enum Walk: Sendable {
+            /// Request type for "Walk".
+            package typealias Input = Apus_Test_Node
+            /// Response type for "Walk".
+            package typealias Output = Apus_Test_Node
+            /// Descriptor for "Walk".
+            package static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "apus.test.Orders"),
+                method: "Walk",
+                type: .unary
+            )
+        }
         /// Descriptors for all methods in the "apus.test.Orders" service.
         package static let descriptors: [GRPCCore.MethodDescriptor] = [
             Get.descriptor,
@@ -1409,7 +1474,12 @@ package enum Apus_Test_Orders: Sendable {
             Cancel.descriptor,
             List.descriptor,
             Search.descriptor,
-            File.descriptor
+            File.descriptor,
+            Refund.descriptor,
+            Reset.descriptor,
+            Purge.descriptor,
+            Move.descriptor,
+            Walk.descriptor
         ]
     }
 }
@@ -1537,6 +1607,76 @@ extension Apus_Test_Orders {
             request: GRPCCore.StreamingServerRequest<Apus_Test_OrderName>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Apus_Test_OrderName>
+
+        /// Handle the "Refund" method.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Apus_Test_OrderName` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Apus_Test_OrderName` messages.
+        func refund(
+            request: GRPCCore.StreamingServerRequest<Apus_Test_OrderName>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Apus_Test_OrderName>
+
+        /// Handle the "Reset" method.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Apus_Test_OrderName` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Apus_Test_OrderName` messages.
+        func reset(
+            request: GRPCCore.StreamingServerRequest<Apus_Test_OrderName>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Apus_Test_OrderName>
+
+        /// Handle the "Purge" method.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Apus_Test_OrderName` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Apus_Test_OrderName` messages.
+        func purge(
+            request: GRPCCore.StreamingServerRequest<Apus_Test_OrderName>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Apus_Test_OrderName>
+
+        /// Handle the "Move" method.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Apus_Test_MoveOrder` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Apus_Test_MoveOrder` messages.
+        func move(
+            request: GRPCCore.StreamingServerRequest<Apus_Test_MoveOrder>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Apus_Test_MoveOrder>
+
+        /// Handle the "Walk" method.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Apus_Test_Node` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Apus_Test_Node` messages.
+        func walk(
+            request: GRPCCore.StreamingServerRequest<Apus_Test_Node>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Apus_Test_Node>
     }
 
     /// Service protocol for the "apus.test.Orders" service.
@@ -1648,6 +1788,76 @@ extension Apus_Test_Orders {
             request: GRPCCore.ServerRequest<Apus_Test_OrderName>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Apus_Test_OrderName>
+
+        /// Handle the "Refund" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_Test_OrderName` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Apus_Test_OrderName` message.
+        func refund(
+            request: GRPCCore.ServerRequest<Apus_Test_OrderName>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Apus_Test_OrderName>
+
+        /// Handle the "Reset" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_Test_OrderName` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Apus_Test_OrderName` message.
+        func reset(
+            request: GRPCCore.ServerRequest<Apus_Test_OrderName>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Apus_Test_OrderName>
+
+        /// Handle the "Purge" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_Test_OrderName` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Apus_Test_OrderName` message.
+        func purge(
+            request: GRPCCore.ServerRequest<Apus_Test_OrderName>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Apus_Test_OrderName>
+
+        /// Handle the "Move" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_Test_MoveOrder` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Apus_Test_MoveOrder` message.
+        func move(
+            request: GRPCCore.ServerRequest<Apus_Test_MoveOrder>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Apus_Test_MoveOrder>
+
+        /// Handle the "Walk" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_Test_Node` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Apus_Test_Node` message.
+        func walk(
+            request: GRPCCore.ServerRequest<Apus_Test_Node>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Apus_Test_Node>
     }
 
     /// Simple service protocol for the "apus.test.Orders" service.
@@ -1757,6 +1967,76 @@ extension Apus_Test_Orders {
             request: Apus_Test_OrderName,
             context: GRPCCore.ServerContext
         ) async throws -> Apus_Test_OrderName
+
+        /// Handle the "Refund" method.
+        ///
+        /// - Parameters:
+        ///   - request: A `Apus_Test_OrderName` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Apus_Test_OrderName` to respond with.
+        func refund(
+            request: Apus_Test_OrderName,
+            context: GRPCCore.ServerContext
+        ) async throws -> Apus_Test_OrderName
+
+        /// Handle the "Reset" method.
+        ///
+        /// - Parameters:
+        ///   - request: A `Apus_Test_OrderName` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Apus_Test_OrderName` to respond with.
+        func reset(
+            request: Apus_Test_OrderName,
+            context: GRPCCore.ServerContext
+        ) async throws -> Apus_Test_OrderName
+
+        /// Handle the "Purge" method.
+        ///
+        /// - Parameters:
+        ///   - request: A `Apus_Test_OrderName` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Apus_Test_OrderName` to respond with.
+        func purge(
+            request: Apus_Test_OrderName,
+            context: GRPCCore.ServerContext
+        ) async throws -> Apus_Test_OrderName
+
+        /// Handle the "Move" method.
+        ///
+        /// - Parameters:
+        ///   - request: A `Apus_Test_MoveOrder` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Apus_Test_MoveOrder` to respond with.
+        func move(
+            request: Apus_Test_MoveOrder,
+            context: GRPCCore.ServerContext
+        ) async throws -> Apus_Test_MoveOrder
+
+        /// Handle the "Walk" method.
+        ///
+        /// - Parameters:
+        ///   - request: A `Apus_Test_Node` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Apus_Test_Node` to respond with.
+        func walk(
+            request: Apus_Test_Node,
+            context: GRPCCore.ServerContext
+        ) async throws -> Apus_Test_Node
     }
 }
 
@@ -1841,6 +2121,61 @@ extension Apus_Test_Orders.StreamingServiceProtocol {
                 )
             }
         )
+        router.registerHandler(
+            forMethod: Apus_Test_Orders.Method.Refund.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_Test_OrderName>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_Test_OrderName>(),
+            handler: { request, context in
+                try await self.refund(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Apus_Test_Orders.Method.Reset.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_Test_OrderName>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_Test_OrderName>(),
+            handler: { request, context in
+                try await self.reset(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Apus_Test_Orders.Method.Purge.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_Test_OrderName>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_Test_OrderName>(),
+            handler: { request, context in
+                try await self.purge(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Apus_Test_Orders.Method.Move.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_Test_MoveOrder>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_Test_MoveOrder>(),
+            handler: { request, context in
+                try await self.move(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Apus_Test_Orders.Method.Walk.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_Test_Node>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_Test_Node>(),
+            handler: { request, context in
+                try await self.walk(
+                    request: request,
+                    context: context
+                )
+            }
+        )
     }
 }
 
@@ -1918,6 +2253,61 @@ extension Apus_Test_Orders.ServiceProtocol {
         context: GRPCCore.ServerContext
     ) async throws -> GRPCCore.StreamingServerResponse<Apus_Test_OrderName> {
         let response = try await self.file(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func refund(
+        request: GRPCCore.StreamingServerRequest<Apus_Test_OrderName>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Apus_Test_OrderName> {
+        let response = try await self.refund(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func reset(
+        request: GRPCCore.StreamingServerRequest<Apus_Test_OrderName>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Apus_Test_OrderName> {
+        let response = try await self.reset(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func purge(
+        request: GRPCCore.StreamingServerRequest<Apus_Test_OrderName>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Apus_Test_OrderName> {
+        let response = try await self.purge(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func move(
+        request: GRPCCore.StreamingServerRequest<Apus_Test_MoveOrder>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Apus_Test_MoveOrder> {
+        let response = try await self.move(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    package func walk(
+        request: GRPCCore.StreamingServerRequest<Apus_Test_Node>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Apus_Test_Node> {
+        let response = try await self.walk(
             request: GRPCCore.ServerRequest(stream: request),
             context: context
         )
@@ -2012,6 +2402,71 @@ extension Apus_Test_Orders.SimpleServiceProtocol {
     ) async throws -> GRPCCore.ServerResponse<Apus_Test_OrderName> {
         return GRPCCore.ServerResponse<Apus_Test_OrderName>(
             message: try await self.file(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    package func refund(
+        request: GRPCCore.ServerRequest<Apus_Test_OrderName>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Apus_Test_OrderName> {
+        return GRPCCore.ServerResponse<Apus_Test_OrderName>(
+            message: try await self.refund(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    package func reset(
+        request: GRPCCore.ServerRequest<Apus_Test_OrderName>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Apus_Test_OrderName> {
+        return GRPCCore.ServerResponse<Apus_Test_OrderName>(
+            message: try await self.reset(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    package func purge(
+        request: GRPCCore.ServerRequest<Apus_Test_OrderName>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Apus_Test_OrderName> {
+        return GRPCCore.ServerResponse<Apus_Test_OrderName>(
+            message: try await self.purge(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    package func move(
+        request: GRPCCore.ServerRequest<Apus_Test_MoveOrder>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Apus_Test_MoveOrder> {
+        return GRPCCore.ServerResponse<Apus_Test_MoveOrder>(
+            message: try await self.move(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    package func walk(
+        request: GRPCCore.ServerRequest<Apus_Test_Node>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Apus_Test_Node> {
+        return GRPCCore.ServerResponse<Apus_Test_Node>(
+            message: try await self.walk(
                 request: request.message,
                 context: context
             ),
@@ -2164,6 +2619,101 @@ extension Apus_Test_Orders {
             deserializer: some GRPCCore.MessageDeserializer<Apus_Test_OrderName>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_Test_OrderName>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Refund" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_Test_OrderName` message.
+        ///   - serializer: A serializer for `Apus_Test_OrderName` messages.
+        ///   - deserializer: A deserializer for `Apus_Test_OrderName` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func refund<Result>(
+            request: GRPCCore.ClientRequest<Apus_Test_OrderName>,
+            serializer: some GRPCCore.MessageSerializer<Apus_Test_OrderName>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_Test_OrderName>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_Test_OrderName>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Reset" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_Test_OrderName` message.
+        ///   - serializer: A serializer for `Apus_Test_OrderName` messages.
+        ///   - deserializer: A deserializer for `Apus_Test_OrderName` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func reset<Result>(
+            request: GRPCCore.ClientRequest<Apus_Test_OrderName>,
+            serializer: some GRPCCore.MessageSerializer<Apus_Test_OrderName>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_Test_OrderName>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_Test_OrderName>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Purge" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_Test_OrderName` message.
+        ///   - serializer: A serializer for `Apus_Test_OrderName` messages.
+        ///   - deserializer: A deserializer for `Apus_Test_OrderName` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func purge<Result>(
+            request: GRPCCore.ClientRequest<Apus_Test_OrderName>,
+            serializer: some GRPCCore.MessageSerializer<Apus_Test_OrderName>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_Test_OrderName>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_Test_OrderName>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Move" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_Test_MoveOrder` message.
+        ///   - serializer: A serializer for `Apus_Test_MoveOrder` messages.
+        ///   - deserializer: A deserializer for `Apus_Test_MoveOrder` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func move<Result>(
+            request: GRPCCore.ClientRequest<Apus_Test_MoveOrder>,
+            serializer: some GRPCCore.MessageSerializer<Apus_Test_MoveOrder>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_Test_MoveOrder>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_Test_MoveOrder>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Walk" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_Test_Node` message.
+        ///   - serializer: A serializer for `Apus_Test_Node` messages.
+        ///   - deserializer: A deserializer for `Apus_Test_Node` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func walk<Result>(
+            request: GRPCCore.ClientRequest<Apus_Test_Node>,
+            serializer: some GRPCCore.MessageSerializer<Apus_Test_Node>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_Test_Node>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_Test_Node>) async throws -> Result
         ) async throws -> Result where Result: Sendable
     }
 
@@ -2396,6 +2946,156 @@ extension Apus_Test_Orders {
                 onResponse: handleResponse
             )
         }
+
+        /// Call the "Refund" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_Test_OrderName` message.
+        ///   - serializer: A serializer for `Apus_Test_OrderName` messages.
+        ///   - deserializer: A deserializer for `Apus_Test_OrderName` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func refund<Result>(
+            request: GRPCCore.ClientRequest<Apus_Test_OrderName>,
+            serializer: some GRPCCore.MessageSerializer<Apus_Test_OrderName>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_Test_OrderName>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_Test_OrderName>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Apus_Test_Orders.Method.Refund.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "Reset" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_Test_OrderName` message.
+        ///   - serializer: A serializer for `Apus_Test_OrderName` messages.
+        ///   - deserializer: A deserializer for `Apus_Test_OrderName` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func reset<Result>(
+            request: GRPCCore.ClientRequest<Apus_Test_OrderName>,
+            serializer: some GRPCCore.MessageSerializer<Apus_Test_OrderName>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_Test_OrderName>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_Test_OrderName>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Apus_Test_Orders.Method.Reset.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "Purge" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_Test_OrderName` message.
+        ///   - serializer: A serializer for `Apus_Test_OrderName` messages.
+        ///   - deserializer: A deserializer for `Apus_Test_OrderName` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func purge<Result>(
+            request: GRPCCore.ClientRequest<Apus_Test_OrderName>,
+            serializer: some GRPCCore.MessageSerializer<Apus_Test_OrderName>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_Test_OrderName>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_Test_OrderName>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Apus_Test_Orders.Method.Purge.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "Move" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_Test_MoveOrder` message.
+        ///   - serializer: A serializer for `Apus_Test_MoveOrder` messages.
+        ///   - deserializer: A deserializer for `Apus_Test_MoveOrder` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func move<Result>(
+            request: GRPCCore.ClientRequest<Apus_Test_MoveOrder>,
+            serializer: some GRPCCore.MessageSerializer<Apus_Test_MoveOrder>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_Test_MoveOrder>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_Test_MoveOrder>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Apus_Test_Orders.Method.Move.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "Walk" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Apus_Test_Node` message.
+        ///   - serializer: A serializer for `Apus_Test_Node` messages.
+        ///   - deserializer: A deserializer for `Apus_Test_Node` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        package func walk<Result>(
+            request: GRPCCore.ClientRequest<Apus_Test_Node>,
+            serializer: some GRPCCore.MessageSerializer<Apus_Test_Node>,
+            deserializer: some GRPCCore.MessageDeserializer<Apus_Test_Node>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_Test_Node>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Apus_Test_Orders.Method.Walk.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
     }
 }
 
@@ -2572,6 +3272,131 @@ extension Apus_Test_Orders.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<Apus_Test_OrderName>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_Test_OrderName>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Refund" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Apus_Test_OrderName` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func refund<Result>(
+        request: GRPCCore.ClientRequest<Apus_Test_OrderName>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_Test_OrderName>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.refund(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_Test_OrderName>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_Test_OrderName>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Reset" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Apus_Test_OrderName` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func reset<Result>(
+        request: GRPCCore.ClientRequest<Apus_Test_OrderName>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_Test_OrderName>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.reset(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_Test_OrderName>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_Test_OrderName>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Purge" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Apus_Test_OrderName` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func purge<Result>(
+        request: GRPCCore.ClientRequest<Apus_Test_OrderName>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_Test_OrderName>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.purge(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_Test_OrderName>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_Test_OrderName>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Move" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Apus_Test_MoveOrder` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func move<Result>(
+        request: GRPCCore.ClientRequest<Apus_Test_MoveOrder>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_Test_MoveOrder>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.move(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_Test_MoveOrder>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_Test_MoveOrder>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Walk" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Apus_Test_Node` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func walk<Result>(
+        request: GRPCCore.ClientRequest<Apus_Test_Node>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_Test_Node>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.walk(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Apus_Test_Node>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Apus_Test_Node>(),
             options: options,
             onResponse: handleResponse
         )
@@ -2778,6 +3603,151 @@ extension Apus_Test_Orders.ClientProtocol {
             metadata: metadata
         )
         return try await self.file(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Refund" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func refund<Result>(
+        _ message: Apus_Test_OrderName,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_Test_OrderName>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Apus_Test_OrderName>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.refund(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Reset" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func reset<Result>(
+        _ message: Apus_Test_OrderName,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_Test_OrderName>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Apus_Test_OrderName>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.reset(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Purge" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func purge<Result>(
+        _ message: Apus_Test_OrderName,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_Test_OrderName>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Apus_Test_OrderName>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.purge(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Move" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func move<Result>(
+        _ message: Apus_Test_MoveOrder,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_Test_MoveOrder>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Apus_Test_MoveOrder>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.move(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Walk" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    package func walk<Result>(
+        _ message: Apus_Test_Node,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Apus_Test_Node>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Apus_Test_Node>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.walk(
             request: request,
             options: options,
             onResponse: handleResponse

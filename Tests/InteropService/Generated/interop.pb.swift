@@ -65,6 +65,102 @@ package nonisolated enum Apus_Test_OrderState: SwiftProtobuf.Enum, Swift.CaseIte
 
 }
 
+package nonisolated struct Apus_Test_MoveOrder: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var orderName: String = String()
+
+  package var newPlace: Apus_Test_Place {
+    get {_newPlace ?? Apus_Test_Place()}
+    set {_newPlace = newValue}
+  }
+  /// Returns true if `newPlace` has been explicitly set.
+  package var hasNewPlace: Bool {self._newPlace != nil}
+  /// Clears the value of `newPlace`. Subsequent reads from it will return its default value.
+  package mutating func clearNewPlace() {self._newPlace = nil}
+
+  package var hourLimit: SwiftProtobuf.Google_Protobuf_Int32Value {
+    get {_hourLimit ?? SwiftProtobuf.Google_Protobuf_Int32Value()}
+    set {_hourLimit = newValue}
+  }
+  /// Returns true if `hourLimit` has been explicitly set.
+  package var hasHourLimit: Bool {self._hourLimit != nil}
+  /// Clears the value of `hourLimit`. Subsequent reads from it will return its default value.
+  package mutating func clearHourLimit() {self._hourLimit = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _newPlace: Apus_Test_Place? = nil
+  fileprivate var _hourLimit: SwiftProtobuf.Google_Protobuf_Int32Value? = nil
+}
+
+package nonisolated struct Apus_Test_Place: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var shopID: String = String()
+
+  package var name: String = String()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct Apus_Test_Node: @unchecked Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var next: Apus_Test_Node {
+    get {_storage._next ?? Apus_Test_Node()}
+    set {_uniqueStorage()._next = newValue}
+  }
+  /// Returns true if `next` has been explicitly set.
+  package var hasNext: Bool {_storage._next != nil}
+  /// Clears the value of `next`. Subsequent reads from it will return its default value.
+  package mutating func clearNext() {_uniqueStorage()._next = nil}
+
+  package var others: [Apus_Test_Node] {
+    get {_storage._others}
+    set {_uniqueStorage()._others = newValue}
+  }
+
+  package var value: String {
+    get {_storage._value}
+    set {_uniqueStorage()._value = newValue}
+  }
+
+  package var number: SwiftProtobuf.Google_Protobuf_Int32Value {
+    get {_storage._number ?? SwiftProtobuf.Google_Protobuf_Int32Value()}
+    set {_uniqueStorage()._number = newValue}
+  }
+  /// Returns true if `number` has been explicitly set.
+  package var hasNumber: Bool {_storage._number != nil}
+  /// Clears the value of `number`. Subsequent reads from it will return its default value.
+  package mutating func clearNumber() {_uniqueStorage()._number = nil}
+
+  package var isLast: SwiftProtobuf.Google_Protobuf_BoolValue {
+    get {_storage._isLast ?? SwiftProtobuf.Google_Protobuf_BoolValue()}
+    set {_uniqueStorage()._isLast = newValue}
+  }
+  /// Returns true if `isLast` has been explicitly set.
+  package var hasIsLast: Bool {_storage._isLast != nil}
+  /// Clears the value of `isLast`. Subsequent reads from it will return its default value.
+  package mutating func clearIsLast() {_uniqueStorage()._isLast = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
 package nonisolated struct Apus_Test_Shop: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -416,6 +512,183 @@ fileprivate nonisolated let _protobuf_package = "apus.test"
 
 nonisolated extension Apus_Test_OrderState: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ORDER_STATE_UNSPECIFIED\0\u{1}OPEN\0\u{1}CANCELLED\0")
+}
+
+nonisolated extension Apus_Test_MoveOrder: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".MoveOrder"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}order_name\0\u{3}new_place\0\u{3}hour_limit\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.orderName) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._newPlace) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._hourLimit) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.orderName.isEmpty {
+      try visitor.visitSingularStringField(value: self.orderName, fieldNumber: 1)
+    }
+    try { if let v = self._newPlace {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._hourLimit {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_Test_MoveOrder, rhs: Apus_Test_MoveOrder) -> Bool {
+    if lhs.orderName != rhs.orderName {return false}
+    if lhs._newPlace != rhs._newPlace {return false}
+    if lhs._hourLimit != rhs._hourLimit {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_Test_Place: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Place"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}shop_id\0\u{1}name\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.shopID) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.shopID.isEmpty {
+      try visitor.visitSingularStringField(value: self.shopID, fieldNumber: 1)
+    }
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_Test_Place, rhs: Apus_Test_Place) -> Bool {
+    if lhs.shopID != rhs.shopID {return false}
+    if lhs.name != rhs.name {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Apus_Test_Node: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Node"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}next\0\u{1}others\0\u{1}value\0\u{1}number\0\u{3}is_last\0")
+
+  fileprivate class _StorageClass {
+    var _next: Apus_Test_Node? = nil
+    var _others: [Apus_Test_Node] = []
+    var _value: String = String()
+    var _number: SwiftProtobuf.Google_Protobuf_Int32Value? = nil
+    var _isLast: SwiftProtobuf.Google_Protobuf_BoolValue? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _next = source._next
+      _others = source._others
+      _value = source._value
+      _number = source._number
+      _isLast = source._isLast
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._next) }()
+        case 2: try { try decoder.decodeRepeatedMessageField(value: &_storage._others) }()
+        case 3: try { try decoder.decodeSingularStringField(value: &_storage._value) }()
+        case 4: try { try decoder.decodeSingularMessageField(value: &_storage._number) }()
+        case 5: try { try decoder.decodeSingularMessageField(value: &_storage._isLast) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._next {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      if !_storage._others.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._others, fieldNumber: 2)
+      }
+      if !_storage._value.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._value, fieldNumber: 3)
+      }
+      try { if let v = _storage._number {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+      } }()
+      try { if let v = _storage._isLast {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Apus_Test_Node, rhs: Apus_Test_Node) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._next != rhs_storage._next {return false}
+        if _storage._others != rhs_storage._others {return false}
+        if _storage._value != rhs_storage._value {return false}
+        if _storage._number != rhs_storage._number {return false}
+        if _storage._isLast != rhs_storage._isLast {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
 }
 
 nonisolated extension Apus_Test_Shop: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
