@@ -9,11 +9,12 @@ import NIOCore
 /// What reads bytes of strangers. Each target takes any input without a crash, and checks what must hold of every one: what
 /// does not hold ends the process, which is how a fuzzer is told.
 enum FuzzTarget: String, CaseIterable {
-    case http1, json, proxy, websocket, target, multipart, fields
+    case http1, http2, json, proxy, websocket, target, multipart, fields
 
     func run(_ input: UnsafeRawBufferPointer) {
         switch self {
         case .http1: Self.fuzzHTTP1(input)
+        case .http2: Self.fuzzHTTP2(input)
         case .json: Self.fuzzJSON(input)
         case .proxy: Self.fuzzProxyHeader(input)
         case .websocket: Self.fuzzWebSocket(input)

@@ -8,14 +8,18 @@ struct HTTP2Client {
     let channel: any Channel
     private let frames: AsyncStream<HTTP2Frame>
 
-    static func connect(port: Int) async throws -> HTTP2Client {
+    /// Frames as they come, for who reads them all in one place.
+    var iterator: AsyncStream<HTTP2Frame>.Iterator { frames.makeAsyncIterator() }
+
+    static func connect(port: Int, settings: [HTTP2Setting] = nioDefaultSettings) async throws -> HTTP2Client {
         let (frames, continuation) = AsyncStream.makeStream(of: HTTP2Frame.self)
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandlers([
                         NIOHTTP2Handler(
-                            mode: .client, headerBlockValidation: .disabled, contentLengthValidation: .disabled),
+                            mode: .client, initialSettings: settings, headerBlockValidation: .disabled,
+                            contentLengthValidation: .disabled),
                         FrameCollector(continuation: continuation),
                     ])
                 }

@@ -1,6 +1,5 @@
 import ApusHTTP
 import NIOCore
-import NIOHTTP2
 
 /// A stream as bytes, for the protocol that took it over.
 ///

@@ -1,76 +1,79 @@
 import ApusCore
 import ApusHTTP
 import NIOCore
-import NIOHTTP2
+import NIOHPACK
 
-/// One HTTP/2 connection: its streams, above the frames that `NIOHTTP2Handler` reads, checks and writes.
+/// One HTTP/2 connection: reads frames, knows its streams, and ends.
 ///
-/// Streams are objects in a table, not channels: a request costs a third of what a channel of its own would.
+/// Streams are objects in a table, not channels: a request costs a third of what a channel of its own would. What is sent is in
+/// the extension.
 ///
 /// `@unchecked Sendable`: every stored property is touched on the channel's event loop alone; what may call from elsewhere
-/// goes through ``onLoop(_:)``.
+/// goes through ``onLoop(_:)``. The checks for access from within an access are left out where every frame would pay for them:
+/// no such property is held while anything else is called.
 final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Sendable {
-    typealias InboundIn = HTTP2Frame
-    typealias OutboundOut = HTTP2Frame
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
 
     let core: ServerCore
     let loop: LoopState
     let peer: Peer
-    private var channelContext: ChannelHandlerContext?
-    private var streams = StreamTable()
+    @exclusivity(unchecked) var channelContext: ChannelHandlerContext?
+    @exclusivity(unchecked) var streams = StreamTable()
+    @exclusivity(unchecked) var life: ConnectionLife
+    @exclusivity(unchecked) var sending: SendState
+    @exclusivity(unchecked) private var reader: FrameReader
+    @exclusivity(unchecked) private var decoder: HPACKDecoder
+    private var gate = FloodGate(now: .now())
     /// Those whose request awaits its body, as long as the read lasts.
-    private var awaiting: [HTTP2Stream] = []
-    private var lastStreamID = HTTP2StreamID.rootStream
-    private var isInRead = false
-    private var readAt = NIODeadline.now()
-    private var hasUnflushedFrames = false
+    @exclusivity(unchecked) private var awaiting: [HTTP2Stream] = []
+    @exclusivity(unchecked) private(set) var lastStreamID: UInt32 = 0
+    /// The latest that were cut off: what the client sent before it knew of that means nothing.
+    private var recentlyReset = CircularBuffer<UInt32>(initialCapacity: 1)
+    @exclusivity(unchecked) private(set) var isInRead = false
+    @exclusivity(unchecked) private var readAt = NIODeadline.now()
+    /// Whether the client has seen our settings.
+    private var hasSettingsAcknowledged = false
+    /// How much the client may still send of all bodies together.
+    @exclusivity(unchecked) private var window = HTTP2Connection.connectionWindow
+    /// Bytes of bodies that were read and not yet allowed for anew.
+    @exclusivity(unchecked) private var consumedBytes = 0
     /// Since when there is no stream, if there is none.
-    private var idleSince: NIODeadline? = .now()
-    private var life: ConnectionLife
+    @exclusivity(unchecked) private var idleSince: NIODeadline? = .now()
     private var drainSteps = 0
     /// Since when only the peer's goodbye is awaited.
     private var closingSince: NIODeadline?
+    /// Whether the client was told that it does not speak HTTP/2: what it says then is not read.
+    private var hasFailed = false
     /// When a window of the peer last changed that all streams share.
     private(set) var lastWindowChange = NIODeadline.now()
-    private let frameWatch: FrameWatch
-    private let gatherer: FrameGatherer
-    /// Bytes of bodies that were read and not yet allowed for anew.
-    private var consumedBytes = 0
 
-    private init(core: ServerCore, loop: LoopState, peer: Peer, frameWatch: FrameWatch, gatherer: FrameGatherer) {
+    private static let mostRecentlyReset = 256
+
+    private init(core: ServerCore, loop: LoopState, peer: Peer) {
         self.core = core
         self.loop = loop
         self.peer = peer
-        self.frameWatch = frameWatch
-        self.gatherer = gatherer
         life = ConnectionLife(core.limits, now: .now())
+        sending = SendState()
+        reader = FrameReader(largestBlock: 2 * core.limits.headBytes)
+        decoder = HPACKDecoder(
+            allocator: ByteBufferAllocator(), maxDynamicTableSize: HPACKDecoder.maxDynamicTableSize,
+            maxHeaderListSize: core.limits.headBytes)
     }
 
     // MARK: Setting up
 
     /// How many bytes of all bodies of a connection may be on their way to their readers.
     private static let connectionWindow = 1 << 20
-    private static let initialConnectionWindow = 65_535
+    /// What holds for windows as long as nothing else is said (RFC 9113 §6.9.2).
+    static let initialWindow = 65_535
 
     /// Adds HTTP/2 to the end of a pipeline.
     static func add(
         to pipeline: ChannelPipeline.SynchronousOperations, core: ServerCore, loop: LoopState, peer: Peer
     ) throws {
-        let watch = FrameWatch()
-        var configuration = NIOHTTP2Handler.ConnectionConfiguration()
-        configuration.initialSettings = [
-            HTTP2Setting(parameter: .maxConcurrentStreams, value: core.limits.concurrentStreams),
-            HTTP2Setting(parameter: .initialWindowSize, value: core.limits.bufferedBytes),
-            HTTP2Setting(parameter: .maxHeaderListSize, value: core.limits.headBytes),
-            HTTP2Setting(parameter: .enableConnectProtocol, value: 1),
-        ]
-        // Checked as they are read, which is faster.
-        configuration.headerBlockValidation = .disabled
-        configuration.contentLengthValidation = .disabled
-        let frames = NIOHTTP2Handler(mode: .server, frameDelegate: watch, connectionConfiguration: configuration)
-        let gatherer = FrameGatherer(loop: loop)
-        let connection = HTTP2Connection(core: core, loop: loop, peer: peer, frameWatch: watch, gatherer: gatherer)
-        try pipeline.addHandlers([gatherer, frames, connection])
+        try pipeline.addHandler(HTTP2Connection(core: core, loop: loop, peer: peer))
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -90,57 +93,186 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     }
 
     private func begin() {
-        let increment = Self.connectionWindow - Self.initialConnectionWindow
-        write(HTTP2Frame(streamID: .rootStream, payload: .windowUpdate(windowSizeIncrement: increment)))
+        let limits = core.limits
+        let settings: [(Setting, Int)] = [
+            (.concurrentStreams, limits.concurrentStreams), (.initialWindow, limits.bufferedBytes),
+            (.headerList, limits.headBytes), (.connectProtocol, 1),
+        ]
+        write { writer, output in
+            writer.settings(
+                settings.map { .init(identifier: $0.rawValue, value: UInt32(clamping: $1)) }, to: &output)
+            writer.windowUpdate(0, by: Self.connectionWindow - Self.initialWindow, to: &output)
+        }
+        flushSoon()
         if core.isDraining { drain() }
+    }
+
+    /// Identifiers of settings (RFC 9113 §6.5.2, RFC 8441 §3).
+    private enum Setting: UInt16 {
+        case tableSize = 1
+        case push = 2
+        case concurrentStreams = 3
+        case initialWindow = 4
+        case largestFrame = 5
+        case headerList = 6
+        case connectProtocol = 8
     }
 
     // MARK: Frames
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let frame = unwrapInboundIn(data)
+        guard !hasFailed else { return }
         if !isInRead {
             readAt = .now()
             isInRead = true
             life.read(now: readAt)
         }
-        switch frame.payload {
-        case .headers(let content):
-            if let stream = streams[frame.streamID] {
-                stream.receive(trailers: content.headers)
-            } else {
-                let stream = HTTP2Stream(frame.streamID, connection: self)
-                streams.append(stream, id: frame.streamID)
-                lastStreamID = frame.streamID
-                idleSince = nil
-                if stream.start(content) { awaiting.append(stream) }
-            }
-        case .data(let content):
-            guard case .byteBuffer(let bytes) = content.data else { return }
-            let padding = content.paddingBytes.map { $0 + 1 } ?? 0
-            guard let stream = streams[frame.streamID] else { return consumed(bytes.readableBytes + padding) }
-            stream.receive(bytes, padding: padding, isEnd: content.endStream)
-        case .ping(let data, ack: true): if data == Self.goodbye { finishDraining() }
-        case .ping(_, ack: false): if life.pinged(now: now) { endForPings() }
-        case .rstStream, .goAway, .settings, .windowUpdate, .priority, .pushPromise, .alternativeService,
-            .origin:
-            // The frame handler has acted on these; the end of a stream comes as an event.
-            break
+        reader.append(unwrapInboundIn(data))
+        do throws(HTTP2Failure) {
+            while !hasFailed, let frame = try reader.next() { try receive(frame) }
+        } catch {
+            fail(error)
         }
     }
 
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        // By their types, because a cast that fails costs more than all of the rest.
-        switch ObjectIdentifier(type(of: event)) {
-        case ObjectIdentifier(NIOHTTP2StreamCreatedEvent.self),
-            ObjectIdentifier(NIOHTTP2BulkStreamWindowChangeEvent.self):
-            break
-        case ObjectIdentifier(StreamClosedEvent.self): if let event = event as? StreamClosedEvent { closed(event) }
-        case ObjectIdentifier(NIOHTTP2WindowUpdatedEvent.self):
-            if let event = event as? NIOHTTP2WindowUpdatedEvent { windowUpdated(event) }
-        default:
-            if case .some(.inputClosed) = event as? ChannelEvent { inputClosed() }
-            context.fireUserInboundEventTriggered(event)
+    private func receive(_ frame: FrameReader.Frame) throws(HTTP2Failure) {
+        switch frame {
+        case .headers(let id, let block, let isEnd): try receiveHeaders(id, block, isEnd: isEnd)
+        case .data(let id, let bytes, let padding, let isEnd):
+            try receiveData(id, bytes, padding: padding, isEnd: isEnd)
+        case .windowUpdate(let id, let increment): try receiveWindowUpdate(id, increment)
+        case .reset(let id, _):
+            guard id <= lastStreamID else { throw HTTP2Failure(.protocolError, "Stream \(id) does not exist.") }
+            try gate.pass(now: now)
+            if let stream = streams[id] { close(stream, wasCut: true) }
+        case .settings(let settings):
+            try gate.pass(now: now)
+            try take(settings)
+        case .settingsAcknowledged: hasSettingsAcknowledged = true
+        case .ping(let data):
+            if life.pinged(now: now) { throw HTTP2Failure(.enhanceYourCalm, "too_many_pings") }
+            write { writer, output in writer.ping(data, isAcknowledgement: true, to: &output) }
+        case .pingAcknowledged(let data): if data == Self.goodbye { finishDraining() }
+        case .other: break
+        }
+    }
+
+    private func receiveHeaders(_ id: UInt32, _ block: ByteBuffer, isEnd: Bool) throws(HTTP2Failure) {
+        // Also of one that is refused: the tables of both sides must stay the same.
+        let headers = try decode(block)
+        if let stream = streams[id] {
+            guard !stream.isRemoteEnded else { return reset(stream, .streamClosed) }
+            guard isEnd else { return reset(stream, .protocolError) }
+            stream.receive(trailers: headers)
+            return closeIfDone(stream)
+        }
+        guard id % 2 == 1 else { throw HTTP2Failure(.protocolError, "Stream \(id) is not a client's to open.") }
+        guard id > lastStreamID else {
+            if recentlyReset.contains(id) { return }
+            throw HTTP2Failure(.streamClosed, "Stream \(id) has ended, or was passed over.")
+        }
+        lastStreamID = id
+        guard streams.count < core.limits.concurrentStreams, drainSteps < 2 else {
+            try gate.pass(now: now)
+            note(reset: id)
+            return write { writer, output in writer.reset(id, .refusedStream, to: &output) }
+        }
+        let stream = HTTP2Stream(id, connection: self, sendWindow: sending.initialWindow)
+        streams.append(stream, id: id)
+        idleSince = nil
+        if stream.start(headers, isEnd: isEnd) { awaiting.append(stream) }
+    }
+
+    private func decode(_ block: ByteBuffer) throws(HTTP2Failure) -> HPACKHeaders {
+        var block = block
+        do {
+            return try decoder.decodeHeaders(from: &block)
+        } catch is NIOHPACKErrors.MaxHeaderListSizeViolation {
+            // What was left of it would have to be decoded too, to keep the table.
+            throw HTTP2Failure(.enhanceYourCalm, "A header has more than \(core.limits.headBytes) bytes.")
+        } catch {
+            throw HTTP2Failure(.compressionError, "A header cannot be decompressed.")
+        }
+    }
+
+    private func receiveData(
+        _ id: UInt32, _ bytes: ByteBuffer, padding: Int, isEnd: Bool
+    ) throws(HTTP2Failure) {
+        let length = bytes.readableBytes + padding
+        window -= length
+        guard window >= 0 else { throw HTTP2Failure(.flowControlError, "More of bodies came than was allowed for.") }
+        if bytes.readableBytes == 0, !isEnd { try gate.pass(now: now) }
+        guard let stream = streams[id] else {
+            guard recentlyReset.contains(id) else {
+                throw HTTP2Failure(
+                    id > lastStreamID ? .protocolError : .streamClosed, "Data came for stream \(id), which is not open."
+                )
+            }
+            return consumed(length)
+        }
+        guard !stream.isRemoteEnded else {
+            consumed(length)
+            return reset(stream, .streamClosed)
+        }
+        // A client that has not seen the settings goes by what holds without them.
+        let grace = hasSettingsAcknowledged ? 0 : max(0, Self.initialWindow - core.limits.bufferedBytes)
+        guard stream.window + grace >= length else {
+            consumed(length)
+            return reset(stream, .flowControlError)
+        }
+        stream.receive(bytes, padding: padding, isEnd: isEnd)
+        closeIfDone(stream)
+    }
+
+    private func receiveWindowUpdate(_ id: UInt32, _ increment: Int) throws(HTTP2Failure) {
+        if id == 0 {
+            try sending.grow(by: increment)
+            lastWindowChange = now
+        } else if let stream = streams[id] {
+            stream.sending.window += increment
+            guard stream.sending.window <= SendState.largestWindow else { return reset(stream, .flowControlError) }
+            stream.windowChanged()
+            wait(stream)
+        } else if id > lastStreamID {
+            throw HTTP2Failure(.protocolError, "Stream \(id) does not exist.")
+        }
+        sendWaiting()
+    }
+
+    private func take(_ settings: [FrameReader.Setting]) throws(HTTP2Failure) {
+        for setting in settings {
+            let value = Int(setting.value)
+            switch Setting(rawValue: setting.identifier) {
+            case .tableSize: sending.writer.take(tableSize: value)
+            case .push:
+                guard value <= 1 else { throw HTTP2Failure(.protocolError, "ENABLE_PUSH is \(value).") }
+            case .initialWindow:
+                guard value <= SendState.largestWindow else {
+                    throw HTTP2Failure(.flowControlError, "INITIAL_WINDOW_SIZE is \(value).")
+                }
+                try takeInitialWindow(value)
+            case .largestFrame:
+                guard (16_384...16_777_215).contains(value) else {
+                    throw HTTP2Failure(.protocolError, "MAX_FRAME_SIZE is \(value).")
+                }
+                sending.writer.take(largestFrame: value)
+            case .concurrentStreams, .headerList, .connectProtocol, nil: break
+            }
+        }
+        write { writer, output in writer.settingsAcknowledgement(to: &output) }
+        sendWaiting()
+    }
+
+    /// Counts for the streams there are, too (RFC 9113 §6.9.2).
+    private func takeInitialWindow(_ value: Int) throws(HTTP2Failure) {
+        let change = value - sending.initialWindow
+        sending.initialWindow = value
+        for stream in streams.streams {
+            stream.sending.window += change
+            guard stream.sending.window <= SendState.largestWindow else {
+                throw HTTP2Failure(.flowControlError, "A window grows past what a window can be.")
+            }
+            wait(stream)
         }
     }
 
@@ -151,25 +283,26 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         for stream in streams { stream.startAwaited() }
     }
 
-    private func closed(_ event: StreamClosedEvent) {
-        guard let stream = streams.remove(event.streamID) else { return }
-        stream.closed(wasCut: event.reason != nil)
-        if streams.isEmpty { becomeIdle() }
-    }
-
-    private func windowUpdated(_ event: NIOHTTP2WindowUpdatedEvent) {
-        if event.streamID == .rootStream {
-            lastWindowChange = now
-        } else {
-            streams[event.streamID]?.windowChanged()
-        }
-    }
-
     func channelReadComplete(context: ChannelHandlerContext) {
         startAwaiting()
         isInRead = false
         flushIfNeeded()
-        if frameWatch.hasFailed { closeWhenWritten() }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        sending.isWritable = context.channel.isWritable
+        // A client that does not read what it has asked for is not to ask for more.
+        try? context.channel.syncOptions?.setOption(.autoRead, value: sending.isWritable)
+        if sending.isWritable {
+            sendWaiting()
+            flushSoon()
+        }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .some(.inputClosed) = event as? ChannelEvent { inputClosed() }
+        context.fireUserInboundEventTriggered(event)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -180,15 +313,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         context.fireChannelInactive()
     }
 
-    /// An error of one stream ends that stream, and the frame handler has said so; one of the connection ends it.
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if frameWatch.hasFailed || !(error is any NIOHTTP2Error) { closeWhenWritten() }
-    }
-
-    private func becomeIdle() {
-        idleSince = now
-        if drainSteps == 2 { closeWhenWritten() }
-    }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { closeWhenWritten() }
 
     /// The peer sends no more. It may still read, so what it has asked for whole is answered.
     private func inputClosed() {
@@ -200,40 +325,52 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     /// The time; within a read, that of its beginning.
     var now: NIODeadline { isInRead ? readAt : .now() }
 
-    // MARK: Writing
+    // MARK: Streams
 
-    /// Sends a part of a response.
-    func write(response frame: HTTP2Frame, promise: EventLoopPromise<Void>? = nil) {
-        life.wrote()
-        write(frame, promise: promise)
+    /// Cuts a stream off.
+    func reset(_ stream: HTTP2Stream, _ code: HTTP2ErrorCode) {
+        guard !stream.isClosed else { return }
+        write { writer, output in writer.reset(stream.id, code, to: &output) }
+        close(stream, wasCut: true)
+        flushSoon()
     }
 
-    func write(_ frame: HTTP2Frame, promise: EventLoopPromise<Void>? = nil) {
-        guard let channelContext else {
-            promise?.fail(AppError(.cancelled, "The connection is closed."))
-            return
-        }
-        hasUnflushedFrames = true
-        channelContext.write(wrapOutboundOut(frame), promise: promise)
+    /// Both sides have said all.
+    func closeIfDone(_ stream: HTTP2Stream) {
+        if stream.isRemoteEnded, stream.hasSentEnd { close(stream, wasCut: false) }
     }
 
-    func makePromise() -> EventLoopPromise<Void>? { channelContext?.eventLoop.makePromise(of: Void.self) }
+    private func close(_ stream: HTTP2Stream, wasCut: Bool) {
+        guard streams.remove(stream.id) != nil else { return }
+        if wasCut { note(reset: stream.id) }
+        stream.closed(wasCut: wasCut)
+        if streams.isEmpty { becomeIdle() }
+    }
 
-    /// Flushes when the read has ended, or at once outside of one.
-    func flushSoon() { if !isInRead { flushIfNeeded() } }
+    private func note(reset id: UInt32) {
+        if recentlyReset.count == Self.mostRecentlyReset { recentlyReset.removeFirst() }
+        recentlyReset.append(id)
+    }
 
-    private func flushIfNeeded() {
-        guard hasUnflushedFrames else { return }
-        hasUnflushedFrames = false
-        channelContext?.flush()
+    private func becomeIdle() {
+        idleSince = now
+        if drainSteps == 2 { closeWhenWritten() }
     }
 
     /// The reader of a body took bytes, or they were thrown away: the client may send as many more.
     func consumed(_ bytes: Int) {
         consumedBytes += bytes
         guard consumedBytes > Self.connectionWindow / 4 else { return }
-        write(HTTP2Frame(streamID: .rootStream, payload: .windowUpdate(windowSizeIncrement: consumedBytes)))
+        let increment = consumedBytes
+        window += increment
         consumedBytes = 0
+        write { writer, output in writer.windowUpdate(0, by: increment, to: &output) }
+        flushSoon()
+    }
+
+    /// The reader of a stream's body took bytes: the client may send as many more of it.
+    func allow(_ bytes: Int, of id: UInt32) {
+        write { writer, output in writer.windowUpdate(id, by: bytes, to: &output) }
         flushSoon()
     }
 
@@ -245,8 +382,8 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         switch life.tick(now: now, hasStreams: !streams.isEmpty) {
         case .none: break
         case .ping:
-            write(HTTP2Frame(streamID: .rootStream, payload: .ping(HTTP2PingData(withInteger: 2), ack: false)))
-            flushIfNeeded()
+            write { writer, output in writer.ping(Self.question, isAcknowledgement: false, to: &output) }
+            flushSoon()
         case .retire: sayGoodbye()
         case .abort: return abort()
         }
@@ -254,7 +391,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
             let limit = queuedBytes > 0 ? TimeAmount(core.limits.idleTimeout) : Self.lingerTime
             if now - closingSince > limit { abort() }
         } else if let idleSince, now - idleSince > TimeAmount(core.limits.idleTimeout) {
-            goAway(last: lastStreamID)
+            goAway(last: lastStreamID, .noError)
             closeWhenWritten()
         }
     }
@@ -271,39 +408,36 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         sayGoodbye()
     }
 
-    private static let goodbye = HTTP2PingData(withInteger: 1)
+    /// What pings carry: one whose answer shows that the goodbye has arrived, and one that asks whether the client is there.
+    private static let goodbye: UInt64 = 1
+    private static let question: UInt64 = 2
 
     private func sayGoodbye() {
         guard drainSteps == 0 else { return }
         drainSteps = 1
-        gatherer.write(frame: Self.warning)
-        write(HTTP2Frame(streamID: .rootStream, payload: .ping(Self.goodbye, ack: false)))
-        flushIfNeeded()
+        // With the highest stream there can be: no new requests, please, but what is on its way is taken.
+        goAway(last: 0x7FFF_FFFF, .noError)
+        write { writer, output in writer.ping(Self.goodbye, isAcknowledgement: false, to: &output) }
+        flushSoon()
     }
-
-    /// GOAWAY with the highest stream there can be: no new requests, please, but what is on its way is taken. Not by the
-    /// frame handler, which would refuse streams from the first GOAWAY on.
-    private static let warning: [UInt8] =
-        [0, 0, 8, 7, 0, 0, 0, 0, 0] + [0x7F, 0xFF, 0xFF, 0xFF] + [0, 0, 0, 0]
 
     private func finishDraining() {
         guard drainSteps == 1 else { return }
         drainSteps = 2
-        goAway(last: lastStreamID)
-        flushIfNeeded()
+        goAway(last: lastStreamID, .noError)
+        flushSoon()
         if streams.isEmpty { closeWhenWritten() }
     }
 
-    private func goAway(
-        last: HTTP2StreamID, _ code: NIOHTTP2.HTTP2ErrorCode = .noError, _ reason: ByteBuffer? = nil
-    ) {
-        write(
-            HTTP2Frame(streamID: .rootStream, payload: .goAway(lastStreamID: last, errorCode: code, opaqueData: reason))
-        )
+    private func goAway(last: UInt32, _ code: HTTP2ErrorCode, _ reason: String = "") {
+        write { writer, output in writer.goAway(last: last, code, reason, to: &output) }
     }
 
-    private func endForPings() {
-        goAway(last: lastStreamID, .enhanceYourCalm, ByteBuffer(string: "too_many_pings"))
+    private func fail(_ failure: HTTP2Failure) {
+        hasFailed = true
+        goAway(last: lastStreamID, failure.code, failure.reason)
+        // Nothing of what it asked for reaches a client that does not understand the protocol.
+        for stream in streams.streams { close(stream, wasCut: true) }
         closeWhenWritten()
     }
 
@@ -315,11 +449,9 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     private func closeWhenWritten() {
         guard closingSince == nil else { return }
         closingSince = .now()
-        // Not at once: this may be on the stack of the frame handler, which flushes when it is done, and what is not
-        // flushed by then would be lost.
+        // Not at once: what is on the stack may have more to say.
         loop.executor.execute {
-            self.hasUnflushedFrames = false
-            self.channelContext?.flush()
+            self.flushIfNeeded()
             self.channelContext?.close(mode: .output, promise: nil)
         }
     }
@@ -331,16 +463,5 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         } else {
             loop.executor.execute { work(self) }
         }
-    }
-}
-
-/// Notices that the frame handler gave the connection up, which it says to the peer and to nobody else.
-///
-/// Touched on the event loop alone.
-private final class FrameWatch: NIOHTTP2FrameDelegate {
-    private(set) var hasFailed = false
-
-    func wroteFrame(_ frame: HTTP2Frame) {
-        if case .goAway(_, let code, _) = frame.payload, code != .noError { hasFailed = true }
     }
 }

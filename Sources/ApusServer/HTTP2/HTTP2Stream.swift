@@ -3,13 +3,12 @@ import ApusHTTP
 import HTTPTypes
 import NIOCore
 import NIOHPACK
-import NIOHTTP2
 
 /// One request and its response on an HTTP/2 connection.
 ///
 /// `@unchecked Sendable`: every stored property is touched on the connection's event loop alone.
 final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
-    private let id: HTTP2StreamID
+    let id: UInt32
     private let connection: HTTP2Connection
     private var clock: ExchangeClock
     private var worker: RequestWorker?
@@ -26,16 +25,22 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     private var mayPause = false
     private var hasResponse = false
     private var isAbandoned = false
-    private var isRemoteEnded = false
+    /// Whether the client has said all.
+    private(set) var isRemoteEnded = false
+    /// Whether all of the response was handed over, sent or not.
     private var isLocalEnded = false
-    private var isClosed = false
+    private(set) var isClosed = false
+    /// What waits for the client's allowance, and how much that is.
+    @exclusivity(unchecked) var sending: SendQueue
+    /// Whether the last frame of the response is written.
+    var hasSentEnd = false
     /// When the response was out whole, if the request was not. What the client still sends is not wanted then, and it is
     /// told so (RFC 9113 §8.1), but not at once: a reset that arrives with the response makes some clients forget that.
     private var answeredEarly: NIODeadline?
     /// What a streamed response does when the server stops.
     private var drainAction: (@Sendable () -> Void)?
     /// How much the client may still send before it is allowed more.
-    private var window: Int
+    private(set) var window: Int
     private var consumedBytes = 0
     /// How much of the body is to come, where its length was announced.
     private var missingBytes: Int?
@@ -47,9 +52,10 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     private static let lingerTime = TimeAmount.seconds(1)
     private static let mostEarlyBytes = 64 << 10
 
-    init(_ id: HTTP2StreamID, connection: HTTP2Connection) {
+    init(_ id: UInt32, connection: HTTP2Connection, sendWindow: Int) {
         self.id = id
         self.connection = connection
+        sending = SendQueue(window: sendWindow)
         let now = connection.now
         clock = ExchangeClock(now: now)
         progress = now
@@ -61,11 +67,11 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     // MARK: What comes
 
     /// - Returns: Whether the request awaits its body: ``startAwaited()`` follows, when the read that brought it has ended.
-    func start(_ content: HTTP2Frame.FramePayload.Headers) -> Bool {
-        isRemoteEnded = content.endStream
+    func start(_ headers: HPACKHeaders, isEnd: Bool) -> Bool {
+        isRemoteEnded = isEnd
         let head: HTTP2RequestHead
         do {
-            head = try HTTP2RequestHead(content.headers, limits: limits)
+            head = try HTTP2RequestHead(headers, limits: limits)
         } catch {
             switch error {
             case .malformed: reset(.protocolError)
@@ -77,14 +83,14 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
             return false
         }
         missingBytes = head.contentLength
-        if content.endStream, missingBytes ?? 0 > 0 {
+        if isEnd, missingBytes ?? 0 > 0 {
             reset(.protocolError)
             return false
         }
         isHead = head.method == .head
         isConnect = head.connectProtocol != nil
-        awaited = content.endStream ? nil : head
-        if content.endStream { start(head, .empty) }
+        awaited = isEnd ? nil : head
+        if isEnd { start(head, .empty) }
         return awaited != nil
     }
 
@@ -185,15 +191,16 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         consumedBytes += bytes
         guard !isRemoteEnded, !isClosed, !isLocalEnded, consumedBytes >= limits.bufferedBytes / 2 else { return }
         window += consumedBytes
-        connection.write(HTTP2Frame(streamID: id, payload: .windowUpdate(windowSizeIncrement: consumedBytes)))
+        let increment = consumedBytes
         consumedBytes = 0
-        connection.flushSoon()
+        connection.allow(increment, of: id)
     }
 
     /// Both sides have ended, or one of them cut the stream off.
     func closed(wasCut: Bool) {
         isClosed = true
         awaited = nil
+        sending.clear()
         connection.consumed(early.readableBytes)
         body?.finish(throwing: HTTP1Error.truncated.appError)
         // What was not read is no longer in the way of other streams.
@@ -303,14 +310,12 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         let sendsBody = sendsBody(of: response) && body.readableBytes > 0
         if let trailers = response.trailers, !isHead {
             writeHead(response, contentLength: nil, isEnd: false)
-            if sendsBody {
-                connection.write(response: HTTP2Frame(streamID: id, payload: .data(.init(data: .byteBuffer(body)))))
-            }
+            if sendsBody { connection.send(body, of: self) }
             return end(trailers: trailers)
         }
         writeHead(response, contentLength: length, isEnd: !sendsBody)
         if sendsBody {
-            writeLast(.data(.init(data: .byteBuffer(body), endStream: true)))
+            writeLast(body)
         } else {
             endedWithHead()
         }
@@ -340,29 +345,27 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         hasResponse = true
         let headers = HPACKHeaders(
             response.status, response.headers, contentLength: contentLength, date: connection.loop.date)
-        connection.write(
-            response: HTTP2Frame(streamID: id, payload: .headers(.init(headers: headers, endStream: isEnd))))
+        connection.send(headers, of: self, isEnd: isEnd)
     }
 
     func end(trailers: HTTPFields) {
         guard !isClosed else { return }
         if trailers.isEmpty {
-            writeLast(.data(.init(data: .byteBuffer(ByteBuffer()), endStream: true)))
+            writeLast(ByteBuffer())
         } else {
-            writeLast(.headers(.init(headers: HPACKHeaders(trailers: trailers), endStream: true)))
+            connection.send(HPACKHeaders(trailers: trailers), of: self, isEnd: true, onSent: onLastSent)
+            localEnded()
         }
     }
 
-    private func writeLast(_ payload: HTTP2Frame.FramePayload) {
-        let frame = HTTP2Frame(streamID: id, payload: payload)
-        guard !isRemoteEnded else {
-            connection.write(response: frame)
-            return localEnded()
-        }
-        let written = connection.makePromise()
-        written?.futureResult.whenSuccess { self.answeredEarly = .now() }
-        connection.write(response: frame, promise: written)
+    private func writeLast(_ bytes: ByteBuffer) {
+        connection.send(bytes, of: self, isEnd: true, onSent: onLastSent)
         localEnded()
+    }
+
+    private var onLastSent: SendQueue.Action? {
+        guard !isRemoteEnded else { return nil }
+        return { self.answeredEarly = .now() }
     }
 
     private func localEnded() {
@@ -372,11 +375,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         connection.flushSoon()
     }
 
-    func reset(_ code: NIOHTTP2.HTTP2ErrorCode) {
-        guard !isClosed else { return }
-        connection.write(HTTP2Frame(streamID: id, payload: .rstStream(code)))
-        connection.flushSoon()
-    }
+    func reset(_ code: HTTP2ErrorCode) { connection.reset(self, code) }
 
     // MARK: Streamed bytes
 
@@ -398,10 +397,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         guard !isClosed, !isLocalEnded else { return continuation.resume(throwing: HTTP1Connection.connectionClosed) }
         guard bytes.readableBytes > 0 else { return continuation.resume() }
         unsentBytes += bytes.readableBytes
-        let sent = connection.makePromise()
-        sent?.futureResult.whenComplete { _ in self.sent(bytes.readableBytes) }
-        connection.write(
-            response: HTTP2Frame(streamID: id, payload: .data(.init(data: .byteBuffer(bytes)))), promise: sent)
+        connection.send(bytes, of: self) { self.sent(bytes.readableBytes) }
         connection.flushSoon()
         if unsentBytes > limits.bufferedBytes {
             writers.wait(writer, continuation)
@@ -422,7 +418,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     private func upgrade(_ response: Response, _ upgrade: Upgrade) async {
         hasResponse = true
         let headers = HPACKHeaders(.ok, response.headers, contentLength: nil, date: connection.loop.date)
-        connection.write(response: HTTP2Frame(streamID: id, payload: .headers(.init(headers: headers))))
+        connection.send(headers, of: self)
         connection.flushSoon()
         guard let body else { return end(trailers: [:]) }
         let stream = HTTP2ByteStream(stream: self, inbound: body)

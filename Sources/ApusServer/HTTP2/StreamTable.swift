@@ -1,24 +1,23 @@
-import NIOHTTP2
-
 /// The open streams of a connection.
 ///
 /// Clients number streams upwards, so a list to whose end new ones are added stays in order, and a search of it looks at
 /// seven of a hundred. Hashing would cost more.
 struct StreamTable {
-    private var entries: [(id: HTTP2StreamID, stream: HTTP2Stream)] = []
+    private var entries: [(id: UInt32, stream: HTTP2Stream)] = []
 
     var isEmpty: Bool { entries.isEmpty }
+    var count: Int { entries.count }
 
     var streams: some Sequence<HTTP2Stream> { entries.lazy.map(\.stream) }
 
-    subscript(id: HTTP2StreamID) -> HTTP2Stream? { index(of: id).map { entries[$0].stream } }
+    subscript(id: UInt32) -> HTTP2Stream? { index(of: id).map { entries[$0].stream } }
 
     /// - Parameter id: Higher than all before.
-    mutating func append(_ stream: HTTP2Stream, id: HTTP2StreamID) { entries.append((id, stream)) }
+    mutating func append(_ stream: HTTP2Stream, id: UInt32) { entries.append((id, stream)) }
 
-    mutating func remove(_ id: HTTP2StreamID) -> HTTP2Stream? { index(of: id).map { entries.remove(at: $0).stream } }
+    mutating func remove(_ id: UInt32) -> HTTP2Stream? { index(of: id).map { entries.remove(at: $0).stream } }
 
-    private func index(of id: HTTP2StreamID) -> Int? {
+    private func index(of id: UInt32) -> Int? {
         var (low, high) = (0, entries.count)
         while low < high {
             let middle = (low + high) / 2

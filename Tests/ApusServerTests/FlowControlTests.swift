@@ -1,0 +1,179 @@
+import ApusHTTP
+import ApusServer
+import ApusTesting
+import HTTPTypes
+import NIOCore
+import NIOHPACK
+import NIOHTTP2
+import Synchronization
+import Testing
+
+/// What a client of HTTP/2 allows for, and what it is allowed.
+@Suite(.timeLimit(.minutes(2))) struct FlowControlTests {
+    private static let text = String((0..<100_000).map { Character(UnicodeScalar(97 + UInt8($0 % 26))) })
+
+    private func withTextServer(_ body: (Int) async throws -> Void) async throws {
+        try await withServer(
+            routes: { routes in
+                routes.get("text") { Self.text }
+                routes.on(.get, "trailers") { _ in
+                    Response(
+                        status: .ok,
+                        body: .stream { writer in
+                            try await writer.write(ByteBuffer(string: Self.text))
+                            writer.setTrailers([HTTPField.Name("X-Sum")!: "7"])
+                        })
+                }
+            }, body)
+    }
+
+    private func update(_ client: HTTP2Client, _ stream: Int, by increment: Int) async throws {
+        try await client.send(stream, .windowUpdate(windowSizeIncrement: increment))
+    }
+
+    @Test(arguments: ["/text", "/trailers"])
+    func `A response goes out as the client allows for it, in frames of its size`(path: String) async throws {
+        try await withTextServer { port in
+            let client = try await HTTP2Client.connect(
+                port: port, settings: [.init(parameter: .initialWindowSize, value: 1)])
+            try await client.request(1, "GET", path)
+            var received = ""
+            var isEnded = false
+            var frames = client.iterator
+            while !isEnded, let frame = await frames.next() {
+                guard frame.streamID == 1 else { continue }
+                switch frame.payload {
+                case .data(let content):
+                    guard case .byteBuffer(let bytes) = content.data else { break }
+                    #expect(bytes.readableBytes <= 16_384)
+                    received += String(buffer: bytes)
+                    isEnded = content.endStream
+                    guard !isEnded else { break }
+                    // More each time, of the stream and of the connection.
+                    // The stream may have ended by now.
+                    try? await update(client, 1, by: received.utf8.count + 1)
+                    try await update(client, 0, by: bytes.readableBytes)
+                case .headers(let content): isEnded = content.endStream
+                default: break
+                }
+            }
+            #expect(received == Self.text)
+            try await client.close()
+        }
+    }
+
+    @Test func `Streams take turns when the connection's window is small`() async throws {
+        try await withTextServer { port in
+            let client = try await HTTP2Client.connect(
+                port: port, settings: [.init(parameter: .initialWindowSize, value: 1 << 20)])
+            // 65,535 bytes go out for both of them, whoever asked first.
+            try await client.request(1, "GET", "/text")
+            try await client.request(3, "GET", "/text")
+            var counts: [HTTP2StreamID: Int] = [:]
+            var sum = 0
+            var frames = client.iterator
+            while sum < 200_000, let frame = await frames.next() {
+                guard case .data(let content) = frame.payload, case .byteBuffer(let bytes) = content.data else {
+                    continue
+                }
+                counts[frame.streamID, default: 0] += bytes.readableBytes
+                sum += bytes.readableBytes
+                if sum == 65_535 + 32_768 { #expect(counts.count == 2) }
+                if sum >= 65_535 { try await update(client, 0, by: 16_384) }
+            }
+            #expect(counts == [1: 100_000, 3: 100_000])
+            try await client.close()
+        }
+    }
+
+    @Test func `A window that a client makes smaller afterwards is waited for until it is open again`() async throws {
+        try await withTextServer { port in
+            let client = try await HTTP2Client.connect(
+                port: port, settings: [.init(parameter: .initialWindowSize, value: 50_000)])
+            try await client.request(1, "GET", "/text")
+            var received = 0
+            var hasShrunk = false
+            var frames = client.iterator
+            while received < 100_000, let frame = await frames.next() {
+                guard case .data(let content) = frame.payload, case .byteBuffer(let bytes) = content.data else {
+                    continue
+                }
+                received += bytes.readableBytes
+                guard received == 50_000, !hasShrunk else { continue }
+                hasShrunk = true
+                try await client.send(0, .settings(.settings([.init(parameter: .initialWindowSize, value: 10)])))
+                try await update(client, 0, by: 100_000)
+                // 49,990 of these only make up for what was taken back.
+                try await update(client, 1, by: 49_990 + 50_000)
+            }
+            #expect(received == 100_000)
+            try await client.close()
+        }
+    }
+
+    @Test func `More requests than may be under way are refused, and the connection goes on`() async throws {
+        var limits = ServerLimits()
+        limits.concurrentStreams = 2
+        let gate = Gate()
+        try await withServer(
+            limits: limits,
+            routes: { routes in
+                routes.get("slow") {
+                    try await gate.wait()
+                    return "slow"
+                }
+            }
+        ) { port in
+            let connection = try await RawConnection.connect(port: port)
+            let get: [UInt8] = [0x82, 0x86, 0x44, 5] + Array("/slow".utf8) + [0x41, 1, 0x61]
+            var bytes = HTTP2Bytes.preface
+            for stream in [1, 3, 5, 7] { bytes += HTTP2Bytes.frame(1, 5, stream, get) }
+            try await connection.write(ByteBuffer(bytes: bytes))
+            var answer: [UInt8] = []
+            while HTTP2Bytes.frames(3, in: answer).count < 2, let more = try await connection.read() {
+                answer += more.readableBytesView
+            }
+            // REFUSED_STREAM: they may be asked again.
+            #expect(HTTP2Bytes.frames(3, in: answer).map(\.stream) == [5, 7])
+            #expect(HTTP2Bytes.frames(3, in: answer).map(\.payload) == [[0, 0, 0, 7], [0, 0, 0, 7]])
+            gate.open()
+            while HTTP2Bytes.frames(0, in: answer).count < 2, let more = try await connection.read() {
+                answer += more.readableBytesView
+            }
+            #expect(Set(HTTP2Bytes.frames(0, in: answer).map(\.stream)) == [1, 3])
+            connection.close()
+        }
+    }
+
+    @Test func `A client that does not read what it asks for is not read from either, and ends`() async throws {
+        var limits = ServerLimits()
+        limits.idleTimeout = .milliseconds(300)
+        let count = Mutex(0)
+        try await withServer(
+            limits: limits,
+            routes: { routes in
+                routes.get("text") {
+                    count.withLock { $0 += 1 }
+                    return Self.text
+                }
+            }
+        ) { port in
+            let connection = try await RawConnection.connect(port: port)
+            try await connection.pauseReading()
+            let get: [UInt8] = [0x82, 0x86, 0x44, 5] + Array("/text".utf8) + [0x41, 1, 0x61]
+            // All windows are open as far as can be: nothing but the socket holds the server back.
+            var bytes = HTTP2Bytes.preface + HTTP2Bytes.frame(4, 0, 0, [0, 4, 0x7F, 0xFF, 0xFF, 0xFF])
+            bytes += HTTP2Bytes.frame(8, 0, 0, [0x7F, 0xFF, 0, 0])
+            try await connection.write(ByteBuffer(bytes: bytes))
+            await #expect(throws: (any Error).self) {
+                for start in stride(from: 0, to: 1_000_000, by: 100) {
+                    let requests = (0..<100).flatMap { HTTP2Bytes.frame(1, 5, 2 * (start + $0) + 1, get) }
+                    try await connection.write(ByteBuffer(bytes: requests))
+                }
+            }
+            // Each answer is 100 kB, and the sockets hold a few megabytes.
+            #expect(count.withLock { $0 } < 1000)
+            connection.close()
+        }
+    }
+}

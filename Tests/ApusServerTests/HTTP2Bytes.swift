@@ -1,0 +1,36 @@
+/// Frames as bytes (RFC 9113 §4.1).
+enum HTTP2Bytes {
+    static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + frame(4, 0, 0, [])
+
+    static func frame(_ type: UInt8, _ flags: UInt8, _ stream: Int, _ payload: [UInt8]) -> [UInt8] {
+        let id = UInt32(stream)
+        return [
+            UInt8(payload.count >> 16), UInt8(payload.count >> 8 & 0xFF), UInt8(payload.count & 0xFF), type, flags,
+            UInt8(id >> 24), UInt8(id >> 16 & 0xFF), UInt8(id >> 8 & 0xFF), UInt8(id & 0xFF),
+        ] + payload
+    }
+
+    /// GET http://a/ from HPACK's static table, without an end, and its reset.
+    @Sendable static func openAndReset(_ index: Int) -> [UInt8] {
+        frame(1, 4, index * 2 + 1, [0x82, 0x86, 0x84, 0x41, 1, 0x61]) + frame(3, 0, index * 2 + 1, [0, 0, 0, 8])
+    }
+
+    /// The frames of a type, among whole ones.
+    static func frames(_ type: UInt8, in bytes: [UInt8]) -> [(stream: Int, payload: [UInt8])] {
+        var found: [(stream: Int, payload: [UInt8])] = []
+        var index = 0
+        while index + 9 <= bytes.count {
+            let length = bytes[index..<index + 3].reduce(0) { $0 << 8 | Int($1) }
+            let stream = bytes[index + 5..<index + 9].reduce(0) { $0 << 8 | Int($1) }
+            guard index + 9 + length <= bytes.count else { break }
+            if bytes[index + 3] == type { found.append((stream, Array(bytes[index + 9..<index + 9 + length]))) }
+            index += 9 + length
+        }
+        return found
+    }
+
+    /// The error code of the first GOAWAY with one.
+    static func goAwayCode(in bytes: [UInt8]) -> UInt8? {
+        frames(7, in: bytes).map { $0.payload[7] }.first { $0 != 0 }
+    }
+}
