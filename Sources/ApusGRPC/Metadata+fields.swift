@@ -9,21 +9,17 @@ extension Metadata {
     /// - Throws: An `AppError` of code `internal` and reason `malformedCall` for a binary value that is not base64.
     init(_ headers: RequestHeaders) throws {
         self.init()
-        try headers.forEach { name, value in
-            guard !Self.isReserved(name) else { return }
-            guard name.hasSuffix("-bin") else { return addString(value, forKey: name) }
-            // Several may have been joined.
-            for part in value.split(separator: ",", omittingEmptySubsequences: false) {
-                addBinary(try Self.decode(part, of: name), forKey: name)
-            }
-        }
+        try headers.forEach { field in if !field.isAboutCall { try add(field) } }
     }
 
-    /// What HTTP and gRPC say to each other is not the service's.
-    private static func isReserved(_ name: String) -> Bool {
-        switch name {
-        case "te", "content-type", "content-length", "grpc-timeout", "grpc-encoding", "grpc-accept-encoding": true
-        default: false
+    /// Adds a field, unless it is about the request itself.
+    mutating func add(_ field: RequestHeaders.Field) throws {
+        guard !field.isAboutRequest else { return }
+        let name = field.name
+        guard name.hasSuffix("-bin") else { return addString(field.value, forKey: name) }
+        // Several may have been joined.
+        for part in field.value.split(separator: ",", omittingEmptySubsequences: false) {
+            addBinary(try Self.decode(part, of: name), forKey: name)
         }
     }
 
@@ -35,6 +31,26 @@ extension Metadata {
             throw AppError(.internal, "The value of \(name.prefix(64)) is not base64.", reason: .malformedCall)
         }
         return Array(data)
+    }
+}
+
+extension RequestHeaders.Field {
+    fileprivate var isAboutRequest: Bool {
+        switch nameCount {
+        case 2: isNamed("te")
+        case 14: isNamed("content-length")
+        default: false
+        }
+    }
+
+    /// What gRPC says of the call is not the service's.
+    fileprivate var isAboutCall: Bool {
+        switch nameCount {
+        case 12: isNamed("content-type") || isNamed("grpc-timeout")
+        case 13: isNamed("grpc-encoding")
+        case 20: isNamed("grpc-accept-encoding")
+        default: false
+        }
     }
 }
 

@@ -44,10 +44,3 @@ final class GatheredOutput: ClosableRPCWriterProtocol {
         return UnaryReply(message: message, metadata: state.metadata, trailingMetadata: trailing)
     }
 }
-
-/// What a call with one message answers.
-struct UnaryReply: Sendable {
-    let message: MessageBytes
-    let metadata: Metadata
-    let trailingMetadata: Metadata
-}

@@ -15,14 +15,13 @@ struct MethodHandler: Sendable {
         let head = try CallHead(request)
         let call = GRPCCall(request, isCompressing: configuration.compressesMessages)
         let messages = CallMessages(body: request.body, head: head, limit: configuration.maximumMessageBytes)
-        let metadata = try Metadata(request.headers)
         if let direct {
             let message = try await messages.only()
-            let reply = try await run(call, within: head.deadline) { try await direct.call(message, metadata, $0) }
+            let reply = try await run(call, within: head.deadline) { try await direct.call(message, head.metadata, $0) }
             return response(reply, head, call)
         }
         let handler = try await server.streamHandler
-        let input = CallInput(metadata: metadata, messages: messages)
+        let input = CallInput(metadata: head.metadata, messages: messages)
         guard method.type == .unary else { return stream(input, head, call, handler) }
         let output = GatheredOutput()
         try await run(call, within: head.deadline) { await handler(stream(input, output), $0) }

@@ -1,9 +1,10 @@
-import GRPCCore
+public import GRPCCore
 import NIOCore
-import SwiftProtobuf
+public import SwiftProtobuf
 
 /// The bytes of one message. One that is made here has room before them for what gRPC writes there, so that it goes out
 /// without a copy.
+@usableFromInline
 struct MessageBytes: Sendable {
     /// What gRPC writes before a message: whether it is compressed, and its length.
     static let prefixLength = 5
@@ -48,12 +49,14 @@ struct MessageBytes: Sendable {
 }
 
 extension MessageBytes: GRPCContiguousBytes, SwiftProtobufContiguousBytes {
+    @usableFromInline
     init(repeating byte: UInt8, count: Int) {
         buffer = Self.room(for: count)
         buffer.writeRepeatingByte(byte, count: count)
         hasRoom = true
     }
 
+    @usableFromInline
     init(_ sequence: some Sequence<UInt8>) {
         let bytes = Array(sequence)
         buffer = Self.room(for: bytes.count)
@@ -61,12 +64,15 @@ extension MessageBytes: GRPCContiguousBytes, SwiftProtobufContiguousBytes {
         hasRoom = true
     }
 
+    @usableFromInline
     var count: Int { buffer.readableBytes }
 
+    @usableFromInline
     func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
         try buffer.withUnsafeReadableBytes(body)
     }
 
+    @usableFromInline
     mutating func withUnsafeMutableBytes<Result>(
         _ body: (UnsafeMutableRawBufferPointer) throws -> Result
     ) rethrows -> Result {

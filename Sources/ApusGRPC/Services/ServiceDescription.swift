@@ -1,7 +1,6 @@
-import ApusCore
+public import ApusCore
 public import GRPCCore
-import GRPCProtobuf
-import NIOCore
+public import NIOCore
 import Synchronization
 public import SwiftProtobuf
 
@@ -30,11 +29,14 @@ public struct ServiceDescription {
     }
 
     /// A method with one message each way.
+    ///
+    /// Inlined, so that it is compiled for the messages of each: generic code looks their types up for every call.
+    @inlinable
     public mutating func unary<Input: SwiftProtobuf.Message, Output: SwiftProtobuf.Message>(
         _ method: MethodDescriptor,
         _ call: @escaping @Sendable (ServerRequest<Input>, ServerContext) async throws -> ServerResponse<Output>
     ) {
-        methods[method.fullyQualifiedMethod] = DirectMethod(
+        let direct = DirectMethod(
             name: method.method, inputName: Input.protoMessageName, outputName: Output.protoMessageName
         ) { bytes, metadata, context in
             let request = ServerRequest(metadata: metadata, message: try Self.decode(Input.self, bytes))
@@ -50,6 +52,12 @@ public struct ServiceDescription {
                 message: ByteBuffer(bytes: bytes), metadata: contents.metadata,
                 trailingMetadata: contents.trailingMetadata)
         }
+        add(direct, method)
+    }
+
+    @usableFromInline
+    mutating func add(_ direct: DirectMethod, _ method: MethodDescriptor) {
+        methods[method.fullyQualifiedMethod] = direct
     }
 
     /// Says that a method of one message each way is called over HTTP with JSON, too.
@@ -57,7 +65,8 @@ public struct ServiceDescription {
         self.rules += rules.map { (method, $0) }
     }
 
-    private static func decode<Input: SwiftProtobuf.Message>(_ type: Input.Type, json: ByteBuffer) throws -> Input {
+    @inlinable
+    static func decode<Input: SwiftProtobuf.Message>(_ type: Input.Type, json: ByteBuffer) throws -> Input {
         do {
             return try Input(jsonUTF8Bytes: Array(json.readableBytesView))
         } catch {
@@ -66,7 +75,8 @@ public struct ServiceDescription {
         }
     }
 
-    private static func decode<Input: SwiftProtobuf.Message>(_ type: Input.Type, _ bytes: MessageBytes) throws -> Input
+    @inlinable
+    static func decode<Input: SwiftProtobuf.Message>(_ type: Input.Type, _ bytes: MessageBytes) throws -> Input
     {
         do {
             return try Input(serializedBytes: bytes)
@@ -94,20 +104,58 @@ public struct ServiceDescription {
 extension ServiceDescription: Sendable {}
 
 /// A method with one message each way, as a function over bytes.
+@usableFromInline
 struct DirectMethod: Sendable {
+    @usableFromInline
+    typealias Call = @Sendable (MessageBytes, Metadata, ServerContext) async throws -> UnaryReply
+    @usableFromInline
+    typealias JSONCall = @Sendable (ByteBuffer, Metadata, ServerContext) async throws -> JSONReply
+
     /// Without its service.
     let name: String
     /// The full names of its messages.
     let inputName: String
     let outputName: String
-    let call: @Sendable (MessageBytes, Metadata, ServerContext) async throws -> UnaryReply
+    let call: Call
     /// The same with messages as JSON.
-    let callJSON: @Sendable (ByteBuffer, Metadata, ServerContext) async throws -> JSONReply
+    let callJSON: JSONCall
+
+    @usableFromInline
+    init(name: String, inputName: String, outputName: String, call: @escaping Call, callJSON: @escaping JSONCall) {
+        self.name = name
+        self.inputName = inputName
+        self.outputName = outputName
+        self.call = call
+        self.callJSON = callJSON
+    }
+}
+
+/// What a call with one message answers.
+@usableFromInline
+struct UnaryReply: Sendable {
+    let message: MessageBytes
+    let metadata: Metadata
+    let trailingMetadata: Metadata
+
+    @usableFromInline
+    init(message: MessageBytes, metadata: Metadata, trailingMetadata: Metadata) {
+        self.message = message
+        self.metadata = metadata
+        self.trailingMetadata = trailingMetadata
+    }
 }
 
 /// What a call over HTTP with JSON answers.
+@usableFromInline
 struct JSONReply: Sendable {
     let message: ByteBuffer
     let metadata: Metadata
     let trailingMetadata: Metadata
+
+    @usableFromInline
+    init(message: ByteBuffer, metadata: Metadata, trailingMetadata: Metadata) {
+        self.message = message
+        self.metadata = metadata
+        self.trailingMetadata = trailingMetadata
+    }
 }

@@ -90,9 +90,33 @@ package struct FieldBytes: @unchecked Sendable {
             let entry = entries[index]
             let start = Int(entry.valueStart)
             let value = UnsafeRawBufferPointer(rebasing: bytes[start..<start + Int(entry.valueCount)])
+            // Nearly all are, and the standard library's check of the rest costs more than the text.
+            if value.reduce(0, |) < 0x80 { return String(decoding: value, as: UTF8.self) }
             return String(validating: value, as: UTF8.self) ?? String(decoding: value.map(UInt16.init), as: UTF16.self)
         }
     }
+
+    /// Whether a field has this name, in lower case.
+    func isNamed(_ name: StaticString, at index: Int) -> Bool {
+        withStorage { entries, bytes in
+            let entry = entries[index]
+            guard Int(entry.nameCount) == name.utf8CodeUnitCount else { return false }
+            let name = UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
+            return Self.equal(bytes, at: Int(entry.nameStart), lowercased: name.span)
+        }
+    }
+
+    /// Whether a field has exactly this value.
+    func hasValue(_ value: StaticString, at index: Int) -> Bool {
+        withStorage { entries, bytes in
+            let entry = entries[index]
+            guard Int(entry.valueCount) == value.utf8CodeUnitCount else { return false }
+            return bytes[Int(entry.valueStart)..<Int(entry.valueStart) + Int(entry.valueCount)]
+                .elementsEqual(UnsafeBufferPointer(start: value.utf8Start, count: value.utf8CodeUnitCount))
+        }
+    }
+
+    func nameCount(at index: Int) -> Int { withStorage { entries, _ in Int(entries[index].nameCount) } }
 
     /// The name of a field, as it came.
     func name(at index: Int) -> String {

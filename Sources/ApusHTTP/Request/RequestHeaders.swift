@@ -38,12 +38,63 @@ public struct RequestHeaders: Sendable {
         set { storage = .fields(newValue) }
     }
 
-    /// Calls with the name of each field, in lower case, and its value.
-    package func forEach(_ body: (String, String) throws -> Void) rethrows {
+    /// One field, of which text is made when it is asked for.
+    package struct Field {
+        fileprivate enum Source {
+            case bytes(FieldBytes, Int)
+            case field(HTTPField)
+        }
+
+        fileprivate let source: Source
+
+        /// How long the name is, in bytes.
+        package var nameCount: Int {
+            switch source {
+            case .bytes(let bytes, let index): bytes.nameCount(at: index)
+            case .field(let field): field.name.canonicalName.utf8.count
+            }
+        }
+
+        /// - Parameter name: In lower case.
+        package func isNamed(_ name: StaticString) -> Bool {
+            switch source {
+            case .bytes(let bytes, let index): bytes.isNamed(name, at: index)
+            case .field(let field): field.name.canonicalName == name.description
+            }
+        }
+
+        package func hasValue(_ value: StaticString) -> Bool {
+            switch source {
+            case .bytes(let bytes, let index): bytes.hasValue(value, at: index)
+            case .field(let field): field.value == value.description
+            }
+        }
+
+        /// In lower case.
+        package var name: String {
+            switch source {
+            case .bytes(let bytes, let index):
+                let name = bytes.name(at: index)
+                // HTTP/2 has no others.
+                return name.utf8.contains { $0 &- UInt8(ascii: "A") < 26 } ? name.lowercased() : name
+            case .field(let field): return field.name.canonicalName
+            }
+        }
+
+        package var value: String {
+            switch source {
+            case .bytes(let bytes, let index): bytes.value(at: index)
+            case .field(let field): field.value
+            }
+        }
+    }
+
+    /// Calls with each field, in order.
+    package func forEach(_ body: (Field) throws -> Void) rethrows {
         switch storage {
-        case .fields(let fields): for field in fields { try body(field.name.canonicalName, field.value) }
+        case .fields(let fields): for field in fields { try body(Field(source: .field(field))) }
         case .bytes(let bytes):
-            for index in 0..<bytes.count { try body(bytes.name(at: index).lowercased(), bytes.value(at: index)) }
+            for index in 0..<bytes.count { try body(Field(source: .bytes(bytes, index))) }
         }
     }
 

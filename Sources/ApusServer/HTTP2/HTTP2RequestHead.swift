@@ -24,9 +24,10 @@ struct HTTP2RequestHead {
     /// The announced length of the body.
     let contentLength: Int?
 
-    init(_ block: HPACKHeaders, limits: ServerLimits) throws(Problem) {
+    /// - Parameter table: Memory for the fields, which is kept from one request to the next.
+    init(_ block: HPACKHeaders, limits: ServerLimits, _ table: inout FieldTable) throws(Problem) {
         var pseudo = PseudoFields()
-        var table = FieldTable(capacity: block.count)
+        table.removeAll()
         var contentLength: Int?
         var host: String?
         for (name, value, _) in block {
@@ -112,16 +113,15 @@ struct HTTP2RequestHead {
 }
 
 /// Gathers fields that came one by one.
-private struct FieldTable {
+struct FieldTable {
     private var entries: [FieldBytes.Entry] = []
     private var bytes: [UInt8] = []
 
     var count: Int { entries.count }
 
-    /// - Parameter capacity: How many fields are expected.
-    init(capacity: Int) {
-        entries.reserveCapacity(capacity)
-        bytes.reserveCapacity(32 * capacity)
+    mutating func removeAll() {
+        entries.removeAll(keepingCapacity: true)
+        bytes.removeAll(keepingCapacity: true)
     }
 
     mutating func append(_ name: String, _ value: String) {

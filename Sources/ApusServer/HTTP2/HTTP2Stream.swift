@@ -71,7 +71,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         isRemoteEnded = isEnd
         let head: HTTP2RequestHead
         do {
-            head = try HTTP2RequestHead(headers, limits: limits)
+            head = try HTTP2RequestHead(headers, limits: limits, &connection.loop.fieldTable)
         } catch {
             switch error {
             case .malformed: reset(.protocolError)

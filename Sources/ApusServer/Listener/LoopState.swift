@@ -22,6 +22,8 @@ final class LoopState: @unchecked Sendable {
     @exclusivity(unchecked) private(set) var date = ""
     /// What every request starts with: its deadline. Requests that begin in the same tick share it.
     @exclusivity(unchecked) private(set) var requestContext = (value: ServiceContext.topLevel, tick: 0)
+    /// Memory for the fields of a request of HTTP/2 while it is read.
+    @exclusivity(unchecked) var fieldTable = FieldTable()
     @exclusivity(unchecked) private var spareBuffer: ByteBuffer?
     @exclusivity(unchecked) private var idleWorkers: [RequestWorker] = []
 
