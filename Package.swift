@@ -116,6 +116,7 @@ let package = Package(
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             exclude: ["Protos"]),
@@ -262,7 +263,8 @@ let package = Package(
         .testTarget(
             name: "ApusGRPCTests",
             dependencies: [
-                "Apus", "ApusCore", "ApusGRPC", "ApusGRPCClient", "ApusHTTP", "ApusRateLimit", "ApusTesting",
+                "Apus", "ApusCore", "ApusGRPC", "ApusGRPCClient", "ApusHTTP", "ApusRateLimit", "ApusSQLite",
+                "ApusTesting",
                 "InteropService",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRPCCore", package: "grpc-swift-2"),

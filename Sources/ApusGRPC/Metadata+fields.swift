@@ -58,7 +58,7 @@ extension HTTPFields {
     /// Adds what a service says beside its messages. What is not HTTP's to send is left out, and so is what is gRPC's own.
     mutating func add(_ metadata: Metadata) {
         for (key, value) in metadata {
-            guard let name = HTTPField.Name(key), !key.lowercased().hasPrefix("grpc-"), name != .contentType else {
+            guard let name = HTTPField.Name(key), name.isService else {
                 continue
             }
             switch value {
@@ -72,5 +72,18 @@ extension HTTPFields {
         var text = Data(bytes).base64EncodedString()
         while text.hasSuffix("=") { text.removeLast() }
         return text
+    }
+}
+
+extension HTTPField.Name {
+    /// Whether a service may say it: what is about the message or the connection is HTTP's, and what begins with `grpc-` is
+    /// gRPC's own, but for what is read here.
+    fileprivate var isService: Bool {
+        switch canonicalName {
+        case "content-type", "content-length", "content-encoding", "transfer-encoding", "connection", "keep-alive",
+            "proxy-connection", "upgrade", "te", "trailer", "host", "date":
+            false
+        default: !canonicalName.hasPrefix("grpc-") || canonicalName == MessageEncoding.acceptKey
+        }
     }
 }

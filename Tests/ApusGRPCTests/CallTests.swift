@@ -188,6 +188,33 @@ import Testing
         }
     }
 
+    @Test func `A stream that its client leaves is cancelled, however long ago the server's own deadline was`()
+        async throws
+    {
+        let (isSleeping, isCancelled) = (Gate(), Gate())
+        let service = InteropService(onSleep: isSleeping.open, onCancel: isCancelled.open)
+        try await withInterop(InteropModule(service: service), settings: ["http.request-deadline": "10ms"]) {
+            client, app in
+            let request = Apus_Test_OutputRequest.with {
+                $0.responseParameters = [.with { $0.intervalUs = 20_000 }, .with { $0.intervalUs = 60_000_000 }]
+            }
+            let (answers, continuation) = AsyncStream.makeStream(of: Void.self)
+            let call = Task {
+                try await client.streamingOutputCall(request) { response in
+                    for try await _ in response.messages { continuation.yield() }
+                }
+            }
+            for await _ in answers { break }
+            call.cancel()
+            try await isCancelled.wait()
+            _ = await call.result
+            // The line is written when the call has ended.
+            while !app.logs.lines.contains(where: { $0.contains("grpc_status=") }) { await Task.yield() }
+            #expect(app.logs.lines.contains { $0.contains("grpc_status=CANCELLED") })
+            #expect(!app.logs.lines.contains { $0.contains("The call failed") })
+        }
+    }
+
     @Test(arguments: Way.allCases) func `Nobody answers what is not declared, or declared and not done`(way: Way)
         async throws
     {

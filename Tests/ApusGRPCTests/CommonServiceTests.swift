@@ -59,6 +59,23 @@ import Testing
         }
     }
 
+    @Test func `Many who watch ask once together`() async throws {
+        let count = Mutex(0)
+        let gate = Gate()
+        let probe = ReadinessProbe(interval: .seconds(3600)) {
+            count.withLock { $0 += 1 }
+            try? await gate.wait()
+            return true
+        }
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            for _ in 0..<100 { group.addTask { await probe.ask() } }
+            gate.open()
+            for try await isReady in group { #expect(isReady) }
+        }
+        #expect(await probe.ask())
+        #expect(count.withLock { $0 } == 1)
+    }
+
     private struct Collector: RPCWriterProtocol {
         let continuation: AsyncStream<Grpc_Health_V1_HealthCheckResponse>.Continuation
 

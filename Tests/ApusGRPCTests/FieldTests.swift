@@ -62,7 +62,34 @@ import Testing
         #expect(GRPCStatus.percentEncoded(text) == encoded)
     }
 
-    @Test func `Base64 comes in pieces, each of which may end with padding`() throws {
+    @Test func `What an error was caused by is not the client's to see`() {
+        let inner = RPCError(
+            code: .internalError, message: "secret",
+            metadata: ["x-secret": "1", "grpc-status-details-bin": .binary([1])])
+        let outer = GRPCStatus(AppError(.unavailable, "Away.", cause: inner), domain: "d", requestID: "r")
+        #expect(outer.fields == [.grpcStatus: "14", .init("grpc-message")!: "Away."])
+        #expect(GRPCStatus(inner, domain: "d", requestID: "r").fields[.init("x-secret")!] == "1")
+    }
+
+    @Test func `An error that has much to say keeps to what fields hold`() throws {
+        let failures = (0..<10_000).map {
+            ValidationFailure(pointer: "/items/\($0)/name", code: "too_short", message: "must have 1 to 80 characters")
+        }
+        var error = AppError(failures: failures)
+        #expect(try #require(GRPCStatus(error, domain: "d", requestID: "r").details).count < 4096)
+        error.details.metadata = ["x": String(repeating: "y", count: 10_000)]
+        #expect(try #require(GRPCStatus(error, domain: "d", requestID: "r").details).count < 4096)
+        let long = AppError(.internal, String(repeating: "é", count: 10_000))
+        #expect(GRPCStatus(long, domain: "d", requestID: "r").message.utf8.count <= 1024)
+    }
+
+    @Test func `An encoding that is not read is refused with those that are`() throws {
+        let error = try #require(#expect(throws: AppError.self) { try MessageEncoding(named: "middle-out") })
+        let fields = GRPCStatus(error, domain: "d", requestID: "r").fields
+        #expect(fields[.init("grpc-accept-encoding")!] == "identity, gzip")
+    }
+
+    @Test func `Base64 comes in pieces, each of which may end with padding`() async throws {
         var decoder = Base64Text()
         var bytes: [UInt8] = []
         for character in "AAEC" + "AwQ=" + "BQ==" + "BgcI" {
@@ -70,12 +97,14 @@ import Testing
         }
         try decoder.finish()
         #expect(bytes == Array(0...8))
-        #expect(try Array(Base64Text.decode(ByteBuffer(string: "AAECAwQ=BQ==BgcI")).readableBytesView) == Array(0...8))
+        let whole = try await Base64Text.decode(ByteBuffer(string: "AAECAwQ=BQ==BgcI"))
+        #expect(Array(whole.readableBytesView) == Array(0...8))
     }
 
     @Test(arguments: ["A", "AA", "AAA", "AAAA!AAA", "====", "A===", "=AAA"]) func `What is not base64 is refused`(
         text: String
-    ) {
-        #expect(#expect(throws: AppError.self) { try Base64Text.decode(ByteBuffer(string: text)) }?.code == .internal)
+    ) async {
+        let error = await #expect(throws: AppError.self) { try await Base64Text.decode(ByteBuffer(string: text)) }
+        #expect(error?.code == .internal)
     }
 }

@@ -15,78 +15,87 @@ import Testing
     }
 
     /// What comes of bytes that arrive in pieces.
-    private func read(_ pieces: [[UInt8]], limit: Int = 1000, encoding: MessageEncoding = .identity) throws -> [[UInt8]]
-    {
-        var reader = MessageReader(limit: limit, encoding: encoding)
+    private func read(
+        _ pieces: [[UInt8]], limit: Int = 1000, encoding: MessageEncoding = .identity
+    ) async throws -> [[UInt8]] {
+        var reader = MessageReader(limit: limit)
         var messages: [[UInt8]] = []
         for piece in pieces {
             reader.append(ByteBuffer(bytes: piece))
-            while let message = try reader.next() { messages.append(Array(message.bytes.readableBytesView)) }
+            while let found = try reader.next() {
+                switch found {
+                case .message(let message): messages.append(Array(message.bytes.readableBytesView))
+                case .compressed(let bytes):
+                    messages.append(Array(try await encoding.decode(bytes, limit: limit).bytes.readableBytesView))
+                }
+            }
         }
         try reader.finish()
         return messages
     }
 
-    @Test func `Messages are found wherever the bytes are cut`() throws {
+    @Test func `Messages are found wherever the bytes are cut`() async throws {
         let messages: [[UInt8]] = [[], [1], Array(repeating: 2, count: 300), [], [3, 4]]
         let bytes = messages.flatMap { Self.framed($0) }
         for cut in 0...bytes.count {
-            #expect(try read([Array(bytes[..<cut]), Array(bytes[cut...])]) == messages)
+            #expect(try await read([Array(bytes[..<cut]), Array(bytes[cut...])]) == messages)
         }
-        #expect(try read(bytes.map { [$0] }) == messages)
+        #expect(try await read(bytes.map { [$0] }) == messages)
     }
 
-    @Test func `A body that ends within a message is refused, at every byte`() {
+    @Test func `A body that ends within a message is refused, at every byte`() async throws {
         let bytes = Self.framed(Array(repeating: 7, count: 20))
         for count in 1..<bytes.count {
-            let error = #expect(throws: AppError.self) { try read([Array(bytes[..<count])]) }
+            let error = await #expect(throws: AppError.self) { try await read([Array(bytes[..<count])]) }
             #expect(error?.code == .internal)
         }
     }
 
-    @Test func `A length past the limit is refused before the bytes come`() throws {
-        #expect(try read([Self.framed(Array(repeating: 0, count: 1000))]).count == 1)
+    @Test func `A length past the limit is refused before the bytes come`() async throws {
+        #expect(try await read([Self.framed(Array(repeating: 0, count: 1000))]).count == 1)
         for length: [UInt8] in [
             [0, 0, 3, 0xE9], [0x7F, 0xFF, 0xFF, 0xFF], [0x80, 0, 0, 0], [0xFF, 0xFF, 0xFF, 0xFF],
         ] {
-            let error = #expect(throws: AppError.self) { try read([[0] + length]) }
+            let error = await #expect(throws: AppError.self) { try await read([[0] + length]) }
             #expect(error?.code == .resourceExhausted)
         }
     }
 
     @Test(arguments: [2, 3, 0x80, 0xFF] as [UInt8]) func `A first byte that is neither 0 nor 1 is refused`(flag: UInt8)
+        async
     {
-        let error = #expect(throws: AppError.self) { try read([[flag, 0, 0, 0, 0]]) }
+        let error = await #expect(throws: AppError.self) { try await read([[flag, 0, 0, 0, 0]]) }
         #expect(error?.code == .internal)
     }
 
-    @Test func `A compressed message needs an encoding, and has to be what it says`() throws {
+    @Test func `A compressed message needs an encoding, and has to be what it says`() async throws {
         let plain = Array(repeating: 5 as UInt8, count: 900)
-        let compressed = Array(MessageEncoding.gzip.encode(ByteBuffer(bytes: plain)).readableBytesView)
-        #expect(try read([compressed], encoding: .gzip) == [plain])
-        #expect(#expect(throws: AppError.self) { try read([compressed]) }?.code == .internal)
+        let compressed = try await Array(MessageEncoding.gzip.encode(ByteBuffer(bytes: plain)).readableBytesView)
+        #expect(try await read([compressed], encoding: .gzip) == [plain])
+        #expect(await #expect(throws: AppError.self) { try await read([compressed]) }?.code == .internal)
         let wrong = Self.framed([1, 2, 3, 4], flag: 1)
-        #expect(#expect(throws: AppError.self) { try read([wrong], encoding: .gzip) }?.code == .internal)
+        #expect(await #expect(throws: AppError.self) { try await read([wrong], encoding: .gzip) }?.code == .internal)
         let cut = Self.framed(Array(compressed.dropFirst(5).dropLast(3)), flag: 1)
-        #expect(#expect(throws: AppError.self) { try read([cut], encoding: .gzip) }?.code == .internal)
+        #expect(await #expect(throws: AppError.self) { try await read([cut], encoding: .gzip) }?.code == .internal)
     }
 
-    @Test func `A small message that grows past the limit is refused`() {
-        let bomb = MessageEncoding.gzip.encode(ByteBuffer(repeating: 0, count: 1 << 20))
-        let error = #expect(throws: AppError.self) {
-            try read([Array(bomb.readableBytesView)], limit: 10_000, encoding: .gzip)
+    @Test func `A small message that grows past the limit is refused`() async throws {
+        let bomb = try await MessageEncoding.gzip.encode(ByteBuffer(repeating: 0, count: 1 << 20))
+        let error = await #expect(throws: AppError.self) {
+            try await read([Array(bomb.readableBytesView)], limit: 10_000, encoding: .gzip)
         }
         #expect(error?.code == .resourceExhausted)
     }
 
     @Test func `What is read is not kept`() throws {
-        var reader = MessageReader(limit: 1000, encoding: .identity)
+        var reader = MessageReader(limit: 1000)
         let bytes = Self.framed(Array(repeating: 1, count: 100))
         reader.append(ByteBuffer(bytes: bytes.prefix(50)))
         for _ in 0..<10_000 {
             #expect(try reader.next() == nil)
             reader.append(ByteBuffer(bytes: bytes.suffix(from: 50) + bytes.prefix(50)))
-            #expect(try reader.next()?.count == 100)
+            guard case .message(let message) = try reader.next() else { return #expect(Bool(false)) }
+            #expect(message.count == 100)
         }
         #expect(reader.bytes.storageCapacity < 4096)
     }

@@ -4,7 +4,9 @@ import ApusGRPC
 import ApusGRPCClient
 import ApusHTTP
 import ApusRateLimit
+import ApusSQLite
 import ApusTesting
+import FoundationEssentials
 import GRPCCore
 import GRPCProtobuf
 import HTTPTypes
@@ -100,6 +102,98 @@ import Testing
             }
             #expect(try await app.client.send(.post, path).status == .unsupportedMediaType)
             #expect(try await app.client.get(path).status == .methodNotAllowed)
+        }
+    }
+
+    @Test func `A middleware that wraps what streams are written to does not end the process`() async throws {
+        struct Wrapping: Middleware {
+            func handle(_ request: Request, next: Handler) async throws -> Response {
+                var response = try await next(request)
+                if case .stream(let length, let produce) = response.body {
+                    response.body = .stream(length: length) { try await produce(Wrapped(writer: $0)) }
+                }
+                return response
+            }
+        }
+        struct Wrapped: ResponseBodyWriter {
+            let writer: any ResponseBodyWriter
+
+            func write(_ bytes: ByteBuffer) async throws { try await writer.write(bytes) }
+            func setTrailers(_ trailers: HTTPFields) { writer.setTrailers(trailers) }
+        }
+        try await withInterop(InteropModule(middleware: [Wrapping()])) { client, _ in
+            let sizes = try await client.streamingOutputCall(.sizes(3, 4)) { response in
+                try await response.messages.reduce(into: []) { $0.append($1.payload.body.count) }
+            }
+            #expect(sizes == [3, 4])
+            let request = Apus_Test_OutputRequest.with { $0.responseStatus.code = 10 }
+            let error = await failure {
+                try await client.streamingOutputCall(request) { for try await _ in $0.messages {} }
+            }
+            #expect(error?.code == .aborted)
+        }
+    }
+
+    @Test func `No stream outlives the credentials of its caller`() async throws {
+        struct ShortLived: Middleware {
+            func handle(_ request: Request, next: Handler) async throws -> Response {
+                request.context.principalTimeLeft = .milliseconds(100)
+                return try await next(request)
+            }
+        }
+        try await withInterop(InteropModule(middleware: [ShortLived()])) { client, _ in
+            let request = Apus_Test_OutputRequest.with {
+                $0.responseParameters = [.with { $0.size = 1 }, .with { $0.intervalUs = 60_000_000 }]
+            }
+            let error = await failure {
+                try await client.streamingOutputCall(request) { for try await _ in $0.messages {} }
+            }
+            #expect(error?.code == .unauthenticated)
+        }
+    }
+
+    @Test func `A call that is repeated with its key is done once, and answered alike with its status`() async throws {
+        struct CountingModule: Module {
+            func configure(_ app: inout AppBuilder) {
+                app.migrations.add(CreateIdempotencyKeys.self)
+                app.routes { routes, container in
+                    routes.group(IdempotencyKeys(try container.resolve())) { routes in routes.grpc(InteropService()) }
+                }
+            }
+        }
+        try await App("counting", engines: SQLiteEngine()) { CountingModule() }.test { app in
+            let headers: HTTPFields = [
+                .contentType: "application/grpc", .init("Idempotency-Key")!: "one", .init("x-echo-initial")!: "1",
+            ]
+            func call(_ method: String, _ echo: String) async throws -> ApusHTTP.ClientResponse {
+                var headers = headers
+                headers[.init("x-echo-initial")!] = echo
+                return try await app.client.send(
+                    .post, "/apus.test.Interop/" + method, headers: headers, body: ByteBuffer(bytes: [0, 0, 0, 0, 0]))
+            }
+            for echo in ["first", "second"] {
+                let answer = try await call("UnaryCall", echo)
+                #expect(answer.headers[.init("x-echo-initial")!] == "first")
+                #expect(answer.trailers[.grpcStatus] == "0")
+                #expect(answer.body.readableBytes >= 5)
+            }
+            #expect(try await call("FullDuplexCall", "").headers[.grpcStatus] == "3")
+        }
+    }
+
+    @Test func `A group's limit of bodies is not one of streams`() async throws {
+        struct LimitedModule: Module {
+            func configure(_ app: inout AppBuilder) {
+                app.routes { routes in routes.group(.bodyLimit(1000)) { routes in routes.grpc(InteropService()) } }
+            }
+        }
+        try await App("limited") { LimitedModule() }.test(.socket) { app in
+            try await withChannel(to: app) { channel in
+                let answer = try await InteropClient(wrapping: channel.client).streamingInputCall { writer in
+                    for _ in 0..<10 { try await writer.write(.with { $0.payload.body = Data(count: 500) }) }
+                }
+                #expect(answer.aggregatedPayloadSize == 5000)
+            }
         }
     }
 

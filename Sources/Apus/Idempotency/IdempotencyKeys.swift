@@ -43,6 +43,9 @@ public struct IdempotencyKeys: Middleware {
             return try await next(request)
         }
         let key = try Self.parse(field)
+        guard request.body.limit < .max else {
+            throw AppError(.invalidArgument, "A stream without an end cannot be repeated by an Idempotency-Key.")
+        }
         var request = request
         let body = try await request.body.collect()
         request.body = request.body.replaced(by: body)
@@ -130,9 +133,14 @@ public struct IdempotencyKeys: Middleware {
             WHERE scope = \(scope) AND idempotency_key = \(key)
             """)
         guard let row = rows.first else { return nil }
-        let headers = try JSONDecoder().decode(
-            HTTPFields.self, from: Data(try row.get("headers", as: String.self).utf8))
-        var response = Response(status: .init(code: try row.get("status")), headers: headers)
+        let fields = Data(try row.get("headers", as: String.self).utf8)
+        var response = Response(status: .init(code: try row.get("status")))
+        if let both = try? JSONDecoder().decode([HTTPFields].self, from: fields), both.count == 2 {
+            response.headers = both[0]
+            response.delivery = .trailers(both[1])
+        } else {
+            response.headers = try JSONDecoder().decode(HTTPFields.self, from: fields)
+        }
         let body = try row.get("body", as: [UInt8].self)
         if !body.isEmpty { response.body = .bytes(ByteBuffer(bytes: body)) }
         return (try row.get("fingerprint"), response)
@@ -143,7 +151,14 @@ public struct IdempotencyKeys: Middleware {
             throw AppError(
                 .internal, "A streamed response cannot be repeated; the route must not be behind IdempotencyKeys.")
         }
-        let headers = String(decoding: try JSONEncoder().encode(response.headers), as: UTF8.self)
+        // Those after the body, where there are such, with those before it.
+        let fields =
+            if let trailers = response.trailers {
+                try JSONEncoder().encode([response.headers, trailers])
+            } else {
+                try JSONEncoder().encode(response.headers)
+            }
+        let headers = String(decoding: fields, as: UTF8.self)
         do {
             try await database.execute(
                 """

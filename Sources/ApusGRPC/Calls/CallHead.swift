@@ -83,6 +83,7 @@ struct CallHead {
 }
 
 extension HTTPField.Name {
+    static let grpcTimeout = HTTPField.Name("grpc-timeout")!
     static let grpcEncoding = HTTPField.Name("grpc-encoding")!
     static let grpcMessage = HTTPField.Name("grpc-message")!
     static let grpcStatusDetails = HTTPField.Name("grpc-status-details-bin")!

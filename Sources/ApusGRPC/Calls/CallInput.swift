@@ -36,17 +36,15 @@ struct CallMessages: Sendable {
     let limit: Int
 
     func makeAsyncIterator() -> Iterator {
-        Iterator(pieces: body.makeAsyncIterator(), reader: reader, isText: head.format == .webText)
+        Iterator(pieces: body.makeAsyncIterator(), limit: limit, head: head)
     }
-
-    private var reader: MessageReader { MessageReader(limit: limit, encoding: head.encoding) }
 
     /// The one message of a call that has one.
     /// - Throws: An `AppError`: `internal` when there is none or another one follows, and what reading one throws.
     func only() async throws -> MessageBytes {
-        var reader = reader
+        var reader = MessageReader(limit: limit)
         reader.append(try await head.format == .webText ? Base64Text.decode(body.collect()) : body.collect())
-        guard let message = try reader.next() else {
+        guard let found = try reader.next() else {
             try reader.finish()
             throw AppError(.internal, "The call has no message.", reason: .malformedCall)
         }
@@ -54,23 +52,41 @@ struct CallMessages: Sendable {
             throw AppError(.internal, "The call has more than one message.", reason: .malformedCall)
         }
         try reader.finish()
-        return message
+        switch found {
+        case .message(let message): return message
+        case .compressed(let bytes): return try await head.encoding.decode(bytes, limit: limit)
+        }
     }
 
     struct Iterator {
         private var pieces: RequestBody.Iterator
         private var reader: MessageReader
         private var text: Base64Text?
+        private let encoding: MessageEncoding
+        private let limit: Int
+        /// How many messages were at hand in a row.
+        private var burst = 0
 
-        init(pieces: RequestBody.Iterator, reader: MessageReader, isText: Bool) {
+        /// After so many the loop sees to its other connections: a window holds thousands of messages of nothing.
+        private static let longestBurst = 256
+
+        init(pieces: RequestBody.Iterator, limit: Int, head: CallHead) {
             self.pieces = pieces
-            self.reader = reader
-            text = isText ? Base64Text() : nil
+            self.limit = limit
+            reader = MessageReader(limit: limit)
+            encoding = head.encoding
+            text = head.format == .webText ? Base64Text() : nil
         }
 
         mutating func next() async throws -> MessageBytes? {
             while true {
-                if let message = try reader.next() { return message }
+                if let found = try reader.next() {
+                    try await takeBreath()
+                    switch found {
+                    case .message(let message): return message
+                    case .compressed(let bytes): return try await encoding.decode(bytes, limit: limit)
+                    }
+                }
                 guard let piece = try await pieces.next() else {
                     try text?.finish()
                     try reader.finish()
@@ -78,6 +94,14 @@ struct CallMessages: Sendable {
                 }
                 reader.append(try text?.decode(piece) ?? piece)
             }
+        }
+
+        private mutating func takeBreath() async throws {
+            burst += 1
+            guard burst > Self.longestBurst else { return }
+            burst = 0
+            // By a timer: what is ready at once is done before the loop looks at its sockets.
+            try await Task.sleep(for: .microseconds(1))
         }
     }
 }

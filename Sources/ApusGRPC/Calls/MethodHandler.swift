@@ -18,24 +18,25 @@ struct MethodHandler: Sendable {
         if let direct {
             let message = try await messages.only()
             let reply = try await run(call, within: head.deadline) { try await direct.call(message, head.metadata, $0) }
-            return response(reply, head, call)
+            return try await response(reply, head, call)
         }
         let handler = try await server.streamHandler
         let input = CallInput(metadata: head.metadata, messages: messages)
         guard method.type == .unary else { return stream(input, head, call, handler) }
         let output = GatheredOutput()
         try await run(call, within: head.deadline) { await handler(stream(input, output), $0) }
-        return response(try output.reply(call.error), head, call)
+        return try await response(output.reply(call.error), head, call)
     }
 
-    private func response(_ reply: UnaryReply, _ head: CallHead, _ call: GRPCCall) -> Response {
+    private func response(_ reply: UnaryReply, _ head: CallHead, _ call: GRPCCall) async throws -> Response {
         // In gRPC-Web it is in the body, where nobody looks for it.
         if head.format != .grpc { call.request.context[CallStatus.self] = .ok }
         let encoding = call.compressesMessages ? head.accepted : .identity
+        // Nearly all are sent as they are, which takes no waiting.
+        let message = encoding == .identity ? reply.message.framed() : try await reply.message.framed(encoding)
         return head.format.response(
-            reply.message.framed(encoding, isCompressed: true),
-            head: head.format.head(reply.metadata, encoding: encoding), trailers: head.format.ok(reply.trailingMetadata)
-        )
+            message, head: head.format.head(reply.metadata, encoding: encoding),
+            trailers: head.format.ok(reply.trailingMetadata))
     }
 
     private func stream(
@@ -44,23 +45,20 @@ struct MethodHandler: Sendable {
         var response = Response(
             status: .ok, headers: [.contentType: head.format.contentType],
             body: .stream { writer in
-                guard let writer = writer as? any DeferredHeadWriter else {
-                    preconditionFailure("A response that defers its head has a writer that can.")
-                }
                 let output = StreamedOutput(writer, head, call)
-                var failure: (any Error)?
-                do {
-                    // The server's own limit is one of the time until a response, which here has no such moment.
-                    try await withoutDeadline {
-                        try await run(call, within: head.deadline) { context in
+                // The server's own limit is one of the time until a response, which here has no such moment.
+                try await withoutDeadline {
+                    var failure: (any Error)?
+                    do {
+                        try await runWhileKnown(call, within: head.deadline) { context in
                             writer.onDrain { context.cancellation.cancel() }
                             await handler(stream(input, output), context)
                         }
+                    } catch {
+                        failure = error
                     }
-                } catch {
-                    failure = error
+                    try await output.end(failure, domain: configuration.domain)
                 }
-                try await output.end(failure, domain: configuration.domain)
             })
         response.delivery = .deferredHead
         return response
@@ -72,6 +70,21 @@ struct MethodHandler: Sendable {
         RPCStream(
             descriptor: method, inbound: RPCAsyncSequence(wrapping: input),
             outbound: RPCWriter.Closable(wrapping: output))
+    }
+
+    /// Runs what answers a call, in its context, for as long as its caller is known: no stream outlives its token.
+    private func runWhileKnown(
+        _ call: GRPCCall, within deadline: Deadline?, _ body: @escaping @Sendable (ServerContext) async throws -> Void
+    ) async throws {
+        guard let timeLeft = call.request.context.principalTimeLeft else {
+            return try await run(call, within: deadline, body)
+        }
+        let end = Deadline.after(timeLeft)
+        do {
+            try await withDeadline(end) { try await run(call, within: deadline, body) }
+        } catch let error as AppError where error.code == .deadlineExceeded && end.hasPassed {
+            throw AppError(.unauthenticated, "The credentials of the call have ended.", reason: "CREDENTIALS_ENDED")
+        }
     }
 
     /// Runs what answers a call, in its context.

@@ -14,12 +14,13 @@ final class StreamedOutput: ClosableRPCWriterProtocol {
         var status: (status: Status, metadata: Metadata)?
     }
 
-    private let writer: any DeferredHeadWriter
+    private let writer: any ResponseBodyWriter
     private let head: CallHead
     private let call: GRPCCall
     private let state = Mutex(State())
 
-    init(_ writer: any DeferredHeadWriter, _ head: CallHead, _ call: GRPCCall) {
+    /// - Parameter writer: One that defers its head, unless a middleware wrapped it: the metadata before the messages is lost then.
+    init(_ writer: any ResponseBodyWriter, _ head: CallHead, _ call: GRPCCall) {
         self.writer = writer
         self.head = head
         self.call = call
@@ -30,8 +31,8 @@ final class StreamedOutput: ClosableRPCWriterProtocol {
         switch part {
         case .metadata(let metadata): sendHead(head.format.head(metadata, encoding: head.accepted))
         case .message(let message):
-            try await writer.write(
-                head.format.piece(message.framed(head.accepted, isCompressed: call.compressesMessages)))
+            let encoding = call.compressesMessages ? head.accepted : .identity
+            try await writer.write(head.format.piece(message.framed(encoding)))
         case .status(let status, let metadata): state.withLock { $0.status = (status, metadata) }
         }
     }
@@ -50,7 +51,7 @@ final class StreamedOutput: ClosableRPCWriterProtocol {
             defer { state.hasHead = true }
             return !state.hasHead
         }
-        if isFirst { writer.sendHead(fields) }
+        if isFirst { (writer as? any DeferredHeadWriter)?.sendHead(fields) }
     }
 
     /// Ends the call.
@@ -60,9 +61,10 @@ final class StreamedOutput: ClosableRPCWriterProtocol {
     func end(_ error: (any Error)?, domain: String) async throws {
         let state = state.withLock { $0 }
         let failure = failure(state, error)
-        call.request.context[CallStatus.self] = failure?.grpcCode ?? .ok
+        let known = failure.map { AppError(anyOf: $0) }
+        call.request.context[CallStatus.self] = known?.grpcCode ?? .ok
         if let failure {
-            failure.log(call.request)
+            known?.log(call.request)
             let status = GRPCStatus(failure, domain: domain, requestID: call.request.context.id)
             try await end(status.fields, hasHead: state.hasHead)
         } else {
@@ -70,11 +72,11 @@ final class StreamedOutput: ClosableRPCWriterProtocol {
         }
     }
 
-    private func failure(_ state: State, _ error: (any Error)?) -> AppError? {
-        if let error { return AppError(anyOf: error) }
+    private func failure(_ state: State, _ error: (any Error)?) -> (any Error)? {
+        if let error { return error }
         guard let (status, metadata) = state.status else { return AppError(.internal, "The call has no status.") }
         guard let error = RPCError(status: status, metadata: metadata) else { return nil }
-        return AppError(anyOf: call.error ?? error)
+        return call.error ?? error
     }
 
     private func end(_ fields: HTTPFields, hasHead: Bool) async throws {
@@ -87,10 +89,10 @@ final class StreamedOutput: ClosableRPCWriterProtocol {
 }
 
 extension MessageBytes {
-    /// With its prefix, and compressed where that was asked for, the client reads it, and it is worth it.
-    func framed(_ encoding: MessageEncoding, isCompressed: Bool) -> ByteBuffer {
-        guard isCompressed, encoding != .identity else { return framed() }
-        let compressed = encoding.encode(bytes)
+    /// With its prefix, and compressed where that is worth it.
+    func framed(_ encoding: MessageEncoding) async throws -> ByteBuffer {
+        guard encoding != .identity else { return framed() }
+        let compressed = try await encoding.encode(bytes)
         return compressed.readableBytes < MessageBytes.prefixLength + count ? compressed : framed()
     }
 }

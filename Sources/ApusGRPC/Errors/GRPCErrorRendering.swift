@@ -18,17 +18,18 @@ public struct GRPCErrorRendering: Middleware {
             guard let type = request.headers[.contentType], let format = WireFormat(contentType: type) else {
                 throw error
             }
-            return format.response(status(AppError(anyOf: error), request))
+            return format.response(status(error, request))
         }
     }
 
-    private func status(_ error: AppError, _ request: Request) -> GRPCStatus {
+    private func status(_ thrown: any Error, _ request: Request) -> GRPCStatus {
+        let error = AppError(anyOf: thrown)
         guard request.context.route != nil || error.code != .notFound else {
             let error = AppError(.unimplemented, "There is no method \(request.path.prefix(256)) here.")
             return GRPCStatus(error, domain: domain, requestID: request.context.id)
         }
         error.log(request)
-        return GRPCStatus(error, domain: domain, requestID: request.context.id)
+        return GRPCStatus(thrown, domain: domain, requestID: request.context.id)
     }
 }
 
@@ -38,9 +39,11 @@ extension AppError.Reason {
 }
 
 extension AppError {
-    /// What the client may not see goes to the log. What is the client's own fault does not, though gRPC calls it internal.
+    /// What the client may not see goes to the log. What is the client's own doing does not, though gRPC calls it internal: nor
+    /// that its own deadline has passed.
     func log(_ request: Request) {
-        guard httpStatus.kind == .serverError, details.reason != .malformedCall, details.reason != .unknownEncoding
+        guard httpStatus.kind == .serverError, details.reason != .malformedCall, details.reason != .unknownEncoding,
+            code != .deadlineExceeded || !request.headers.contains(.grpcTimeout)
         else {
             return
         }

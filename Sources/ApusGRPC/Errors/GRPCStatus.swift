@@ -12,28 +12,53 @@ struct GRPCStatus {
     /// `google.rpc.Status`, in bytes, where there is more to say than code and message.
     let details: [UInt8]?
 
+    /// Fields after a body have room for little, on the way and with who receives them: what is too much of it is left out.
+    private static let mostMessageBytes = 1024
+    private static let mostViolations = 32
+    private static let mostDetailBytes = 4096
+
     /// What a client may know of an error.
     /// - Parameters:
+    ///   - thrown: What was thrown: an error of gRPC's keeps its metadata and its details. That of somebody else, which is the
+    ///     cause of an `AppError`, does not.
     ///   - domain: Who gives errors their reasons, such as the app's name.
     ///   - requestID: The id under which the log knows the request.
-    init(_ error: AppError, domain: String, requestID: String) {
-        // One that came as gRPC's own keeps what it says.
-        let cause = error.cause as? RPCError
+    init(_ thrown: any Error, domain: String, requestID: String) {
+        let error = AppError(anyOf: thrown)
+        let isOwn = thrown is RPCError || (thrown is any RPCErrorConvertible && !(thrown is any AppErrorConvertible))
+        let own = isOwn ? error.cause as? RPCError : nil
         code = error.grpcCode.rawValue
-        message = error.message
-        metadata = cause?.metadata ?? [:]
+        message = String(decoding: error.message.utf8.prefix(Self.mostMessageBytes), as: UTF8.self)
+        var metadata = own?.metadata ?? [:]
+        if error.details.reason == .unknownEncoding {
+            // What is read, so that the client can choose (gRPC, Compression).
+            metadata.addString(MessageEncoding.accepted, forKey: MessageEncoding.acceptKey)
+        }
+        self.metadata = metadata
         var details: [ErrorDetails] = []
         if let reason = error.details.reason {
             details.append(.errorInfo(reason: reason.description, domain: domain, metadata: error.details.metadata))
         }
         if !error.details.failures.isEmpty {
-            details.append(.badRequest(violations: error.details.failures.map { .init($0) }))
+            details.append(
+                .badRequest(violations: error.details.failures.prefix(Self.mostViolations).map { .init($0) }))
         }
         if let delay = error.details.retryAfter { details.append(.retryInfo(delay: delay)) }
         if !details.isEmpty, !requestID.isEmpty { details.append(.requestInfo(requestID: requestID, servingData: "")) }
-        let known = cause?.metadata[binaryValues: HTTPField.Name.grpcStatusDetails.canonicalName].first { _ in true }
-        let status = GoogleRPCStatus(code: RPCError.Code(error.grpcCode), message: message, details: details)
-        self.details = details.isEmpty ? known : try? status.serializedBytes()
+        let known = own?.metadata[binaryValues: HTTPField.Name.grpcStatusDetails.canonicalName].first { _ in true }
+        self.details = details.isEmpty ? known : Self.bytes(of: details, error, message)
+    }
+
+    /// `google.rpc.Status`; without what is longest of it where that is too much.
+    private static func bytes(of details: [ErrorDetails], _ error: AppError, _ message: String) -> [UInt8]? {
+        func bytes(_ details: [ErrorDetails]) -> [UInt8]? {
+            try? GoogleRPCStatus(code: RPCError.Code(error.grpcCode), message: message, details: details)
+                .serializedBytes()
+        }
+        let all = bytes(details)
+        guard let all, all.count > mostDetailBytes else { return all }
+        let short = bytes(details.filter { $0.badRequest == nil })
+        return short.flatMap { $0.count > mostDetailBytes ? bytes([]) : $0 }
     }
 
     /// The fields that say it.

@@ -10,6 +10,8 @@ struct HealthService: Grpc_Health_V1_Health.SimpleServiceProtocol {
     private let services: Set<String>
     private let isReady: @Sendable () async -> Bool
     private let interval: Duration
+    /// For those who watch.
+    private let probe: ReadinessProbe
 
     /// - Parameters:
     ///   - services: The full names of those that are served.
@@ -18,6 +20,7 @@ struct HealthService: Grpc_Health_V1_Health.SimpleServiceProtocol {
         self.services = Set(services + [""])
         self.isReady = isReady
         self.interval = interval
+        probe = ReadinessProbe(interval: interval, isReady: isReady)
     }
 
     func check(request: Grpc_Health_V1_HealthCheckRequest, context: ServerContext) async throws -> Status {
@@ -44,7 +47,7 @@ struct HealthService: Grpc_Health_V1_Health.SimpleServiceProtocol {
         }
         var last: Status?
         while !context.cancellation.isCancelled {
-            let status = await present
+            let status = Self.status(await probe.ask())
             if status != last { try await response.write(status) }
             last = status
             try await Task.sleep(for: interval)
@@ -55,8 +58,9 @@ struct HealthService: Grpc_Health_V1_Health.SimpleServiceProtocol {
 
     private var present: Status {
         get async {
-            let isReady = await isReady()
-            return .with { $0.status = isReady ? .serving : .notServing }
+            Self.status(await isReady())
         }
     }
+
+    private static func status(_ isReady: Bool) -> Status { .with { $0.status = isReady ? .serving : .notServing } }
 }

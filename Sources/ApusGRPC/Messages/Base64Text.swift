@@ -1,12 +1,21 @@
 import FoundationEssentials
 import NIOCore
+import NIOPosix
 
 /// Decodes a body of gRPC-Web in base64: pieces of it that may each have padding at their end.
 struct Base64Text {
     /// What is left of the last group of four.
     private var rest: [UInt8] = []
 
-    static func decode(_ text: ByteBuffer) throws -> ByteBuffer {
+    /// More than this is decoded on a thread of its own.
+    private static let mostOnLoop = 64 << 10
+
+    static func decode(_ text: ByteBuffer) async throws -> ByteBuffer {
+        guard text.readableBytes > mostOnLoop else { return try decodeNow(text) }
+        return try await NIOThreadPool.singleton.runIfActive { try decodeNow(text) }
+    }
+
+    private static func decodeNow(_ text: ByteBuffer) throws -> ByteBuffer {
         var decoder = Base64Text()
         let bytes = try decoder.decode(text)
         try decoder.finish()

@@ -5,17 +5,17 @@ import NIOCore
 /// Finds the messages in a body's bytes: each has a prefix of five bytes, which says whether it is compressed and how long
 /// it is (gRPC over HTTP/2, Length-Prefixed-Message).
 struct MessageReader {
+    enum Found {
+        case message(MessageBytes)
+        /// One that has to be decompressed yet.
+        case compressed(ByteBuffer)
+    }
+
     private let limit: Int
-    private let encoding: MessageEncoding
     private(set) var bytes = ByteBuffer()
 
-    /// - Parameters:
-    ///   - limit: The most bytes of a message, before and after it is decompressed.
-    ///   - encoding: What a message that says that it is compressed is compressed by.
-    init(limit: Int, encoding: MessageEncoding) {
-        self.limit = limit
-        self.encoding = encoding
-    }
+    /// - Parameter limit: The most bytes of a message as it comes.
+    init(limit: Int) { self.limit = limit }
 
     /// Gives it more to read.
     mutating func append(_ more: ByteBuffer) {
@@ -24,7 +24,7 @@ struct MessageReader {
 
     /// The next message; `nil` when more of it has to come first.
     /// - Throws: An `AppError`: `resourceExhausted` past the limit, `internal` for bytes that are no message.
-    mutating func next() throws -> MessageBytes? {
+    mutating func next() throws -> Found? {
         guard let flag: UInt8 = bytes.getInteger(at: bytes.readerIndex),
             let length: UInt32 = bytes.getInteger(at: bytes.readerIndex + 1)
         else { return nil }
@@ -34,8 +34,7 @@ struct MessageReader {
         bytes.moveReaderIndex(forwardBy: MessageBytes.prefixLength)
         let message = bytes.readSlice(length: Int(length)) ?? ByteBuffer()
         if bytes.readableBytes == 0 { bytes = ByteBuffer() }
-        guard flag == 1 else { return MessageBytes(received: message) }
-        return MessageBytes(received: try encoding.decode(message, limit: limit))
+        return flag == 0 ? .message(MessageBytes(received: message)) : .compressed(message)
     }
 
     /// - Throws: An `AppError` of code `internal` when the body ended within a message.

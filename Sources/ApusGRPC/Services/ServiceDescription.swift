@@ -76,8 +76,7 @@ public struct ServiceDescription {
     }
 
     @inlinable
-    static func decode<Input: SwiftProtobuf.Message>(_ type: Input.Type, _ bytes: MessageBytes) throws -> Input
-    {
+    static func decode<Input: SwiftProtobuf.Message>(_ type: Input.Type, _ bytes: MessageBytes) throws -> Input {
         do {
             return try Input(serializedBytes: bytes)
         } catch {

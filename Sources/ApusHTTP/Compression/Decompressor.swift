@@ -10,6 +10,11 @@ final class Decompressor {
     private var mayHaveMore = false
     /// Whether the end of the compressed stream was seen.
     private(set) var isFinished = false
+    /// How many streams of nothing there were.
+    private var emptyStreams = 0
+    private var hasMade = false
+
+    private static let mostEmptyStreams = 100
 
     init(_ coding: ContentCoding) {
         self.coding = coding
@@ -43,6 +48,7 @@ final class Decompressor {
         guard let step else { throw malformed("it cannot be decompressed") }
         input.moveReaderIndex(forwardBy: step.consumed)
         isFinished = step.isEnd
+        hasMade = hasMade || step.made > 0
         mayHaveMore = step.made == count
         return output
     }
@@ -50,6 +56,9 @@ final class Decompressor {
     /// One stream may follow another (RFC 1952 §2.2, RFC 8878 §3), but not in zlib's format.
     private func goOn() throws {
         guard coding != .deflate else { throw malformed("something follows its end") }
+        emptyStreams += hasMade ? 0 : 1
+        guard emptyStreams <= Self.mostEmptyStreams else { throw malformed("it has too many parts without content") }
+        hasMade = false
         engine.restart()
         isFinished = false
     }

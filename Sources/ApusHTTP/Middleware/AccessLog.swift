@@ -15,7 +15,9 @@ public struct AccessLog: Middleware {
     public func handle(_ request: Request, next: Handler) async throws -> Response {
         let start = clock.uptime
         var response = try await next(request)
-        guard case .stream(let length, let produce) = response.body, response.upgrade == nil else {
+        // The body of an answer to HEAD is never made.
+        guard case .stream(let length, let produce) = response.body, response.upgrade == nil, request.method != .head
+        else {
             Self.write(request, response, clock.uptime - start)
             return response
         }

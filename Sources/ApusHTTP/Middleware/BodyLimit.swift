@@ -1,10 +1,11 @@
-/// Other limits for the bodies of a group's requests than the server's default. A route's own `bodyLimit` comes after it.
+/// Other limits for the bodies of a group's requests than the server's default. A route's own `bodyLimit` counts more.
 public struct BodyLimit: Middleware {
     private let bytes: Int
 
     public init(_ bytes: Int) { self.bytes = bytes }
 
     public func handle(_ request: Request, next: Handler) async throws -> Response {
+        guard !request.body.isLimitOfRoute else { return try await next(request) }
         var request = request
         request.body.limit = bytes
         return try await next(request)

@@ -18,6 +18,9 @@ public struct RequestBody: Sendable {
     /// The most bytes that may be read. 1 MiB unless the server or the route says otherwise.
     public package(set) var limit: Int
 
+    /// Whether the route says so itself, which counts more than what its groups say.
+    package var isLimitOfRoute = false
+
     /// The default ``limit``: 1 MiB.
     public static let defaultLimit = 1 << 20
 

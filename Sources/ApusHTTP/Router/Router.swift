@@ -113,6 +113,7 @@ public struct Router: Sendable {
             guard let limit = entry.route.bodyLimit else { return try await entry.route.handler(request) }
             var request = request
             request.body.limit = limit
+            request.body.isLimitOfRoute = true
             return try await entry.route.handler(request)
         }
     }

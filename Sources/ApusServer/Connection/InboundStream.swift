@@ -42,13 +42,23 @@ final class InboundStream: RequestBodySource {
         let (reader, hasRoom) = state.withLock { state in
             guard state.end == nil else { return (nil as CheckedContinuation<ByteBuffer?, any Error>?, true) }
             if let reader = state.reader.take() { return (reader, true) }
-            state.pieces.append(bytes)
-            state.weight += Self.weight(of: bytes)
+            if bytes.readableBytes < Self.smallPiece, let last = state.pieces.indices.last,
+                state.pieces[last].readableBytes < Self.smallPiece
+            {
+                // Not a piece for each byte of somebody who sends them one by one.
+                state.pieces[last].writeImmutableBuffer(bytes)
+                state.weight += bytes.readableBytes
+            } else {
+                state.pieces.append(bytes)
+                state.weight += Self.weight(of: bytes)
+            }
             return (nil, state.weight < capacity)
         }
         reader?.resume(returning: bytes)
         return hasRoom
     }
+
+    private static let smallPiece = 1024
 
     private static func weight(of piece: ByteBuffer) -> Int { piece.readableBytes + 256 }
 

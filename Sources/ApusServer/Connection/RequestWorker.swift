@@ -56,14 +56,19 @@ final class RequestWorker: @unchecked Sendable {
     private func answerRequests(of tick: Int) async {
         while tick == loop.requestContext.tick, let (owner, request) = work.take() {
             let response: Response
+            var isCounted = false
             do {
                 try loop.core.begin(request)
-                defer { loop.core.end() }
+                isCounted = true
                 response = try await loop.core.handler(request)
             } catch {
                 response = Response(problem: AppError(wrapping: error), requestID: request.context.id)
             }
+            // A request whose work is done while it is answered is under way for as long.
+            let isConversation = response.defersHead
+            if isCounted, !isConversation { loop.core.end() }
             if !owner.deliver(response) { await owner.stream(response) }
+            if isCounted, isConversation { loop.core.end() }
             guard !Task.isCancelled, loop.keeps(self) else { return }
             await withUnsafeContinuation { continuation = $0 }
         }

@@ -1,6 +1,7 @@
 import NIOCore
 
-/// Counts what costs a client little and the server some: requests that are reset at once, settings, frames of nothing. So many
+/// Counts what costs a client little and the server some: requests that are reset before they are answered, settings, frames of
+/// nothing. So many
 /// in so long a time are a mistake or an attack (CVE-2023-44487, CVE-2019-9512 and their kin).
 struct FloodGate {
     /// As many are let through in each ``interval``.

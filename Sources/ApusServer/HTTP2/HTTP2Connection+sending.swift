@@ -55,7 +55,6 @@ extension HTTP2Connection {
         _ headers: HPACKHeaders, of stream: HTTP2Stream, isEnd: Bool = false, onSent: SendQueue.Action? = nil
     ) {
         guard !stream.isClosed else { return }
-        life.wrote()
         guard stream.sending.isEmpty else {
             // Behind bytes that the client has not allowed for yet.
             stream.sending.end = (.trailers(headers), onSent)
@@ -70,13 +69,12 @@ extension HTTP2Connection {
         _ bytes: ByteBuffer, of stream: HTTP2Stream, isEnd: Bool = false, onSent: SendQueue.Action? = nil
     ) {
         guard !stream.isClosed else { return }
-        life.wrote()
         let count = bytes.readableBytes
         let fits = count == 0 || sending.isWritable && count <= min(sending.window, stream.sending.window)
         if stream.sending.isEmpty, fits, count <= sending.writer.largestFrame {
             return writeData(bytes, of: stream, isEnd: isEnd, onSent)
         }
-        if count > 0 { stream.sending.pieces.append(.init(bytes: bytes, onSent: isEnd ? nil : onSent)) }
+        if count > 0 { stream.sending.append(bytes, isEnd ? nil : onSent) }
         if isEnd { stream.sending.end = (.data, onSent) }
         wait(stream)
         sendWaiting()
@@ -105,7 +103,7 @@ extension HTTP2Connection {
     }
 
     private func sendWaiting(_ piece: SendQueue.Piece, of stream: HTTP2Stream) {
-        guard stream.sending.pieces.isEmpty, let (end, onSent) = stream.sending.end.take() else {
+        guard !stream.sending.hasPieces, let (end, onSent) = stream.sending.end.take() else {
             return writeData(piece.bytes, of: stream, isEnd: false, piece.onSent)
         }
         switch end {
@@ -123,12 +121,14 @@ extension HTTP2Connection {
     private func writeHeaders(
         _ headers: HPACKHeaders, of stream: HTTP2Stream, isEnd: Bool, _ onSent: SendQueue.Action?
     ) {
+        life.wrote()
         write { writer, output in writer.headers(headers, of: stream.id, isEnd: isEnd, to: &output) }
         if let onSent { sending.actions.append(onSent) }
         if isEnd { ended(stream) }
     }
 
     private func writeData(_ bytes: ByteBuffer, of stream: HTTP2Stream, isEnd: Bool, _ onSent: SendQueue.Action?) {
+        life.wrote()
         let count = bytes.readableBytes
         sending.window -= count
         stream.sending.window -= count

@@ -143,8 +143,10 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         case .windowUpdate(let id, let increment): try receiveWindowUpdate(id, increment)
         case .reset(let id, _):
             guard id <= lastStreamID else { throw HTTP2Failure(.protocolError, "Stream \(id) does not exist.") }
-            try gate.pass(now: now)
-            if let stream = streams[id] { close(stream, wasCut: true) }
+            let stream = streams[id]
+            // Who has seen of an answer what it wanted is no flood.
+            if stream?.hasResponse != true { try gate.pass(now: now) }
+            if let stream { close(stream, wasCut: true) }
         case .settings(let settings):
             try gate.pass(now: now)
             try take(settings)

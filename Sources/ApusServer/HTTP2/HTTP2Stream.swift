@@ -23,7 +23,8 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     private var hasFailedBody = false
     /// Whether the client may take its time with the body: the two sides converse.
     private var mayPause = false
-    private var hasResponse = false
+    /// Whether a response has begun.
+    private(set) var hasResponse = false
     private var isAbandoned = false
     /// Whether the client has said all.
     private(set) var isRemoteEnded = false
@@ -147,7 +148,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         guard awaited == nil else { return receiveEarly(bytes, isEnd: isEnd) }
         if let upgraded {
             upgraded.receive(bytes)
-        } else if let body, !isLocalEnded {
+        } else if let body, !isLocalEnded, !hasFailedBody {
             if bytes.readableBytes > 0 { _ = body.push(bytes) }
         } else {
             consumed(bytes.readableBytes)
@@ -396,15 +397,21 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     ) {
         guard !isClosed, !isLocalEnded else { return continuation.resume(throwing: HTTP1Connection.connectionClosed) }
         guard bytes.readableBytes > 0 else { return continuation.resume() }
-        unsentBytes += bytes.readableBytes
-        connection.send(bytes, of: self) { self.sent(bytes.readableBytes) }
+        let cost = bytes.readableBytes + Self.costOfPiece
+        unsentBytes += cost
+        connection.send(bytes, of: self) { self.sent(cost) }
         connection.flushSoon()
+        // To flush may have been the end of the connection.
+        guard !isClosed else { return continuation.resume(throwing: HTTP1Connection.connectionClosed) }
         if unsentBytes > limits.bufferedBytes {
             writers.wait(writer, continuation)
         } else {
             writers.goOn(writer, continuation, after: bytes.readableBytes, on: connection.loop.eventLoop)
         }
     }
+
+    /// The memory that a piece takes beside its bytes.
+    private static let costOfPiece = 256
 
     private func sent(_ bytes: Int) {
         unsentBytes -= bytes

@@ -19,27 +19,34 @@ struct SendQueue {
 
     /// How much the peer takes of this stream; less than nothing when it has changed its mind.
     var window: Int
-    var pieces: [Piece] = []
+    /// Made when it is needed: most streams never wait.
+    private var pieces: CircularBuffer<Piece>?
     /// What follows the pieces; `nil` while more may come.
     var end: (end: End, onSent: Action?)?
     /// Whether the connection has it in its list of those who wait for their turn.
     var isWaiting = false
 
-    var isEmpty: Bool { pieces.isEmpty && end == nil }
+    var hasPieces: Bool { pieces?.isEmpty == false }
+    var isEmpty: Bool { !hasPieces && end == nil }
 
     init(window: Int) { self.window = window }
 
+    mutating func append(_ bytes: ByteBuffer, _ onSent: Action?) {
+        pieces = pieces ?? CircularBuffer(initialCapacity: 4)
+        pieces?.append(Piece(bytes: bytes, onSent: onSent))
+    }
+
     /// Takes bytes off the front.
     mutating func take(atMost count: Int) -> Piece? {
-        guard !pieces.isEmpty, let bytes = pieces[0].bytes.readSlice(length: min(count, pieces[0].bytes.readableBytes))
-        else { return nil }
-        guard pieces[0].bytes.readableBytes == 0 else { return Piece(bytes: bytes, onSent: nil) }
-        return Piece(bytes: bytes, onSent: pieces.removeFirst().onSent)
+        guard var piece = pieces?.popFirst() else { return nil }
+        guard piece.bytes.readableBytes > count, let bytes = piece.bytes.readSlice(length: count) else { return piece }
+        pieces?.prepend(piece)
+        return Piece(bytes: bytes, onSent: nil)
     }
 
     /// Nothing of it will be sent any more.
     mutating func clear() {
-        pieces = []
+        pieces = nil
         end = nil
     }
 }
