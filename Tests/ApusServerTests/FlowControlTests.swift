@@ -145,6 +145,49 @@ import Testing
         }
     }
 
+    @Test func `A client that has said all, and ended its side, receives all`() async throws {
+        let size = 3_000_000
+        try await withServer(routes: { $0.get("text") { String(repeating: "x", count: size) } }) { port in
+            let connection = try await RawConnection.connect(port: port)
+            try await connection.pauseReading()
+            let get: [UInt8] = [0x82, 0x86, 0x44, 5] + Array("/text".utf8) + [0x41, 1, 0x61]
+            var bytes = HTTP2Bytes.preface + HTTP2Bytes.frame(4, 0, 0, [0, 4, 0x7F, 0xFF, 0xFF, 0xFF])
+            bytes += HTTP2Bytes.frame(8, 0, 0, [0x7F, 0xFF, 0, 0]) + HTTP2Bytes.frame(1, 5, 1, get)
+            try await connection.write(ByteBuffer(bytes: bytes))
+            try await connection.closeOutput()
+            try await connection.resumeReading()
+            var answer: [UInt8] = []
+            while let more = try await connection.read() { answer += more.readableBytesView }
+            #expect(HTTP2Bytes.frames(0, in: answer).reduce(0) { $0 + $1.payload.count } == size)
+        }
+    }
+
+    @Test func `A request that comes after the goodbye of an idle connection is not done`() async throws {
+        var limits = ServerLimits()
+        limits.idleTimeout = .milliseconds(100)
+        let count = Mutex(0)
+        try await withServer(
+            limits: limits,
+            routes: { routes in
+                routes.get("text") {
+                    count.withLock { $0 += 1 }
+                    return "text"
+                }
+            }
+        ) { port in
+            let connection = try await RawConnection.connect(port: port)
+            try await connection.write(ByteBuffer(bytes: HTTP2Bytes.preface))
+            var answer: [UInt8] = []
+            while HTTP2Bytes.frames(7, in: answer).isEmpty, let more = try await connection.read() {
+                answer += more.readableBytesView
+            }
+            let get: [UInt8] = [0x82, 0x86, 0x44, 5] + Array("/text".utf8) + [0x41, 1, 0x61]
+            try? await connection.write(ByteBuffer(bytes: HTTP2Bytes.frame(1, 5, 1, get)))
+            while try await connection.read() != nil {}
+            #expect(count.withLock { $0 } == 0)
+        }
+    }
+
     @Test func `A client that does not read what it asks for is not read from either, and ends`() async throws {
         var limits = ServerLimits()
         limits.idleTimeout = .seconds(2)

@@ -10,9 +10,23 @@ enum HTTP2Bytes {
         ] + payload
     }
 
+    /// GET http://a/, without an end.
+    static func open(_ index: Int) -> [UInt8] { frame(1, 4, index * 2 + 1, [0x82, 0x86, 0x84, 0x41, 1, 0x61]) }
+
+    /// An extended CONNECT to /tunnel, and its reset.
+    static func tunnelAndReset(_ index: Int) -> [UInt8] {
+        func field(_ name: String, _ value: String) -> [UInt8] {
+            [0, UInt8(name.utf8.count)] + Array(name.utf8) + [UInt8(value.utf8.count)] + Array(value.utf8)
+        }
+        let head =
+            field(":method", "CONNECT") + field(":protocol", "websocket") + field(":scheme", "http")
+            + field(":path", "/tunnel") + field(":authority", "a")
+        return frame(1, 4, index * 2 + 1, head) + frame(3, 0, index * 2 + 1, [0, 0, 0, 8])
+    }
+
     /// GET http://a/ from HPACK's static table, without an end, and its reset.
     @Sendable static func openAndReset(_ index: Int) -> [UInt8] {
-        frame(1, 4, index * 2 + 1, [0x82, 0x86, 0x84, 0x41, 1, 0x61]) + frame(3, 0, index * 2 + 1, [0, 0, 0, 8])
+        open(index) + frame(3, 0, index * 2 + 1, [0, 0, 0, 8])
     }
 
     /// The frames of a type, among whole ones.

@@ -267,13 +267,18 @@ import Testing
 
     /// Each is sent after the preface and the settings, many times over, and must end the connection.
     enum Flood: CaseIterable {
-        case openedAndReset, pings, settings, endlessHeader
+        case openedAndReset, pings, settings, endlessHeader, tunnelsReset, windowsTooLarge, malformed
 
         func frames(_ index: Int) -> [UInt8] {
             switch self {
             case .openedAndReset: HTTP2Bytes.openAndReset(index)
             case .pings: HTTP2Bytes.frame(6, 0, 0, Array(repeating: 0, count: 8))
             case .settings: HTTP2Bytes.frame(4, 0, 0, [])
+            // Each of these gets a stream reset by the server, or resets one that has only begun to be answered.
+            case .tunnelsReset: HTTP2Bytes.tunnelAndReset(index)
+            case .windowsTooLarge:
+                HTTP2Bytes.open(index) + HTTP2Bytes.frame(8, 0, index * 2 + 1, [0x7F, 0xFF, 0xFF, 0xFF])
+            case .malformed: HTTP2Bytes.frame(1, 5, index * 2 + 1, [0x82, 0x84, 0x41, 1, 0x61])
             case .endlessHeader: HTTP2Bytes.frame(index == 0 ? 1 : 9, 0, 1, [0x82])
             }
         }
@@ -281,7 +286,11 @@ import Testing
 
     @Test(arguments: Flood.allCases)
     func `A flood ends the connection, and is told to calm down`(flood: Flood) async throws {
-        try await withServer { port in
+        try await withServer(routes: { routes in
+            routes.on(.get, "tunnel") { _ in
+                .upgrade(headers: [:]) { stream in while (try? await stream.read()) != nil {} }
+            }
+        }) { port in
             let connection = try await RawConnection.connect(port: port)
             try await connection.write(ByteBuffer(bytes: HTTP2Bytes.preface + (0..<300).flatMap(flood.frames)))
             var answer: [UInt8] = []

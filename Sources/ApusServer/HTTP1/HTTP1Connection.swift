@@ -27,6 +27,8 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
     private var drainAction: (@Sendable () -> Void)?
     @exclusivity(unchecked) private(set) var machine: HTTP1StateMachine
     @exclusivity(unchecked) private(set) var channelContext: ChannelHandlerContext?
+    /// Whether the connection is HTTP/2's now.
+    private var hasSwitched = false
     @exclusivity(unchecked) private var worker: RequestWorker?
     /// Counts the requests, so that what belongs to an earlier one is told from the present one's.
     @exclusivity(unchecked) private var exchange = 0
@@ -116,6 +118,8 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
+        // The first bytes of HTTP/2 may be answered with more than the channel takes, before this handler has left.
+        guard !hasSwitched else { return context.fireChannelWritabilityChanged() }
         let isWritable = context.channel.isWritable
         machine.writabilityChanged(isWritable)
         guard isWritable else { return }
@@ -262,6 +266,7 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
     private func switchToHTTP2(_ bytes: ByteBuffer) {
         guard let context = channelContext else { return }
         let pipeline = context.pipeline.syncOperations
+        hasSwitched = true
         do {
             loop.remove(self)
             try HTTP2Connection.add(to: pipeline, core: core, loop: loop, peer: peer)

@@ -31,6 +31,8 @@ package struct FrameReader {
     private static let headLength = 9
     /// A block comes in more pieces than this when somebody wants to keep us busy.
     private static let mostPieces = 32
+    /// There are not ten of them.
+    private static let mostSettings = 64
 
     /// A header block of which more is to come.
     private struct Block {
@@ -211,6 +213,9 @@ package struct FrameReader {
         if head.isAcknowledgement {
             try check(head, hasStream: false, length: 0)
             return .settingsAcknowledged
+        }
+        guard head.length <= 6 * mostSettings else {
+            throw HTTP2Failure(.enhanceYourCalm, "A frame has more than \(mostSettings) settings.")
         }
         guard head.length % 6 == 0 else {
             throw HTTP2Failure(.frameSizeError, "Settings of \(head.length) bytes are no whole ones.")

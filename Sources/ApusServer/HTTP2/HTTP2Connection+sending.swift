@@ -21,6 +21,18 @@ struct SendState {
     fileprivate var actions: [SendQueue.Action] = []
     /// Streams that could send if it were their turn, in that order.
     fileprivate var waiting = CircularBuffer<HTTP2Stream>(initialCapacity: 1)
+    /// What the channel was given since the last flush.
+    fileprivate var unflushedBytes = 0
+
+    /// It has ended before its turn came.
+    mutating func forget(_ stream: HTTP2Stream) { waiting.removeAll { $0 === stream } }
+
+    /// Nothing will be sent any more.
+    mutating func forgetAll() {
+        waiting.removeAll()
+        actions = []
+        output = nil
+    }
 
     mutating func grow(by increment: Int) throws(HTTP2Failure) {
         window += increment
@@ -35,6 +47,8 @@ extension HTTP2Connection {
     private static let largestCopy = 4096
     /// The channel is given what was gathered once it is as much, so that it knows how far the peer is behind.
     private static let mostGathered = 64 << 10
+    /// As much is flushed although the read goes on: TLS holds what is not flushed, and nobody would know how much that is.
+    private static let mostUnflushed = 128 << 10
 
     // MARK: Frames
 
@@ -81,6 +95,11 @@ extension HTTP2Connection {
     }
 
     // MARK: Turns
+
+    /// Whether a stream has bytes to send, and the client allows for none.
+    func isBlocked(_ stream: HTTP2Stream) -> Bool {
+        stream.sending.hasPieces && min(sending.window, stream.sending.window) <= 0
+    }
 
     /// Puts a stream to the end of those that wait for their turn, if it has something to send and may.
     func wait(_ stream: HTTP2Stream) {
@@ -132,13 +151,14 @@ extension HTTP2Connection {
         let count = bytes.readableBytes
         sending.window -= count
         stream.sending.window -= count
+        stream.hasSentBytes = stream.hasSentBytes || count > 0
         write { writer, output in
             writer.dataHead(count, of: stream.id, isEnd: isEnd, to: &output)
             if count <= Self.largestCopy { output.writeImmutableBuffer(bytes) }
         }
         if count > Self.largestCopy {
             handOver()
-            channelContext?.write(wrapOutboundOut(bytes), promise: nil)
+            handOver(bytes)
         }
         if let onSent { sending.actions.append(onSent) }
         if isEnd { ended(stream) }
@@ -155,6 +175,7 @@ extension HTTP2Connection {
     func flushIfNeeded() {
         guard sending.hasUnflushedBytes, let channelContext else { return }
         sending.hasUnflushedBytes = false
+        sending.unflushedBytes = 0
         let output = sending.output.take()
         if output != nil || !sending.actions.isEmpty {
             channelContext.write(wrapOutboundOut(output ?? ByteBuffer()), promise: takeActions(channelContext))
@@ -165,8 +186,15 @@ extension HTTP2Connection {
 
     /// Gives the channel what was gathered.
     private func handOver() {
-        guard let output = sending.output.take() else { return }
-        channelContext?.write(wrapOutboundOut(output), promise: nil)
+        if let output = sending.output.take() { handOver(output) }
+    }
+
+    private func handOver(_ bytes: ByteBuffer) {
+        sending.unflushedBytes += bytes.readableBytes
+        channelContext?.write(wrapOutboundOut(bytes), promise: nil)
+        guard sending.unflushedBytes > Self.mostUnflushed else { return }
+        sending.unflushedBytes = 0
+        channelContext?.flush()
     }
 
     /// Those who are told when the write that follows is out.

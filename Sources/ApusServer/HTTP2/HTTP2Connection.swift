@@ -35,7 +35,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     /// Whether the client has seen our settings.
     private var hasSettingsAcknowledged = false
     /// How much the client may still send of all bodies together.
-    @exclusivity(unchecked) private var window = HTTP2Connection.connectionWindow
+    @exclusivity(unchecked) private(set) var window = HTTP2Connection.connectionWindow
     /// Bytes of bodies that were read and not yet allowed for anew.
     @exclusivity(unchecked) private var consumedBytes = 0
     /// Since when there is no stream, if there is none.
@@ -43,6 +43,9 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     private var drainSteps = 0
     /// Since when only the peer's goodbye is awaited.
     private var closingSince: NIODeadline?
+    /// Whether the client has ended its side.
+    private var isInputClosed = false
+    private var isOutputClosed = false
     /// Whether the client was told that it does not speak HTTP/2: what it says then is not read.
     private var hasFailed = false
     /// When a window of the peer last changed that all streams share.
@@ -142,10 +145,12 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
             try receiveData(id, bytes, padding: padding, isEnd: isEnd)
         case .windowUpdate(let id, let increment): try receiveWindowUpdate(id, increment)
         case .reset(let id, _):
-            guard id <= lastStreamID else { throw HTTP2Failure(.protocolError, "Stream \(id) does not exist.") }
+            guard id <= lastStreamID, id % 2 == 1 else {
+                throw HTTP2Failure(.protocolError, "Stream \(id) does not exist.")
+            }
             let stream = streams[id]
-            // Who has seen of an answer what it wanted is no flood.
-            if stream?.hasResponse != true { try gate.pass(now: now) }
+            // Who was answered, and has seen enough of it, is no flood.
+            if stream?.wasAnswered != true { try gate.pass(now: now) }
             if let stream { close(stream, wasCut: true) }
         case .settings(let settings):
             try gate.pass(now: now)
@@ -163,10 +168,10 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         // Also of one that is refused: the tables of both sides must stay the same.
         let headers = try decode(block)
         if let stream = streams[id] {
-            guard !stream.isRemoteEnded else { return reset(stream, .streamClosed) }
-            guard isEnd else { return reset(stream, .protocolError) }
+            guard !stream.isRemoteEnded else { return try resetFaulty(stream, .streamClosed) }
+            guard isEnd else { return try resetFaulty(stream, .protocolError) }
             stream.receive(trailers: headers)
-            return closeIfDone(stream)
+            return try received(by: stream)
         }
         guard id % 2 == 1 else { throw HTTP2Failure(.protocolError, "Stream \(id) is not a client's to open.") }
         guard id > lastStreamID else {
@@ -183,6 +188,20 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         streams.append(stream, id: id)
         idleSince = nil
         if stream.start(headers, isEnd: isEnd) { awaiting.append(stream) }
+        try received(by: stream)
+    }
+
+    /// What follows from what a stream made of a frame.
+    private func received(by stream: HTTP2Stream) throws(HTTP2Failure) {
+        if stream.isMalformed { try gate.pass(now: now) }
+        closeIfDone(stream)
+    }
+
+    /// Cuts a stream off for what the client did to it. Each of that frees a place for a request whose work may go on: as many
+    /// as it likes would be no limit (CVE-2025-8671).
+    private func resetFaulty(_ stream: HTTP2Stream, _ code: HTTP2ErrorCode) throws(HTTP2Failure) {
+        try gate.pass(now: now)
+        reset(stream, code)
     }
 
     private func decode(_ block: ByteBuffer) throws(HTTP2Failure) -> HPACKHeaders {
@@ -214,16 +233,16 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         }
         guard !stream.isRemoteEnded else {
             consumed(length)
-            return reset(stream, .streamClosed)
+            return try resetFaulty(stream, .streamClosed)
         }
         // A client that has not seen the settings goes by what holds without them.
         let grace = hasSettingsAcknowledged ? 0 : max(0, Self.initialWindow - core.limits.bufferedBytes)
         guard stream.window + grace >= length else {
             consumed(length)
-            return reset(stream, .flowControlError)
+            return try resetFaulty(stream, .flowControlError)
         }
         stream.receive(bytes, padding: padding, isEnd: isEnd)
-        closeIfDone(stream)
+        try received(by: stream)
     }
 
     private func receiveWindowUpdate(_ id: UInt32, _ increment: Int) throws(HTTP2Failure) {
@@ -232,10 +251,12 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
             lastWindowChange = now
         } else if let stream = streams[id] {
             stream.sending.window += increment
-            guard stream.sending.window <= SendState.largestWindow else { return reset(stream, .flowControlError) }
+            guard stream.sending.window <= SendState.largestWindow else {
+                return try resetFaulty(stream, .flowControlError)
+            }
             stream.windowChanged()
             wait(stream)
-        } else if id > lastStreamID {
+        } else if id > lastStreamID || id % 2 == 0 {
             throw HTTP2Failure(.protocolError, "Stream \(id) does not exist.")
         }
         sendWaiting()
@@ -268,6 +289,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     /// Counts for the streams there are, too (RFC 9113 §6.9.2).
     private func takeInitialWindow(_ value: Int) throws(HTTP2Failure) {
         let change = value - sending.initialWindow
+        guard change != 0 else { return }
         sending.initialWindow = value
         for stream in streams.streams {
             stream.sending.window += change
@@ -289,17 +311,22 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         startAwaiting()
         isInRead = false
         flushIfNeeded()
+        lookAtWritability(context)
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        sending.isWritable = context.channel.isWritable
+        lookAtWritability(context)
+        context.fireChannelWritabilityChanged()
+    }
+
+    private func lookAtWritability(_ context: ChannelHandlerContext) {
+        guard sending.isWritable != context.channel.isWritable else { return }
+        sending.isWritable.toggle()
         // A client that does not read what it has asked for is not to ask for more.
         try? context.channel.syncOptions?.setOption(.autoRead, value: sending.isWritable)
-        if sending.isWritable {
-            sendWaiting()
-            flushSoon()
-        }
-        context.fireChannelWritabilityChanged()
+        guard sending.isWritable else { return }
+        sendWaiting()
+        flushSoon()
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -312,6 +339,9 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         let open = streams
         streams = StreamTable()
         for stream in open.streams { stream.closed(wasCut: true) }
+        // They hold this connection.
+        sending.forgetAll()
+        awaiting = []
         context.fireChannelInactive()
     }
 
@@ -319,8 +349,10 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
 
     /// The peer sends no more. It may still read, so what it has asked for whole is answered.
     private func inputClosed() {
+        isInputClosed = true
         drainSteps = 2
-        if streams.isEmpty || closingSince != nil { return abort() }
+        if isOutputClosed { return abort() }
+        if streams.isEmpty { return closeWhenWritten() }
         for stream in streams.streams { stream.inputClosed() }
     }
 
@@ -345,6 +377,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     private func close(_ stream: HTTP2Stream, wasCut: Bool) {
         guard streams.remove(stream.id) != nil else { return }
         if wasCut { note(reset: stream.id) }
+        if stream.sending.isWaiting { sending.forget(stream) }
         stream.closed(wasCut: wasCut)
         if streams.isEmpty { becomeIdle() }
     }
@@ -379,7 +412,13 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     // MARK: Clocks and the end
 
     func tick(now: NIODeadline, elapsed: TimeAmount) {
-        for stream in streams.streams { stream.tick(now: now, elapsed: elapsed) }
+        for stream in streams.streams {
+            stream.tick(now: now, elapsed: elapsed)
+            // A client that has ended its side allows for nothing any more.
+            if isInputClosed, isBlocked(stream) { reset(stream, .cancel) }
+        }
+        // A client that is not read from cannot show that it is there: what it takes shows it.
+        if !sending.isWritable { life.read(now: now) }
         if drainSteps == 1 { finishDraining() }
         switch life.tick(now: now, hasStreams: !streams.isEmpty) {
         case .none: break
@@ -451,11 +490,22 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     private func closeWhenWritten() {
         guard closingSince == nil else { return }
         closingSince = .now()
+        // What comes now was not promised an answer, and may be asked again elsewhere.
+        drainSteps = 2
         // Not at once: what is on the stack may have more to say.
-        loop.executor.execute {
-            self.flushIfNeeded()
-            self.channelContext?.close(mode: .output, promise: nil)
+        loop.executor.execute { self.closeOutput() }
+    }
+
+    private func closeOutput() {
+        flushIfNeeded()
+        guard let channelContext else { return }
+        // After all that waits in the channel: to close it throws that away once the client has closed its side.
+        let written = channelContext.eventLoop.makePromise(of: Void.self)
+        written.futureResult.whenComplete { _ in
+            self.isOutputClosed = true
+            self.channelContext?.close(mode: self.isInputClosed ? .all : .output, promise: nil)
         }
+        channelContext.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
     }
 
     /// Runs at once when already on the event loop, soon on it otherwise.

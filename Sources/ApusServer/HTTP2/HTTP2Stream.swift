@@ -23,8 +23,11 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     private var hasFailedBody = false
     /// Whether the client may take its time with the body: the two sides converse.
     private var mayPause = false
-    /// Whether a response has begun.
-    private(set) var hasResponse = false
+    private var hasResponse = false
+    /// Whether bytes of the response were sent.
+    var hasSentBytes = false
+    /// Whether the client was refused what it sent, because no request or body is like that.
+    private(set) var isMalformed = false
     private var isAbandoned = false
     /// Whether the client has said all.
     private(set) var isRemoteEnded = false
@@ -63,6 +66,9 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         window = connection.core.limits.bufferedBytes
     }
 
+    /// Whether the client has what it asked for, or some of it.
+    var wasAnswered: Bool { isLocalEnded || hasSentBytes }
+
     private var limits: ServerLimits { connection.core.limits }
 
     // MARK: What comes
@@ -75,7 +81,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
             head = try HTTP2RequestHead(headers, limits: limits, &connection.loop.fieldTable)
         } catch {
             switch error {
-            case .malformed: reset(.protocolError)
+            case .malformed: resetMalformed()
             case .refused(let error, let status):
                 var response = Response(problem: error)
                 response.status = status
@@ -85,7 +91,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         }
         missingBytes = head.contentLength
         if isEnd, missingBytes ?? 0 > 0 {
-            reset(.protocolError)
+            resetMalformed()
             return false
         }
         isHead = head.method == .head
@@ -103,7 +109,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         } onDemand: {
         }
         body = stream
-        if early.readableBytes > 0 { _ = stream.push(early) }
+        if early.readableBytes > 0 { _ = stream.push(Self.kept(early)) }
         early = ByteBuffer()
         start(head, RequestBody(stream, limit: limits.bodyBytes))
     }
@@ -149,11 +155,19 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         if let upgraded {
             upgraded.receive(bytes)
         } else if let body, !isLocalEnded, !hasFailedBody {
-            if bytes.readableBytes > 0 { _ = body.push(bytes) }
+            if bytes.readableBytes > 0 { _ = body.push(Self.kept(bytes)) }
         } else {
             consumed(bytes.readableBytes)
         }
         if isEnd { remoteEnded(trailers: [:]) }
+    }
+
+    /// Small pieces are copied, because each would keep all that was read with it.
+    private static func kept(_ bytes: ByteBuffer) -> ByteBuffer {
+        guard bytes.readableBytes < 16 << 10 else { return bytes }
+        var copy = ByteBufferAllocator().buffer(capacity: bytes.readableBytes)
+        copy.writeImmutableBuffer(bytes)
+        return copy
     }
 
     func receive(trailers: HPACKHeaders) {
@@ -165,6 +179,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     /// The body is not as long as was announced (RFC 9113 §8.1.1), or what follows it cannot be read.
     private func resetMalformed() {
         isRemoteEnded = true
+        isMalformed = true
         awaited = nil
         body?.finish(throwing: HTTP1Error.truncated.appError)
         reset(.protocolError)
@@ -220,7 +235,9 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         if now - lastProgress > TimeAmount(limits.idleTimeout) { return reset(.cancel) }
         if let answeredEarly, !isRemoteEnded, now - answeredEarly > Self.lingerTime { return reset(.noError) }
         guard upgraded == nil else { return }
-        let awaitsBody = body != nil && !isRemoteEnded && !hasFailedBody && !mayPause && window > 0
+        let awaitsBody =
+            body != nil && !isRemoteEnded && !hasFailedBody && !mayPause && window > 0
+            && connection.window > 0
         switch clock.tick(limits, now: now, elapsed: elapsed, awaitsBody: awaitsBody, hasResponse: hasResponse) {
         case .none: break
         case .cancel: worker?.cancel()
