@@ -145,6 +145,32 @@ import Testing
         }
     }
 
+    @Test func `A stream of large pieces goes on as the socket takes them, without a word of the client`() async throws
+    {
+        let (count, size) = (50, 200_000)
+        try await withServer(routes: { routes in
+            routes.on(.get, "text") { _ in
+                Response(
+                    status: .ok,
+                    body: .stream { writer in
+                        for _ in 0..<count { try await writer.write(ByteBuffer(repeating: 0x78, count: size)) }
+                    })
+            }
+        }) { port in
+            let connection = try await RawConnection.connect(port: port)
+            let get: [UInt8] = [0x82, 0x86, 0x44, 5] + Array("/text".utf8) + [0x41, 1, 0x61]
+            // Also the frames may be as large as the pieces.
+            let settings: [UInt8] = [0, 4, 0x7F, 0xFF, 0xFF, 0xFF, 0, 5, 0, 0xFF, 0xFF, 0xFF]
+            var bytes = HTTP2Bytes.preface + HTTP2Bytes.frame(4, 0, 0, settings)
+            bytes += HTTP2Bytes.frame(8, 0, 0, [0x7F, 0xFF, 0, 0]) + HTTP2Bytes.frame(1, 5, 1, get)
+            try await connection.write(ByteBuffer(bytes: bytes))
+            var received = 0
+            while received < count * size, let more = try await connection.read() { received += more.readableBytes }
+            #expect(received >= count * size)
+            connection.close()
+        }
+    }
+
     @Test func `A client that has said all, and ended its side, receives all`() async throws {
         let size = 3_000_000
         try await withServer(routes: { $0.get("text") { String(repeating: "x", count: size) } }) { port in

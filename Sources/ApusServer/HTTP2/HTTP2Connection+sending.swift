@@ -128,7 +128,7 @@ extension HTTP2Connection {
         switch end {
         case .data:
             writeData(piece.bytes, of: stream, isEnd: true, piece.onSent)
-            if let onSent { sending.actions.append(onSent) }
+            if let onSent { tell(onSent) }
         case .trailers(let headers):
             writeData(piece.bytes, of: stream, isEnd: false, piece.onSent)
             writeHeaders(headers, of: stream, isEnd: true, onSent)
@@ -142,7 +142,7 @@ extension HTTP2Connection {
     ) {
         life.wrote()
         write { writer, output in writer.headers(headers, of: stream.id, isEnd: isEnd, to: &output) }
-        if let onSent { sending.actions.append(onSent) }
+        if let onSent { tell(onSent) }
         if isEnd { ended(stream) }
     }
 
@@ -160,7 +160,7 @@ extension HTTP2Connection {
             handOver()
             handOver(bytes)
         }
-        if let onSent { sending.actions.append(onSent) }
+        if let onSent { tell(onSent) }
         if isEnd { ended(stream) }
     }
 
@@ -195,6 +195,12 @@ extension HTTP2Connection {
         guard sending.unflushedBytes > Self.mostUnflushed else { return }
         sending.unflushedBytes = 0
         channelContext?.flush()
+    }
+
+    /// Calls when all that was written by now is out, which the next flush finds out: also where nothing is left to flush.
+    private func tell(_ action: @escaping SendQueue.Action) {
+        sending.actions.append(action)
+        sending.hasUnflushedBytes = true
     }
 
     /// Those who are told when the write that follows is out.

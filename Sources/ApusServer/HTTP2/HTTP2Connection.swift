@@ -3,10 +3,10 @@ import ApusHTTP
 import NIOCore
 import NIOHPACK
 
-/// One HTTP/2 connection: reads frames, knows its streams, and ends.
+/// One HTTP/2 connection: its channel, its streams, its clocks and its end.
 ///
-/// Streams are objects in a table, not channels: a request costs a third of what a channel of its own would. What is sent is in
-/// the extension.
+/// Streams are objects in a table, not channels: a request costs a third of what a channel of its own would. What frames do to
+/// it is in one extension, what it sends in another.
 ///
 /// `@unchecked Sendable`: every stored property is touched on the channel's event loop alone; what may call from elsewhere
 /// goes through ``onLoop(_:)``. The checks for access from within an access are left out where every frame would pay for them:
@@ -23,24 +23,24 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     @exclusivity(unchecked) var life: ConnectionLife
     @exclusivity(unchecked) var sending: SendState
     @exclusivity(unchecked) private var reader: FrameReader
-    @exclusivity(unchecked) private var decoder: HPACKDecoder
-    private var gate = FloodGate(now: .now())
+    @exclusivity(unchecked) var decoder: HPACKDecoder
+    var gate = FloodGate(now: .now())
     /// Those whose request awaits its body, as long as the read lasts.
-    @exclusivity(unchecked) private var awaiting: [HTTP2Stream] = []
-    @exclusivity(unchecked) private(set) var lastStreamID: UInt32 = 0
+    @exclusivity(unchecked) var awaiting: [HTTP2Stream] = []
+    @exclusivity(unchecked) var lastStreamID: UInt32 = 0
     /// The latest that were cut off: what the client sent before it knew of that means nothing.
-    private var recentlyReset = CircularBuffer<UInt32>(initialCapacity: 1)
+    var recentlyReset = CircularBuffer<UInt32>(initialCapacity: 1)
     @exclusivity(unchecked) private(set) var isInRead = false
     @exclusivity(unchecked) private var readAt = NIODeadline.now()
     /// Whether the client has seen our settings.
-    private var hasSettingsAcknowledged = false
+    var hasSettingsAcknowledged = false
     /// How much the client may still send of all bodies together.
-    @exclusivity(unchecked) private(set) var window = HTTP2Connection.connectionWindow
+    @exclusivity(unchecked) var window = HTTP2Connection.connectionWindow
     /// Bytes of bodies that were read and not yet allowed for anew.
     @exclusivity(unchecked) private var consumedBytes = 0
     /// Since when there is no stream, if there is none.
-    @exclusivity(unchecked) private var idleSince: NIODeadline? = .now()
-    private var drainSteps = 0
+    @exclusivity(unchecked) var idleSince: NIODeadline? = .now()
+    var drainSteps = 0
     /// Since when only the peer's goodbye is awaited.
     private var closingSince: NIODeadline?
     /// Whether the client has ended its side.
@@ -49,7 +49,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     /// Whether the client was told that it does not speak HTTP/2: what it says then is not read.
     private var hasFailed = false
     /// When a window of the peer last changed that all streams share.
-    private(set) var lastWindowChange = NIODeadline.now()
+    var lastWindowChange = NIODeadline.now()
 
     private static let mostRecentlyReset = 256
 
@@ -111,7 +111,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     }
 
     /// Identifiers of settings (RFC 9113 §6.5.2, RFC 8441 §3).
-    private enum Setting: UInt16 {
+    enum Setting: UInt16 {
         case tableSize = 1
         case push = 2
         case concurrentStreams = 3
@@ -121,7 +121,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         case connectProtocol = 8
     }
 
-    // MARK: Frames
+    // MARK: The channel
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !hasFailed else { return }
@@ -135,168 +135,6 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
             while !hasFailed, let frame = try reader.next() { try receive(frame) }
         } catch {
             fail(error)
-        }
-    }
-
-    private func receive(_ frame: FrameReader.Frame) throws(HTTP2Failure) {
-        switch frame {
-        case .headers(let id, let block, let isEnd): try receiveHeaders(id, block, isEnd: isEnd)
-        case .data(let id, let bytes, let padding, let isEnd):
-            try receiveData(id, bytes, padding: padding, isEnd: isEnd)
-        case .windowUpdate(let id, let increment): try receiveWindowUpdate(id, increment)
-        case .reset(let id, _):
-            guard id <= lastStreamID, id % 2 == 1 else {
-                throw HTTP2Failure(.protocolError, "Stream \(id) does not exist.")
-            }
-            let stream = streams[id]
-            // Who was answered, and has seen enough of it, is no flood.
-            if stream?.wasAnswered != true { try gate.pass(now: now) }
-            if let stream { close(stream, wasCut: true) }
-        case .settings(let settings):
-            try gate.pass(now: now)
-            try take(settings)
-        case .settingsAcknowledged: hasSettingsAcknowledged = true
-        case .ping(let data):
-            if life.pinged(now: now) { throw HTTP2Failure(.enhanceYourCalm, "too_many_pings") }
-            write { writer, output in writer.ping(data, isAcknowledgement: true, to: &output) }
-        case .pingAcknowledged(let data): if data == Self.goodbye { finishDraining() }
-        case .other: break
-        }
-    }
-
-    private func receiveHeaders(_ id: UInt32, _ block: ByteBuffer, isEnd: Bool) throws(HTTP2Failure) {
-        // Also of one that is refused: the tables of both sides must stay the same.
-        let headers = try decode(block)
-        if let stream = streams[id] {
-            guard !stream.isRemoteEnded else { return try resetFaulty(stream, .streamClosed) }
-            guard isEnd else { return try resetFaulty(stream, .protocolError) }
-            stream.receive(trailers: headers)
-            return try received(by: stream)
-        }
-        guard id % 2 == 1 else { throw HTTP2Failure(.protocolError, "Stream \(id) is not a client's to open.") }
-        guard id > lastStreamID else {
-            if recentlyReset.contains(id) { return }
-            throw HTTP2Failure(.streamClosed, "Stream \(id) has ended, or was passed over.")
-        }
-        lastStreamID = id
-        guard streams.count < core.limits.concurrentStreams, drainSteps < 2 else {
-            try gate.pass(now: now)
-            note(reset: id)
-            return write { writer, output in writer.reset(id, .refusedStream, to: &output) }
-        }
-        let stream = HTTP2Stream(id, connection: self, sendWindow: sending.initialWindow)
-        streams.append(stream, id: id)
-        idleSince = nil
-        if stream.start(headers, isEnd: isEnd) { awaiting.append(stream) }
-        try received(by: stream)
-    }
-
-    /// What follows from what a stream made of a frame.
-    private func received(by stream: HTTP2Stream) throws(HTTP2Failure) {
-        if stream.isMalformed { try gate.pass(now: now) }
-        closeIfDone(stream)
-    }
-
-    /// Cuts a stream off for what the client did to it. Each of that frees a place for a request whose work may go on: as many
-    /// as it likes would be no limit (CVE-2025-8671).
-    private func resetFaulty(_ stream: HTTP2Stream, _ code: HTTP2ErrorCode) throws(HTTP2Failure) {
-        try gate.pass(now: now)
-        reset(stream, code)
-    }
-
-    private func decode(_ block: ByteBuffer) throws(HTTP2Failure) -> HPACKHeaders {
-        var block = block
-        do {
-            return try decoder.decodeHeaders(from: &block)
-        } catch is NIOHPACKErrors.MaxHeaderListSizeViolation {
-            // What was left of it would have to be decoded too, to keep the table.
-            throw HTTP2Failure(.enhanceYourCalm, "A header has more than \(core.limits.headBytes) bytes.")
-        } catch {
-            throw HTTP2Failure(.compressionError, "A header cannot be decompressed.")
-        }
-    }
-
-    private func receiveData(
-        _ id: UInt32, _ bytes: ByteBuffer, padding: Int, isEnd: Bool
-    ) throws(HTTP2Failure) {
-        let length = bytes.readableBytes + padding
-        window -= length
-        guard window >= 0 else { throw HTTP2Failure(.flowControlError, "More of bodies came than was allowed for.") }
-        if bytes.readableBytes == 0, !isEnd { try gate.pass(now: now) }
-        guard let stream = streams[id] else {
-            guard recentlyReset.contains(id) else {
-                throw HTTP2Failure(
-                    id > lastStreamID ? .protocolError : .streamClosed, "Data came for stream \(id), which is not open."
-                )
-            }
-            return consumed(length)
-        }
-        guard !stream.isRemoteEnded else {
-            consumed(length)
-            return try resetFaulty(stream, .streamClosed)
-        }
-        // A client that has not seen the settings goes by what holds without them.
-        let grace = hasSettingsAcknowledged ? 0 : max(0, Self.initialWindow - core.limits.bufferedBytes)
-        guard stream.window + grace >= length else {
-            consumed(length)
-            return try resetFaulty(stream, .flowControlError)
-        }
-        stream.receive(bytes, padding: padding, isEnd: isEnd)
-        try received(by: stream)
-    }
-
-    private func receiveWindowUpdate(_ id: UInt32, _ increment: Int) throws(HTTP2Failure) {
-        if id == 0 {
-            try sending.grow(by: increment)
-            lastWindowChange = now
-        } else if let stream = streams[id] {
-            stream.sending.window += increment
-            guard stream.sending.window <= SendState.largestWindow else {
-                return try resetFaulty(stream, .flowControlError)
-            }
-            stream.windowChanged()
-            wait(stream)
-        } else if id > lastStreamID || id % 2 == 0 {
-            throw HTTP2Failure(.protocolError, "Stream \(id) does not exist.")
-        }
-        sendWaiting()
-    }
-
-    private func take(_ settings: [FrameReader.Setting]) throws(HTTP2Failure) {
-        for setting in settings {
-            let value = Int(setting.value)
-            switch Setting(rawValue: setting.identifier) {
-            case .tableSize: sending.writer.take(tableSize: value)
-            case .push:
-                guard value <= 1 else { throw HTTP2Failure(.protocolError, "ENABLE_PUSH is \(value).") }
-            case .initialWindow:
-                guard value <= SendState.largestWindow else {
-                    throw HTTP2Failure(.flowControlError, "INITIAL_WINDOW_SIZE is \(value).")
-                }
-                try takeInitialWindow(value)
-            case .largestFrame:
-                guard (16_384...16_777_215).contains(value) else {
-                    throw HTTP2Failure(.protocolError, "MAX_FRAME_SIZE is \(value).")
-                }
-                sending.writer.take(largestFrame: value)
-            case .concurrentStreams, .headerList, .connectProtocol, nil: break
-            }
-        }
-        write { writer, output in writer.settingsAcknowledgement(to: &output) }
-        sendWaiting()
-    }
-
-    /// Counts for the streams there are, too (RFC 9113 §6.9.2).
-    private func takeInitialWindow(_ value: Int) throws(HTTP2Failure) {
-        let change = value - sending.initialWindow
-        guard change != 0 else { return }
-        sending.initialWindow = value
-        for stream in streams.streams {
-            stream.sending.window += change
-            guard stream.sending.window <= SendState.largestWindow else {
-                throw HTTP2Failure(.flowControlError, "A window grows past what a window can be.")
-            }
-            wait(stream)
         }
     }
 
@@ -374,7 +212,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         if stream.isRemoteEnded, stream.hasSentEnd { close(stream, wasCut: false) }
     }
 
-    private func close(_ stream: HTTP2Stream, wasCut: Bool) {
+    func close(_ stream: HTTP2Stream, wasCut: Bool) {
         guard streams.remove(stream.id) != nil else { return }
         if wasCut { note(reset: stream.id) }
         if stream.sending.isWaiting { sending.forget(stream) }
@@ -382,7 +220,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         if streams.isEmpty { becomeIdle() }
     }
 
-    private func note(reset id: UInt32) {
+    func note(reset id: UInt32) {
         if recentlyReset.count == Self.mostRecentlyReset { recentlyReset.removeFirst() }
         recentlyReset.append(id)
     }
@@ -450,7 +288,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     }
 
     /// What pings carry: one whose answer shows that the goodbye has arrived, and one that asks whether the client is there.
-    private static let goodbye: UInt64 = 1
+    static let goodbye: UInt64 = 1
     private static let question: UInt64 = 2
 
     private func sayGoodbye() {
@@ -462,7 +300,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         flushSoon()
     }
 
-    private func finishDraining() {
+    func finishDraining() {
         guard drainSteps == 1 else { return }
         drainSteps = 2
         goAway(last: lastStreamID, .noError)
