@@ -1,3 +1,4 @@
+import ApusCore
 import GRPCCore
 import Synchronization
 
@@ -43,7 +44,9 @@ final class CallServer: Sendable {
         get async throws {
             if let handler = transport.streamHandler { return handler }
             try await started.value
-            guard let handler = transport.streamHandler else { preconditionFailure("The server serves nothing.") }
+            guard let handler = transport.streamHandler else {
+                throw AppError(.unavailable, "The server of gRPC's calls does not serve.")
+            }
             return handler
         }
     }
