@@ -93,8 +93,9 @@ extension AppError {
         public static let upgradeRequired: Reason = "UPGRADE_REQUIRED"
     }
 
-    /// Any error as an `AppError`: itself if it is one or says which it is, a cancellation as ``StatusCode/cancelled``, or past the deadline as
-    /// ``StatusCode/deadlineExceeded``, and all else as an ``StatusCode/internal`` error that shows nothing of what is inside.
+    /// Any error as an `AppError`: itself if it is one or says which it is (``AppErrorConvertible``), a cancellation as
+    /// ``StatusCode/cancelled``, or past the deadline as ``StatusCode/deadlineExceeded``, and all else as an
+    /// ``StatusCode/internal`` error that shows nothing of what is inside.
     public init(wrapping error: any Error) {
         switch error {
         case let error as AppError: self = error

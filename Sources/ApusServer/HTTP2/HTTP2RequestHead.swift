@@ -3,8 +3,7 @@ import ApusHTTP
 import HTTPTypes
 import NIOHPACK
 
-/// A request's header as HTTP/2 brings it (RFC 9113 §8.3), checked and read in one pass: the frame handler's own check takes
-/// a tenth of a request's time.
+/// A request's header as HTTP/2 brings it (RFC 9113 §8.3), checked and read in one pass.
 struct HTTP2RequestHead {
     enum Problem: Error {
         /// The client does not speak HTTP/2 as it should: its stream is reset.
