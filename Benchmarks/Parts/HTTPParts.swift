@@ -42,18 +42,18 @@ enum HTTPParts {
         return heads + [
             Part(name: "headers, one found of eleven") { use(browserHead.headers[.authorization]) },
             Part(name: "headers, all made text") { use(browserHead.headers.fields.count) },
-            Part(name: "route, plain handler") { use(try await routes.respond(to: request).status) },
-            Part(name: "route of 500, no parameter") { use(try await routes.respond(to: flat).status) },
-            Part(name: "route of 500, one parameter") { use(try await routes.respond(to: one).status) },
+            Part(name: "route, plain handler") { use(await routes.respond(to: request).status) },
+            Part(name: "route of 500, no parameter") { use(await routes.respond(to: flat).status) },
+            Part(name: "route of 500, one parameter") { use(await routes.respond(to: one).status) },
             Part(name: "plain closure, a path and a query parameter") {
-                use(try await routes.respond(to: plain).status)
+                use(await routes.respond(to: plain).status)
             },
             Part(name: "typed endpoint, a path and a query parameter") {
-                use(try await routes.respond(to: typed).status)
+                use(await routes.respond(to: typed).status)
             },
-            Part(name: "route of 500, two parameters") { use(try await routes.respond(to: deep).status) },
+            Part(name: "route of 500, two parameters") { use(await routes.respond(to: deep).status) },
             Part(name: "route behind five middlewares") {
-                use(try await routes.respond(to: Request(method: .get, target: "/middleware")).status)
+                use(await routes.respond(to: Request(method: .get, target: "/middleware")).status)
             },
             Part(name: "response head") {
                 var buffer = ByteBuffer()
@@ -64,7 +64,7 @@ enum HTTPParts {
             },
             Part(name: "request, from bytes to bytes") {
                 let head = try read(ByteBuffer(string: small))
-                let response = try await routes.respond(
+                let response = await routes.respond(
                     to: Request(method: head.method, target: head.target, headers: head.headers))
                 var buffer = ByteBuffer()
                 ResponseHeadEncoder.encode(
@@ -86,7 +86,7 @@ enum HTTPParts {
         let routes = Routes()
         let fixed = Response.text("Hello, World!")
         routes.get("plaintext") { "Hello, World!" }
-        routes.on(.get, "plain/:id") { request in
+        routes.get("plain/:id") { request in
             guard let id = request.parameters["id"].flatMap({ Int($0) }),
                 let page = try request.queryValues("page").first.flatMap({ Int($0) })
             else { throw AppError(.invalidArgument, "The id and the page must be numbers.") }
@@ -94,8 +94,8 @@ enum HTTPParts {
         }
         routes.get("typed/:id", Path("id", as: Int.self), Query("page", as: Int.self)) { id, page in "\(id) \(page)" }
         for index in 0..<count {
-            routes.on(.get, "v1/things\(index)/all") { _ in fixed }
-            routes.on(.get, "v1/things\(index)/:id") { _ in fixed }
+            routes.get("v1/things\(index)/all") { _ in fixed }
+            routes.get("v1/things\(index)/:id") { _ in fixed }
             routes.get("v1/things\(index)/:id/parts/:part", Path("id"), Path("part")) { id, part in id + part }
         }
         routes.group(RequestID(), ErrorRendering(), SecurityHeaders(), CORS(origins: .all), Passing()) { routes in
@@ -107,5 +107,5 @@ enum HTTPParts {
 
 /// A middleware that does nothing.
 private struct Passing: Middleware {
-    func handle(_ request: Request, next: Handler) async throws -> Response { try await next(request) }
+    func handle(_ request: Request, next: Next) async throws -> Response { await next(request) }
 }

@@ -44,9 +44,9 @@ struct Page: Codable, ResponseConvertible {
 
 /// A middleware as users write them: it looks at the request and adds to the response.
 struct ServerTiming: Middleware {
-    func handle(_ request: Request, next: Handler) async throws -> Response {
+    func handle(_ request: Request, next: Next) async throws -> Response {
         let wantsTiming = request.headers.contains(.te)
-        var response = try await next(request)
+        var response = await next(request)
         if !wantsTiming { response.headers[.serverTiming] = "app;dur=0" }
         return response
     }

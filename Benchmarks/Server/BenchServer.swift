@@ -20,7 +20,7 @@ struct BenchServer {
             addresses in
             print("listening on \(addresses.map(\.description).joined(separator: ", "))")
         } handler: { request in
-            try await router.respond(to: request)
+            await router.respond(to: request)
         }
         let group = ServiceGroup(services: [server], gracefulShutdownSignals: [.sigterm], logger: logger)
         try await group.run()

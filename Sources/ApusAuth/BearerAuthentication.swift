@@ -18,7 +18,7 @@ public struct BearerAuthentication: Middleware {
         self.clock = clock
     }
 
-    public func handle(_ request: Request, next: Handler) async throws -> Response {
+    public func handle(_ request: Request, next: Next) async throws -> Response {
         if let token = Self.token(of: request) {
             do {
                 let claims = try await verifier.verify(token)
@@ -30,7 +30,7 @@ public struct BearerAuthentication: Middleware {
                 request.context[VerifiedToken.self] = .failure(error)
             }
         }
-        return try await next(request)
+        return await next(request)
     }
 
     private static func token(of request: Request) -> String? {

@@ -31,18 +31,19 @@ public struct RateLimit: Middleware {
         self.name = name
     }
 
-    public func handle(_ request: Request, next: Handler) async throws -> Response {
+    public func handle(_ request: Request, next: Next) async throws -> Response {
         let decision = try await limiter.take("\(name):\(key(of: request))", limit: policy)
-        guard decision.isAllowed else {
-            throw AppError(
-                .resourceExhausted, "At most \(policy.count) requests in \(policy.period) are allowed.",
-                retryAfter: decision.retryAfter)
-        }
-        var response = try await next(request)
+        var response = decision.isAllowed ? await next(request) : Response(error: exceeded(decision))
         response.headers[.rateLimitLimit] = String(policy.count)
         response.headers[.rateLimitRemaining] = String(decision.remaining)
         response.headers[.rateLimitReset] = String(Int(decision.resetAfter.seconds.rounded(.up)))
         return response
+    }
+
+    private func exceeded(_ decision: RateLimitDecision) -> AppError {
+        AppError(
+            .resourceExhausted, "At most \(policy.count) requests in \(policy.period) are allowed.",
+            retryAfter: decision.retryAfter)
     }
 
     public func describe(_ operation: inout OpenAPI.Operation) {

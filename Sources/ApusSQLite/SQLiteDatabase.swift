@@ -44,6 +44,7 @@ public final class SQLiteDatabase: ApusData.Database {
     }
 
     public func query(_ sql: ApusData.SQL) async throws -> [ApusData.Row] {
+        if !sql.isRead, let result = try await joined({ try await query(sql) }) { return result }
         if let transaction = current { return try await transaction.run { try $0.rows(of: sql) } }
         if let reads, sql.isRead { return try await Operation.run(submit: reads.push) { try $0.rows(of: sql) } }
         return try await Operation.run(submit: { writer.submit(.single($0)) }) { try $0.rows(of: sql) }
@@ -51,6 +52,7 @@ public final class SQLiteDatabase: ApusData.Database {
 
     @discardableResult
     public func execute(_ sql: ApusData.SQL) async throws -> Int {
+        if let result = try await joined({ try await execute(sql) }) { return result }
         if let transaction = current { return try await transaction.run { try $0.change(by: sql) } }
         return try await Operation.run(submit: { writer.submit(.single($0)) }) { try $0.change(by: sql) }
     }
@@ -67,7 +69,7 @@ public final class SQLiteDatabase: ApusData.Database {
         let result: Result
         do {
             result = try await AmbientTransaction.$current.withValue(ambient, operation: body)
-            try ambient.checkCommit()
+            try await ambient.prepareCommit(self)
             try Task.checkCancellation()
             try await transaction.commit()
         } catch {
@@ -87,6 +89,17 @@ public final class SQLiteDatabase: ApusData.Database {
                 continuation.resume()
             }
         }
+    }
+
+    /// Notes a write in the present transaction. Outside of one, a write that has a companion is run in a transaction for both.
+    /// - Returns: What the write gave there; `nil` when it is still to be run.
+    private func joined<Result: Sendable>(_ write: () async throws -> Result) async throws -> Result? {
+        if let ambient = AmbientTransaction.current(of: self) {
+            ambient.noteWrite()
+        } else if CommitCompanion.current(of: self) != nil {
+            return try await transaction(write)
+        }
+        return nil
     }
 
     private var current: WriteTransaction? {

@@ -27,24 +27,46 @@ extension Routes {
     }
 }
 
-extension RoutesWithInput {
-    /// A WebSocket endpoint that receives the group's leading input after its socket.
+extension RouteGroup {
+    /// A WebSocket endpoint that receives the value of the group after its socket.
     @discardableResult
     public func webSocket<each Input: RequestInput>(
         _ path: String, _ input: repeat each Input, options: WebSocketOptions = WebSocketOptions(),
         file: String = #fileID, line: Int = #line,
         handler:
-            @escaping @Sendable @concurrent (WebSocket, Leading.Value, repeat (each Input).Value) async throws -> Void
+            @escaping @Sendable @concurrent (WebSocket, Value, repeat (each Input).Value) async throws -> Void
     ) -> RouteOptions {
-        let leading = leading
+        let group = self.input
         return routes.add(.get, path, file: file, line: line) { request in
-            let first = try await leading.extract(from: request)
+            let first = try group.value(of: request)
             let values = (repeat try await (each input).extract(from: request))
             return try WebSocketSession.upgrade(request, options) { socket in
                 try await handler(socket, first, repeat each values)
             }
         }.describe {
-            leading.describe(&$0)
+            repeat (each input).describe(&$0)
+            WebSocketSession.describe(&$0)
+        }
+    }
+}
+
+extension NestedRouteGroup {
+    /// A WebSocket endpoint that receives the values of both groups after its socket.
+    @discardableResult
+    public func webSocket<each Input: RequestInput>(
+        _ path: String, _ input: repeat each Input, options: WebSocketOptions = WebSocketOptions(),
+        file: String = #fileID, line: Int = #line,
+        handler:
+            @escaping @Sendable @concurrent (WebSocket, Outer, Inner, repeat (each Input).Value) async throws -> Void
+    ) -> RouteOptions {
+        let (outer, inner) = (self.outer, self.inner)
+        return routes.add(.get, path, file: file, line: line) { request in
+            let group = (try outer.value(of: request), try inner.value(of: request))
+            let values = (repeat try await (each input).extract(from: request))
+            return try WebSocketSession.upgrade(request, options) { socket in
+                try await handler(socket, group.0, group.1, repeat each values)
+            }
+        }.describe {
             repeat (each input).describe(&$0)
             WebSocketSession.describe(&$0)
         }

@@ -30,7 +30,7 @@ import Tracing
         var timeouts: [String?] { state.withLock { $0.timeouts } }
         var traces: [String?] { state.withLock { $0.traces } }
 
-        func handle(_ request: Request, next: Handler) async throws -> Response {
+        func handle(_ request: Request, next: Next) async throws -> Response {
             let isFailing = state.withLock { state in
                 state.timeouts.append(request.headers[.init("grpc-timeout")!])
                 state.traces.append(request.headers[.init(InMemoryTracer.traceIDKey)!])
@@ -38,7 +38,7 @@ import Tracing
                 return state.failures >= 0
             }
             if isFailing { throw AppError(.unavailable, "Not now.") }
-            return try await next(request)
+            return await next(request)
         }
     }
 

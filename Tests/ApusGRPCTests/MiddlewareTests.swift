@@ -21,7 +21,7 @@ import Testing
     private struct Refusal: Middleware {
         let error: AppError
 
-        func handle(_ request: Request, next: Handler) async throws -> Response { throw error }
+        func handle(_ request: Request, next: Next) async throws -> Response { throw error }
     }
 
     private struct Named: Principal {
@@ -107,8 +107,8 @@ import Testing
 
     @Test func `A middleware that wraps what streams are written to does not end the process`() async throws {
         struct Wrapping: Middleware {
-            func handle(_ request: Request, next: Handler) async throws -> Response {
-                var response = try await next(request)
+            func handle(_ request: Request, next: Next) async throws -> Response {
+                var response = await next(request)
                 if case .stream(let length, let produce) = response.body {
                     response.body = .stream(length: length) { try await produce(Wrapped(writer: $0)) }
                 }
@@ -136,9 +136,9 @@ import Testing
 
     @Test func `No stream outlives the credentials of its caller`() async throws {
         struct ShortLived: Middleware {
-            func handle(_ request: Request, next: Handler) async throws -> Response {
+            func handle(_ request: Request, next: Next) async throws -> Response {
                 request.context.principalTimeLeft = .milliseconds(100)
-                return try await next(request)
+                return await next(request)
             }
         }
         try await withInterop(InteropModule(middleware: [ShortLived()])) { client, _ in
@@ -153,11 +153,20 @@ import Testing
     }
 
     @Test func `A call that is repeated with its key is done once, and answered alike with its status`() async throws {
+        struct Named: Principal {
+            let subject = "ada"
+        }
+        struct Caller: Middleware {
+            func handle(_ request: Request, next: Next) async -> Response {
+                request.context.principal = Named()
+                return await next(request)
+            }
+        }
         struct CountingModule: Module {
             func configure(_ app: inout AppBuilder) {
                 app.migrations.add(CreateIdempotencyKeys.self)
                 app.routes { routes, container in
-                    routes.group(IdempotencyKeys(try container.resolve())) { routes in routes.grpc(InteropService()) }
+                    routes.group(Caller(), IdempotencyKeys(try container.resolve())) { $0.grpc(InteropService()) }
                 }
             }
         }

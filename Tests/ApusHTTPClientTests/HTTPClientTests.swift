@@ -43,14 +43,14 @@ private struct ScriptModule: Module {
     func configure(_ app: inout AppBuilder) {
         app.routes { [script] routes in
             for method in [HTTPRequest.Method.get, .post, .put] {
-                routes.on(method, "x") { script.next($0) }
+                routes.on(method)("x") { script.next($0) }
             }
-            routes.on(.get, "slow") { _ in
+            routes.get("slow") { _ in
                 try await Task.sleep(for: .seconds(60))
                 return .text("late")
             }
             // Begins to answer, and does not go on.
-            routes.on(.get, "stalled") { request in
+            routes.get("stalled") { request in
                 script.note(request)
                 return Response(
                     status: .ok,
@@ -60,7 +60,7 @@ private struct ScriptModule: Module {
                     })
             }
             // Answers until nobody listens any more.
-            routes.on(.get, "endless") { _ in
+            routes.get("endless") { _ in
                 Response(
                     status: .ok,
                     body: .stream { writer in
@@ -68,7 +68,7 @@ private struct ScriptModule: Module {
                         while true { try await writer.write(String(repeating: "x", count: 1000)) }
                     })
             }
-            routes.on(.post, "count") { request in
+            routes.post("count") { request in
                 var count = 0
                 for try await piece in request.body { count += piece.readableBytes }
                 return .text("\(count) \(request.headers[.contentLength] ?? "chunked")")

@@ -23,7 +23,8 @@ import Testing
     ) async throws -> Response {
         var headers: RequestHeaders = [:]
         headers[.acceptEncoding] = accept
-        return try await Compression().handle(Request(method: .get, target: "/", headers: headers)) { _ in response }
+        return await answer(Request(method: .get, target: "/", headers: headers), behind: Compression()) { _ in response
+        }
     }
 
     @Test(

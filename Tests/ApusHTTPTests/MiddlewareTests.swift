@@ -14,20 +14,20 @@ import Testing
     private let id = HTTPField.Name("X-Request-Id")!
 
     @Test func `A good request id is kept`() async throws {
-        let response = try await RequestID().handle(request([id: "abc-1_2.3"])) { .text($0.context.id) }
+        let response = await answer(request([id: "abc-1_2.3"]), behind: RequestID()) { .text($0.context.id) }
         #expect(response.headers[id] == "abc-1_2.3")
     }
 
     @Test(arguments: ["", "a b", "a\"b", "é", String(repeating: "x", count: 65)])
     func `A bad request id is replaced`(bad: String) async throws {
-        let response = try await RequestID().handle(request([id: bad])) { .text($0.context.id) }
+        let response = await answer(request([id: bad]), behind: RequestID()) { .text($0.context.id) }
         #expect(response.headers[id] != bad)
         #expect(response.headers[id]?.isEmpty == false)
     }
 
     @Test func `An unknown error becomes a problem document that shows nothing inside`() async throws {
         struct Leak: Error { let secret = "hunter2" }
-        let response = try await ErrorRendering().handle(request()) { _ in throw Leak() }
+        let response = await answer(request(), behind: ErrorRendering()) { _ in throw Leak() }
         guard let bytes = response.body.buffer else { Issue.record("No body."); return }
         #expect(response.status == .internalServerError)
         #expect(!String(buffer: bytes).contains("hunter2"))
@@ -60,17 +60,15 @@ import Testing
     }
 
     @Test func `Past a timeout the client receives 504`() async throws {
-        let chain: Handler = { request in
-            try await Timeout(.milliseconds(1)).handle(request) { _ in
-                try await Task.sleep(for: .seconds(3600))
-                return .text("late")
-            }
+        let response = await answer(request(), behind: ErrorRendering(), Timeout(.milliseconds(1))) { _ in
+            try await Task.sleep(for: .seconds(3600))
+            return .text("late")
         }
-        #expect(try await ErrorRendering().handle(request(), next: chain).status == .gatewayTimeout)
+        #expect(response.status == .gatewayTimeout)
     }
 
     @Test func `Security fields are added and those of the handler are left alone`() async throws {
-        let response = try await SecurityHeaders().handle(request()) { _ in
+        let response = await answer(request(), behind: SecurityHeaders()) { _ in
             Response(status: .ok, headers: [.contentSecurityPolicy: "default-src 'self'"])
         }
         #expect(response.headers[.contentSecurityPolicy] == "default-src 'self'")
@@ -80,14 +78,14 @@ import Testing
     @Test func `A preflight of a known origin is answered, one of another is not allowed`() async throws {
         let cors = CORS(origins: .only(["https://app.example"]))
         func preflight(_ origin: String) async throws -> Response {
-            try await cors.handle(request([.origin: origin, .accessControlRequestMethod: "PUT"], .options)) { _ in
+            await answer(request([.origin: origin, .accessControlRequestMethod: "PUT"], .options), behind: cors) { _ in
                 Issue.record("A preflight does not reach the handler.")
                 return Response(status: .ok)
             }
         }
         #expect(try await preflight("https://app.example").headers[.accessControlAllowOrigin] == "https://app.example")
         #expect(try await preflight("https://evil.example").headers[.accessControlAllowOrigin] == nil)
-        let plain = try await cors.handle(request([.origin: "https://app.example"])) { _ in Response(status: .ok) }
+        let plain = await answer(request([.origin: "https://app.example"]), behind: cors) { _ in Response(status: .ok) }
         #expect(plain.headers[.accessControlExposeHeaders]?.contains("X-Request-Id") == true)
         #expect(plain.headers[.vary] == "Origin")
     }
@@ -111,9 +109,7 @@ import Testing
         let protection = CrossOriginProtection(trustedOrigins: ["https://app.example"])
         let request = Request(
             method: HTTPRequest.Method(method)!, target: "/", authority: "api.example", headers: headers)
-        let response = try await ErrorRendering().handle(request) { request in
-            try await protection.handle(request) { _ in .text("done") }
-        }
+        let response = await answer(request, behind: ErrorRendering(), protection) { _ in .text("done") }
         #expect(response.status == (isAllowed ? .ok : .forbidden))
     }
 
@@ -122,9 +118,8 @@ import Testing
             var headers: RequestHeaders = [.upgrade: "websocket"]
             headers[.origin] = origin
             let request = Request(method: .get, target: "/", authority: "api.example", headers: headers)
-            return try await ErrorRendering().handle(request) { request in
-                try await CrossOriginProtection().handle(request) { _ in .text("open") }
-            }.status
+            return await answer(request, behind: ErrorRendering(), CrossOriginProtection()) { _ in .text("open") }
+                .status
         }
         #expect(try await open("https://evil.example") == .forbidden)
         #expect(try await open("https://api.example") == .ok)
@@ -137,7 +132,7 @@ import Testing
         {
             var headers: RequestHeaders = [:]
             headers[.ifNoneMatch] = tag
-            return try await EntityTags().handle(Request(method: method, target: "/", headers: headers)) { _ in
+            return await answer(Request(method: method, target: "/", headers: headers), behind: EntityTags()) { _ in
                 .text(body)
             }
         }
@@ -155,7 +150,8 @@ import Testing
     @Test func `Over TLS a browser is told to stay with it`() async throws {
         func ask(isSecure: Bool) async throws -> String? {
             let request = Request(method: .get, target: "/", isSecure: isSecure)
-            return try await SecurityHeaders().handle(request) { _ in .text("x") }.headers[.strictTransportSecurity]
+            return await answer(request, behind: SecurityHeaders()) { _ in .text("x") }.headers[
+                .strictTransportSecurity]
         }
         #expect(try await ask(isSecure: true) == "max-age=31536000")
         #expect(try await ask(isSecure: false) == nil)
@@ -194,7 +190,7 @@ import Testing
     func `An error comes as what its reader likes`(accept: String?, type: String) async throws {
         var headers: RequestHeaders = [:]
         headers[.accept] = accept
-        let response = try await ErrorRendering().handle(request(headers)) { _ in
+        let response = await answer(request(headers), behind: ErrorRendering()) { _ in
             throw AppError(.notFound, "No <b>such</b> thing.")
         }
         #expect(response.status == .notFound)
@@ -206,7 +202,7 @@ import Testing
     @Test func `A problem says where it happened, and its kind by an address where there is one`() async throws {
         func type(_ rendering: ErrorRendering, _ reason: AppError.Reason?) async throws -> ProblemDetails {
             try problem(
-                try await rendering.handle(Request(method: .get, target: "/a/b?token=secret")) { _ in
+                await answer(Request(method: .get, target: "/a/b?token=secret"), behind: rendering) { _ in
                     throw AppError(.aborted, "Taken.", reason: reason)
                 })
         }

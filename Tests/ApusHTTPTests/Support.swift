@@ -21,7 +21,14 @@ func respond(
     declare(routes)
     let router = try Router(routes)
     let request = Request(method: method, target: target, headers: headers, body: body)
-    return try await ErrorRendering().handle(request) { try await router.respond(to: $0) }
+    return await answer(request, behind: ErrorRendering()) { await router.respond(to: $0) }
+}
+
+/// Answers one request by a handler behind middleware, the first one outermost.
+func answer(
+    _ request: Request, behind middleware: any Middleware..., by handler: @escaping Handler
+) async -> Response {
+    await chain(middleware, handler)(request)
 }
 
 /// The body of a response that is at hand, as text.

@@ -10,7 +10,7 @@ import Testing
         let middleware = TrustedProxies(
             [try IPNetwork("10.0.0.0/8"), try IPNetwork("fd00::/8")], fields: fields)
         let request = Request(method: .get, target: "/", authority: "inner", headers: headers, remoteAddress: peer)
-        let response = try await middleware.handle(request) { request in
+        let response = await middleware.handle(request) { request in
             .text("\(request.remoteAddress ?? "none") \(request.isSecure) \(request.authority ?? "")")
         }
         return text(response)

@@ -55,23 +55,28 @@ import Testing
         #expect(!limiter.take("hot", limit: policy).isAllowed)
     }
 
-    @Test func `The middleware answers 429 with Retry-After, and tells where one stands`() async throws {
+    @Test func `Every response of a limited route has the RateLimit fields: errors of its handler and 429, too`()
+        async throws
+    {
         let limit = RateLimit(
             .perAddress, RateLimitPolicy(2, per: .seconds(10)), limiter: MemoryRateLimiter(clock: clock), name: "test")
-        func ask(_ address: String) async throws -> Response {
-            try await ErrorRendering().handle(Request(method: .get, target: "/", remoteAddress: address)) { request in
-                try await limit.handle(request) { _ in .text("ok") }
-            }
+        func ask(_ address: String) async -> Response {
+            await chain([limit]) { _ in throw AppError(.notFound, "Nothing here.") }(
+                Request(method: .get, target: "/", remoteAddress: address))
         }
-        let first = try await ask("10.0.0.1")
+        let first = await ask("10.0.0.1")
         #expect(first.headers[HTTPField.Name("RateLimit-Limit")!] == "2")
         #expect(first.headers[HTTPField.Name("RateLimit-Remaining")!] == "1")
         #expect(first.headers[HTTPField.Name("RateLimit-Reset")!] == "5")
-        _ = try await ask("10.0.0.1")
-        let refused = try await ask("10.0.0.1")
+        #expect(first.status == .notFound)
+        _ = await ask("10.0.0.1")
+        let refused = await ask("10.0.0.1")
         #expect(refused.status == .tooManyRequests)
         #expect(refused.headers[.retryAfter] == "5")
-        #expect(try await ask("10.0.0.2").status == .ok)
+        #expect(refused.headers[HTTPField.Name("RateLimit-Limit")!] == "2")
+        #expect(refused.headers[HTTPField.Name("RateLimit-Remaining")!] == "0")
+        #expect(refused.headers[HTTPField.Name("RateLimit-Reset")!] == "10")
+        #expect(await ask("10.0.0.2").status == .notFound)
     }
 
     @Test(arguments: [

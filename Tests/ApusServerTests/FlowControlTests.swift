@@ -16,7 +16,7 @@ import Testing
         try await withServer(
             routes: { routes in
                 routes.get("text") { Self.text }
-                routes.on(.get, "trailers") { _ in
+                routes.get("trailers") { _ in
                     Response(
                         status: .ok,
                         body: .stream { writer in
@@ -149,7 +149,7 @@ import Testing
     {
         let (count, size) = (50, 200_000)
         try await withServer(routes: { routes in
-            routes.on(.get, "text") { _ in
+            routes.get("text") { _ in
                 Response(
                     status: .ok,
                     body: .stream { writer in

@@ -46,7 +46,7 @@ import Testing
         let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
         let server = Server(
             .init(port: 0, threads: 2), logger: .quiet, onListening: { continuation.yield($0.first?.port ?? 0) },
-            handler: { try await router.respond(to: $0) })
+            handler: { await router.respond(to: $0) })
         let group = ServiceGroup(services: [server], logger: .quiet)
         let halfWay = Gate()
         return try await withThrowingTaskGroup(of: Int.self) { tasks in
@@ -80,7 +80,7 @@ import Testing
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let server = Server(
             .init(port: 0, threads: 1), logger: logger, onListening: { continuation.yield($0.first?.port ?? 0) },
-            onStopping: { stopping.open() }, handler: { try await router.respond(to: $0) })
+            onStopping: { stopping.open() }, handler: { await router.respond(to: $0) })
         let group = ServiceGroup(services: [server], logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
@@ -117,7 +117,7 @@ import Testing
         let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
         let server = Server(
             .init(port: 0, threads: 1), logger: .quiet, onListening: { continuation.yield($0.first?.port ?? 0) },
-            handler: { try await router.respond(to: $0) })
+            handler: { await router.respond(to: $0) })
         let group = ServiceGroup(services: [server], logger: .quiet)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }

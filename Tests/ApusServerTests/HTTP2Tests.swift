@@ -28,7 +28,7 @@ import Testing
 
     @Test func `A body and a streamed response pass through, with trailers both ways`() async throws {
         try await withServer(routes: { routes in
-            routes.on(.post, "trailers") { request in
+            routes.post("trailers") { request in
                 Response(
                     status: .ok,
                     body: .stream { writer in
@@ -55,7 +55,7 @@ import Testing
     ) async throws {
         let outcome = Gate()
         try await withServer(routes: { routes in
-            routes.on(.post, "sum") { request in
+            routes.post("sum") { request in
                 do {
                     _ = try await request.body.collect()
                     Issue.record("The body was taken for whole.")
@@ -88,7 +88,7 @@ import Testing
         try await withServer(
             limits: limits,
             routes: { routes in
-                routes.on(.post, "converse") { request in
+                routes.post("converse") { request in
                     var response = Response(
                         status: .ok,
                         body: .stream { writer in
@@ -117,12 +117,12 @@ import Testing
 
     @Test func `A body that comes to nothing has its trailers in the head, where that was deferred`() async throws {
         try await withServer(routes: { routes in
-            routes.on(.post, "nothing") { _ in
+            routes.post("nothing") { _ in
                 var response = Response(status: .ok, body: .stream { $0.setTrailers([HTTPField.Name("X-Sum")!: "0"]) })
                 response.delivery = .deferredHead
                 return response
             }
-            routes.on(.post, "hand") { request in
+            routes.post("hand") { request in
                 var response = Response(status: .ok, body: .bytes(try await request.body.collect()))
                 response.delivery = .trailers([HTTPField.Name("X-Sum")!: "1"])
                 return response
@@ -163,7 +163,7 @@ import Testing
     func `A response that begins before its request has ended is sent whole, and the rest refused`(
         path: String, status: String
     ) async throws {
-        try await withServer(routes: { $0.on(.post, "gone") { _ in Response(status: .noContent) } }) { port in
+        try await withServer(routes: { $0.post("gone") { _ in Response(status: .noContent) } }) { port in
             let client = try await HTTP2Client.connect(port: port)
             try await client.request(1, "POST", path, isEnd: false)
             #expect(await client.response(1).status == status)
@@ -189,7 +189,7 @@ import Testing
 
     @Test func `A tunnel for WebSocket opens where one is served, and nowhere else`() async throws {
         try await withServer(routes: { routes in
-            routes.on(.get, "tunnel") { request in
+            routes.get("tunnel") { request in
                 #expect(request.context.connectProtocol == "websocket")
                 return .upgrade(headers: [:]) { stream in
                     while let bytes = try? await stream.read() { try? await stream.write(bytes) }
@@ -287,7 +287,7 @@ import Testing
     @Test(arguments: Flood.allCases)
     func `A flood ends the connection, and is told to calm down`(flood: Flood) async throws {
         try await withServer(routes: { routes in
-            routes.on(.get, "tunnel") { _ in
+            routes.get("tunnel") { _ in
                 .upgrade(headers: [:]) { stream in while (try? await stream.read()) != nil {} }
             }
         }) { port in

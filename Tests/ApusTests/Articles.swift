@@ -123,7 +123,7 @@ enum Articles {
     static func sessions(_ routes: Routes, _ sessions: Sessions) {
         routes.group(sessions, CrossOriginProtection()) { routes in
             routes.post("login", Session.Current(), Body(Theme.self, as: .form)) { session, theme in
-                session.renew()
+                try session.renew()
                 try session.set("theme", theme)
                 return Redirect(to: "/")
             }

@@ -76,7 +76,7 @@ private struct ShopModule: Module {
             routes.on(Shop.nothing) { NoContent() }
             routes.on(Shop.raw) { Response(status: .init(code: 299), headers: [.server: "me"]) }
             routes.on(Shop.guarded) { $0 }
-            routes.on(.get, "odd") { _ in throw AppError(.notFound, "There is no parcel.") }
+            routes.get("odd") { _ in throw AppError(.notFound, "There is no parcel.") }
             routes.group(Query("who", as: String?.self)) { routes in
                 routes.on(Shop.led) { "\($0 ?? "nobody")" }
                 routes.on(Shop.ledByTwo) { "\($0 ?? "nobody") \($1) \($2)" }

@@ -12,18 +12,33 @@ private struct CounterModule: Module {
         app.migrations.add(CreateIdempotencyKeys.self)
         app.routes { routes, container in
             let database: any Database = try container.resolve()
-            routes.group("things", IdempotencyKeys(database)) { routes in
+            routes.group("things", Caller(), IdempotencyKeys(database)) { routes in
                 routes.post("", RawBody()) { body in
                     let call = calls.next()
                     if String(buffer: body) == "fail-\(call)" { throw AppError(.unavailable, "Not now.") }
                     return Created("thing \(call)", at: "/things/\(call)")
                 }
             }
-            routes.group("large", IdempotencyKeys(database)) { routes in
+            routes.group("large", Caller(), IdempotencyKeys(database)) { routes in
                 routes.post("", RawBody()) { body in "\(body.readableBytes)" }.bodyLimit(4 << 20)
             }
-            routes.group("strict", IdempotencyKeys(database, isRequired: true)) { $0.post("") { "ok" } }
+            routes.group("strict", Caller(), IdempotencyKeys(database, isRequired: true)) { $0.post("") { "ok" } }
+            routes.group("anonymous", IdempotencyKeys(database)) { $0.post("") { "ok" } }
         }
+    }
+}
+
+/// Believes whoever says who they are; without a word of it they are `ada`.
+private struct Caller: Middleware {
+    static let field = HTTPField.Name("X-Caller")!
+
+    struct Named: Principal {
+        let subject: String
+    }
+
+    func handle(_ request: Request, next: Next) async -> Response {
+        request.context.principal = Named(subject: request.headers[Self.field] ?? "ada")
+        return await next(request)
     }
 }
 
@@ -85,7 +100,7 @@ private final class Counter: Sendable {
             func configure(_ app: inout AppBuilder) {
                 app.migrations.add(CreateIdempotencyKeys.self)
                 app.routes { [begun, finish] routes, container in
-                    routes.group(IdempotencyKeys(try container.resolve())) { routes in
+                    routes.group(Caller(), IdempotencyKeys(try container.resolve())) { routes in
                         routes.post("slow") {
                             begun.open()
                             try await finish.wait()
@@ -149,7 +164,7 @@ private final class Counter: Sendable {
 
     @Test func `A malformed key, or a missing one where it is required, is 400`() async throws {
         try await withClient { client in
-            for bad in ["", "\"\"", String(repeating: "x", count: 256), "a\"b"] {
+            for bad in ["", "\"\"", String(repeating: "x", count: 256), "a\"b", "\"a\u{301}", "\" a\""] {
                 let refused = try await client.post("/things", headers: [key: bad])
                 #expect(refused.status == .badRequest)
             }
@@ -158,6 +173,266 @@ private final class Counter: Sendable {
             )
             #expect(without.status == .badRequest)
             #expect(with.status == .ok)
+        }
+    }
+
+    @Test func `A key belongs to its caller, and one without a caller is refused`() async throws {
+        try await withClient { client in
+            func place(_ caller: String) async throws -> String? {
+                try await client.post("/things", headers: [key: "k", Caller.field: caller]).headers[.location]
+            }
+            #expect(try await place("ada") == "/things/1")
+            #expect(try await place("grace") == "/things/2")
+            #expect(try await place("ada") == "/things/1")
+            let refused = try await client.post("/anonymous", headers: [key: "k"])
+            #expect(refused.status == .badRequest)
+            #expect(try await client.post("/anonymous").status == .ok)
+        }
+    }
+
+    /// Runs a body with routes behind keys, on a clock of the test's own.
+    private func withRoutes(
+        _ declare: @escaping @Sendable (Routes, any Database) throws -> Void,
+        _ body: @Sendable (TestApp, any Database, ManualClock) async throws -> Void
+    ) async throws {
+        struct Things: Module {
+            let declare: @Sendable (Routes, any Database) throws -> Void
+            let clock: ManualClock
+
+            func configure(_ app: inout AppBuilder) {
+                app.migrations.add(CreateIdempotencyKeys.self, CreateThings.self)
+                app.routes { [declare, clock] routes, container in
+                    let database: any Database = try container.resolve()
+                    try routes.group(Caller(), IdempotencyKeys(database, clock: clock)) { try declare($0, database) }
+                }
+            }
+        }
+        let clock = ManualClock()
+        try await App("things", engines: SQLiteEngine()) { Things(declare: declare, clock: clock) }.test { app in
+            try await body(app, try app.resolve((any Database).self), clock)
+        }
+    }
+
+    private enum CreateThings: Migration {
+        static let id = "create-things"
+        static let statements: [SQL] = ["CREATE TABLE things (name TEXT)"]
+    }
+
+    private static func count(_ database: any Database) async throws -> Int {
+        try await database.query("SELECT COUNT(*) FROM things").first?.get(0) ?? -1
+    }
+
+    @Test func `Nothing of the database is held while the handler runs`() async throws {
+        let (begun, finish) = (Gate(), Gate())
+        try await withRoutes { routes, _ in
+            routes.post("slow") {
+                begun.open()
+                try await finish.wait()
+                return "done"
+            }
+        } _: { app, database, _ in
+            async let slow = app.client.post("/slow", headers: [key: "k"])
+            try await begun.wait()
+            try await database.transaction { try await database.execute("INSERT INTO things VALUES ('other')") }
+            finish.open()
+            #expect(try await slow.text == "done")
+        }
+    }
+
+    @Test func `An error after something was committed is the answer from then on`() async throws {
+        let calls = Counter()
+        try await withRoutes { routes, database in
+            routes.post("half") { () -> String in
+                try await database.execute("INSERT INTO things VALUES ('half')")
+                throw AppError(.unavailable, "Call \(calls.next()): the other half is not there.")
+            }
+        } _: { app, database, _ in
+            for _ in 0..<3 {
+                let answer = try await app.client.post("/half", headers: [key: "k"])
+                #expect(answer.status == .serviceUnavailable)
+                #expect(try answer.problem().detail == "Call 1: the other half is not there.")
+            }
+            #expect(try await Self.count(database) == 1)
+        }
+    }
+
+    @Test func `What is committed and what is rolled back decides whether an error may be repeated`() async throws {
+        let calls = Counter()
+        try await withRoutes { routes, database in
+            routes.post("undone") { () -> String in
+                guard calls.next() > 1 else {
+                    return try await database.transaction {
+                        try await database.execute("INSERT INTO things VALUES ('undone')")
+                        throw AppError(.aborted, "Not now.")
+                    }
+                }
+                try await database.transaction { try await database.execute("INSERT INTO things VALUES ('done')") }
+                return "done"
+            }
+        } _: { app, database, _ in
+            let first = try await app.client.post("/undone", headers: [key: "k"])
+            #expect(first.status == .conflict)
+            #expect(try await app.client.post("/undone", headers: [key: "k"]).text == "done")
+            #expect(try await app.client.post("/undone", headers: [key: "k"]).text == "done")
+            #expect(try await Self.count(database) == 1)
+        }
+    }
+
+    @Test func `The key of a process that died is free after its lease, or says that something was committed`()
+        async throws
+    {
+        try await withRoutes { routes, database in
+            routes.post("place") {
+                try await database.execute("INSERT INTO things VALUES ('x')")
+                return "placed"
+            }
+        } _: { app, database, clock in
+            for (key, isCommitted) in [("a", 0), ("b", 1)] {
+                _ = try await app.client.post("/place", headers: [self.key: key])
+                // As a process leaves it that dies before it has recorded its answer.
+                try await database.execute(
+                    """
+                    UPDATE apus_idempotency_keys SET status = NULL, claimed_until = \(clock.now + 10),
+                        is_committed = \(isCommitted)
+                    WHERE idempotency_key = \(key)
+                    """)
+                let early = try await app.client.post("/place", headers: [self.key: key])
+                #expect(try early.problem().reason == "IDEMPOTENCY_KEY_IN_USE")
+            }
+            clock.advance(by: .seconds(10))
+            #expect(try await app.client.post("/place", headers: [key: "a"]).text == "placed")
+            let interrupted = try await app.client.post("/place", headers: [key: "b"])
+            #expect(interrupted.status == .conflict)
+            #expect(try interrupted.problem().reason == "IDEMPOTENCY_KEY_INTERRUPTED")
+            #expect(try await Self.count(database) == 3)
+        }
+    }
+
+    @Test func `An answer that was recorded in the handler's transaction outlives its process`() async throws {
+        try await withRoutes { routes, database in
+            routes.post("place") {
+                try await database.transaction {
+                    try await database.execute("INSERT INTO things VALUES ('x')")
+                    return try await IdempotencyKeys.record(Created("thing", at: "/things/1"))
+                }
+            }
+            routes.post("recorded-and-failed") { () -> String in
+                try await IdempotencyKeys.record("never sent")
+                throw AppError(.unavailable, "Not now.")
+            }
+        } _: { app, database, clock in
+            let other = try await app.client.post("/recorded-and-failed", headers: [key: "f"])
+            #expect(other.status == .serviceUnavailable)
+            _ = try await app.client.post("/place", headers: [key: "k"])
+            // As a process leaves it that dies after the commit.
+            try await database.execute("UPDATE apus_idempotency_keys SET claimed_until = \(clock.now)")
+            let again = try await app.client.post("/place", headers: [key: "k"])
+            #expect(again.status == .created)
+            #expect(again.headers[.location] == "/things/1")
+            #expect(try await app.client.post("/place").status == .created)
+            #expect(try await Self.count(database) == 2)
+        }
+    }
+
+    @Test func `A request that has lost its claim commits nothing`() async throws {
+        let (begun, finish) = (Gate(), Gate())
+        let calls = Counter()
+        try await withRoutes { routes, database in
+            routes.post("place") {
+                let call = calls.next()
+                if call == 1 {
+                    begun.open()
+                    try await finish.wait()
+                }
+                try await database.execute("INSERT INTO things VALUES (\("call \(call)"))")
+                return "call \(call)"
+            }
+        } _: { app, database, _ in
+            async let first = app.client.post("/place", headers: [key: "k"])
+            try await begun.wait()
+            // As if the lease had run out while the process stood still.
+            try await database.execute("UPDATE apus_idempotency_keys SET claimed_until = 0")
+            #expect(try await app.client.post("/place", headers: [key: "k"]).text == "call 2")
+            finish.open()
+            #expect(try await first.status == .conflict)
+            #expect(try await Self.count(database) == 1)
+            #expect(try await app.client.post("/place", headers: [key: "k"]).text == "call 2")
+        }
+    }
+
+    @Test func `A claim is renewed as long as the handler runs`() async throws {
+        let (begun, finish) = (Gate(), Gate())
+        try await withRoutes { routes, _ in
+            routes.post("slow") {
+                begun.open()
+                try await finish.wait()
+                return "done"
+            }
+        } _: { app, database, clock in
+            async let slow = app.client.post("/slow", headers: [key: "k"])
+            try await begun.wait()
+            for _ in 0..<5 {
+                await clock.sleepers(1)
+                clock.advance(by: .seconds(4))
+            }
+            await clock.sleepers(1)
+            let again = try await app.client.post("/slow", headers: [key: "k"])
+            #expect(try again.problem().reason == "IDEMPOTENCY_KEY_IN_USE")
+            finish.open()
+            #expect(try await slow.text == "done")
+        }
+    }
+
+    @Test func `What is for one caller or one response alone is not stored`() async throws {
+        try await withRoutes { routes, _ in
+            routes.post("login") {
+                var response = Response.text("welcome")
+                try response.set(SetCookie("token", "secret"))
+                response.headers[HTTPField.Name("X-Kind")!] = "first"
+                return response
+            }
+        } _: { app, _, _ in
+            let first = try await app.client.post("/login", headers: [key: "k"])
+            let second = try await app.client.post("/login", headers: [key: "k"])
+            #expect(first.headers[.setCookie] != nil)
+            #expect(second.text == "welcome")
+            #expect(second.headers[.setCookie] == nil)
+            #expect(second.headers[HTTPField.Name("X-Kind")!] == "first")
+            #expect(second.headers[HTTPField.Name("X-Request-Id")!] != first.headers[HTTPField.Name("X-Request-Id")!])
+        }
+    }
+
+    @Test func `Without a principal a key belongs to the session that the request came with`() async throws {
+        struct Shop: Module {
+            func configure(_ app: inout AppBuilder) throws {
+                app.migrations.add(CreateIdempotencyKeys.self)
+                let sessions = try Sessions(
+                    MemorySessionStore(), secrets: [Secret("a secret of a test, thirty-two bytes long")])
+                let calls = Counter()
+                app.routes { routes, container in
+                    routes.group(sessions, IdempotencyKeys(try container.resolve())) { routes in
+                        routes.get("start", Session.Current()) { session in
+                            try session.set("a", 1)
+                            return "started"
+                        }
+                        routes.post("buy") { "bought \(calls.next())" }
+                    }
+                }
+            }
+        }
+        try await App("shop", engines: SQLiteEngine()) { Shop() }.test { app in
+            func cookie() async throws -> String {
+                let field = try await app.client.get("/start").headers[.setCookie] ?? ""
+                return String(field.prefix { $0 != ";" })
+            }
+            let (one, other) = (try await cookie(), try await cookie())
+            func buy(_ cookie: String) async throws -> ClientResponse {
+                try await app.client.post("/buy", headers: [key: "k", .cookie: cookie])
+            }
+            #expect(try await buy(one).text == "bought 1")
+            #expect(try await buy(one).text == "bought 1")
+            #expect(try await buy(other).text == "bought 2")
+            #expect(try await buy("").status == .badRequest)
         }
     }
 }

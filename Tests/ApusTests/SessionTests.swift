@@ -44,17 +44,30 @@ import Testing
                 return "\(count)"
             }
             routes.get("login", Session.Current()) { session in
-                session.renew()
+                try session.renew()
                 try session.set("count", 100)
                 return "in"
             }
             routes.get("logout", Session.Current()) { session in
-                session.end()
+                try session.end()
                 return "out"
+            }
+            routes.get("banned", Session.Current()) { session -> String in
+                try session.end()
+                throw AppError(.permissionDenied, "You are banned.")
+            }
+            routes.get("failed-login", Session.Current()) { session -> String in
+                try session.set("count", (try session.get("count", as: Int.self) ?? 0) + 1)
+                throw AppError(.unauthenticated, "The password is wrong.")
+            }
+            routes.get("farewell", Session.Current()) { session in
+                try session.end()
+                try session.set("count", 7)
+                return "bye"
             }
         }
         let router = try Router(routes)
-        return { try await router.respond(to: $0) }
+        return { await router.respond(to: $0) }
     }
 
     /// Runs a body with each of the stores there are.
@@ -66,26 +79,34 @@ import Testing
         await database.close()
     }
 
-    @Test func `A store keeps, extends and forgets`() async throws {
+    @Test func `A store keeps, replaces, extends and deletes`() async throws {
         try await withStores { store in
             let start = Date(timeIntervalSince1970: 1000)
             #expect(try await store.load("a", now: start) == nil)
-            try await store.save("a", [1, 2], until: start + 10)
-            try await store.save("b", [], until: start + 10)
-            #expect(try await store.load("a", now: start)?.data == [1, 2])
-            #expect(try await store.load("a", now: start)?.until == start + 10)
+            let first = StoredSession([1, 2], until: start + 10)
+            try await store.insert("a", first)
+            try await store.insert("b", StoredSession([], until: start + 10))
+            #expect(try await store.load("a", now: start) == first)
             #expect(try await store.load("a", now: start + 10) == nil)
-            try await store.save("a", [3], until: start + 10)
+            let second = StoredSession([3], until: start + 10, version: 2)
+            #expect(try await !store.replace("a", version: 2, by: "a", second))
+            #expect(try await store.replace("a", version: 1, by: "a", second))
+            #expect(try await !store.replace("a", version: 1, by: "a", first))
+            #expect(try await !store.replace("none", version: 1, by: "none", first))
             try await store.extend("a", until: start + 20)
             try await store.extend("none", until: start + 20)
             #expect(try await store.load("none", now: start) == nil)
             #expect(try await store.load("a", now: start + 15)?.data == [3])
+            #expect(
+                try await store.replace("a", version: 2, by: "c", StoredSession([4], until: start + 20, version: 3)))
+            #expect(try await store.load("a", now: start) == nil)
+            #expect(try await store.load("c", now: start)?.data == [4])
             try await store.deleteExpired(now: start + 15)
             #expect(try await store.load("b", now: start) == nil)
-            #expect(try await store.load("a", now: start) != nil)
-            try await store.delete("a")
-            try await store.delete("a")
-            #expect(try await store.load("a", now: start) == nil)
+            #expect(try await store.load("c", now: start) != nil)
+            try await store.delete("c")
+            try await store.delete("c")
+            #expect(try await store.load("c", now: start) == nil)
         }
     }
 
@@ -150,29 +171,184 @@ import Testing
         }
     }
 
-    @Test func `A request that changes nothing does not undo what another one changes meanwhile`() async throws {
-        let clock = ManualClock(), store = MemorySessionStore()
+    /// Runs a slow request of a browser, and a body while its handler waits.
+    private func withSlowRequest(
+        _ store: any SessionStore, _ clock: ManualClock, _ cookie: String?,
+        _ change: @escaping @Sendable (Session) throws -> Void, _ meanwhile: () async throws -> Void
+    ) async throws -> Response {
         let (begun, finish) = (Gate(), Gate())
         let routes = Routes()
         routes.group(try Sessions(store, secrets: [Self.secret], clock: clock)) { routes in
-            routes.get("slow", Session.Current()) { _ in
+            routes.get("slow", Session.Current()) { session in
                 begun.open()
                 try await finish.wait()
+                try change(session)
                 return "slow"
             }
         }
         let router = try Router(routes)
-        let quick = try handler(store, clock)
-        let browser = Browser(quick)
-        _ = try await browser.get("/count")
-        clock.advance(by: .seconds(43200))
-        let headers: RequestHeaders = [.cookie: browser.cookie ?? ""]
+        var headers: RequestHeaders = [:]
+        headers[.cookie] = cookie
         async let slow = router.respond(to: Request(method: .get, target: "/slow", headers: headers))
         try await begun.wait()
-        _ = try await browser.get("/count")
+        try await meanwhile()
         finish.open()
-        _ = try await slow
-        #expect(try await browser.get("/read") == "2 false")
+        return await slow
+    }
+
+    @Test func `A request that changes nothing does not undo what another one changes meanwhile`() async throws {
+        try await withStores { store in
+            let clock = ManualClock()
+            let browser = Browser(try handler(store, clock))
+            _ = try await browser.get("/count")
+            clock.advance(by: .seconds(43200))
+            _ = try await withSlowRequest(store, clock, browser.cookie, { _ in }) {
+                _ = try await browser.get("/count")
+            }
+            #expect(try await browser.get("/read") == "2 false")
+        }
+    }
+
+    @Test(arguments: ["/logout", "/login", "/banned"])
+    func `A slow request does not bring back a session that was ended or renewed`(meanwhile: String) async throws {
+        try await withStores { store in
+            let clock = ManualClock()
+            let browser = Browser(try handler(store, clock))
+            _ = try await browser.get("/count")
+            let old = browser.cookie
+            let response = try await withSlowRequest(store, clock, old, { try $0.set("count", 50) }) {
+                _ = try await browser.get(meanwhile)
+            }
+            #expect(response.headers[.setCookie] == nil)
+            browser.cookie = old
+            #expect(try await browser.get("/read") == "0 true")
+        }
+    }
+
+    @Test func `A slow login into a session that was ended is one without what was in it`() async throws {
+        try await withStores { store in
+            let clock = ManualClock()
+            let browser = Browser(try handler(store, clock))
+            _ = try await browser.get("/count")
+            let login: @Sendable (Session) throws -> Void = { session in
+                try session.renew()
+                try session.set("user", "ada")
+            }
+            let response = try await withSlowRequest(store, clock, browser.cookie, login) {
+                _ = try await browser.get("/logout")
+            }
+            browser.cookie = response.headers[.setCookie].map { String($0.prefix { $0 != ";" }) }
+            #expect(try await browser.get("/read") == "0 false")
+        }
+    }
+
+    @Test func `Requests that set different values at the same time keep both`() async throws {
+        try await withStores { store in
+            let clock = ManualClock()
+            let browser = Browser(try handler(store, clock))
+            _ = try await browser.get("/count")
+            let outer = try await withSlowRequest(store, clock, browser.cookie, { try $0.set("a", 1) }) {
+                _ = try await withSlowRequest(store, clock, browser.cookie, { try $0.set("b", 2) }) {
+                    _ = try await browser.get("/count")
+                }
+            }
+            #expect(outer.status == .ok)
+            let stored = try await withSlowRequest(
+                store, clock, browser.cookie,
+                { session in
+                    let values: [Int?] = [try session.get("a"), try session.get("b"), try session.get("count")]
+                    #expect(values == [1, 2, 2])
+                }
+            ) {}
+            #expect(stored.status == .ok)
+        }
+    }
+
+    @Test func `What a handler did to its session holds although it throws`() async throws {
+        try await withStores { store in
+            let browser = Browser(try handler(store))
+            _ = try await browser.get("/failed-login")
+            _ = try await browser.get("/failed-login")
+            #expect(try await browser.get("/read") == "2 false")
+            let cookie = browser.cookie
+            _ = try await browser.get("/banned")
+            #expect(browser.lastField?.contains("Max-Age=0") == true)
+            browser.cookie = cookie
+            #expect(try await browser.get("/read") == "0 true")
+        }
+    }
+
+    @Test func `What is set after the end of a session begins another one`() async throws {
+        try await withStores { store in
+            let browser = Browser(try handler(store))
+            _ = try await browser.get("/count")
+            let old = browser.cookie
+            _ = try await browser.get("/farewell")
+            #expect(try await browser.get("/read") == "7 false")
+            browser.cookie = old
+            #expect(try await browser.get("/read") == "0 true")
+        }
+    }
+
+    @Test func `A session cannot be changed once the header was sent`() async throws {
+        let routes = Routes()
+        let thrown = Gate()
+        routes.group(try Sessions(MemorySessionStore(), secrets: [Self.secret])) { routes in
+            routes.get("live", Session.Current()) { session in
+                EventStream { events in
+                    for change in [
+                        { try session.set("a", 1) }, { try session.remove("a") }, { try session.renew() },
+                        { try session.end() },
+                    ] {
+                        let error = #expect(throws: AppError.self) { try change() }
+                        #expect(error?.code == .failedPrecondition)
+                    }
+                    thrown.open()
+                }
+            }
+        }
+        let router = try Router(routes)
+        let response = await router.respond(to: Request(method: .get, target: "/live"))
+        guard case .stream(_, let produce) = response.body else {
+            Issue.record("The response is not a stream.")
+            return
+        }
+        try await produce(DiscardingWriter())
+        try await thrown.wait()
+    }
+
+    @Test func `Of several cookies of the session's name each is tried, whatever their order`() async throws {
+        let browser = Browser(try handler(MemorySessionStore()))
+        _ = try await browser.get("/count")
+        let good = try #require(browser.cookie)
+        for cookies in [
+            "session=garbage; \(good)", "\(good); session=garbage", "a=b; session=; \(good)", "session; \(good)",
+        ] {
+            browser.cookie = cookies
+            #expect(try await browser.get("/read") == "1 false", "\(cookies)")
+        }
+    }
+
+    @Test(
+        arguments: [
+            (nil, "no-store"), ("no-store", "no-store"), ("private, max-age=5", "private, max-age=5"),
+            ("public, max-age=60, immutable", "private, max-age=60, immutable"), ("max-age=60", "private, max-age=60"),
+            ("s-maxage=60, Public", "private"), ("private=\"set-cookie\"", "private"),
+            ("NO-STORE", "NO-STORE"),
+        ] as [(String?, String)])
+    func `A response that sets the cookie is not left to shared caches`(field: String?, expected: String) async throws {
+        let routes = Routes()
+        routes.group(try Sessions(MemorySessionStore(), secrets: [Self.secret])) { routes in
+            routes.get("", Session.Current()) { session in
+                try session.set("a", 1)
+                var response = Response(status: .ok)
+                response.headers[.cacheControl] = field
+                return response
+            }
+        }
+        let response = await (try Router(routes)).respond(to: Request(method: .get, target: "/"))
+        #expect(response.headers[.setCookie] != nil)
+        #expect(response.headers[.cacheControl] == expected)
     }
 
     @Test func `Cookies that were made up, changed or signed with another secret are no session`() async throws {
@@ -207,10 +383,12 @@ import Testing
         try response.set(
             SetCookie("a", "b", maxAge: .seconds(60), domain: "example.org", isSecure: false, sameSite: .strict))
         try response.set(.removal(of: "c"))
+        try response.set(.removal(of: "__Host-c"))
         #expect(
             response.headers[values: .setCookie] == [
                 "a=b; Path=/; Domain=example.org; Max-Age=60; HttpOnly; SameSite=Strict",
-                "c=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax",
+                "c=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax",
+                "__Host-c=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax",
             ])
         for (name, value, path) in [
             ("", "x", "/"), ("a b", "x", "/"), ("a", "x;y", "/"), ("a", "x y", "/"), ("a", "é", "/"),
@@ -219,4 +397,9 @@ import Testing
             #expect(throws: AppError.self) { try response.set(SetCookie(name, value, path: path)) }
         }
     }
+}
+
+private struct DiscardingWriter: ResponseBodyWriter {
+    func write(_ bytes: ByteBuffer) async throws {}
+    func setTrailers(_ trailers: HTTPFields) {}
 }

@@ -70,7 +70,8 @@ import Testing
             var customer: TestClient?
             var orders: [String: PlacedOrder] = [:]
             for round in 0..<4 {
-                let (process, port) = try await TrackerProcess.serving(in: folder, ["--orders-per-second=1000"])
+                let (process, port) = try await TrackerProcess.serving(
+                    in: folder, ["--orders-per-second=1000", "--orders-idempotency-lease=300ms"])
                 let scenario = Scenario(TestClient(port: port))
                 if customer == nil { customer = try await scenario.register("customer") }
                 let client = try #require(customer).at(port: port)
@@ -114,7 +115,7 @@ import Testing
                 guard let key = waiting.popFirst() else { return }
                 group.addTask {
                     // Whatever fails here failed because the process was killed; the next round repeats it.
-                    guard let placed = try? await scenario.place(client, key: key),
+                    guard let placed = try? await Self.place(key, client, scenario),
                         let answer = try? await scenario.deliver(webhook: scenario.event(placed)),
                         answer.status == .ok || answer.status == .conflict
                     else { return nil }
@@ -131,6 +132,17 @@ import Testing
             }
             process?.send(SIGKILL)
             return answered
+        }
+    }
+
+    /// Places an order, and tries again while its key still belongs to the process that was killed.
+    private static func place(_ key: String, _ client: TestClient, _ scenario: Scenario) async throws -> PlacedOrder {
+        while true {
+            do {
+                return try await scenario.place(client, key: key)
+            } catch let answer as UnexpectedResponse where answer.problem?.reason == "IDEMPOTENCY_KEY_IN_USE" {
+                try await Task.sleep(for: .milliseconds(50))
+            }
         }
     }
 

@@ -56,7 +56,7 @@ extension App {
         let migrations = (database == nil ? [] : [CreateJobs.self as any Migration.Type]) + builder.migrations.all
         return Assembly(
             handler: chain(
-                common.middleware + (try builder.middleware.build(container)), { try await router.respond(to: $0) }),
+                common.middleware + (try builder.middleware.build(container)), { await router.respond(to: $0) }),
             container: container,
             router: router,
             migrator: database.map { Migrator($0, migrations) },

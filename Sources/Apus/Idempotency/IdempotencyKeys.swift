@@ -6,93 +6,124 @@ import Crypto
 import FoundationEssentials
 import HTTPTypes
 import NIOCore
-import Synchronization
 
 /// Makes repeated requests safe (draft-ietf-httpapi-idempotency-key-header-07): a request with an `Idempotency-Key` is
-/// done once, and whoever repeats it receives the stored response.
+/// run once, and a repeated one receives the stored response.
 ///
-/// The handler runs in a transaction of the database, and its response is stored in the same one: after a crash either
-/// both are there or neither. An error is not stored, so the request may be repeated with the same key.
+/// The key is claimed, the handler runs, and its response is recorded; no transaction is open meanwhile. What the handler
+/// commits to the database is committed together with a note of it under the key, so after a crash nothing is done twice:
 ///
-/// A malformed key is answered 400; a key that comes back while its request is still being done, 409; one that comes back
-/// with another request, 422. The table is ``CreateIdempotencyKeys``.
+/// - A request that committed nothing, because it failed or its process died, may be repeated with the same key.
+/// - One that committed something and failed is answered with its error from then on.
+/// - One that committed something and whose process died before the response was recorded is answered 409 with the reason
+///   `IDEMPOTENCY_KEY_INTERRUPTED`: look up what it has done.
+///
+/// A handler that records its answer in its own transaction, by ``record(_:)``, leaves no such gap:
+///
+/// ```swift
+/// try await unitOfWork.perform {
+///     let order = try await orders.place(request, for: customer)
+///     return try await IdempotencyKeys.record(Created(OrderView(order), at: "/v1/orders/\(order.id)"))
+/// }
+/// ```
+///
+/// A malformed key is answered 400; a key that comes back while its request is running, 409; one that comes back with another
+/// request, 422. A key belongs to a caller: to the principal, or else to the session that the request came with. A caller
+/// that has neither is refused with 400. List the middleware behind what finds them out:
+///
+/// ```swift
+/// routes.group("v1/orders", Authenticated(Customer.self), IdempotencyKeys(database)) { routes in … }
+/// ```
+///
+/// Fields that are for one caller, such as `Set-Cookie`, are not stored. The table is ``CreateIdempotencyKeys``.
 public struct IdempotencyKeys: Middleware {
-    private let database: any Database
+    private let store: IdempotencyStore
     private let isRequired: Bool
-    private let lifetime: Duration
-    private let clock: any WallClock
-    private let inProgress = InProgress()
 
     /// - Parameters:
     ///   - isRequired: Whether a request without a key is refused with 400.
     ///   - lifetime: How long a response is kept. 24 hours.
+    ///   - lease: How long a claim outlives its process. 10 seconds; renewed at a third of it while the handler runs.
     public init(
         _ database: any Database, isRequired: Bool = false, lifetime: Duration = .seconds(24 * 3600),
-        clock: any WallClock = SystemClock()
+        lease: Duration = .seconds(10), clock: any WallClock = SystemClock()
     ) {
-        self.database = database
+        store = IdempotencyStore(database: database, lifetime: lifetime, lease: lease, clock: clock)
         self.isRequired = isRequired
-        self.lifetime = lifetime
-        self.clock = clock
     }
 
-    public func handle(_ request: Request, next: Handler) async throws -> Response {
-        guard Self.changesSomething(request.method) else { return try await next(request) }
+    public func handle(_ request: Request, next: Next) async throws -> Response {
+        guard Self.isUnsafe(request.method) else { return await next(request) }
         guard let field = request.headers[.idempotencyKey] else {
             guard !isRequired else { throw AppError(.invalidArgument, "The Idempotency-Key field is required here.") }
-            return try await next(request)
+            return await next(request)
         }
-        let key = try Self.parse(field)
+        let key = IdempotencyStore.Key(scope: try Self.scope(request), name: try Self.parse(field))
         guard request.body.limit < .max else {
-            throw AppError(.invalidArgument, "A stream without an end cannot be repeated by an Idempotency-Key.")
+            throw AppError(.invalidArgument, "A request stream without an end cannot have an Idempotency-Key.")
         }
         var request = request
         let body = try await request.body.collect()
         request.body = request.body.replaced(by: body)
-        let scope = Self.scope(request)
-        let fingerprint = Self.fingerprint(request.rawQuery, body)
-        guard inProgress.begin(scope, key) else { throw Self.isInProgress }
-        defer { inProgress.end(scope, key) }
-        return try await database.transaction {
-            try await database.execute(
-                "DELETE FROM apus_idempotency_keys WHERE created_at < \(clock.now.addingTimeInterval(-lifetime.seconds))"
-            )
-            if let stored = try await stored(scope, key) {
-                guard stored.fingerprint == fingerprint else {
-                    throw AppError(
-                        .invalidArgument, "This Idempotency-Key was used for another request.",
-                        reason: .idempotencyKeyReused)
-                }
-                return stored.response
-            }
-            let response = try await next(request)
-            try await store(response, scope, key, fingerprint)
-            return response
+        switch try await store.claim(key, Self.fingerprint(request.rawQuery, body)) {
+        case .recorded(let response): return response
+        case .claimed(let claim): return try await run(request, key, claim, next)
         }
     }
 
-    private static var isInProgress: AppError {
-        AppError(
-            .aborted, "The request with this Idempotency-Key is still being done.",
-            reason: .idempotencyKeyInUse, retryAfter: .seconds(1))
+    /// Runs the handler under a claim, and records what it answers.
+    private func run(
+        _ request: Request, _ key: IdempotencyStore.Key, _ claim: IdempotencyStore.Claim, _ next: Next
+    ) async throws -> Response {
+        let companion = CommitCompanion(store.database) { [store] in try await store.noteCommit(key, claim) }
+        let keyed = KeyedRequest(request: request, key: key, claim: claim, store: store)
+        let response = await withClaim(claim, key) {
+            await KeyedRequest.$current.withValue(keyed) { await companion.accompany { await next(request) } }
+        }
+        let requestID = request.context.id
+        // Recorded even if the client has gone meanwhile, which cancels this task: hence a task of its own.
+        return try await Task { [store] in
+            try await store.record(response, requestID: requestID, key, claim)
+        }.value
+    }
+
+    /// Records what the present request will be answered, in the present transaction: what was done and how it is answered are
+    /// committed together. Does nothing where the request has no key.
+    /// - Returns: The output, for the handler to return.
+    /// - Throws: An `AppError` of code `aborted` when another process has taken over the request: the transaction must not commit.
+    @discardableResult
+    public static func record<Output: ResponseConvertible>(_ output: Output) async throws -> Output {
+        guard let keyed = KeyedRequest.current else { return output }
+        let response = try output.response(to: keyed.request)
+        guard try await keyed.store.write(response, keyed.key, keyed.claim) else { throw IdempotencyStore.inUse }
+        return output
+    }
+
+    /// Renews a claim as long as a body runs.
+    private func withClaim(
+        _ claim: IdempotencyStore.Claim, _ key: IdempotencyStore.Key, _ body: () async -> Response
+    ) async -> Response {
+        let renewal = Task.immediate { [store] in await store.keepAlive(key, claim) }
+        defer { renewal.cancel() }
+        return await body()
     }
 
     public func describe(_ operation: inout OpenAPI.Operation) {
-        guard Self.changesSomething(operation.method) else { return }
+        guard Self.isUnsafe(operation.method) else { return }
         operation.parameters.append(
             .init(
                 "Idempotency-Key", in: .header, isRequired: isRequired,
                 schema: .literal(["type": "string", "pattern": .string(Self.pattern)]),
-                description: "Chosen by the client: a repeated request with it is done once, and answered alike."))
+                description: "Chosen by the client: a repeated request with the same key is run once."))
         operation.mayFail(.badRequest, "The Idempotency-Key is malformed.")
-        operation.mayFail(.conflict, "The request with this Idempotency-Key is still being done.")
+        operation.mayFail(.conflict, "The request with this Idempotency-Key is still running, or was interrupted.")
         operation.mayFail(.unprocessableContent, "The Idempotency-Key was used for another request.")
     }
 
     /// A string in quotes, or the same without them. Blanks at the ends would not arrive.
     private static let pattern = #"^("[!#-~]([ !#-~]{0,253}[!#-~])?"|[!#-~]([ !#-~]{0,253}[!#-~])?)$"#
 
-    private static func changesSomething(_ method: HTTPRequest.Method) -> Bool {
+    private static func isUnsafe(_ method: HTTPRequest.Method) -> Bool {
         switch method {
         case .post, .patch, .put, .delete: true
         default: false
@@ -101,105 +132,53 @@ public struct IdempotencyKeys: Middleware {
 
     /// A string of RFC 8941 §3.3.3, or the same without quotes; 1 to 255 printable ASCII characters.
     static func parse(_ field: String) throws -> String {
-        let isQuoted = field.count >= 2 && field.hasPrefix("\"") && field.hasSuffix("\"")
-        let key = isQuoted ? String(field.dropFirst().dropLast()) : field
-        guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x20...0x7E).contains($0) && $0 != 0x22 })
-        else {
+        let quote = UInt8(ascii: "\"")
+        var key = Substring(field).utf8
+        if key.count >= 2, key.first == quote, key.last == quote { key = key.dropFirst().dropLast() }
+        let isValid = (1...255).contains(key.count) && key.allSatisfy { (0x20...0x7E).contains($0) && $0 != quote }
+        // A blank at an end is there in quotes alone, and would make two keys of one: it is refused.
+        guard isValid, key.first != 0x20, key.last != 0x20 else {
             throw AppError(
                 .invalidArgument,
                 "An Idempotency-Key must be 1 to 255 printable ASCII characters, in quotes or without.")
         }
-        return key
+        return String(Substring(key))
     }
 
     /// Who asks for what: a key is known within it alone. The trailing slash does not matter to the router either.
-    private static func scope(_ request: Request) -> String {
-        let path = request.path.hasSuffix("/") ? request.path.dropLast() : request.path
-        return "\(request.context.principal?.subject ?? "") \(request.method.rawValue) \(path)"
+    private static func scope(_ request: Request) throws -> String {
+        var path = request.path
+        if path.utf8.last == UInt8(ascii: "/") { path = path[..<path.utf8.index(before: path.endIndex)] }
+        let caller: String
+        if let principal = request.context.principal {
+            caller = "principal:\(principal.subject)"
+        } else if let session = request.sessionID {
+            caller = "session:\(session)"
+        } else {
+            throw AppError(
+                .invalidArgument,
+                "An Idempotency-Key belongs to its caller, and this request has neither a principal nor a session.")
+        }
+        return "\(caller) \(request.method.rawValue) \(path)"
     }
 
     private static func fingerprint(_ query: Substring?, _ body: ByteBuffer) -> [UInt8] {
         var hash = SHA256()
         hash.update(data: Data((query ?? "").utf8))
         hash.update(data: [0])
-        hash.update(data: Data(body.readableBytesView))
+        body.withUnsafeReadableBytes { hash.update(bufferPointer: $0) }
         return Array(hash.finalize())
     }
-
-    private func stored(_ scope: String, _ key: String) async throws -> (fingerprint: [UInt8], response: Response)? {
-        let rows = try await database.query(
-            """
-            SELECT fingerprint, status, headers, body FROM apus_idempotency_keys
-            WHERE scope = \(scope) AND idempotency_key = \(key)
-            """)
-        guard let row = rows.first else { return nil }
-        let fields = Data(try row.get("headers", as: String.self).utf8)
-        var response = Response(status: .init(code: try row.get("status")))
-        if let both = try? JSONDecoder().decode([HTTPFields].self, from: fields), both.count == 2 {
-            response.headers = both[0]
-            response.delivery = .trailers(both[1])
-        } else {
-            response.headers = try JSONDecoder().decode(HTTPFields.self, from: fields)
-        }
-        let body = try row.get("body", as: [UInt8].self)
-        if !body.isEmpty { response.body = .bytes(ByteBuffer(bytes: body)) }
-        return (try row.get("fingerprint"), response)
-    }
-
-    private func store(_ response: Response, _ scope: String, _ key: String, _ fingerprint: [UInt8]) async throws {
-        guard let body = response.body.buffer.map({ Array($0.readableBytesView) }) else {
-            throw AppError(
-                .internal, "A streamed response cannot be repeated; the route must not be behind IdempotencyKeys.")
-        }
-        // Those after the body, where there are such, with those before it.
-        let fields =
-            if let trailers = response.trailers {
-                try JSONEncoder().encode([response.headers, trailers])
-            } else {
-                try JSONEncoder().encode(response.headers)
-            }
-        let headers = String(decoding: fields, as: UTF8.self)
-        do {
-            try await database.execute(
-                """
-                INSERT INTO apus_idempotency_keys (scope, idempotency_key, fingerprint, status, headers, body, created_at)
-                VALUES (\(scope), \(key), \(fingerprint), \(response.status.code), \(headers), \(body), \(clock.now))
-                """)
-        } catch let error as AppError where error.code == .alreadyExists {
-            // Another process was faster; all that was done here is undone with the transaction.
-            throw Self.isInProgress
-        }
-    }
 }
 
-/// The requests that this process is at.
-private final class InProgress: Sendable {
-    private let keys = Mutex<Set<[String]>>([])
+/// The request with a key that a task runs.
+private struct KeyedRequest: Sendable {
+    @TaskLocal static var current: KeyedRequest?
 
-    /// - Returns: Whether it was not begun before.
-    func begin(_ scope: String, _ key: String) -> Bool { keys.withLock { $0.insert([scope, key]).inserted } }
-
-    func end(_ scope: String, _ key: String) { keys.withLock { _ = $0.remove([scope, key]) } }
-}
-
-/// The table of ``IdempotencyKeys``. Add it to the migrations of the module that uses the middleware.
-public enum CreateIdempotencyKeys: Migration {
-    public static let id = "apus-0002-idempotency-keys"
-    public static let statements: [SQL] = [
-        """
-        CREATE TABLE apus_idempotency_keys (
-            scope TEXT NOT NULL,
-            idempotency_key TEXT NOT NULL,
-            fingerprint BLOB NOT NULL,
-            status INTEGER NOT NULL,
-            headers TEXT NOT NULL,
-            body BLOB NOT NULL,
-            created_at BIGINT NOT NULL,
-            PRIMARY KEY (scope, idempotency_key)
-        )
-        """,
-        "CREATE INDEX apus_idempotency_keys_created_at ON apus_idempotency_keys (created_at)",
-    ]
+    let request: Request
+    let key: IdempotencyStore.Key
+    let claim: IdempotencyStore.Claim
+    let store: IdempotencyStore
 }
 
 extension HTTPField.Name {

@@ -8,18 +8,31 @@ public struct SQLSessionStore: SessionStore {
 
     public init(_ database: any Database) { self.database = database }
 
-    public func load(_ id: String, now: Date) async throws -> (data: [UInt8], until: Date)? {
+    public func load(_ id: String, now: Date) async throws -> StoredSession? {
         let rows = try await database.query(
-            "SELECT data, expires_at FROM apus_sessions WHERE id = \(id) AND expires_at > \(now)")
-        return try rows.first.map { (try $0.get("data"), try $0.get("expires_at")) }
+            "SELECT data, expires_at, version FROM apus_sessions WHERE id = \(id) AND expires_at > \(now)")
+        return try rows.first.map { row in
+            StoredSession(try row.get("data"), until: try row.get("expires_at"), version: try row.get("version"))
+        }
     }
 
-    public func save(_ id: String, _ data: [UInt8], until: Date) async throws {
+    public func insert(_ id: String, _ session: StoredSession) async throws {
         try await database.execute(
             """
-            INSERT INTO apus_sessions (id, data, expires_at) VALUES (\(id), \(data), \(until))
-            ON CONFLICT (id) DO UPDATE SET data = excluded.data, expires_at = excluded.expires_at
+            INSERT INTO apus_sessions (id, data, expires_at, version)
+            VALUES (\(id), \(session.data), \(session.until), \(session.version))
             """)
+    }
+
+    public func replace(
+        _ id: String, version: Int, by newID: String, _ session: StoredSession
+    ) async throws -> Bool {
+        try await database.execute(
+            """
+            UPDATE apus_sessions
+            SET id = \(newID), data = \(session.data), expires_at = \(session.until), version = \(session.version)
+            WHERE id = \(id) AND version = \(version)
+            """) > 0
     }
 
     public func extend(_ id: String, until: Date) async throws {
@@ -43,7 +56,8 @@ public enum CreateSessions: Migration {
         CREATE TABLE apus_sessions (
             id TEXT PRIMARY KEY,
             data BLOB NOT NULL,
-            expires_at BIGINT NOT NULL
+            expires_at BIGINT NOT NULL,
+            version BIGINT NOT NULL
         )
         """,
         "CREATE INDEX apus_sessions_expires_at ON apus_sessions (expires_at)",

@@ -85,6 +85,8 @@ extension AppError {
         public static let crossOrigin: Reason = "CROSS_ORIGIN"
         /// An idempotency key came back while its request is still being done.
         public static let idempotencyKeyInUse: Reason = "IDEMPOTENCY_KEY_IN_USE"
+        /// The request of an idempotency key was cut off after it had changed something; its response is lost.
+        public static let idempotencyKeyInterrupted: Reason = "IDEMPOTENCY_KEY_INTERRUPTED"
         /// What would be called fails too often to be asked now.
         public static let circuitOpen: Reason = "CIRCUIT_OPEN"
         /// The token's time is over.

@@ -6,6 +6,7 @@ package final class AmbientTransaction: Sendable {
     private struct State {
         var afterCommit: [@Sendable () -> Void] = []
         var failure: (any Error)?
+        var hasWritten = false
         var isOver = false
     }
 
@@ -48,12 +49,19 @@ package final class AmbientTransaction: Sendable {
         }
     }
 
-    /// - Throws: When a part of the transaction failed and was ignored.
-    package func checkCommit() throws {
-        if let failure = state.withLock({ $0.failure }) {
+    /// Notes that a statement of the transaction may have changed something.
+    package func noteWrite() { state.withLock { $0.hasWritten = true } }
+
+    /// Does what comes before the commit: runs the task's ``CommitCompanion`` if something was written.
+    /// - Throws: When the transaction must not be committed, as when a part of it failed and was ignored.
+    package func prepareCommit(_ database: any Database) async throws {
+        let (failure, hasWritten) = state.withLock { ($0.failure, $0.hasWritten) }
+        if let failure {
             throw AppError(
                 .aborted, "A part of the transaction failed, so none of it was committed.", cause: failure)
         }
+        guard hasWritten, let companion = CommitCompanion.current(of: database) else { return }
+        try await Self.$current.withValue(self) { try await companion.run() }
     }
 
     /// - Returns: Whether there is a commit to wait for.

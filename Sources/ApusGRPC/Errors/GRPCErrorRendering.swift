@@ -11,18 +11,23 @@ public struct GRPCErrorRendering: Middleware {
     /// - Parameter domain: Who gives errors their reasons, as `google.rpc.ErrorInfo` says it: the app's name.
     public init(domain: String) { self.domain = domain }
 
-    public func handle(_ request: Request, next: Handler) async throws -> Response {
-        do {
-            return try await next(request)
-        } catch {
-            guard let type = request.headers[.contentType], let format = WireFormat(contentType: type) else {
-                throw error
-            }
-            return format.response(status(error, request))
+    public func handle(_ request: Request, next: Next) async -> Response {
+        let response = await next(request)
+        guard let failure = response.unrenderedFailure, let type = request.headers[.contentType],
+            let format = WireFormat(contentType: type)
+        else { return response }
+        var answer = format.response(status(failure, request))
+        // What middleware has added since; the error's own fields are HTTP's.
+        let own = Response(error: failure.thrown).headers
+        for field in response.headers where !own.contains(field.name) && !answer.headers.contains(field.name) {
+            answer.headers.append(field)
         }
+        return answer
     }
 
-    private func status(_ thrown: any Error, _ request: Request) -> GRPCStatus {
+    private func status(_ failure: Failure, _ request: Request) -> GRPCStatus {
+        // Whether a cancellation is a deadline that has passed is known where it was caught.
+        let thrown = failure.thrown is CancellationError ? failure.error : failure.thrown
         let error = AppError(anyOf: thrown)
         guard request.context.route != nil || error.code != .notFound else {
             let error = AppError(.unimplemented, "There is no method \(request.path.prefix(256)) here.")

@@ -53,7 +53,7 @@ extension Routes {
     }
 }
 
-extension RoutesWithInput {
+extension RouteGroup {
     /// Serves gRPC services to calls that have the input of this group, such as who is calling, whom the service then finds by
     /// ``GRPCCore/ServerContext/principal(as:)``:
     ///
@@ -64,20 +64,6 @@ extension RoutesWithInput {
         _ services: any RegistrableRPCService..., configuration: GRPCConfiguration? = nil, file: String = #fileID,
         line: Int = #line
     ) {
-        routes.group(Requirement(input: leading)) { routes in
-            routes.grpc(services, configuration: configuration, file: file, line: line)
-        }
+        routes.grpc(services, configuration: configuration, file: file, line: line)
     }
-}
-
-/// Lets nothing through that does not have an input.
-private struct Requirement<Input: RequestInput>: Middleware {
-    let input: Input
-
-    func handle(_ request: Request, next: Handler) async throws -> Response {
-        _ = try await input.extract(from: request)
-        return try await next(request)
-    }
-
-    func describe(_ operation: inout OpenAPI.Operation) { input.describe(&operation) }
 }

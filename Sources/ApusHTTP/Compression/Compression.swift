@@ -25,14 +25,14 @@ public struct Compression: Middleware {
         self.level = level
     }
 
-    public func handle(_ request: Request, next: Handler) async throws -> Response {
-        var response = try await next(request)
+    public func handle(_ request: Request, next: Next) async throws -> Response {
+        var response = await next(request)
         guard isCompressible(response) else { return response }
         // Also where this client does not take it: caches must know that it depends on that.
-        Self.addVary(&response)
+        response.addVary("Accept-Encoding")
         guard let coding = ContentCoding.preferred(by: request.headers[.acceptEncoding]) else { return response }
         switch response.body {
-        case .empty: return response
+        case .empty: break
         case .stream(_, let produce):
             response.body = .stream { writer in
                 let compressing = CompressingWriter(writer, coding.compressor(level: level))
@@ -43,7 +43,7 @@ public struct Compression: Middleware {
             guard let bytes = response.body.buffer else { return response }
             response.body = .bytes(try await compress(bytes, coding))
         }
-        response.headers[.contentEncoding] = coding.rawValue
+        if response.notModified == nil { response.headers[.contentEncoding] = coding.rawValue }
         // It names other bytes than these, which mean the same (RFC 9110 §8.8.1), and parts of them are not to be had.
         if let tag = response.headers[.eTag].flatMap({ EntityTag(parsing: $0) }) {
             response.headers[.eTag] = EntityTag(tag.value, isWeak: true).description
@@ -52,20 +52,22 @@ public struct Compression: Middleware {
         return response
     }
 
+    /// Whether a response is compressed for clients that take it; a 304, whether what it stands for is.
     private func isCompressible(_ response: Response) -> Bool {
+        let representation = response.notModified
         switch response.body {
-        case .empty: return false
+        case .empty: guard let representation, representation.length >= minimumLength else { return false }
         case .bytes(let bytes): guard bytes.readableBytes >= minimumLength else { return false }
         case .text(let text): guard text.utf8.count >= minimumLength else { return false }
         case .stream(let length, _): guard length.map({ $0 >= minimumLength }) ?? true else { return false }
         }
         switch response.status.code {
-        case 204, 206, 304: return false
+        case 204, 206: return false
         default: break
         }
         guard response.upgrade == nil, response.headers[.contentEncoding] == nil,
             response.headers[.cacheControl]?.lowercased().contains("no-transform") != true,
-            let type = response.headers[.contentType].flatMap(MediaType.init)
+            let type = (representation?.contentType ?? response.headers[.contentType]).flatMap(MediaType.init)
         else { return false }
         return Self.isText(type)
     }
@@ -79,14 +81,6 @@ public struct Compression: Middleware {
                 || type.subtype.hasSuffix("+json") || type.subtype.hasSuffix("+xml")
         case "image": type.subtype == "svg+xml"
         default: false
-        }
-    }
-
-    private static func addVary(_ response: inout Response) {
-        let fields = response.headers[values: .vary]
-        let names = fields.flatMap { $0.split(separator: ",") }.map { $0.trimmed.lowercased() }
-        if !names.contains("accept-encoding"), !names.contains("*") {
-            response.headers[values: .vary] = fields + ["Accept-Encoding"]
         }
     }
 

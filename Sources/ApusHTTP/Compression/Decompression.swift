@@ -12,20 +12,23 @@ public struct Decompression: Middleware {
     /// - Parameter maximumRatio: How many bytes may come out for each that was sent. 100. Up to 64 KiB may come out of any.
     public init(maximumRatio: Int = 100) { self.maximumRatio = maximumRatio }
 
-    public func handle(_ request: Request, next: Handler) async throws -> Response {
-        guard let field = request.headers[.contentEncoding] else { return try await next(request) }
+    public func handle(_ request: Request, next: Next) async throws -> Response {
+        guard let field = request.headers[.contentEncoding] else { return await next(request) }
         guard let coding = ContentCoding.of(field) else {
-            throw AppError(
+            var error = AppError(
                 .invalidArgument, "The Content-Encoding must be gzip, deflate or zstd; it is \(field.prefix(64)).",
                 reason: .unsupportedMediaType)
+            // RFC 9110 §12.5.3: what would have been understood.
+            error.details.metadata["accept-encoding"] = ContentCoding.allCases.map(\.rawValue).joined(separator: ", ")
+            throw error
         }
-        guard let coding else { return try await next(request) }
+        guard let coding else { return await next(request) }
         var request = request
         let source = DecompressingSource(request.body, coding, maximumRatio: maximumRatio)
         request.body = RequestBody(source, limit: request.body.limit)
         request.headers[.contentEncoding] = nil
         request.headers[.contentLength] = nil
-        return try await next(request)
+        return await next(request)
     }
 
     public func describe(_ operation: inout OpenAPI.Operation) {

@@ -48,9 +48,13 @@ public struct SetCookie: Sendable, Equatable {
         self.sameSite = sameSite
     }
 
-    /// What takes a cookie away again. Path and domain must be those with which it was set.
+    /// The removal of a cookie. Path and domain must be those with which it was set.
+    ///
+    /// It is `Secure` only where the cookie's name demands that (`__Host-`, `__Secure-`): browsers ignore a secure one over plain
+    /// HTTP, and let either kind replace the cookie over TLS.
     public static func removal(of name: String, path: String = "/", domain: String? = nil) -> SetCookie {
-        SetCookie(name, "", maxAge: .zero, path: path, domain: domain)
+        let isSecure = ["__host-", "__secure-"].contains { name.lowercased().hasPrefix($0) }
+        return SetCookie(name, "", maxAge: .zero, path: path, domain: domain, isSecure: isSecure)
     }
 
     /// Whether a cookie may have this text as its value.
@@ -75,6 +79,21 @@ public struct SetCookie: Sendable, Equatable {
 }
 
 extension Response {
+    /// Keeps shared caches (RFC 9111) from storing the response: it has something for one client alone.
+    mutating func forbidSharedCaching() {
+        guard let field = headers[.cacheControl] else {
+            headers[.cacheControl] = "no-store"
+            return
+        }
+        let directives = field.split(separator: ",").map { $0.trimmed }
+        func isNamed(_ directive: Substring, _ names: String...) -> Bool {
+            names.contains(directive.prefix { $0 != "=" }.trimmed.lowercased())
+        }
+        guard !directives.contains(where: { isNamed($0, "no-store") || $0.lowercased() == "private" }) else { return }
+        let kept = directives.filter { !isNamed($0, "public", "private", "s-maxage", "proxy-revalidate") }
+        headers[.cacheControl] = (["private"] + kept.map(String.init)).joined(separator: ", ")
+    }
+
     /// Sets a cookie.
     /// - Throws: An `AppError` of code `internal` for a cookie with characters that none may have.
     public mutating func set(_ cookie: SetCookie) throws {

@@ -54,7 +54,7 @@ extension Routes {
         _ endpoint: Endpoint<Output>, file: String = #fileID, line: Int = #line,
         handler: @escaping @Sendable () async throws -> Output
     ) -> RouteOptions {
-        whole(on(endpoint.method, endpoint.path, file: file, line: line, handler: handler))
+        whole(on(endpoint.method)(endpoint.path, file: file, line: line, handler: handler))
     }
 
     /// The route of an endpoint.
@@ -63,7 +63,7 @@ extension Routes {
         _ endpoint: Endpoint<Output, Input>, file: String = #fileID, line: Int = #line,
         handler: @escaping @Sendable (Input.Value) async throws -> Output
     ) -> RouteOptions {
-        whole(on(endpoint.method, endpoint.path, endpoint.inputs, file: file, line: line, handler: handler))
+        whole(on(endpoint.method)(endpoint.path, endpoint.inputs, file: file, line: line, handler: handler))
     }
 
     /// The route of an endpoint.
@@ -72,7 +72,7 @@ extension Routes {
         _ endpoint: Endpoint<Output, repeat each Input>, file: String = #fileID, line: Int = #line,
         handler: @escaping @Sendable @concurrent (repeat (each Input).Value) async throws -> Output
     ) -> RouteOptions {
-        whole(on(endpoint.method, endpoint.path, repeat each endpoint.inputs, file: file, line: line, handler: handler))
+        whole(on(endpoint.method)(endpoint.path, repeat each endpoint.inputs, file: file, line: line, handler: handler))
     }
 
     fileprivate func whole(_ options: RouteOptions) -> RouteOptions {
@@ -84,32 +84,32 @@ extension Routes {
     }
 }
 
-extension RoutesWithInput {
+extension RouteGroup {
     /// The route of an endpoint.
     @discardableResult
     public func on<Output: ResponseConvertible>(
         _ endpoint: Endpoint<Output>, file: String = #fileID, line: Int = #line,
-        handler: @escaping @Sendable (Leading.Value) async throws -> Output
+        handler: @escaping @Sendable (Value) async throws -> Output
     ) -> RouteOptions {
-        routes.whole(on(endpoint.method, endpoint.path, file: file, line: line, handler: handler))
+        routes.whole(on(endpoint.method)(endpoint.path, file: file, line: line, handler: handler))
     }
 
     /// The route of an endpoint.
     @discardableResult
     public func on<Output: ResponseConvertible, Input: RequestInput>(
         _ endpoint: Endpoint<Output, Input>, file: String = #fileID, line: Int = #line,
-        handler: @escaping @Sendable (Leading.Value, Input.Value) async throws -> Output
+        handler: @escaping @Sendable (Value, Input.Value) async throws -> Output
     ) -> RouteOptions {
-        routes.whole(on(endpoint.method, endpoint.path, endpoint.inputs, file: file, line: line, handler: handler))
+        routes.whole(on(endpoint.method)(endpoint.path, endpoint.inputs, file: file, line: line, handler: handler))
     }
 
     /// The route of an endpoint.
     @discardableResult
     public func on<Output: ResponseConvertible, each Input: RequestInput>(
         _ endpoint: Endpoint<Output, repeat each Input>, file: String = #fileID, line: Int = #line,
-        handler: @escaping @Sendable @concurrent (Leading.Value, repeat (each Input).Value) async throws -> Output
+        handler: @escaping @Sendable @concurrent (Value, repeat (each Input).Value) async throws -> Output
     ) -> RouteOptions {
         routes.whole(
-            on(endpoint.method, endpoint.path, repeat each endpoint.inputs, file: file, line: line, handler: handler))
+            on(endpoint.method)(endpoint.path, repeat each endpoint.inputs, file: file, line: line, handler: handler))
     }
 }

@@ -44,21 +44,13 @@ extension Response {
     /// An error as `application/problem+json`, with the fields that go with its kind: `Retry-After`, `Allow`,
     /// `WWW-Authenticate`.
     public init(problem error: AppError, requestID: String? = nil) {
-        self.init(error, ProblemDetails(error, requestID: requestID))
+        self = Response(error: error).rendered(requestID: requestID ?? "")
     }
 
-    /// - Parameter type: What the client likes best of `application/problem+json`, `text/html` and `text/plain`.
-    init(_ error: AppError, _ problem: ProblemDetails, as type: String? = nil) {
-        var headers: HTTPFields = [.contentType: "application/problem+json", .cacheControl: "no-store"]
-        if let retryAfter = error.details.retryAfter {
-            headers[.retryAfter] = String(max(1, Int(retryAfter.seconds.rounded(.up))))
-        }
-        if let allow = error.details.metadata["allow"] { headers[.allow] = allow }
-        if error.code == .unauthenticated {
-            headers[.wwwAuthenticate] = error.details.metadata["www-authenticate"] ?? "Bearer"
-        }
-        if error.details.reason == .upgradeRequired { headers[.upgrade] = error.details.metadata["upgrade"] }
-        let body: ResponseBody
+    /// - Parameter type: What the client prefers of `application/problem+json`, `text/html` and `text/plain`.
+    mutating func setBody(_ problem: ProblemDetails, as type: String?) {
+        headers[.contentType] = "application/problem+json"
+        headers[.cacheControl] = "no-store"
         switch type {
         case "text/html":
             headers[.contentType] = "text/html; charset=utf-8"
@@ -68,7 +60,6 @@ extension Response {
             body = .text(problem.text)
         default: body = (try? JSONCoding.encode(problem)).map(ResponseBody.bytes) ?? .empty
         }
-        self.init(status: .init(code: problem.status, reasonPhrase: problem.title), headers: headers, body: body)
     }
 }
 

@@ -51,12 +51,10 @@ public struct FileResponse: ResponseConvertible {
     public func response(to request: Request) -> Response {
         switch Preconditions.evaluate(request, tag: tag, lastModified: lastModified) {
         case .notModified:
-            var headers = headers
-            headers[.contentType] = nil
-            return Response(status: .notModified, headers: headers)
+            return .notModified(headers: headers, length: size)
         case .failed:
             return Response(
-                problem: AppError(.failedPrecondition, "The file is another one by now.", reason: .preconditionFailed))
+                error: AppError(.failedPrecondition, "The file has changed.", reason: .preconditionFailed))
         case .proceed: break
         }
         let isWhole = !Preconditions.allowsRange(request, tag: tag, lastModified: lastModified)

@@ -12,9 +12,9 @@ public struct AccessLog: Middleware {
 
     public init(clock: any WallClock = SystemClock()) { self.clock = clock }
 
-    public func handle(_ request: Request, next: Handler) async throws -> Response {
+    public func handle(_ request: Request, next: Next) async -> Response {
         let start = clock.uptime
-        var response = try await next(request)
+        var response = await next(request)
         // The body of an answer to HEAD is never made.
         guard case .stream(let length, let produce) = response.body, response.upgrade == nil, request.method != .head
         else {

@@ -4,11 +4,11 @@ public struct BodyLimit: Middleware {
 
     public init(_ bytes: Int) { self.bytes = bytes }
 
-    public func handle(_ request: Request, next: Handler) async throws -> Response {
-        guard !request.body.isLimitOfRoute else { return try await next(request) }
+    public func handle(_ request: Request, next: Next) async -> Response {
+        guard !request.body.isLimitOfRoute else { return await next(request) }
         var request = request
         request.body.limit = bytes
-        return try await next(request)
+        return await next(request)
     }
 }
 

@@ -43,12 +43,14 @@ public struct CORS: Middleware {
         self.maxAge = maxAge
     }
 
-    public func handle(_ request: Request, next: Handler) async throws -> Response {
-        guard let origin = request.headers[.origin] else { return try await next(request) }
-        let isPreflight = request.method == .options && request.headers[.accessControlRequestMethod] != nil
-        var response = isPreflight ? Response(status: .noContent) : try await next(request)
-        response.headers[values: .vary].append("Origin")
-        guard let allowed = allowedValue(for: origin) else { return response }
+    public func handle(_ request: Request, next: Next) async -> Response {
+        let origin = request.headers[.origin]
+        let isPreflight =
+            origin != nil && request.method == .options && request.headers[.accessControlRequestMethod] != nil
+        var response = isPreflight ? Response(status: .noContent) : await next(request)
+        // Also without `Origin`: a cache must not hand this response to a page of another origin.
+        if case .only = origins { response.addVary("Origin") }
+        guard let origin, let allowed = allowedValue(for: origin) else { return response }
         response.headers[.accessControlAllowOrigin] = allowed
         if allowsCredentials && allowed != "*" { response.headers[.accessControlAllowCredentials] = "true" }
         if isPreflight {

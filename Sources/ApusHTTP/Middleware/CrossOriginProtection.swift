@@ -15,12 +15,12 @@ public struct CrossOriginProtection: Middleware {
     /// - Parameter trustedOrigins: Those that may, such as `https://app.example.org`.
     public init(trustedOrigins: Set<String> = []) { trusted = trustedOrigins }
 
-    public func handle(_ request: Request, next: Handler) async throws -> Response {
+    public func handle(_ request: Request, next: Next) async throws -> Response {
         guard isAllowed(request) else {
             throw AppError(
                 .permissionDenied, "This request comes from a page of another origin.", reason: .crossOrigin)
         }
-        return try await next(request)
+        return await next(request)
     }
 
     private func isAllowed(_ request: Request) -> Bool {

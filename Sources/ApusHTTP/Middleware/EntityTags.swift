@@ -12,8 +12,8 @@ public struct EntityTags: Middleware {
     /// - Parameter maximumLength: Bytes of a body that is not worth it any more. 1 MiB.
     public init(maximumLength: Int = 1 << 20) { self.maximumLength = maximumLength }
 
-    public func handle(_ request: Request, next: Handler) async throws -> Response {
-        var response = try await next(request)
+    public func handle(_ request: Request, next: Next) async -> Response {
+        var response = await next(request)
         guard request.method == .get || request.method == .head, response.status == .ok,
             response.headers[.eTag] == nil, response.headers[.cacheControl]?.contains("no-store") != true,
             let bytes = response.body.buffer, (1...maximumLength).contains(bytes.readableBytes)
@@ -25,7 +25,6 @@ public struct EntityTags: Middleware {
         let tag = EntityTag(digest, isWeak: true)
         response.headers[.eTag] = tag.description
         guard case .notModified = Preconditions.evaluate(request, tag: tag, lastModified: nil) else { return response }
-        response.headers[.contentType] = nil
-        return Response(status: .notModified, headers: response.headers)
+        return .notModified(headers: response.headers, length: bytes.readableBytes)
     }
 }

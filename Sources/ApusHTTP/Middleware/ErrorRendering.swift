@@ -2,8 +2,8 @@ import ApusCore
 import HTTPTypes
 import Logging
 
-/// Turns every error of the chain behind it into `application/problem+json` (RFC 9457), or into a page or plain text for a
-/// client that likes those better, and logs what the client may not see.
+/// Gives every error of the chain behind it a body: `application/problem+json` (RFC 9457), or a page or plain text for a
+/// client that prefers those. Logs what the client may not see.
 public struct ErrorRendering: Middleware {
     private let typePrefix: String?
 
@@ -11,25 +11,23 @@ public struct ErrorRendering: Middleware {
     ///   for `https://example.org/problems/validation-failed`. Without it `type` is `about:blank`.
     public init(typePrefix: String? = nil) { self.typePrefix = typePrefix }
 
-    public func handle(_ request: Request, next: Handler) async throws -> Response {
-        do {
-            return try await next(request)
-        } catch {
-            let error = AppError(wrapping: error)
-            if error.httpStatus.kind == .serverError {
-                request.context.logger.error(
-                    "The request failed.",
-                    metadata: ["error": .string(error.debugDescription), "route": .string(request.context.route ?? "")])
-            }
-            var problem = ProblemDetails(error, requestID: request.context.id)
-            problem.instance = String(request.path.prefix(256))
-            if let typePrefix, let reason = problem.reason {
-                problem.type = typePrefix + reason.lowercased().replacing("_", with: "-")
-            }
-            return Response(
-                error, problem,
-                as: request.preferredType(of: "application/problem+json", "application/json", "text/html", "text/plain")
-            )
+    public func handle(_ request: Request, next: Next) async throws -> Response {
+        let response = await next(request)
+        guard let failure = response.unrenderedFailure else { return response }
+        if response.status.kind == .serverError {
+            request.context.logger.error(
+                "The request failed.",
+                metadata: [
+                    "error": .string(failure.error.debugDescription), "route": .string(request.context.route ?? ""),
+                ])
         }
+        var problem = ProblemDetails(failure.error, requestID: request.context.id)
+        problem.instance = String(request.path.prefix(256))
+        if let typePrefix, let reason = problem.reason {
+            problem.type = typePrefix + reason.lowercased().replacing("_", with: "-")
+        }
+        return response.rendering(
+            failure, problem,
+            as: request.preferredType(of: "application/problem+json", "application/json", "text/html", "text/plain"))
     }
 }

@@ -7,11 +7,11 @@ import HTTPTypes
 public struct RequestID: Middleware {
     public init() {}
 
-    public func handle(_ request: Request, next: Handler) async throws -> Response {
+    public func handle(_ request: Request, next: Next) async -> Response {
         let id =
             request.headers[.xRequestID].flatMap { Self.isValid($0) ? $0 : nil } ?? Identifier<Request>().description
         request.context.id = id
-        var response = try await next(request)
+        var response = await next(request)
         if response.headers.contains(.xRequestID) {
             response.headers[.xRequestID] = id
         } else {

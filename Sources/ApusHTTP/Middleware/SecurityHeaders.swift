@@ -27,8 +27,8 @@ public struct SecurityHeaders: Middleware {
         lengths = fields.reduce(0) { $0 | 1 << UInt64($1.name.canonicalName.utf8.count) }
     }
 
-    public func handle(_ request: Request, next: Handler) async throws -> Response {
-        var response = try await next(request)
+    public func handle(_ request: Request, next: Next) async -> Response {
+        var response = await next(request)
         // With room for what other middlewares add.
         response.headers.reserveCapacity(response.headers.count + fields.count + 4)
         if response.headers.contains(where: { lengths >> UInt64($0.name.canonicalName.utf8.count) & 1 == 1 }) {

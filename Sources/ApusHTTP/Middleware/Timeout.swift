@@ -9,10 +9,10 @@ public struct Timeout: Middleware {
     /// - Parameter limit: The time from here to the response.
     public init(_ limit: Duration) { self.limit = limit }
 
-    public func handle(_ request: Request, next: Handler) async throws -> Response {
+    public func handle(_ request: Request, next: Next) async throws -> Response {
         // The handler is awaited before this returns, so it does not escape; the compiler cannot see that.
         try await withoutActuallyEscaping(next) { next in
-            try await withDeadline(.after(limit)) { try await next(request) }
+            try await withDeadline(.after(limit)) { await next(request) }
         }
     }
 }

@@ -25,10 +25,10 @@ public struct TrustedProxies: Middleware {
         self.fields = fields
     }
 
-    public func handle(_ request: Request, next: Handler) async throws -> Response {
+    public func handle(_ request: Request, next: Next) async -> Response {
         // Who comes without an address comes by a Unix socket, from this machine.
         guard request.remoteAddress.map({ IPAddress($0).map(isTrusted) ?? false }) ?? true else {
-            return try await next(request)
+            return await next(request)
         }
         var request = request
         for hop in hops(of: request).reversed() {
@@ -39,7 +39,7 @@ public struct TrustedProxies: Middleware {
             request.remoteAddress = address.description
             guard isTrusted(address) else { break }
         }
-        return try await next(request)
+        return await next(request)
     }
 
     private func isTrusted(_ address: IPAddress) -> Bool { networks.contains { $0.contains(address) } }

@@ -172,16 +172,23 @@ public struct Request: Sendable {
 extension Request {
     /// The value of a cookie, without the quotes that may stand around it (RFC 6265 §4.1.1). Of several of one name the
     /// first counts, which is the one of the longest path.
-    public func cookie(_ name: String) -> String? {
-        guard let field = headers[.cookie] else { return nil }
-        for pair in field.split(separator: ";") {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts.count == 2, parts[0].drop(while: { $0 == " " }) == name else { continue }
-            let value = parts[1]
-            let isQuoted = value.count >= 2 && value.first == "\"" && value.last == "\""
-            return String(isQuoted ? value.dropFirst().dropLast() : value)
+    public func cookie(_ name: String) -> String? { cookies(name).first }
+
+    /// The values of all cookies of a name, in the order in which they came.
+    func cookies(_ name: String) -> [String] {
+        guard let field = headers[.cookie] else { return [] }
+        var values: [String] = []
+        for pair in field.utf8.split(separator: UInt8(ascii: ";")) {
+            guard let equals = pair.firstIndex(of: UInt8(ascii: "=")) else { continue }
+            let blanks = [UInt8(ascii: " "), UInt8(ascii: "\t")]
+            guard pair[..<equals].drop(while: blanks.contains).elementsEqual(name.utf8) else { continue }
+            var value = pair[pair.index(after: equals)...]
+            while let last = value.last, blanks.contains(last) { value.removeLast() }
+            let quote = UInt8(ascii: "\"")
+            if value.count >= 2, value.first == quote, value.last == quote { value = value.dropFirst().dropLast() }
+            values.append(String(decoding: value, as: UTF8.self))
         }
-        return nil
+        return values
     }
 }
 

@@ -14,6 +14,7 @@ public final class RequestContext: Sendable {
         var principal: (any Principal)?
         var principalTimeLeft: Duration?
         var attributes: [ObjectIdentifier: any Sendable] = [:]
+        var groupValues: [any Sendable] = []
     }
 
     private let state = Mutex(State())
@@ -70,6 +71,25 @@ public final class RequestContext: Sendable {
         let id = id
         if !id.isEmpty { logger[metadataKey: "request_id"] = .string(id) }
         return logger
+    }
+
+    /// Keeps what the input of a group has extracted.
+    /// - Parameter depth: How many inputs the groups around it have.
+    func setGroupValue(_ value: any Sendable, at depth: Int) {
+        state.withLock { state in
+            // Those further in are of another request, if a middleware has sent this one on twice.
+            if state.groupValues.count > depth { state.groupValues.removeSubrange(depth...) }
+            state.groupValues.append(value)
+        }
+    }
+
+    func groupValue(at depth: Int) -> (any Sendable)? {
+        state.withLock { $0.groupValues.indices.contains(depth) ? $0.groupValues[depth] : nil }
+    }
+
+    /// The innermost of a type.
+    func groupValue<Value>(as type: Value.Type) -> Value? {
+        state.withLock { state in state.groupValues.lazy.reversed().compactMap { $0 as? Value }.first }
     }
 
     /// A value that one part of the chain leaves for another, found by its key's type.

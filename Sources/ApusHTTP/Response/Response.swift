@@ -44,8 +44,20 @@ package enum ResponseDelivery: Sendable {
     /// The head when the body, a stream, says so: its writer is a ``DeferredHeadWriter``. Over HTTP/2 the request's body may
     /// pause for as long as both sides like.
     case deferredHead
-    /// The connection turns to another protocol afterwards.
+    /// The connection switches to another protocol afterwards.
     case upgrade(Upgrade)
+    /// As usual: it is an error, whose body is there once it is rendered.
+    case failure(Failure, isRendered: Bool)
+    /// As usual: a 304 in the place of this representation.
+    case notModified(Representation)
+}
+
+/// What a 304 stands for: the answer that the client has already.
+package struct Representation: Sendable {
+    /// The media type, as the `Content-Type` field has it.
+    var contentType: String?
+    /// Bytes of the body.
+    var length: Int
 }
 
 /// What follows a response's header.
@@ -66,6 +78,31 @@ extension Response {
 
     /// The fields after the body, where they are known before it is sent.
     package var trailers: HTTPFields? { if case .trailers(let fields) = delivery { fields } else { nil } }
+
+    /// 304 in the place of a representation that the client has already.
+    /// - Parameters:
+    ///   - headers: Those of the representation.
+    ///   - length: Bytes of its body.
+    static func notModified(headers: HTTPFields, length: Int) -> Response {
+        var response = Response(status: .notModified, headers: headers)
+        response.delivery = .notModified(Representation(contentType: headers[.contentType], length: length))
+        response.headers[.contentType] = nil
+        return response
+    }
+
+    /// The representation that a 304 stands for.
+    var notModified: Representation? {
+        if case .notModified(let representation) = delivery { representation } else { nil }
+    }
+
+    /// Names a request field on which the response depends, for caches (RFC 9110 §12.5.5).
+    mutating func addVary(_ name: String) {
+        let fields = headers[values: .vary]
+        let isNamed = fields.contains { field in
+            field.split(separator: ",").contains { $0.trimmed == "*" || $0.trimmed.lowercased() == name.lowercased() }
+        }
+        if !isNamed { headers[values: .vary] = fields + [name] }
+    }
 
     /// The same with fields in the place of those of their names.
     package func adding(_ fields: HTTPFields) -> Response {

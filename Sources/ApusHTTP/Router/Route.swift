@@ -7,7 +7,7 @@ struct Route: Sendable {
     let site: RouteSite
     /// Why it cannot be served, if that is known before the others are.
     var problem: RouteProblem?
-    var handler: Handler
+    var handler: Next
     /// The most bytes that a body may have here; `nil` for the server's default.
     var bodyLimit: Int?
     /// Which pages of other origins may call it, as its groups say: they answer preflights, which no handler sees.

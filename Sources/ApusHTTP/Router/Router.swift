@@ -41,10 +41,10 @@ public struct Router: Sendable {
         func entry(for method: HTTPRequest.Method) -> Entry? { entries.first { $0.method == method }?.entry }
 
         /// Answers `OPTIONS`, with the word of the route that a preflight asks for.
-        func answerOptions(_ request: Request, _ response: Response) async throws -> Response {
+        func answerOptions(_ request: Request, _ response: Response) async -> Response {
             let method = request.headers[.accessControlRequestMethod].flatMap { HTTPRequest.Method($0) }
             let crossOrigin = method.flatMap(entry)?.route.crossOrigin ?? []
-            return try await chain(crossOrigin) { _ in response }(request)
+            return await chain(crossOrigin) { _ in response }(request)
         }
 
         var allow: String {
@@ -92,29 +92,31 @@ public struct Router: Sendable {
         self.trie = RouteTrie(trie)
     }
 
-    /// Answers a request.
-    /// - Throws: An `AppError` for a path or method that is not there, and what the route throws.
-    public func respond(to request: Request) async throws -> Response {
-        switch try find(request) {
-        case .nothing: throw AppError(.notFound, "Nothing is at \(request.path.prefix(256)).")
+    /// Answers a request. What the route throws, and a path or a method that is not there, is a response of that error.
+    public func respond(to request: Request) async -> Response {
+        let match: Match
+        do { match = try find(request) } catch { return Response(error: error) }
+        switch match {
+        case .nothing:
+            return Response(error: AppError(.notFound, "Nothing is at \(request.path.prefix(256))."))
         case .server: return Response(status: .noContent)
         case .otherMethods(let endpoint):
             let allow = endpoint.allow
             if request.method == .options {
-                return try await endpoint.answerOptions(request, Response(status: .noContent, headers: [.allow: allow]))
+                return await endpoint.answerOptions(request, Response(status: .noContent, headers: [.allow: allow]))
             }
             var error = AppError(
                 .unimplemented, "\(request.method.rawValue) is not allowed here; \(allow) are.",
                 reason: .methodNotAllowed)
             error.details.metadata["allow"] = allow
-            throw error
+            return Response(error: error)
         case .route(let entry):
             request.context.route = entry.pattern.template
-            guard let limit = entry.route.bodyLimit else { return try await entry.route.handler(request) }
+            guard let limit = entry.route.bodyLimit else { return await entry.route.handler(request) }
             var request = request
             request.body.limit = limit
             request.body.isLimitOfRoute = true
-            return try await entry.route.handler(request)
+            return await entry.route.handler(request)
         }
     }
 

@@ -1,4 +1,4 @@
-public import HTTPTypes
+package import HTTPTypes
 
 /// Where routes are declared, before a ``Router`` serves them.
 ///
@@ -17,14 +17,17 @@ public final class Routes {
     private let collection: Collection
     let prefix: String
     private let middlewares: [any Middleware]
+    /// How many inputs the groups have.
+    private let inputs: Int
 
     /// An empty set of routes.
-    public convenience init() { self.init(Collection(), prefix: "", middlewares: []) }
+    public convenience init() { self.init(Collection(), prefix: "", middlewares: [], inputs: 0) }
 
-    private init(_ collection: Collection, prefix: String, middlewares: [any Middleware]) {
+    private init(_ collection: Collection, prefix: String, middlewares: [any Middleware], inputs: Int) {
         self.collection = collection
         self.prefix = prefix
         self.middlewares = middlewares
+        self.inputs = inputs
     }
 
     var all: [Route] { collection.routes }
@@ -37,7 +40,8 @@ public final class Routes {
 
     func change(_ index: Int, _ change: (inout Route) -> Void) { change(&collection.routes[index]) }
 
-    /// Routes that share a path prefix and middleware. The middleware of outer groups comes first.
+    /// Routes that share a path prefix and middleware, which runs in the order in which it is written, that of outer groups
+    /// first.
     public func group(_ path: String, _ middlewares: any Middleware..., build: (Routes) throws -> Void) rethrows {
         try build(subgroup(path, middlewares))
     }
@@ -47,38 +51,41 @@ public final class Routes {
         try build(subgroup("", middlewares))
     }
 
-    /// Routes that share an input, such as who is asking: it comes first in each of their handlers.
-    public func group<Leading: RequestInput>(
-        _ path: String, _ leading: Leading, _ middlewares: any Middleware...,
-        build: (RoutesWithInput<Leading>) throws -> Void
+    /// Routes that share an input, such as who is asking: each of their handlers receives its value first. It is extracted
+    /// before the group's middleware runs, as it is written.
+    public func group<Input: RequestInput>(
+        _ path: String, _ input: Input, _ middlewares: any Middleware...,
+        build: (RouteGroup<Input.Value>) throws -> Void
     ) rethrows {
-        try build(RoutesWithInput(subgroup(path, middlewares), leading))
+        let (routes, input) = subgroup(path, input, middlewares)
+        try build(RouteGroup(routes: routes, input: input))
     }
 
     /// Routes that share an input and no path.
-    public func group<Leading: RequestInput>(
-        _ leading: Leading, _ middlewares: any Middleware..., build: (RoutesWithInput<Leading>) throws -> Void
+    public func group<Input: RequestInput>(
+        _ input: Input, _ middlewares: any Middleware..., build: (RouteGroup<Input.Value>) throws -> Void
     ) rethrows {
-        try build(RoutesWithInput(subgroup("", middlewares), leading))
+        let (routes, input) = subgroup("", input, middlewares)
+        try build(RouteGroup(routes: routes, input: input))
     }
 
-    private func subgroup(_ path: String, _ added: [any Middleware]) -> Routes {
-        Routes(collection, prefix: joined(path), middlewares: middlewares + added)
+    func subgroup(_ path: String, _ added: [any Middleware]) -> Routes {
+        Routes(collection, prefix: joined(path), middlewares: middlewares + added, inputs: inputs)
+    }
+
+    func subgroup<Input: RequestInput>(
+        _ path: String, _ input: Input, _ added: [any Middleware]
+    ) -> (Routes, GroupInput<Input.Value>) {
+        let extraction = GroupInputExtraction(input: input, depth: inputs)
+        let routes = Routes(
+            collection, prefix: joined(path), middlewares: middlewares + [extraction] + added, inputs: inputs + 1)
+        return (routes, GroupInput(depth: inputs))
     }
 
     /// A path of this group from the root on.
     func fullPath(_ path: String) -> String { joined(path) }
 
     private func joined(_ path: String) -> String { path.isEmpty ? prefix : "\(prefix)/\(path)" }
-
-    /// A route whose handler reads the request itself.
-    @discardableResult
-    public func on(
-        _ method: HTTPRequest.Method, _ path: String, file: String = #fileID, line: Int = #line,
-        handler: @escaping Handler
-    ) -> RouteOptions {
-        add(method, path, file: file, line: line, handler: handler).describe { Response.describe(&$0) }
-    }
 
     /// - Parameter isAbsolute: Whether the path is that from the root on, whatever the group's is.
     package func add(

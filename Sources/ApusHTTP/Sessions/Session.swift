@@ -3,34 +3,46 @@ import ApusJSON
 import FoundationEssentials
 import Synchronization
 
-/// What a service remembers of a browser from one request to the next. The browser has a cookie that says which it is; the
-/// rest is in a ``SessionStore``.
+/// What a service remembers of a browser from one request to the next. The browser has a cookie that names the session; its
+/// values are in a ``SessionStore``.
 ///
 /// ```swift
 /// routes.post("login", Session.Current(), Body(Login.self, as: .form)) { session, form in
 ///     let user = try await accounts.logIn(form)
-///     session.renew()              // a session that somebody foisted on the browser must not become the user's
+///     try session.renew()          // a session that somebody foisted on the browser must not become the user's
 ///     try session.set("user", user.id)
 ///     return Redirect(to: "/")
 /// }
 /// ```
+///
+/// Changes are stored when the handler has finished, whether it returned or threw. Requests that change different values at
+/// the same time keep both; of one value the last to finish wins. Once a session was ended or renewed, a request that is still
+/// running under it changes nothing any more.
+///
+/// The response's header carries the cookie, so a session cannot be changed after it was sent, as in the body of an event
+/// stream or in a WebSocket: all methods that change it throw then.
 public final class Session: Sendable {
     struct State {
         var values: [String: JSON.Value] = [:]
-        /// When it began, in seconds since 1970: it ends some time after, however often it is used.
-        var startedAt: Int
-        var isNew = false
-        var isChanged = false
+        /// What this request has set, and `nil` for what it has removed.
+        var changes: [String: JSON.Value?] = [:]
         var wantsRenewal = false
         var isEnded = false
+        /// Whether the response's header is made.
+        var isClosed = false
     }
 
-    let state: Mutex<State>
+    /// What the store knows it by; `nil` for a session that is not in the store.
+    let id: String?
+    private let state: Mutex<State>
 
-    init(_ state: State) { self.state = Mutex(state) }
+    init(id: String?, values: [String: JSON.Value]) {
+        self.id = id
+        state = Mutex(State(values: values))
+    }
 
     /// Whether the request came without one.
-    public var isNew: Bool { state.withLock { $0.isNew } }
+    public var isNew: Bool { id == nil }
 
     /// A value; `nil` if there is none of the name.
     /// - Throws: An `AppError` when the value is of another type.
@@ -40,30 +52,56 @@ public final class Session: Sendable {
     }
 
     /// Keeps a value.
+    /// - Throws: What encoding throws, or an `AppError` of code `failedPrecondition` after the header was sent.
     public func set(_ name: String, _ value: some Encodable) throws {
         let value = try JSONCoding.decode(JSON.Value.self, from: try JSONCoding.encode(value))
-        state.withLock { state in
+        try change { state in
             state.values[name] = value
-            state.isChanged = true
+            state.changes[name] = .some(value)
         }
     }
 
-    /// Forgets a value.
-    public func remove(_ name: String) {
-        state.withLock { state in
-            if state.values.removeValue(forKey: name) != nil { state.isChanged = true }
+    /// Removes a value.
+    /// - Throws: An `AppError` of code `failedPrecondition` after the header was sent.
+    public func remove(_ name: String) throws {
+        try change { state in
+            state.values[name] = nil
+            state.changes[name] = .some(nil)
         }
     }
 
     /// Gives the browser another cookie, and makes the old one worthless. Always when someone logs in, and when they may do
     /// more than before.
-    public func renew() { state.withLock { $0.wantsRenewal = true } }
+    /// - Throws: An `AppError` of code `failedPrecondition` after the header was sent.
+    public func renew() throws { try change { $0.wantsRenewal = true } }
 
-    /// Forgets all of it, and takes the cookie away: when someone logs out.
-    public func end() {
-        state.withLock { state in
+    /// Removes all values, and makes the cookie worthless: when someone logs out. What is set afterwards begins another session.
+    /// - Throws: An `AppError` of code `failedPrecondition` after the header was sent.
+    public func end() throws {
+        try change { state in
             state.values = [:]
+            state.changes = [:]
             state.isEnded = true
+        }
+    }
+
+    private func change(_ change: (inout State) -> Void) throws {
+        try state.withLock { state in
+            guard !state.isClosed else {
+                throw AppError(
+                    .failedPrecondition,
+                    "The session cannot be changed any more: the response's header, which sets its cookie, is sent.")
+            }
+            change(&state)
+        }
+    }
+
+    /// Takes no more changes.
+    /// - Returns: What the request has changed.
+    func close() -> State {
+        state.withLock { state in
+            state.isClosed = true
+            return state
         }
     }
 
@@ -78,4 +116,9 @@ public final class Session: Sendable {
             return session
         }
     }
+}
+
+extension Request {
+    /// What tells the session that the request came with from every other; `nil` without one.
+    package var sessionID: String? { context[Sessions.Key.self]?.id }
 }

@@ -2,56 +2,82 @@ import ApusCore
 public import FoundationEssentials
 import Synchronization
 
+/// A session as a store keeps it.
+public struct StoredSession: Sendable, Equatable {
+    /// What the session holds.
+    public var data: [UInt8]
+    /// When it expires.
+    public var until: Date
+    /// Grows with every change: whoever changes a session names the version that they have read.
+    public var version: Int
+
+    public init(_ data: [UInt8], until: Date, version: Int = 1) {
+        self.data = data
+        self.until = until
+        self.version = version
+    }
+}
+
 /// Where sessions are kept.
 ///
-/// A store never sees what the client has: ids are hashes of it, so that nobody who reads the store can be someone else.
+/// A store never sees the token that the client has: ids are hashes of it, so that nobody who reads the store can take over a
+/// session.
 public protocol SessionStore: Sendable {
-    /// What is kept under an id, and until when; `nil` if nothing is, or its time is over.
-    func load(_ id: String, now: Date) async throws -> (data: [UInt8], until: Date)?
-    /// Keeps it until a moment, in place of what was there.
-    func save(_ id: String, _ data: [UInt8], until: Date) async throws
-    /// Keeps what is there until another moment. Nothing happens if nothing is there.
+    /// The session of an id; `nil` if there is none, or it has expired.
+    func load(_ id: String, now: Date) async throws -> StoredSession?
+    /// Keeps a new session.
+    func insert(_ id: String, _ session: StoredSession) async throws
+    /// Replaces a session, and its id if the new one differs, if it is still of the version that was read. In one step.
+    /// - Returns: Whether it was replaced: not if the session is gone, or of another version.
+    func replace(
+        _ id: String, version: Int, by newID: String, _ session: StoredSession
+    ) async throws -> Bool
+    /// Moves the expiry of a session. Nothing happens if there is none of the id.
     func extend(_ id: String, until: Date) async throws
-    /// Forgets it.
+    /// Removes a session, if it is there.
     func delete(_ id: String) async throws
-    /// Forgets all whose time is over.
+    /// Removes all sessions that have expired.
     func deleteExpired(now: Date) async throws
 }
 
 /// Sessions in the memory of this process, for development and tests: a restart ends them all.
 ///
-/// Bounded: when there are too many, those that end first are forgotten first.
+/// Bounded: when there are too many, those that expire first are dropped first.
 public final class MemorySessionStore: SessionStore {
-    private struct Entry {
-        var data: [UInt8]
-        var until: Date
-    }
-
-    private let entries = Mutex<[String: Entry]>([:])
+    private let sessions = Mutex<[String: StoredSession]>([:])
     private let capacity: Int
 
-    /// - Parameter capacity: The most sessions. 100,000.
+    /// - Parameter capacity: The maximum number of sessions. 100,000.
     public init(capacity: Int = 100_000) { self.capacity = max(16, capacity) }
 
-    public func load(_ id: String, now: Date) -> (data: [UInt8], until: Date)? {
-        entries.withLock { $0[id].flatMap { $0.until > now ? ($0.data, $0.until) : nil } }
+    public func load(_ id: String, now: Date) -> StoredSession? {
+        sessions.withLock { $0[id].flatMap { $0.until > now ? $0 : nil } }
     }
 
-    public func extend(_ id: String, until: Date) { entries.withLock { $0[id]?.until = until } }
-
-    public func save(_ id: String, _ data: [UInt8], until: Date) {
-        entries.withLock { entries in
-            if entries[id] == nil, entries.count >= capacity {
-                let kept = entries.sorted { $0.value.until > $1.value.until }.prefix(capacity * 9 / 10)
-                entries = Dictionary(uniqueKeysWithValues: kept.map { ($0.key, $0.value) })
+    public func insert(_ id: String, _ session: StoredSession) {
+        sessions.withLock { sessions in
+            if sessions.count >= capacity {
+                let kept = sessions.sorted { $0.value.until > $1.value.until }.prefix(capacity * 9 / 10)
+                sessions = Dictionary(uniqueKeysWithValues: kept.map { ($0.key, $0.value) })
             }
-            entries[id] = Entry(data: data, until: until)
+            sessions[id] = session
         }
     }
 
-    public func delete(_ id: String) { entries.withLock { $0[id] = nil } }
+    public func replace(_ id: String, version: Int, by newID: String, _ session: StoredSession) -> Bool {
+        sessions.withLock { sessions in
+            guard sessions[id]?.version == version else { return false }
+            sessions[id] = nil
+            sessions[newID] = session
+            return true
+        }
+    }
+
+    public func extend(_ id: String, until: Date) { sessions.withLock { $0[id]?.until = until } }
+
+    public func delete(_ id: String) { sessions.withLock { $0[id] = nil } }
 
     public func deleteExpired(now: Date) {
-        entries.withLock { entries in entries = entries.filter { $0.value.until > now } }
+        sessions.withLock { sessions in sessions = sessions.filter { $0.value.until > now } }
     }
 }

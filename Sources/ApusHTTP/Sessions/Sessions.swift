@@ -8,9 +8,12 @@ import Synchronization
 
 /// Gives every request behind it the ``Session`` of its browser.
 ///
-/// The cookie has 32 random bytes and a signature of them: one that was made up is known without a look into the store. A
-/// session that nobody put anything in is neither kept nor given a cookie. Put ``CrossOriginProtection`` beside it: a cookie
-/// comes along whoever asks.
+/// The cookie has 32 random bytes and a signature of them, so a forged one is recognised without a look into the store. A
+/// session without values is neither stored nor given a cookie. Put ``CrossOriginProtection`` beside it: browsers send cookies
+/// along whichever page makes the request.
+///
+/// What a handler has done to its session is stored whether it returns or throws. A response that sets the cookie is never left
+/// to shared caches: its `Cache-Control` becomes `no-store`, or `private` where the handler has set one.
 public struct Sessions: Middleware {
     enum Key: RequestContextKey {
         typealias Value = Session
@@ -60,70 +63,127 @@ public struct Sessions: Middleware {
         self.clock = clock
     }
 
-    public func handle(_ request: Request, next: Handler) async throws -> Response {
+    public func handle(_ request: Request, next: Next) async throws -> Response {
         let name = request.isSecure ? "__Host-\(cookieName)" : cookieName
-        let token = request.cookie(name).flatMap(verified)
-        let kept = try await load(token)
-        let session = Session(
-            .init(values: kept?.record.values ?? [:], startedAt: kept?.record.startedAt ?? now, isNew: kept == nil))
+        let cookies = request.cookies(name)
+        let kept = try await load(cookies)
+        let session = Session(id: kept?.token.id, values: kept?.record.values ?? [:])
         request.context[Key.self] = session
-        var response = try await next(request)
-        if let cookie = try await keep(session, kept, name, isSecure: request.isSecure) {
-            try response.set(cookie)
-            // What was made for one browser is not for caches.
-            if response.headers[.cacheControl] == nil { response.headers[.cacheControl] = "no-store" }
+        var response = await next(request)
+        switch try await keep(session.close(), kept) {
+        case .unchanged: return response
+        case .ended where cookies.isEmpty: return response
+        case .ended: try response.set(.removal(of: name))
+        case .kept(let token, let seconds):
+            try response.set(SetCookie(name, signed(token), maxAge: .seconds(seconds), isSecure: request.isSecure))
         }
+        response.forbidSharedCaching()
         return response
     }
 
     private var now: Int { Int(clock.now.timeIntervalSince1970) }
 
-    /// A session as it was when the request came.
+    /// A session as the store has it.
     private struct Kept {
         let token: Token
         let record: Record
         let until: Date
+        let version: Int
     }
 
-    private func load(_ token: Token?) async throws -> Kept? {
-        guard let token, let (data, until) = try await store.load(token.id, now: clock.now) else { return nil }
-        let record = try JSONCoding.decode(Record.self, from: data)
+    /// The most cookies of the session's name that are looked up: browsers send several when they were set for other paths
+    /// or domains, in no order to rely on (RFC 6265 §4.2.2).
+    private static let maximumCookies = 4
+
+    private func load(_ cookies: [String]) async throws -> Kept? {
+        for token in cookies.compactMap(verified).prefix(Self.maximumCookies) {
+            if let kept = try await load(token) { return kept }
+        }
+        return nil
+    }
+
+    private func load(_ token: Token) async throws -> Kept? {
+        guard let stored = try await store.load(token.id, now: clock.now) else { return nil }
+        let record = try JSONCoding.decode(Record.self, from: stored.data)
         guard now < record.startedAt + Int(lifetime.seconds) else {
             try await store.delete(token.id)
             return nil
         }
-        return Kept(token: token, record: record, until: until)
+        return Kept(token: token, record: record, until: stored.until, version: stored.version)
     }
 
-    /// Keeps what has changed.
-    /// - Returns: The cookie that the browser is to have from now on; `nil` if it has the right one.
-    private func keep(_ session: Session, _ kept: Kept?, _ name: String, isSecure: Bool) async throws -> SetCookie? {
-        let state = session.state.withLock { $0 }
-        if state.isEnded || state.wantsRenewal, let kept { try await store.delete(kept.token.id) }
-        guard !state.isEnded else {
-            return kept == nil ? nil : SetCookie(name, "", maxAge: .zero, isSecure: isSecure)
+    private enum Outcome {
+        /// The browser has the right cookie, or needs none.
+        case unchanged
+        /// The browser's cookie is worthless.
+        case ended
+        /// The browser needs a cookie, which it keeps for so many seconds.
+        case kept(Token, seconds: Int)
+    }
+
+    /// Stores what a request has changed.
+    private func keep(_ state: Session.State, _ kept: Kept?) async throws -> Outcome {
+        if state.isEnded {
+            if let kept { try await store.delete(kept.token.id) }
+            return state.changes.isEmpty ? .ended : try await begin(state.changes)
         }
-        let isNew = kept == nil || state.wantsRenewal
-        // Nothing was put into it yet.
-        guard kept != nil || state.isChanged else { return nil }
-        // A renewed session begins anew; another one ends some time after it began.
-        let startedAt = state.wantsRenewal ? now : state.startedAt
-        let duration = min(Int(idleLifetime.seconds), startedAt + Int(lifetime.seconds) - now)
-        let until = clock.now.addingTimeInterval(Double(duration))
-        let token: Token
-        if isNew || state.isChanged {
-            token = isNew ? .new() : kept?.token ?? .new()
-            let data = try JSONCoding.encode(Record(startedAt: startedAt, values: state.values))
-            try await store.save(token.id, Array(data.readableBytesView), until: until)
-            if isNew { try await deleteExpired() }
-        } else if let kept, until.timeIntervalSince(kept.until) > idleLifetime.seconds / 10 {
-            // What is in it is not written again: another request may have changed it meanwhile.
-            token = kept.token
-            try await store.extend(token.id, until: until)
-        } else {
-            return nil
+        guard let kept else { return state.changes.isEmpty ? .unchanged : try await begin(state.changes) }
+        guard state.wantsRenewal || !state.changes.isEmpty else { return try await extend(kept) }
+        return try await change(kept, state)
+    }
+
+    /// Stores a new session.
+    private func begin(_ changes: [String: JSON.Value?]) async throws -> Outcome {
+        let token = Token.new()
+        let record = Record(startedAt: now, values: changes.compactMapValues { $0 })
+        try await store.insert(token.id, try stored(record, version: 1))
+        try await deleteExpired()
+        return .kept(token, seconds: secondsLeft(record))
+    }
+
+    /// How often a session that other requests change as well is tried to be changed.
+    private static let maximumAttempts = 32
+
+    /// Stores changes on top of what other requests have changed meanwhile.
+    private func change(_ kept: Kept, _ state: Session.State) async throws -> Outcome {
+        var current = kept
+        let token = state.wantsRenewal ? Token.new() : kept.token
+        for _ in 0..<Self.maximumAttempts {
+            var record = current.record
+            record.values.merge(state.changes.compactMapValues { $0 }) { $1 }
+            for (name, value) in state.changes where value == nil { record.values[name] = nil }
+            // A renewed session begins anew; any other expires some time after it began.
+            if state.wantsRenewal { record.startedAt = now }
+            let isReplaced = try await store.replace(
+                kept.token.id, version: current.version, by: token.id,
+                try stored(record, version: current.version + 1))
+            if isReplaced { return .kept(token, seconds: secondsLeft(record)) }
+            guard let next = try await load(kept.token) else {
+                // Another request has ended or renewed it. A login is one all the same, without what was in the old session.
+                guard state.wantsRenewal, !state.changes.isEmpty else { return .unchanged }
+                return try await begin(state.changes)
+            }
+            current = next
         }
-        return SetCookie(name, signed(token), maxAge: .seconds(duration), isSecure: isSecure)
+        throw AppError(.aborted, "Too many requests change the session at the same time.")
+    }
+
+    private func extend(_ kept: Kept) async throws -> Outcome {
+        let seconds = secondsLeft(kept.record)
+        let until = clock.now.addingTimeInterval(Double(seconds))
+        guard until.timeIntervalSince(kept.until) > idleLifetime.seconds / 10 else { return .unchanged }
+        try await store.extend(kept.token.id, until: until)
+        return .kept(kept.token, seconds: seconds)
+    }
+
+    private func secondsLeft(_ record: Record) -> Int {
+        min(Int(idleLifetime.seconds), record.startedAt + Int(lifetime.seconds) - now)
+    }
+
+    private func stored(_ record: Record, version: Int) throws -> StoredSession {
+        let data = try JSONCoding.encode(record)
+        let until = clock.now.addingTimeInterval(Double(secondsLeft(record)))
+        return StoredSession(Array(data.readableBytesView), until: until, version: version)
     }
 
     /// Now and then, when a session begins.

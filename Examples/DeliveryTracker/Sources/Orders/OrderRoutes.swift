@@ -2,6 +2,7 @@ import Apus
 
 struct OrderRoutes: Sendable {
     let orders: OrderService
+    let unitOfWork: UnitOfWork
 
     func add(to routes: Routes, limit: RateLimit, idempotency: IdempotencyKeys) {
         routes.group(Authenticated(Customer.self), limit, idempotency) { routes in
@@ -24,9 +25,12 @@ struct OrderRoutes: Sendable {
     }
 
     @Sendable func place(_ customer: Customer, _ request: PlaceOrder) async throws -> Created<PlacedOrder> {
-        let (order, payment) = try await orders.place(request, for: customer)
-        return Created(
-            PlacedOrder(order: OrderView(order), payment: PaymentView(payment)), at: "/v1/orders/\(order.id)")
+        // The order and the answer to its key are committed together: whoever repeats the request after a crash receives it.
+        try await unitOfWork.perform {
+            let (order, payment) = try await orders.place(request, for: customer)
+            let placed = PlacedOrder(order: OrderView(order), payment: PaymentView(payment))
+            return try await IdempotencyKeys.record(Created(placed, at: "/v1/orders/\(order.id)"))
+        }
     }
 
     @Sendable func list(_ customer: Customer, _ page: PageRequest<Order.ID>) async throws -> Page<OrderView> {

@@ -1,0 +1,198 @@
+public import HTTPTypes
+
+/// Something that routes are declared on: ``Routes``, or a group of them with inputs of its own.
+///
+/// A route is a method called with its path, its inputs and its handler, which receives the inputs decoded, in their order:
+///
+/// ```swift
+/// routes.get("health") { "ok" }
+/// routes.post("orders", Authenticated(Customer.self), Body(PlaceOrder.self)) { customer, order in … }
+/// routes.on(.options)("orders") { NoContent() }
+/// ```
+public protocol RouteDeclaring {
+    /// What declares the routes of one method.
+    associatedtype Declaration
+
+    /// Declares a route of any method.
+    func on(_ method: HTTPRequest.Method) -> Declaration
+}
+
+extension RouteDeclaring {
+    /// Declares a route that reads something. It answers `HEAD`, too.
+    public var get: Declaration { on(.get) }
+    /// Declares a route that creates something, or that does something.
+    public var post: Declaration { on(.post) }
+    /// Declares a route that replaces something.
+    public var put: Declaration { on(.put) }
+    /// Declares a route that changes a part of something.
+    public var patch: Declaration { on(.patch) }
+    /// Declares a route that removes something.
+    public var delete: Declaration { on(.delete) }
+}
+
+// Routes with up to two inputs have declarations of their own: handlers with a parameter pack must be `@concurrent`, which
+// costs a request two looks at the executor (0.4 µs), because Swift 6.3 calls a `nonisolated(nonsending)` one with its captures
+// in the wrong registers. Either kind runs on the request's event loop, by the task's executor preference.
+
+extension Routes: RouteDeclaring {
+    public func on(_ method: HTTPRequest.Method) -> Declaration { Declaration(routes: self, method: method) }
+
+    /// Declares routes of one method.
+    public struct Declaration {
+        let routes: Routes
+        let method: HTTPRequest.Method
+
+        /// A route whose handler reads the request itself.
+        @discardableResult
+        public func callAsFunction(
+            _ path: String, file: String = #fileID, line: Int = #line, handler: @escaping Handler
+        ) -> RouteOptions {
+            routes.add(method, path, file: file, line: line, handler: handler).describe { Response.describe(&$0) }
+        }
+
+        /// A route without inputs.
+        @discardableResult
+        public func callAsFunction<Output: ResponseConvertible>(
+            _ path: String, file: String = #fileID, line: Int = #line,
+            handler: @escaping @Sendable () async throws -> Output
+        ) -> RouteOptions {
+            routes.add(method, path, file: file, line: line) { request in
+                try await handler().response(to: request)
+            }.describe(answers: Output.self)
+        }
+
+        /// A route with one input.
+        @discardableResult
+        public func callAsFunction<Input: RequestInput, Output: ResponseConvertible>(
+            _ path: String, _ input: Input, file: String = #fileID, line: Int = #line,
+            handler: @escaping @Sendable (Input.Value) async throws -> Output
+        ) -> RouteOptions {
+            routes.add(method, path, file: file, line: line) { request in
+                try await handler(try await input.extract(from: request)).response(to: request)
+            }.describe(input, answers: Output.self)
+        }
+
+        /// A route with two inputs.
+        @discardableResult
+        public func callAsFunction<First: RequestInput, Second: RequestInput, Output: ResponseConvertible>(
+            _ path: String, _ first: First, _ second: Second, file: String = #fileID, line: Int = #line,
+            handler: @escaping @Sendable (First.Value, Second.Value) async throws -> Output
+        ) -> RouteOptions {
+            routes.add(method, path, file: file, line: line) { request in
+                let value = try await first.extract(from: request)
+                return try await handler(value, try await second.extract(from: request)).response(to: request)
+            }.describe(first, second, answers: Output.self)
+        }
+
+        /// A route with any number of inputs.
+        @discardableResult
+        public func callAsFunction<each Input: RequestInput, Output: ResponseConvertible>(
+            _ path: String, _ input: repeat each Input, file: String = #fileID, line: Int = #line,
+            handler: @escaping @Sendable @concurrent (repeat (each Input).Value) async throws -> Output
+        ) -> RouteOptions {
+            routes.add(method, path, file: file, line: line) { request in
+                try await handler(repeat try await (each input).extract(from: request)).response(to: request)
+            }.describe(repeat each input, answers: Output.self)
+        }
+    }
+}
+
+extension RouteGroup: RouteDeclaring {
+    public func on(_ method: HTTPRequest.Method) -> Declaration { Declaration(group: self, method: method) }
+
+    /// Declares routes of one method, whose handlers receive the value of the group first.
+    public struct Declaration {
+        let group: RouteGroup
+        let method: HTTPRequest.Method
+
+        /// A route without inputs of its own.
+        @discardableResult
+        public func callAsFunction<Output: ResponseConvertible>(
+            _ path: String, file: String = #fileID, line: Int = #line,
+            handler: @escaping @Sendable (Value) async throws -> Output
+        ) -> RouteOptions {
+            let group = group.input
+            return self.group.routes.add(method, path, file: file, line: line) { request in
+                try await handler(try group.value(of: request)).response(to: request)
+            }.describe(answers: Output.self)
+        }
+
+        /// A route with one input.
+        @discardableResult
+        public func callAsFunction<Input: RequestInput, Output: ResponseConvertible>(
+            _ path: String, _ input: Input, file: String = #fileID, line: Int = #line,
+            handler: @escaping @Sendable (Value, Input.Value) async throws -> Output
+        ) -> RouteOptions {
+            let group = group.input
+            return self.group.routes.add(method, path, file: file, line: line) { request in
+                let value = try await input.extract(from: request)
+                return try await handler(try group.value(of: request), value).response(to: request)
+            }.describe(input, answers: Output.self)
+        }
+
+        /// A route with two inputs.
+        @discardableResult
+        public func callAsFunction<First: RequestInput, Second: RequestInput, Output: ResponseConvertible>(
+            _ path: String, _ first: First, _ second: Second, file: String = #fileID, line: Int = #line,
+            handler: @escaping @Sendable (Value, First.Value, Second.Value) async throws -> Output
+        ) -> RouteOptions {
+            let group = group.input
+            return self.group.routes.add(method, path, file: file, line: line) { request in
+                let values = (try await first.extract(from: request), try await second.extract(from: request))
+                return try await handler(try group.value(of: request), values.0, values.1).response(to: request)
+            }.describe(first, second, answers: Output.self)
+        }
+
+        /// A route with any number of inputs.
+        @discardableResult
+        public func callAsFunction<each Input: RequestInput, Output: ResponseConvertible>(
+            _ path: String, _ input: repeat each Input, file: String = #fileID, line: Int = #line,
+            handler: @escaping @Sendable @concurrent (Value, repeat (each Input).Value) async throws -> Output
+        ) -> RouteOptions {
+            let group = group.input
+            return self.group.routes.add(method, path, file: file, line: line) { request in
+                try await handler(
+                    try group.value(of: request), repeat try await (each input).extract(from: request)
+                ).response(to: request)
+            }.describe(repeat each input, answers: Output.self)
+        }
+    }
+}
+
+extension NestedRouteGroup: RouteDeclaring {
+    public func on(_ method: HTTPRequest.Method) -> Declaration { Declaration(group: self, method: method) }
+
+    /// Declares routes of one method, whose handlers receive the values of both groups first, the outer one's before the
+    /// inner one's.
+    public struct Declaration {
+        let group: NestedRouteGroup
+        let method: HTTPRequest.Method
+
+        /// A route with any number of inputs.
+        @discardableResult
+        public func callAsFunction<each Input: RequestInput, Output: ResponseConvertible>(
+            _ path: String, _ input: repeat each Input, file: String = #fileID, line: Int = #line,
+            handler: @escaping @Sendable @concurrent (Outer, Inner, repeat (each Input).Value) async throws -> Output
+        ) -> RouteOptions {
+            let (outer, inner) = (group.outer, group.inner)
+            return group.routes.add(method, path, file: file, line: line) { request in
+                try await handler(
+                    try outer.value(of: request), try inner.value(of: request),
+                    repeat try await (each input).extract(from: request)
+                ).response(to: request)
+            }.describe(repeat each input, answers: Output.self)
+        }
+    }
+}
+
+extension RouteOptions {
+    /// Describes the route by its inputs and its output.
+    fileprivate func describe<each Input: RequestInput, Output: ResponseConvertible>(
+        _ input: repeat each Input, answers output: Output.Type
+    ) -> RouteOptions {
+        describe {
+            repeat (each input).describe(&$0)
+            Output.describe(&$0)
+        }
+    }
+}
