@@ -2,7 +2,7 @@ import ApusServer
 import NIOCore
 
 extension FuzzTarget {
-    /// Any split of the same bytes gives the same frames. The first byte says where the split is.
+    /// The bytes yield the same frames wherever they are split. The first byte determines the split.
     static func fuzzHTTP2(_ input: UnsafeRawBufferPointer) {
         guard let first = input.first else { return }
         let bytes = UnsafeRawBufferPointer(rebasing: input.dropFirst())
@@ -10,7 +10,7 @@ extension FuzzTarget {
         let whole = frames(in: [ByteBuffer(bytes: bytes)])
         let halves = [ByteBuffer(bytes: bytes.prefix(split)), ByteBuffer(bytes: bytes.dropFirst(split))]
         let parts = frames(in: halves)
-        precondition(parts == whole, "A split at \(split) is read in another way.")
+        precondition(parts == whole, "A split at \(split) changes the result.")
         precondition(whole.payload <= bytes.count)
     }
 
@@ -23,7 +23,7 @@ extension FuzzTarget {
     private static func frames(in pieces: [ByteBuffer]) -> Outcome {
         var reader = FrameReader(largestBlock: 256)
         var outcome = Outcome()
-        // Most inputs would end at the preface.
+        // Without the preface, most inputs would be rejected immediately.
         reader.append(ByteBuffer(bytes: FrameReader.preface))
         do throws(HTTP2Failure) {
             for piece in pieces {

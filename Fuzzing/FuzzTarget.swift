@@ -6,8 +6,8 @@ import ApusWebSocket
 import FoundationEssentials
 import NIOCore
 
-/// What reads bytes of strangers. Each target takes any input without a crash, and checks what must hold of every one: what
-/// does not hold ends the process, which is how a fuzzer is told.
+/// A parser of untrusted input. Each target must accept any input without crashing. It checks invariants with
+/// preconditions, whose failure ends the process and is thereby reported to the fuzzer.
 enum FuzzTarget: String, CaseIterable {
     case http1, http2, json, proxy, websocket, target, multipart, fields
 
@@ -26,14 +26,14 @@ enum FuzzTarget: String, CaseIterable {
 
     // MARK: HTTP/1.1
 
-    /// Any split of the same bytes gives the same requests. The first byte says where the split is.
+    /// The bytes yield the same requests wherever they are split. The first byte determines the split.
     private static func fuzzHTTP1(_ input: UnsafeRawBufferPointer) {
         guard let first = input.first else { return }
         let bytes = UnsafeRawBufferPointer(rebasing: input.dropFirst())
         let split = bytes.isEmpty ? 0 : Int(first) % bytes.count
         let whole = requests(in: [ByteBuffer(bytes: bytes)])
         let halves = [ByteBuffer(bytes: bytes.prefix(split)), ByteBuffer(bytes: bytes.dropFirst(split))]
-        precondition(requests(in: halves) == whole, "A split at \(split) is read in another way.")
+        precondition(requests(in: halves) == whole, "A split at \(split) changes the result.")
     }
 
     private enum Event: Equatable {
@@ -54,7 +54,7 @@ enum FuzzTarget: String, CaseIterable {
                 do {
                     switch try parser.next() {
                     case .head(let head):
-                        touch(head)
+                        readFields(of: head)
                         events.append(.head(head))
                     case .body(let bytes): body += bytes.readableBytesView
                     case .end(let trailers):
@@ -71,8 +71,8 @@ enum FuzzTarget: String, CaseIterable {
         return events
     }
 
-    /// Fields are read when they are asked for: ask.
-    private static func touch(_ head: RequestHead) {
+    /// Reads fields, because they are parsed lazily.
+    private static func readFields(of head: RequestHead) {
         for field in head.headers.fields { precondition(!field.name.rawName.isEmpty) }
         _ = head.headers[.cookie]
         _ = head.headers[values: .accept]
@@ -127,19 +127,20 @@ enum FuzzTarget: String, CaseIterable {
         var next: [Record]?
     }
 
-    /// What is read and written again is the same value.
+    /// A decoded value round-trips through the encoder.
     private static func fuzzJSON(_ input: UnsafeRawBufferPointer) {
         var decoder = JSON.Decoder()
-        // `Value` tries one type after the other on each level, which is exponential in the depth for what fits none.
+        // `Value` tries one type after another at each level, which takes exponential time in the depth if none
+        // matches.
         decoder.limits.depth = 8
         _ = try? decoder.decode(Record.self, from: input)
         guard let value = try? decoder.decode(Value.self, from: input) else { return }
         do {
             let bytes = try JSON.Encoder().encode(value)
             let again = try decoder.decode(Value.self, from: bytes)
-            precondition(again == value, "Written and read again it is another.")
+            precondition(again == value, "The value changed in a round trip.")
         } catch {
-            preconditionFailure("What was read cannot be written: \(error)")
+            preconditionFailure("A decoded value could not be round-tripped: \(error)")
         }
     }
 
@@ -149,8 +150,8 @@ enum FuzzTarget: String, CaseIterable {
         var buffer = ByteBuffer(bytes: input)
         let outcome = ProxyHeader.read(from: &buffer)
         guard case .incomplete = outcome else { return }
-        precondition(buffer.readableBytes == input.count, "Nothing is taken before the header is whole.")
-        precondition(input.count < 4096, "A header has an end.")
+        precondition(buffer.readableBytes == input.count, "An incomplete header must not be consumed.")
+        precondition(input.count < 4096, "The size of a header must be limited.")
     }
 
     private static func fuzzWebSocket(_ input: UnsafeRawBufferPointer) {
@@ -164,7 +165,7 @@ enum FuzzTarget: String, CaseIterable {
         }
     }
 
-    /// A request target, with its path and query decoded.
+    /// Decodes the path and query of a request target.
     private static func fuzzTarget(_ input: UnsafeRawBufferPointer) {
         let request = Request(method: .get, target: String(decoding: input, as: UTF8.self))
         _ = request.path
@@ -173,14 +174,14 @@ enum FuzzTarget: String, CaseIterable {
 
     // MARK: Forms and fields
 
-    /// Any split of the same bytes gives the same parts. The first byte says where the split is.
+    /// The bytes yield the same parts wherever they are split. The first byte determines the split.
     private static func fuzzMultipart(_ input: UnsafeRawBufferPointer) {
         guard let first = input.first else { return }
         let bytes = UnsafeRawBufferPointer(rebasing: input.dropFirst())
         let split = bytes.isEmpty ? 0 : Int(first) % bytes.count
         let whole = parts(in: [ByteBuffer(bytes: bytes)])
         let halves = [ByteBuffer(bytes: bytes.prefix(split)), ByteBuffer(bytes: bytes.dropFirst(split))]
-        precondition(parts(in: halves) == whole, "A split at \(split) is read in another way.")
+        precondition(parts(in: halves) == whole, "A split at \(split) changes the result.")
     }
 
     private static func parts(in pieces: [ByteBuffer]) -> [String] {
@@ -210,7 +211,7 @@ enum FuzzTarget: String, CaseIterable {
         return events
     }
 
-    /// The values of fields that are taken apart, and a form.
+    /// Parses field values and a URL-encoded form.
     private static func fuzzFields(_ input: UnsafeRawBufferPointer) {
         let text = String(decoding: input, as: UTF8.self)
         _ = MediaType(text)

@@ -8,8 +8,8 @@
         _ test: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
     ) -> CInt
 
-    /// In the place of `main`, by the name that the package manager gives it: hands over to libFuzzer. `FUZZ_TARGET` names
-    /// the target.
+    /// Runs libFuzzer. Takes the place of `main`, under the name that the package manager gives it. The environment
+    /// variable `FUZZ_TARGET` selects the target.
     @_cdecl("fuzz_parsers_main")
     public func fuzzMain(
         _ count: CInt, _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
@@ -17,12 +17,12 @@
         var count = count
         var arguments = arguments
         return runDriver(&count, &arguments) { bytes, count in
-            chosen.run(UnsafeRawBufferPointer(start: bytes, count: count))
+            selectedTarget.run(UnsafeRawBufferPointer(start: bytes, count: count))
             return 0
         }
     }
 
-    private let chosen: FuzzTarget = {
+    private let selectedTarget: FuzzTarget = {
         let names = FuzzTarget.allCases.map(\.rawValue).joined(separator: ", ")
         guard let name = getenv("FUZZ_TARGET").map({ String(cString: $0) }), let target = FuzzTarget(rawValue: name)
         else {

@@ -1,15 +1,16 @@
 #if !FUZZING
     import Foundation
 
-    /// A short turn without libFuzzer: replays the corpus, then changes it at random, the same way for the same seed.
+    /// A short fuzzing run without libFuzzer: replays the corpus, then mutates it randomly but reproducibly for a given
+    /// seed.
     ///
-    ///     fuzz-parsers CORPUS [inputs for each target] [seed]
+    ///     fuzz-parsers CORPUS [inputs per target] [seed]
     @main
     struct SeededFuzzer {
         static func main() throws {
             let arguments = CommandLine.arguments.dropFirst()
             guard let corpus = arguments.first else {
-                print("fuzz-parsers CORPUS [inputs for each target] [seed]")
+                print("Usage: fuzz-parsers CORPUS [inputs per target] [seed]")
                 exit(2)
             }
             let inputs = arguments.dropFirst().first.flatMap { Int($0) } ?? 100_000
@@ -19,7 +20,7 @@
                 var mutator = Mutator(seeds: seeds, seed: seed)
                 for seed in seeds { seed.withUnsafeBytes(target.run) }
                 for _ in 0..<inputs { mutator.next().withUnsafeBytes(target.run) }
-                print("\(target.rawValue): \(seeds.count) files and \(inputs) changes of them")
+                print("\(target.rawValue): \(seeds.count) corpus files, \(inputs) mutated inputs")
             }
         }
 
@@ -30,7 +31,7 @@
         }
     }
 
-    /// Makes inputs of inputs.
+    /// A generator of mutated inputs.
     private struct Mutator {
         private let seeds: [[UInt8]]
         private var state: UInt64
@@ -42,33 +43,33 @@
 
         mutating func next() -> [UInt8] {
             var bytes = seeds[random(seeds.count)]
-            for _ in 0...random(4) { change(&bytes) }
+            for _ in 0...random(4) { mutate(&bytes) }
             return bytes
         }
 
-        private mutating func change(_ bytes: inout [UInt8]) {
+        private mutating func mutate(_ bytes: inout [UInt8]) {
             guard !bytes.isEmpty else { return bytes.append(UInt8(random(256))) }
-            let place = random(bytes.count)
+            let index = random(bytes.count)
             switch random(7) {
-            case 0: bytes[place] ^= 1 << UInt8(random(8))
-            case 1: bytes[place] = Self.telling[random(Self.telling.count)]
-            case 2: bytes.insert(Self.telling[random(Self.telling.count)], at: place)
-            case 3: bytes.removeSubrange(place..<min(bytes.count, place + 1 + random(8)))
+            case 0: bytes[index] ^= 1 << UInt8(random(8))
+            case 1: bytes[index] = Self.significantBytes[random(Self.significantBytes.count)]
+            case 2: bytes.insert(Self.significantBytes[random(Self.significantBytes.count)], at: index)
+            case 3: bytes.removeSubrange(index..<min(bytes.count, index + 1 + random(8)))
             case 4:
                 bytes.insert(
-                    contentsOf: bytes[place..<min(bytes.count, place + 1 + random(32))], at: random(bytes.count))
+                    contentsOf: bytes[index..<min(bytes.count, index + 1 + random(32))], at: random(bytes.count))
             case 5: bytes.removeLast(random(bytes.count))
             default:
                 let other = seeds[random(seeds.count)]
-                bytes.replaceSubrange(place..., with: other.dropFirst(random(other.count + 1)))
+                bytes.replaceSubrange(index..., with: other.dropFirst(random(other.count + 1)))
             }
         }
 
-        /// Bytes that mean something to one parser or another.
-        private static let telling =
+        /// Bytes that are significant to one of the parsers.
+        private static let significantBytes =
             Array("\r\n\t :;,/%?&=+-.0159aAfFxX\"\\{}[]etnul\0".utf8) + [0x7F, 0x80, 0xC3, 0xFF, 0x81, 0x82]
 
-        /// SplitMix64.
+        /// Returns a random number below `bound` (SplitMix64).
         private mutating func random(_ bound: Int) -> Int {
             state &+= 0x9E37_79B9_7F4A_7C15
             var mixed = state

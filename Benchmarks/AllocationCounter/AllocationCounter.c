@@ -1,4 +1,4 @@
-// Takes the place of the C library's allocation functions in the executable that links it, counts, and calls them.
+// Interposes the C library's allocation functions in the executable that links it: counts the calls and forwards them.
 #include "AllocationCounter.h"
 
 #include <errno.h>

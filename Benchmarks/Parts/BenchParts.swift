@@ -1,13 +1,14 @@
-/// CPU time and allocations of the parts that a request passes. Run it before and after a change, on one machine.
+/// Measures CPU time and allocations of the parts of request processing. Run it before and after a change, on the same
+/// machine.
 ///
 ///     bench-parts                        measures all parts
-///     bench-parts list                   their names
-///     bench-parts NAME REPETITIONS       does one part so often and says nothing: to count instructions
+///     bench-parts list                   lists the names of the parts
+///     bench-parts NAME REPETITIONS       runs one part repeatedly without output, to count instructions
 @main
 struct BenchParts {
     static func main() async throws { try await run() }
 
-    /// Away from the main actor, as requests are.
+    /// Runs off the main actor, like requests.
     @concurrent private static func run() async throws {
         let parts = try HTTPParts.all() + JSONParts.all()
         switch CommandLine.arguments.count {

@@ -3,7 +3,7 @@ import ApusServer
 import HTTPTypes
 import NIOCore
 
-/// Reading a request, finding its route, passing middleware, writing a response's head.
+/// Parsing requests, routing, middleware, and encoding response heads.
 enum HTTPParts {
     private static let small = "GET /plaintext HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n"
     private static let browser = """
@@ -24,7 +24,7 @@ enum HTTPParts {
         """
 
     static func all() throws -> [Part] {
-        let heads = try [("small", small), ("browser's", browser)].map { name, text in
+        let heads = try [("small", small), ("browser", browser)].map { name, text in
             let bytes = ByteBuffer(string: text)
             _ = try read(bytes)
             return Part(name: "parser, \(name) request") { use(try read(bytes).method) }
@@ -40,19 +40,19 @@ enum HTTPParts {
         let fields: HTTPFields = [.contentType: "text/plain; charset=utf-8", .cacheControl: "no-store"]
         let date = Array("Date: Mon, 23 Nov 2026 21:40:42 GMT\r\n".utf8)
         return heads + [
-            Part(name: "headers, one found of eleven") { use(browserHead.headers[.authorization]) },
-            Part(name: "headers, all made text") { use(browserHead.headers.fields.count) },
+            Part(name: "headers, lookup of one in eleven") { use(browserHead.headers[.authorization]) },
+            Part(name: "headers, all as strings") { use(browserHead.headers.fields.count) },
             Part(name: "route, plain handler") { use(await routes.respond(to: request).status) },
-            Part(name: "route of 500, no parameter") { use(await routes.respond(to: flat).status) },
-            Part(name: "route of 500, one parameter") { use(await routes.respond(to: one).status) },
-            Part(name: "plain closure, a path and a query parameter") {
+            Part(name: "1 of 500 routes, no parameter") { use(await routes.respond(to: flat).status) },
+            Part(name: "1 of 500 routes, one parameter") { use(await routes.respond(to: one).status) },
+            Part(name: "plain closure, path and query parameter") {
                 use(await routes.respond(to: plain).status)
             },
-            Part(name: "typed endpoint, a path and a query parameter") {
+            Part(name: "typed endpoint, path and query parameter") {
                 use(await routes.respond(to: typed).status)
             },
-            Part(name: "route of 500, two parameters") { use(await routes.respond(to: deep).status) },
-            Part(name: "route behind five middlewares") {
+            Part(name: "1 of 500 routes, two parameters") { use(await routes.respond(to: deep).status) },
+            Part(name: "route with five middlewares") {
                 use(await routes.respond(to: Request(method: .get, target: "/middleware")).status)
             },
             Part(name: "response head") {
@@ -62,7 +62,7 @@ enum HTTPParts {
                     dateLine: date, into: &buffer)
                 use(buffer.readableBytes)
             },
-            Part(name: "request, from bytes to bytes") {
+            Part(name: "request, bytes in to bytes out") {
                 let head = try read(ByteBuffer(string: small))
                 let response = await routes.respond(
                     to: Request(method: head.method, target: head.target, headers: head.headers))

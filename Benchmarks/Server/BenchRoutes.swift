@@ -1,6 +1,6 @@
 import Apus
 
-/// The routes that all contenders serve.
+/// The routes that all compared servers implement.
 enum BenchRoutes {
     static func declare(on routes: Routes) {
         routes.get("plaintext") { "Hello, World!" }
@@ -23,7 +23,7 @@ struct Message: Codable, ResponseConvertible {
     let id: Int
 }
 
-/// The page of 20 items, 1.4 kB as JSON.
+/// A page of 20 items, 1.4 kB as JSON.
 struct Page: Codable, ResponseConvertible {
     struct Item: Codable {
         let id: Int
@@ -42,7 +42,7 @@ struct Page: Codable, ResponseConvertible {
         }, total: 20)
 }
 
-/// A middleware as users write them: it looks at the request and adds to the response.
+/// A typical user-defined middleware: it reads the request and adds a field to the response.
 struct ServerTiming: Middleware {
     func handle(_ request: Request, next: Next) async throws -> Response {
         let wantsTiming = request.headers.contains(.te)

@@ -3,7 +3,8 @@ import ApusServer
 import ServiceLifecycle
 import UnixSignals
 
-/// The server that `Benchmarks/run` and side-by-side measurements load: small routes, the public API alone, no logs.
+/// The server for `Benchmarks/run` and side-by-side measurements. It has small routes, uses only the public API and
+/// does not log.
 ///
 ///     bench-server --port 8080 [--threads N] [--grpc-core]
 @main

@@ -3,7 +3,7 @@ import ApusGRPC
 import GRPCCore
 import GRPCProtobuf
 
-/// Sends the same bytes back.
+/// Echoes the payload.
 struct EchoService: Bench_Echo.SimpleServiceProtocol {
     func unary(request: Bench_Payload, context: ServerContext) async throws -> Bench_Payload { request }
 
@@ -12,7 +12,7 @@ struct EchoService: Bench_Echo.SimpleServiceProtocol {
     }
 }
 
-/// The same, registered by hand: nothing but what gRPC asks for is known of it.
+/// The same service registered manually, without the description that `protoc-gen-apus` generates.
 private struct CoreEchoService: RegistrableRPCService {
     func registerMethods<Transport: ServerTransport>(with router: inout RPCRouter<Transport>) {
         router.registerHandler(

@@ -1,5 +1,6 @@
 extension JSON {
-    /// Any JSON value, for what has no type of its own: documents that are put together, fields that nobody interprets.
+    /// An arbitrary JSON value, for data without a type of its own: documents built at run time, fields passed through
+    /// uninterpreted.
     ///
     /// ```swift
     /// let value: JSON.Value = ["name": "Ada", "tags": ["a", "b"], "age": 36]
@@ -9,14 +10,14 @@ extension JSON {
         case null
         case bool(Bool)
         case integer(Int)
-        /// A number that is no integer, or none that fits `Int`.
+        /// A number that is not an integer or does not fit in `Int`.
         case number(Double)
         case string(String)
         case array([Value])
-        /// Members in their order.
+        /// The members of an object, in document order.
         case object([Member])
 
-        /// A named value of an object.
+        /// A name–value pair of an object.
         public struct Member: Sendable, Hashable {
             public var name: String
             public var value: Value
@@ -27,7 +28,9 @@ extension JSON {
             }
         }
 
-        /// A member of an object by its name: `nil` where there is none. Setting one makes this an object if it is not.
+        /// Accesses the member with the given name; `nil` if there is none or if this is not an object.
+        ///
+        /// Setting a member of a value that is not an object replaces the value with an object.
         public subscript(name: String) -> Value? {
             get {
                 guard case .object(let members) = self else { return nil }

@@ -1,7 +1,7 @@
-/// JSON (RFC 8259) over bytes, through `Codable`.
+/// JSON (RFC 8259) encoding and decoding on bytes, for `Codable` types.
 ///
-/// ``Encoder`` and ``Decoder`` take Foundation's strategies and give what Foundation's coders give for the same input,
-/// several times faster, with limits and with errors that say the line, the column and the path.
+/// ``Encoder`` and ``Decoder`` take Foundation's strategies and produce the same results as Foundation's coders,
+/// several times faster. They enforce limits, and their errors state the line, the column and the path.
 ///
 /// ```swift
 /// let bytes = try JSON.Encoder().encode(order)

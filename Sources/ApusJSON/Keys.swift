@@ -1,6 +1,6 @@
 import FoundationEssentials
 
-/// A place in an array.
+/// A coding key for an index in an array.
 struct IndexKey: CodingKey {
     let index: Int
 
@@ -12,7 +12,7 @@ struct IndexKey: CodingKey {
     var stringValue: String { "Index \(index)" }
 }
 
-/// A name in an object.
+/// A coding key for a name in an object.
 struct NameKey: CodingKey {
     let stringValue: String
 
@@ -38,7 +38,7 @@ extension JSONDecoder.KeyDecodingStrategy {
 }
 
 extension ByteWriter {
-    /// A key as the strategy has it. Names that were converted once are kept for the document.
+    /// Returns the key converted by the key strategy. Snake-case conversions are cached for the document.
     func converted(_ key: some CodingKey, at path: [any CodingKey]) -> String {
         switch options.keyEncodingStrategy {
         case .useDefaultKeys: return key.stringValue
@@ -55,25 +55,27 @@ extension ByteWriter {
 }
 
 extension String {
-    /// `imageURLString` as `image_url_string`, by Foundation's rules.
+    /// The name in snake case by Foundation's rules: `imageURLString` becomes `image_url_string`.
     ///
-    /// A word begins at each capital, and of several capitals the last belongs to the next word: a word begins right
-    /// before the first small letter that follows them.
+    /// A word begins at each uppercase letter. In a run of uppercase letters followed by a lowercase one, the last
+    /// uppercase letter begins the next word.
     var snakeCased: String {
         let characters = Array(self)
         var starts: Set<Int> = []
         var index = 1
-        while let capital = characters.firstIndex(from: index, where: \.isUppercase) {
-            starts.insert(capital)
-            guard let small = characters.firstIndex(from: capital, where: \.isLowercase) else { break }
-            if small > capital + 1 { starts.insert(small - 1) }
-            index = small + 1
+        while let uppercase = characters.firstIndex(from: index, where: \.isUppercase) {
+            starts.insert(uppercase)
+            guard let lowercase = characters.firstIndex(from: uppercase, where: \.isLowercase) else { break }
+            if lowercase > uppercase + 1 { starts.insert(lowercase - 1) }
+            index = lowercase + 1
         }
         return characters.indices
             .map { (starts.contains($0) ? "_" : "") + characters[$0].lowercased() }.joined()
     }
 
-    /// `image_url` as `imageUrl`, by Foundation's rules: underscores at both ends stay, and so does a single word.
+    /// The name in camel case by Foundation's rules: `image_url` becomes `imageUrl`.
+    ///
+    /// Leading and trailing underscores are kept. A name of a single word is unchanged.
     var camelCasedFromSnake: String {
         guard let first = firstIndex(where: { $0 != "_" }), let last = lastIndex(where: { $0 != "_" }) else {
             return self

@@ -1,20 +1,20 @@
 import SwiftProtobuf
 import SwiftProtobufPluginLibrary
 
-/// What the `google.api.http` option of a method says, as code.
+/// The HTTP rules of a method, generated from its `google.api.http` option.
 struct MethodRules {
     private let method: MethodDescriptor
 
     init(_ method: MethodDescriptor) { self.method = method }
 
-    /// One expression for each rule; none without the option.
-    /// - Throws: A ``Problem`` for an option that makes no sense.
+    /// One Swift expression per rule; none without the option.
+    /// - Throws: A ``Problem`` for an invalid option.
     var expressions: [String] {
         get throws {
             guard method.options.hasGoogle_Api_http else { return [] }
             let rule = method.options.Google_Api_http
             guard rule.additionalBindings.allSatisfy(\.additionalBindings.isEmpty) else {
-                throw Problem(method, "an additional binding has bindings of its own")
+                throw Problem(method, "additional bindings must not be nested")
             }
             return try ([rule] + rule.additionalBindings).map(expression)
         }
@@ -57,43 +57,45 @@ struct MethodRules {
         case .delete(let path): return ("DELETE", path)
         case .patch(let path): return ("PATCH", path)
         case .custom(let custom):
-            // As HTTP has methods; `*`, for any, is none.
+            // The kind `*`, for any method, is not supported.
             guard !custom.kind.isEmpty, custom.kind.utf8.allSatisfy({ $0 >= 0x41 && $0 <= 0x5A || $0 == 0x2D }) else {
-                throw Problem(method, "the kind \"\(custom.kind)\" is no method of HTTP: capital letters are")
+                throw Problem(method, "the custom kind \"\(custom.kind)\" must be an HTTP method in uppercase")
             }
             return (custom.kind, custom.path)
-        case nil: throw Problem(method, "it says no path")
+        case nil: throw Problem(method, "it has no pattern, such as get or post")
         }
     }
 
     private func check(_ name: String, isField message: Descriptor) throws {
         guard message.fields.contains(where: { $0.name == name }) else {
-            throw Problem(method, "\(message.name) has no field \(name)")
+            throw Problem(method, "\(message.name) has no field \"\(name)\"")
         }
     }
 
-    /// A parameter of the path leads to a field of one value that text can be.
+    /// Checks that a path parameter refers to a singular field with a text representation.
     private func check(parameter path: String) throws {
         var message: Descriptor? = method.inputType
         var last: FieldDescriptor?
         for name in path.split(separator: ".", omittingEmptySubsequences: false) {
             guard let field = message?.fields.first(where: { $0.name == name }) else {
-                throw Problem(method, "\(method.inputType.name) has no field \(path)")
+                throw Problem(method, "\(method.inputType.name) has no field \"\(path)\"")
             }
-            guard !field.isRepeated else { throw Problem(method, "\(path) has several values") }
+            guard !field.isRepeated else {
+                throw Problem(method, "the path parameter \"\(path)\" refers to a repeated field")
+            }
             message = field.messageType
             last = field
         }
         if let message = last?.messageType, !message.fullName.hasPrefix("google.protobuf.") {
-            throw Problem(method, "\(path) is a message")
+            throw Problem(method, "the path parameter \"\(path)\" refers to a message")
         }
     }
 
     struct Problem: Error, CustomStringConvertible {
         let description: String
 
-        init(_ method: MethodDescriptor, _ what: String) {
-            description = "The google.api.http option of \(method.fullName) is not understood: \(what)."
+        init(_ method: MethodDescriptor, _ reason: String) {
+            description = "Invalid google.api.http option of \(method.fullName): \(reason)."
         }
     }
 }

@@ -1,13 +1,13 @@
 import SwiftProtobufPluginLibrary
 
-/// What the caller of protoc says: the options of `protoc-gen-grpc-swift-2` that have a meaning here.
+/// The options passed by protoc. They are those of `protoc-gen-grpc-swift-2` that apply to this plugin.
 struct Options {
-    /// `internal`, `package` or `public`.
+    /// The access level of the generated code: `internal`, `package` or `public`.
     private(set) var visibility = "internal"
-    /// Whether imports say their access level, as targets with the feature `InternalImportsByDefault` need it whose generated
-    /// code is not internal.
-    private(set) var saysAccessOnImports = false
-    /// Modules that other files' messages are in.
+    /// Whether imports have access levels, as needed in targets that enable `InternalImportsByDefault` and whose
+    /// generated code is not internal.
+    private(set) var usesAccessLevelOnImports = false
+    /// The modules that contain the messages of other files.
     private(set) var modules = ProtoFileToModuleMappings()
     private(set) var extraImports: [String] = []
     private var naming = FileNaming.fullPath
@@ -18,7 +18,7 @@ struct Options {
         case dropPath = "DropPath"
     }
 
-    /// - Throws: An ``UnknownOption``, and what reading a file of module mappings throws.
+    /// - Throws: An ``UnknownOption``, or an error from reading the module mappings file.
     init(_ pairs: [(key: String, value: String)]) throws {
         for (key, value) in pairs {
             switch (key, value) {
@@ -26,7 +26,7 @@ struct Options {
                 visibility = value.lowercased()
             case ("UseAccessLevelOnImports", _):
                 guard let flag = Bool(value.lowercased()) else { throw UnknownOption(key: key, value: value) }
-                saysAccessOnImports = flag
+                usesAccessLevelOnImports = flag
             case ("FileNaming", let name):
                 guard let known = FileNaming(rawValue: name) else { throw UnknownOption(key: key, value: value) }
                 naming = known
@@ -38,7 +38,7 @@ struct Options {
         }
     }
 
-    /// The name of the file that is made of one.
+    /// Returns the name of the generated file for a .proto file.
     func outputName(of file: String) -> String {
         let path = file.hasSuffix(".proto") ? String(file.dropLast(6)) : file
         return switch naming {
@@ -54,8 +54,8 @@ struct UnknownOption: Error, CustomStringConvertible {
     let value: String
 
     var description: String {
-        "The option \(key)=\(value) is not known. Visibility=Internal|Package|Public, "
+        "Unknown option \(key)=\(value). Supported are Visibility=Internal|Package|Public, "
             + "FileNaming=FullPath|PathToUnderscores|DropPath, UseAccessLevelOnImports=true|false, "
-            + "ProtoPathModuleMappings=file and ExtraModuleImports=module are."
+            + "ProtoPathModuleMappings=<file> and ExtraModuleImports=<module>."
     }
 }

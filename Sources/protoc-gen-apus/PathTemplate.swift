@@ -1,4 +1,4 @@
-/// A path of a `google.api.http` option, read: `/v1/{name=shops/*}/orders/{id}:cancel`.
+/// A parsed path of a `google.api.http` option, such as `/v1/{name=shops/*}/orders/{id}:cancel`.
 struct PathTemplate {
     enum Segment: Equatable {
         case text(String)
@@ -7,29 +7,29 @@ struct PathTemplate {
     }
 
     private(set) var segments: [Segment] = []
-    /// Which segments are a field's value, by the field's path.
+    /// The path parameters: the path of the field and the range of the segments that form its value.
     private(set) var parameters: [(field: String, range: Range<Int>)] = []
     private(set) var verb: String?
 
-    /// - Throws: A ``Problem`` for a path that is none.
+    /// - Throws: A ``Problem`` for a malformed path.
     init(_ text: String) throws {
         var rest = text[...]
-        guard rest.popFirst() == "/" else { throw Problem(text, "it must begin with a slash") }
+        guard rest.popFirst() == "/" else { throw Problem(text, "must begin with a slash") }
         // A colon after the last slash or brace begins the verb.
         if let colon = rest.lastIndex(of: ":"), !rest[colon...].contains(where: { "/}".contains($0) }) {
             verb = String(rest[rest.index(after: colon)...])
             rest = rest[..<colon]
-            guard verb?.isEmpty == false else { throw Problem(text, "its verb is empty") }
-            guard verb?.utf8.allSatisfy(Self.isPlain) == true else { throw Problem(text, "its verb is no word") }
+            guard verb?.isEmpty == false else { throw Problem(text, "has an empty verb") }
+            guard verb?.utf8.allSatisfy(Self.isPlain) == true else { throw Problem(text, "has an invalid verb") }
         }
         while !rest.isEmpty {
             try readSegment(&rest, text)
             if rest.popFirst() == nil { break }
-            guard !rest.isEmpty else { throw Problem(text, "it ends with a slash") }
+            guard !rest.isEmpty else { throw Problem(text, "must not end with a slash") }
         }
-        guard !segments.isEmpty else { throw Problem(text, "it has no segments") }
+        guard !segments.isEmpty else { throw Problem(text, "has no segments") }
         if let index = segments.firstIndex(of: .rest), index != segments.count - 1 {
-            throw Problem(text, "** is not its last segment")
+            throw Problem(text, "has ** before its last segment")
         }
     }
 
@@ -40,14 +40,14 @@ struct PathTemplate {
             rest = rest[end...]
             return
         }
-        guard let end = rest.firstIndex(of: "}") else { throw Problem(text, "a { has no }") }
+        guard let end = rest.firstIndex(of: "}") else { throw Problem(text, "has a { without a }") }
         let inner = rest[rest.index(after: rest.startIndex)..<end].split(
             separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         rest = rest[rest.index(after: end)...]
-        guard rest.isEmpty || rest.first == "/" else { throw Problem(text, "a slash must follow }") }
+        guard rest.isEmpty || rest.first == "/" else { throw Problem(text, "has a } that is not followed by a slash") }
         let field = String(inner[0])
         guard !field.isEmpty, !parameters.contains(where: { $0.field == field }) else {
-            throw Problem(text, "\"\(field)\" is no name, or there twice")
+            throw Problem(text, "has an empty or duplicate field name, \"\(field)\"")
         }
         let start = segments.count
         let parts = inner.count > 1 ? inner[1].split(separator: "/", omittingEmptySubsequences: false) : ["*"]
@@ -60,12 +60,14 @@ struct PathTemplate {
         case "*": return .any
         case "**": return .rest
         default:
-            guard !part.isEmpty, part.utf8.allSatisfy(isPlain) else { throw Problem(text, "\"\(part)\" is no segment") }
+            guard !part.isEmpty, part.utf8.allSatisfy(isPlain) else {
+                throw Problem(text, "has an invalid segment, \"\(part)\"")
+            }
             return .text(String(part))
         }
     }
 
-    /// Whether a byte stands for itself in a path, and in the generated code.
+    /// Returns whether a byte has no special meaning in a path or in the generated code.
     private static func isPlain(_ byte: UInt8) -> Bool {
         byte > 0x20 && byte < 0x7F && !"*{}\"\\?#:/%".utf8.contains(byte)
     }
@@ -73,6 +75,6 @@ struct PathTemplate {
     struct Problem: Error, CustomStringConvertible {
         let description: String
 
-        init(_ path: String, _ what: String) { description = "the path \"\(path)\" is not understood, because \(what)" }
+        init(_ path: String, _ reason: String) { description = "the path \"\(path)\" \(reason)" }
     }
 }

@@ -1,11 +1,11 @@
 import SwiftProtobuf
 import SwiftProtobufPluginLibrary
 
-/// The protoc plugin that tells Apus of a service what `protoc-gen-grpc-swift-2` does not: which methods can be called
-/// without the machinery for streams, and what the service's files say of it.
+/// The protoc plugin that generates the service descriptions of Apus, which `protoc-gen-grpc-swift-2` does not: the
+/// methods that can be called without support for streams, their HTTP rules, and the file descriptors of the service.
 ///
-/// It adds `name.apus.swift` to the `name.pb.swift` and `name.grpc.swift` of the other two, and takes the options of the
-/// latter that have a meaning here: see ``Options``.
+/// It adds `name.apus.swift` to the `name.pb.swift` and `name.grpc.swift` of the other two plugins. It takes the
+/// options of the latter that apply here; see ``Options``.
 @main
 struct ProtocGenApus: CodeGenerator {
     var supportedFeatures: [Google_Protobuf_Compiler_CodeGeneratorResponse.Feature] {

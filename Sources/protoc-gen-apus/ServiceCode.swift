@@ -2,16 +2,16 @@ import FoundationEssentials
 import SwiftProtobuf
 import SwiftProtobufPluginLibrary
 
-/// The code for the services of one file.
+/// The generated code for the services of one file.
 struct ServiceCode {
     private let file: FileDescriptor
     private let options: Options
     private let namer: SwiftProtobufNamer
 
-    /// How methods are called over HTTP, by their full names.
+    /// The HTTP rules of the methods, by their full names.
     private let rules: [String: [String]]
 
-    /// - Throws: What is wrong with the options of a method.
+    /// - Throws: A ``MethodRules/Problem`` for a method with an invalid option.
     init(_ file: FileDescriptor, _ options: Options) throws {
         var rules: [String: [String]] = [:]
         for method in file.services.flatMap(\.methods) { rules[method.fullName] = try MethodRules(method).expressions }
@@ -35,7 +35,7 @@ struct ServiceCode {
 
             """)
         for (module, access) in imports.sorted(by: { $0.key < $1.key }) {
-            printer.print((options.saysAccessOnImports ? access + " " : "") + "import " + module)
+            printer.print((options.usesAccessLevelOnImports ? access + " " : "") + "import " + module)
         }
         printer.print()
         for service in file.services { write(service, to: &printer) }
@@ -43,7 +43,7 @@ struct ServiceCode {
         return printer.content
     }
 
-    /// Modules, with how visible they are to who imports this code.
+    /// The modules to import and the access levels of the imports.
     private var imports: [String: String] {
         var imports = ["ApusGRPC": "internal", "GRPCCore": visibility, "GRPCProtobuf": "internal"]
         if usesBundledTypes { imports["SwiftProtobuf"] = "internal" }
@@ -53,7 +53,7 @@ struct ServiceCode {
         return imports
     }
 
-    /// Whether a method takes or answers a message that comes with SwiftProtobuf, such as `google.protobuf.Empty`.
+    /// Whether a method takes or returns a message that is bundled with SwiftProtobuf, such as `google.protobuf.Empty`.
     private var usesBundledTypes: Bool {
         file.services.flatMap(\.methods).flatMap { [$0.inputType, $0.outputType] }
             .contains { SwiftProtobufInfo.isBundledProto(file: $0.file) }
@@ -118,8 +118,8 @@ struct ServiceCode {
         printer.print(")")
     }
 
-    /// The name that `protoc-gen-grpc-swift-2` gives a method: the capitals at its beginning are small, but for the one that
-    /// begins the next word.
+    /// Returns the function name that `protoc-gen-grpc-swift-2` generates for a method: its leading uppercase letters
+    /// are lowercased, except one that begins the next word.
     private static func functionName(_ method: MethodDescriptor) -> String {
         let name = method.name
         let capitals = name.prefix { !$0.isLowercase }
@@ -128,12 +128,12 @@ struct ServiceCode {
         return capitals.dropLast().lowercased() + name.dropFirst(capitals.count - 1)
     }
 
-    /// The file and all that it imports, as server reflection shows them.
+    /// Writes the descriptors of the file and its transitive imports, for server reflection.
     private func writeFiles(to printer: inout CodePrinter) {
         printer.print(
             "/// This file and those that it imports, each a `google.protobuf.FileDescriptorProto` in base64.")
         printer.print("private let \(filesName): [Swift.String] = [")
-        for file in Self.closure(of: file) {
+        for file in Self.transitiveClosure(of: file) {
             var proto = file.extractProto()
             proto.clearSourceCodeInfo()
             let bytes: Data = (try? proto.serializedBytes()) ?? Data()
@@ -142,7 +142,8 @@ struct ServiceCode {
         printer.print("]")
     }
 
-    private static func closure(of file: FileDescriptor) -> [FileDescriptor] {
+    /// Returns the file and its transitive imports.
+    private static func transitiveClosure(of file: FileDescriptor) -> [FileDescriptor] {
         var found: [FileDescriptor] = []
         func add(_ file: FileDescriptor) {
             guard !found.contains(where: { $0.name == file.name }) else { return }

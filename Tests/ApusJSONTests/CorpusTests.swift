@@ -2,15 +2,15 @@ import ApusJSON
 import Foundation
 import Testing
 
-/// The documents of `Corpus/documents.txt`.
+/// A document of `Corpus/documents.txt`.
 struct CorpusDocument: Sendable, CustomTestStringConvertible {
     let bytes: [UInt8]
-    /// How the value is written again; `nil` for a document that is refused.
-    var written: [UInt8]?
-    /// Where it is refused.
+    /// The encoding of the decoded value; `nil` for a malformed document.
+    var encoded: [UInt8]?
+    /// The offset of the syntax error in a malformed document.
     var offset = 0
 
-    var isZeroWithExponent: Bool { written == [UInt8(ascii: "0")] && bytes.contains(UInt8(ascii: "e")) }
+    var isZeroWithExponent: Bool { encoded == [UInt8(ascii: "0")] && bytes.contains(UInt8(ascii: "e")) }
 
     var testDescription: String { String(decoding: bytes, as: UTF8.self).debugDescription }
 
@@ -20,8 +20,8 @@ struct CorpusDocument: Sendable, CustomTestStringConvertible {
         return text.split(separator: "\n").reduce(into: []) { documents, line in
             let rest = line.dropFirst(2)
             switch line.first {
-            case "+": documents.append(CorpusDocument(bytes: unescape(rest), written: unescape(rest)))
-            case "=": documents[documents.count - 1].written = unescape(rest)
+            case "+": documents.append(CorpusDocument(bytes: unescape(rest), encoded: unescape(rest)))
+            case "=": documents[documents.count - 1].encoded = unescape(rest)
             case "-":
                 let parts = rest.split(separator: " ", maxSplits: 1)
                 documents.append(
@@ -47,30 +47,30 @@ struct CorpusDocument: Sendable, CustomTestStringConvertible {
 }
 
 @Suite struct CorpusTests {
-    @Test func `The corpus is there and whole`() {
-        #expect(CorpusDocument.all.filter { $0.written == nil }.count > 190)
-        #expect(CorpusDocument.all.filter { $0.written != nil }.count > 70)
+    @Test func `The corpus is complete`() {
+        #expect(CorpusDocument.all.filter { $0.encoded == nil }.count > 190)
+        #expect(CorpusDocument.all.filter { $0.encoded != nil }.count > 70)
     }
 
-    @Test(arguments: CorpusDocument.all.filter { $0.written != nil })
-    func `A well-formed document is read, and written as the same value`(document: CorpusDocument) throws {
+    @Test(arguments: CorpusDocument.all.filter { $0.encoded != nil })
+    func `A well-formed document is decoded and encoded as the same value`(document: CorpusDocument) throws {
         let value = try JSON.Decoder().decode(JSON.Value.self, from: document.bytes)
-        let written = try JSON.Encoder().encode(value)
-        #expect(written == document.written)
-        #expect(try JSON.Decoder().decode(JSON.Value.self, from: written) == value)
-        // Foundation takes a number that is rounded to zero, or is zero with an exponent, for one out of range.
+        let encoded = try JSON.Encoder().encode(value)
+        #expect(encoded == document.encoded)
+        #expect(try JSON.Decoder().decode(JSON.Value.self, from: encoded) == value)
+        // Foundation reports a number that is zero with an exponent, or is rounded to zero, as out of range.
         guard !document.isZeroWithExponent else { return }
-        let asFoundation = try JSONDecoder().decode(Value.self, from: Data(document.bytes))
-        #expect(try JSON.Decoder().decode(Value.self, from: document.bytes) == asFoundation)
+        let expected = try JSONDecoder().decode(Value.self, from: Data(document.bytes))
+        #expect(try JSON.Decoder().decode(Value.self, from: document.bytes) == expected)
     }
 
-    @Test(arguments: CorpusDocument.all.filter { $0.written == nil })
-    func `A malformed document is refused where it goes wrong, whatever is made of it`(document: CorpusDocument) {
+    @Test(arguments: CorpusDocument.all.filter { $0.encoded == nil })
+    func `A malformed document is rejected at the offending byte, whatever type is decoded`(document: CorpusDocument) {
         let error = #expect(throws: DecodingError.self) {
             try JSON.Decoder().decode(JSON.Value.self, from: document.bytes)
         }
         #expect(syntaxError(error)?.offset == document.offset)
-        // Also where nobody looks: in a member that is not asked for.
+        // Also in a member that is not decoded.
         #expect(throws: DecodingError.self) { try JSON.Decoder().decode(Nothing.self, from: document.bytes) }
         let member = Array(#"{"a":"#.utf8) + document.bytes + Array("}".utf8)
         #expect(throws: DecodingError.self) { try JSON.Decoder().decode(Nothing.self, from: member) }

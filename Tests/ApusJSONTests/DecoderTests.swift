@@ -4,7 +4,7 @@ import Testing
 
 @Suite("JSON decoder")
 struct DecoderTests {
-    @Test("generated values survive both directions, and Foundation agrees about each")
+    @Test("Generated values round-trip, also through Foundation's coders")
     func agreement() throws {
         var generator = Seeded(state: 1)
         for _ in 0..<500 {
@@ -16,7 +16,7 @@ struct DecoderTests {
         }
     }
 
-    @Test("whole numbers are read exactly, also when they are written with zeros or an exponent")
+    @Test("Integers are decoded exactly, even with a zero fraction or an exponent")
     func integers() throws {
         #expect(
             try decode([Int].self, "[0,-0,1.0,1e2,9223372036854775807,-9223372036854775808]") == [
@@ -33,7 +33,7 @@ struct DecoderTests {
     }
 
     @Test(
-        "a number that no double holds is refused as such, and read over where nobody asks for it",
+        "A number beyond the range of Double is rejected, and ignored in members that are not decoded",
         arguments: ["1e400", "-1e999999"])
     func hugeNumbers(text: String) throws {
         for type in [Double.self, JSON.Value.self] as [any Decodable.Type] {
@@ -44,7 +44,7 @@ struct DecoderTests {
         #expect(try decode(Point.self, #"{"x":1,"z":\#(text),"y":2}"#) == Point(x: 1, y: 2))
     }
 
-    @Test("doubles are the nearest, as Foundation's")
+    @Test("Doubles are rounded to nearest, as in Foundation")
     func doubles() throws {
         var generator = Seeded(state: 3)
         var texts = (0..<5000).map { _ in Double(bitPattern: generator.next()) }.filter(\.isFinite).map(\.description)
@@ -64,7 +64,7 @@ struct DecoderTests {
         #expect(try decode(Decimal.self, "12345678901234567890.125") == Decimal(string: "12345678901234567890.125"))
     }
 
-    @Test("strategies read what Foundation's write")
+    @Test("Strategies decode what Foundation's strategies encode")
     func strategies() throws {
         let date = Date(timeIntervalSince1970: 1_769_860_800)
         var decoder = JSON.Decoder()
@@ -100,7 +100,7 @@ struct DecoderTests {
     }
 
     @Test(
-        "keys are converted from snake_case by Foundation's rules",
+        "Keys are converted from snake case by Foundation's rules",
         arguments: [
             "my_url_property", "_a_b_", "__a__", "a__b", "a_B", "ABC_d", "_", "__", "", "a", "a_1b", "a_1b2c", "a_bC1D",
             "a_b-c", "a_é", "oneTwo_three",
@@ -123,12 +123,12 @@ struct DecoderTests {
                 == foundation.decode(Keys.self, from: Data(text.utf8)).names)
     }
 
-    @Test("keys are found in any order, among many, escaped and repeated")
+    @Test("Keys are found in any order, among many, escaped and duplicated")
     func keys() throws {
         #expect(try decode(Point.self, #"{"y":2,"x":1}"#) == Point(x: 1, y: 2))
         #expect(try decode(Point.self, #"{"\u0078":1,"z":[{}],"y":2}"#) == Point(x: 1, y: 2))
         #expect(
-            try decode(Point.self, #"{"x":1,"y":2,"x":3}"#) == Point(x: 1, y: 2), "the first counts, as in Foundation")
+            try decode(Point.self, #"{"x":1,"y":2,"x":3}"#) == Point(x: 1, y: 2), "first value wins, as in Foundation")
         #expect(try decode(Point.self, #"{"y":2,"x":1,"y":4,"\u0078":3}"#) == Point(x: 1, y: 2))
         let many = (0..<10_000).map { #""k\#($0)":\#($0)"# }.joined(separator: ",")
         #expect(try decode(Point.self, "{\(many),\"y\":2,\"x\":1}") == Point(x: 1, y: 2))
@@ -137,20 +137,20 @@ struct DecoderTests {
         #expect(try decode([String: Int].self, #"{"é":1,"e\u0301":2}"#) == ["é": 1])
     }
 
-    @Test("a key that is there twice is refused when the limits say so")
+    @Test("Duplicate keys are rejected if the limits require it")
     func duplicateKeys() throws {
         var decoder = JSON.Decoder()
         decoder.limits.duplicateKeys = .reject
         let many = (0..<100).map { #""k\#($0)":0"# }.joined(separator: ",")
         for text in [#"{"x":1,"x":1}"#, #"{"x":1,"y":{},"\u0078":1}"#, "{\(many),\"k7\":1}"] {
             let error = #expect(throws: DecodingError.self) { try decoder.decode(Value.self, from: text.utf8) }
-            #expect(syntaxError(error)?.reason.hasSuffix("twice.") == true)
+            #expect(syntaxError(error)?.reason.hasPrefix("Duplicate key") == true)
         }
         #expect(throws: Never.self) { try decoder.decode(Value.self, from: "{\(many)}".utf8) }
         #expect(throws: Never.self) { try decoder.decode(Value.self, from: #"{"ab":1,"ba":{"ab":1},"cc":0}"#.utf8) }
     }
 
-    @Test("errors say the path, the line and the column")
+    @Test("Errors state the coding path, the line and the column")
     func errors() throws {
         let text = "{\n  \"items\": [\n    {\"x\": 1, \"y\": 2},\n    {\"x\": 1, \"y\": \"two\"}\n  ]\n}"
         let error = #expect(throws: DecodingError.self) { try decode([String: [Point]].self, text) }
@@ -168,13 +168,13 @@ struct DecoderTests {
         }
     }
 
-    @Test("the type that was asked for is made, also when only its superclass is known")
+    @Test("The dynamic type is decoded if the static type is its superclass")
     func dynamicTypes() throws {
         let type: Animal.Type = Dog.self
         #expect(try decode(type, "{}") is Dog)
     }
 
-    @Test("what types try in vain, and objects with an index, take no more time in a long document")
+    @Test("Failed attempts and objects with an index are not slower in a long document")
     func manyFailures() throws {
         let count = 100_000
         let strings = "[" + Array(repeating: "\"a\"", count: count).joined(separator: ",") + "]"
@@ -188,10 +188,10 @@ struct DecoderTests {
         #expect(try decode([PathReader].self, strings).last?.path.first?.intValue == count - 1)
     }
 
-    @Test("containers by hand: nested, optional, of arrays, and of a superclass")
+    @Test("Nested, optional, unkeyed and super containers can be decoded manually")
     func containers() throws {
         let text = #"{"a":[1,null,{"x":1,"y":2},[true]],"super":7,"n":null}"#
-        let value = try decode(ByHand.self, text)
+        let value = try decode(ManuallyDecoded.self, text)
         #expect(value.point == Point(x: 1, y: 2))
         #expect(value.flags == [true])
         #expect(value.parent == 7)
@@ -199,11 +199,11 @@ struct DecoderTests {
         #expect(value.paths == ["a", "a.Index 3", ""])
     }
 
-    @Test("a decoder that is kept stays readable after the call")
-    func keptDecoder() throws {
-        let kept = try JSON.Decoder().decode(
-            Kept.self, from: Array(#"{"text":"still here, though the bytes are gone"}"#.utf8))
-        #expect(try kept.text() == "still here, though the bytes are gone")
+    @Test("A container that a value keeps stays readable after decoding")
+    func retainedDecoder() throws {
+        let value = try JSON.Decoder().decode(
+            ContainerHolder.self, from: Array(#"{"text":"longer than the inline storage of a string"}"#.utf8))
+        #expect(try value.text() == "longer than the inline storage of a string")
     }
 
     private func decode<Result: Decodable>(_ type: Result.Type, _ text: String) throws -> Result {
@@ -232,7 +232,7 @@ private struct Keys: Decodable {
     }
 }
 
-private struct ByHand: Decodable {
+private struct ManuallyDecoded: Decodable {
     let point: Point
     let flags: [Bool]
     let parent: Int
@@ -272,7 +272,7 @@ private struct PathReader: Decodable {
     init(from decoder: any Decoder) throws { path = decoder.codingPath }
 }
 
-private struct Kept: Decodable {
+private struct ContainerHolder: Decodable {
     private let container: KeyedDecodingContainer<AnyKey>
 
     init(from decoder: any Decoder) throws { container = try decoder.container(keyedBy: AnyKey.self) }

@@ -4,7 +4,8 @@ import Testing
 
 @Suite("JSON encoder")
 struct EncoderTests {
-    /// What both coders write. Foundation's keys are in no order, and so each value here has one key an object at most.
+    /// Expects both encoders to produce the same text. Foundation's key order is undefined, so each object in `value`
+    /// must have at most one key, unless keys are sorted.
     private func expectSameText(
         _ value: some Encodable, sourceLocation: SourceLocation = #_sourceLocation,
         _ configure: (inout JSON.Encoder, JSONEncoder) -> Void = { _, _ in }
@@ -16,7 +17,7 @@ struct EncoderTests {
         #expect(text == String(decoding: try foundation.encode(value), as: UTF8.self), sourceLocation: sourceLocation)
     }
 
-    @Test("numbers are written as Foundation writes them")
+    @Test("Numbers are encoded as by Foundation")
     func numbers() throws {
         try expectSameText([
             0, -0.0, 1, -1, 1.5, 0.1, 0.01, 0.001, 1e-4, 1e-5, .leastNonzeroMagnitude, 1e15, 9_007_199_254_740_991,
@@ -32,7 +33,7 @@ struct EncoderTests {
         try expectSameText([Decimal(string: "1.10"), Decimal(string: "-12345678901234567890.123"), nil])
     }
 
-    @Test("doubles of all magnitudes are the shortest that read back, as Foundation's")
+    @Test("Doubles of all magnitudes are encoded as the shortest exact decimals, as by Foundation")
     func randomDoubles() throws {
         var generator = Seeded(state: 7)
         var doubles = (0..<20_000).map { _ in Double(bitPattern: generator.next()) }.filter(\.isFinite)
@@ -41,7 +42,7 @@ struct EncoderTests {
         try expectSameText(doubles)
     }
 
-    @Test("text is escaped as Foundation escapes it")
+    @Test("Text is escaped as by Foundation")
     func text() throws {
         let all = (0..<0x250).compactMap(Unicode.Scalar.init).map { String($0) }
         try expectSameText(all)
@@ -53,7 +54,7 @@ struct EncoderTests {
         try expectSameText([String(repeating: "ab\"c\u{1}é", count: 4000)])
     }
 
-    @Test("dates, data, URLs and numbers that JSON has not follow their strategies")
+    @Test("Dates, data, URLs and non-conforming numbers are encoded by their strategies")
     func strategies() throws {
         let date = Date(timeIntervalSince1970: 1_769_860_800.5)
         try expectSameText([date])
@@ -86,7 +87,7 @@ struct EncoderTests {
     }
 
     @Test(
-        "keys become snake_case by Foundation's rules, and keys of dictionaries stay",
+        "Keys are converted to snake case by Foundation's rules, except dictionary keys",
         arguments: [
             "myURLProperty", "aB", "ABC", "ABc", "_aB_", "a1B", "aB1c", "URL", "fooBAR", "a_b", "aÉB", "", "A",
             "isHTTP2On", "äÖü", "ÄÖ",
@@ -105,7 +106,7 @@ struct EncoderTests {
         }
     }
 
-    @Test("values that write in no order, twice or nothing come out as Foundation's")
+    @Test("Values that encode out of order, twice or nothing are encoded as by Foundation")
     func unusualValues() throws {
         try expectSameText([Nothing()])
         try expectSameText(["a": Nothing()])
@@ -127,27 +128,28 @@ struct EncoderTests {
         }
     }
 
-    @Test("what a type tries and gives up, writes twice or merges comes out as Foundation's")
-    func secondThoughts() throws {
+    @Test("Caught errors, duplicate keys and merged containers are encoded as by Foundation")
+    func fallbacks() throws {
         try expectSameText(
-            ByHand { container in
+            ManuallyEncoded { container in
                 try? container.encode(Double.nan, forKey: AnyKey("a"))
                 try container.encode(1, forKey: AnyKey("b"))
             })
         try expectSameText(
-            ByHand { container in
+            ManuallyEncoded { container in
                 var array = container.nestedUnkeyedContainer(forKey: AnyKey("a"))
                 try array.encode(1)
                 try? array.encode(Double.infinity)
                 try array.encode(2)
             })
-        try expectSameText(ByHand { container in try? container.encode(HalfWay(), forKey: AnyKey("a")) })
         try expectSameText(
-            ByHand { container in
+            ManuallyEncoded { container in try? container.encode(PartiallyEncoded(), forKey: AnyKey("a")) })
+        try expectSameText(
+            ManuallyEncoded { container in
                 for value in 1...2 { try container.encode(value, forKey: AnyKey("a")) }
             })
         try expectSameText(
-            ByHand { container in
+            ManuallyEncoded { container in
                 for value in 1...2 {
                     var array = container.nestedUnkeyedContainer(forKey: AnyKey("a"))
                     try array.encode(value)
@@ -155,7 +157,7 @@ struct EncoderTests {
             })
         let many = (0..<40).map { "k\($0)" }
         for repeated in ["k3", "k30"] {
-            let value = ByHand { container in
+            let value = ManuallyEncoded { container in
                 for key in many + [repeated] { try container.encode(key, forKey: AnyKey(key)) }
                 try container.encode("last", forKey: AnyKey(repeated))
             }
@@ -164,7 +166,7 @@ struct EncoderTests {
             #expect(read[repeated] == "last")
         }
         try expectSameText(
-            ByHand { container in
+            ManuallyEncoded { container in
                 try container.encode(1, forKey: AnyKey("fooBar"))
                 try container.encode(2, forKey: AnyKey("foo_bar"))
             }
@@ -174,9 +176,9 @@ struct EncoderTests {
         }
         try expectSameText(Optional(Nothing()))
         try expectSameText(
-            ByHand { container in
+            ManuallyEncoded { container in
                 var array = container.nestedUnkeyedContainer(forKey: AnyKey("a"))
-                // As types do that know that Foundation does not throw here.
+                // `try!`, as in types that rely on Foundation not throwing here.
                 try! container.encode(1, forKey: AnyKey("b"))
                 try! array.encode(2)
             }
@@ -186,12 +188,12 @@ struct EncoderTests {
         }
     }
 
-    @Test("objects of an array may have the keys of the one before, others, or the same in another order")
+    @Test("Sibling objects may have the same keys, other keys, or the same keys in another order")
     func keysOfSiblings() throws {
         var random = Seeded(state: 7)
         let names = [
             "a", "b", "id", "key", "item", "longer name", "k\"1", "k\\\"1", "ключ", "",
-            "a key of more bytes than two words",
+            "a key longer than sixteen bytes",
         ]
         for _ in 0..<500 {
             let usual = names.shuffled(using: &random).prefix(.random(in: 1...5, using: &random))
@@ -204,7 +206,7 @@ struct EncoderTests {
                 }
             }
             let value = objects.map { keys in
-                ByHand { container in
+                ManuallyEncoded { container in
                     for (index, key) in keys.enumerated() { try container.encode(index, forKey: AnyKey(key)) }
                 }
             }
@@ -214,7 +216,7 @@ struct EncoderTests {
         }
     }
 
-    @Test("keys of all kinds of types come out as Foundation's, time after time")
+    @Test("Keys of all kinds of types are encoded as by Foundation, repeatedly")
     func kindsOfKeys() throws {
         let tree = Tree(
             name: "a", branches: [Tree(name: "b", branches: [Tree(name: "c", branches: [])]), Tree(name: "d")])
@@ -229,7 +231,7 @@ struct EncoderTests {
                 try expectSame(SoleKey(only: 1))
                 try expectSame([SoleKey(only: 1), SoleKey(only: 2)])
                 try expectSame(Slashed(path: 1))
-                try expectSame(["x": Doubled()])
+                try expectSame(["x": DuplicateKeys()])
                 try expectSame(Quoted(text: 1))
                 #expect(
                     String(decoding: try JSON.Encoder().encode(tree), as: UTF8.self)
@@ -239,30 +241,30 @@ struct EncoderTests {
         }
     }
 
-    @Test("a container that is kept writes to no other document")
-    func keptContainer() throws {
-        let keeper = ContainerKeeper()
-        #expect(String(decoding: try JSON.Encoder().encode(keeper), as: UTF8.self) == #"{"only":1}"#)
+    @Test("A container that a value keeps cannot write to other documents")
+    func retainedContainer() throws {
+        let holder = ContainerHolder()
+        #expect(String(decoding: try JSON.Encoder().encode(holder), as: UTF8.self) == #"{"only":1}"#)
         for _ in 0..<3 {
             let text = try JSON.Encoder().withEncoded([SoleKey(only: 1), SoleKey(only: 2)]) { bytes in
-                try? keeper.container?.encode(7, forKey: .only)
+                try? holder.container?.encode(7, forKey: .only)
                 return String(decoding: bytes, as: UTF8.self)
             }
             #expect(text == #"[{"only":1},{"only":2}]"#)
         }
     }
 
-    @Test("an encoder that is kept cannot reach the bytes that were handed out")
-    func keptEncoder() throws {
-        let keeper = Keeper()
-        let text = try JSON.Encoder().withEncoded(keeper) { bytes in
-            for _ in 0..<2000 { _ = keeper.encoder?.unkeyedContainer() }
+    @Test("An encoder that a value keeps cannot change the bytes passed to the caller")
+    func retainedEncoder() throws {
+        let holder = EncoderHolder()
+        let text = try JSON.Encoder().withEncoded(holder) { bytes in
+            for _ in 0..<2000 { _ = holder.encoder?.unkeyedContainer() }
             return String(decoding: bytes, as: UTF8.self)
         }
         #expect(text == "\"kept\"")
     }
 
-    @Test("a number that JSON has not is refused with its path")
+    @Test("A non-conforming number is rejected with its coding path")
     func nonConformingPath() throws {
         for (value, path) in [
             (["a": [1, Double.nan]], ["a", "Index 1"]), (["b": [-Double.infinity]], ["b", "Index 0"]),
@@ -274,7 +276,7 @@ struct EncoderTests {
         #expect(throws: EncodingError.self) { try JSON.Encoder().encode(Nothing()) }
     }
 
-    @Test("a value nested deeper than the limit is refused")
+    @Test("A value nested deeper than the limit is rejected")
     func depth() throws {
         var encoder = JSON.Encoder()
         encoder.maximumDepth = 3
@@ -288,16 +290,16 @@ struct EncoderTests {
         list.release()
     }
 
-    @Test("a value that writes twice in one place is refused")
-    func twice() throws {
-        #expect(throws: EncodingError.self) { try JSON.Encoder().encode([Twice()]) }
+    @Test("Encoding two values in a single-value container is rejected")
+    func doubleEncoding() throws {
+        #expect(throws: EncodingError.self) { try JSON.Encoder().encode([DoubleEncoding()]) }
     }
 
-    @Test("user information and coding paths reach the types")
+    @Test("User info and coding paths are available to types")
     func context() throws {
         var encoder = JSON.Encoder()
-        encoder.userInfo[CodingUserInfoKey(rawValue: "who")!] = "me"
-        let text = String(decoding: try encoder.encode(["a": [Witness()]]), as: UTF8.self)
+        encoder.userInfo[CodingUserInfoKey(rawValue: "user")!] = "me"
+        let text = String(decoding: try encoder.encode(["a": [ContextReader()]]), as: UTF8.self)
         #expect(text == #"{"a":["me at a.Index 0"]}"#)
     }
 }
@@ -316,7 +318,7 @@ private struct Nothing: Encodable {
     func encode(to encoder: any Encoder) {}
 }
 
-private struct ByHand: Encodable {
+private struct ManuallyEncoded: Encodable {
     let write: (inout KeyedEncodingContainer<AnyKey>) throws -> Void
 
     func encode(to encoder: any Encoder) throws {
@@ -340,8 +342,8 @@ private struct Quoted: Encodable {
     let text: Int
 }
 
-/// Two keys of one text: the later value counts.
-private struct Doubled: Encodable {
+/// Two keys with the same text. The later value is used.
+private struct DuplicateKeys: Encodable {
     enum Keys: CodingKey {
         case first, second
         var stringValue: String { "same" }
@@ -362,7 +364,7 @@ private struct Tree: Encodable {
     var branches: [Tree] = []
 }
 
-private final class ContainerKeeper: Encodable {
+private final class ContainerHolder: Encodable {
     var container: KeyedEncodingContainer<SoleKey.CodingKeys>?
 
     func encode(to encoder: any Encoder) throws {
@@ -371,7 +373,7 @@ private final class ContainerKeeper: Encodable {
     }
 }
 
-private struct HalfWay: Encodable {
+private struct PartiallyEncoded: Encodable {
     func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: AnyKey.self)
         try container.encode(1, forKey: AnyKey("p"))
@@ -379,7 +381,7 @@ private struct HalfWay: Encodable {
     }
 }
 
-private final class Keeper: Encodable {
+private final class EncoderHolder: Encodable {
     private(set) var encoder: (any Encoder)?
 
     func encode(to encoder: any Encoder) throws {
@@ -388,7 +390,7 @@ private final class Keeper: Encodable {
     }
 }
 
-private struct Twice: Encodable {
+private struct DoubleEncoding: Encodable {
     func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(1)
@@ -428,7 +430,7 @@ private final class Chain: Encodable {
 
     init(next: Chain?) { self.next = next }
 
-    /// Link by link: the compiler's own release recurses.
+    /// Releases the chain link by link, because the compiler's own release is recursive.
     func release() {
         var link = next
         next = nil
@@ -439,10 +441,10 @@ private final class Chain: Encodable {
     }
 }
 
-private struct Witness: Encodable {
+private struct ContextReader: Encodable {
     func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
-        let who = encoder.userInfo[CodingUserInfoKey(rawValue: "who")!] as? String
-        try container.encode("\(who ?? "") at \(encoder.codingPath.map(\.stringValue).joined(separator: "."))")
+        let user = encoder.userInfo[CodingUserInfoKey(rawValue: "user")!] as? String
+        try container.encode("\(user ?? "") at \(encoder.codingPath.map(\.stringValue).joined(separator: "."))")
     }
 }

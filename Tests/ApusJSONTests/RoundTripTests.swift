@@ -2,10 +2,10 @@ import ApusJSON
 import Foundation
 import Testing
 
-/// Values of all kinds, made at random, through both coders under all strategies.
+/// Random values of all kinds, encoded and decoded by both implementations with all strategies.
 @Suite struct RoundTripTests {
     @Test(arguments: 0..<UInt64(40))
-    func `Generated values are written as Foundation writes them and read as it reads them`(seed: UInt64) throws {
+    func `Random values are encoded and decoded as by Foundation`(seed: UInt64) throws {
         var generator = Seeded(state: seed)
         for _ in 0..<25 {
             let strategies = Strategies.random(using: &generator)
@@ -21,13 +21,13 @@ import Testing
     }
 }
 
-/// The same strategy for each coder.
+/// Coders of both implementations with the same strategies.
 private struct Strategies {
     var encoder = JSON.Encoder()
     var decoder = JSON.Decoder()
     let foundationEncoder = JSONEncoder()
     let foundationDecoder = JSONDecoder()
-    /// Whether a date is read as exactly the one that was written.
+    /// Whether dates round-trip exactly.
     var keepsDates = true
 
     static func random(using generator: inout Seeded) -> Strategies {
@@ -78,7 +78,7 @@ private struct Strategies {
     }
 }
 
-/// One of everything that types are made of.
+/// A type with properties of all kinds.
 private struct Record: Codable, Hashable {
     var isOn: Bool
     var tiny: Int8

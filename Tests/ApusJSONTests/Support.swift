@@ -1,4 +1,4 @@
-/// A key of any name.
+/// A coding key with any name.
 struct AnyKey: CodingKey, Hashable {
     let stringValue: String
 
@@ -9,7 +9,7 @@ struct AnyKey: CodingKey, Hashable {
     var intValue: Int? { nil }
 }
 
-/// The same numbers in each run (SplitMix64).
+/// A seeded generator of reproducible random numbers (SplitMix64).
 struct Seeded: RandomNumberGenerator {
     var state: UInt64
 
@@ -22,7 +22,7 @@ struct Seeded: RandomNumberGenerator {
     }
 }
 
-/// Any JSON value, read as the document has it.
+/// An arbitrary JSON value.
 enum Value: Codable, Hashable {
     case null
     case bool(Bool)
@@ -60,7 +60,7 @@ enum Value: Codable, Hashable {
         }
     }
 
-    /// Any value, smaller with each level.
+    /// Returns a random value with at most `depth` levels of nesting.
     static func random(depth: Int, using generator: inout Seeded) -> Value {
         switch Int.random(in: 0..<(depth > 0 ? 8 : 5), using: &generator) {
         case 0: .null

@@ -4,18 +4,18 @@ import Testing
 
 @Suite("JSON syntax")
 struct SyntaxTests {
-    @Test("an error says line, column, pointer and what would be right")
-    func place() throws {
+    @Test("An error states the line, the column, the JSON Pointer and what was expected")
+    func position() throws {
         let text = "{\"a/b\": [1, {\"c\": 1}, {\n  \"d\": nope}]}"
         let error = #expect(throws: DecodingError.self) { try JSON.Decoder().decode(Value.self, from: text.utf8) }
         let syntax = try #require(syntaxError(error))
         #expect(syntax.line == 2)
         #expect(syntax.column == 9)
         #expect(syntax.path == "/a~1b/2/d")
-        #expect(syntax.description == "Found \"o\" where null should be. At line 2, column 9, in /a~1b/2/d.")
+        #expect(syntax.description == "Expected null but found \"o\". (line 2, column 9, at /a~1b/2/d)")
     }
 
-    @Test("a document cut at any byte is refused, and never read past its end")
+    @Test("A document truncated at any byte is rejected and not read past its end")
     func truncation() throws {
         let text = Array(#"{"a":[1,-2.5e+3,"x\n\u00e9\ud83d\ude00",true,false,null,{"b":{}}],"c":"é"}"#.utf8)
         for length in 0..<text.count {
@@ -24,7 +24,7 @@ struct SyntaxTests {
         #expect(throws: Never.self) { try JSON.Decoder().decode(Value.self, from: text) }
     }
 
-    @Test("a document changed at any byte is read or refused, as by Foundation")
+    @Test("A document with any byte changed is accepted or rejected, as by Foundation")
     func mutation() throws {
         let text = Array(#"{"a":[1,-2.5e3,"x\nA",true,null,{"b":{}}],"c":"d"}"#.utf8)
         for index in text.indices {
@@ -33,19 +33,19 @@ struct SyntaxTests {
                 changed[index] = byte
                 let ours = try? JSON.Decoder().decode(Value.self, from: changed)
                 let theirs = try? JSONDecoder().decode(Value.self, from: Data(changed))
-                // Foundation lets a comma before a closing bracket pass.
-                let hasLooseComma = String(decoding: changed, as: UTF8.self).contains(/,\s*[\]}]/)
-                if !hasLooseComma { #expect(ours == theirs, "\(String(decoding: changed, as: UTF8.self))") }
+                // Foundation accepts trailing commas.
+                let hasTrailingComma = String(decoding: changed, as: UTF8.self).contains(/,\s*[\]}]/)
+                if !hasTrailingComma { #expect(ours == theirs, "\(String(decoding: changed, as: UTF8.self))") }
             }
         }
     }
 
-    @Test("nesting of 100,000 is refused without overflow, and the limit is exact")
+    @Test("100,000 levels of nesting are rejected without a stack overflow, and the limit is exact")
     func nesting() throws {
         for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
             let deep = String(repeating: open, count: 100_000)
             let error = #expect(throws: DecodingError.self) { try JSON.Decoder().decode(Value.self, from: deep.utf8) }
-            #expect(syntaxError(error)?.reason == "Nested deeper than 512 levels.")
+            #expect(syntaxError(error)?.reason == "Nesting exceeds the limit of 512 levels.")
             var decoder = JSON.Decoder()
             decoder.limits.depth = 10
             func nested(_ depth: Int) -> String {
@@ -56,7 +56,7 @@ struct SyntaxTests {
         }
     }
 
-    @Test("a document over the size limit is refused")
+    @Test("A document over the size limit is rejected")
     func size() throws {
         var decoder = JSON.Decoder()
         decoder.limits.size = 4

@@ -3,7 +3,7 @@ import Testing
 @testable import protoc_gen_apus
 
 @Suite struct PathTemplateTests {
-    @Test func `A path has text, single segments and a rest, fields that they are, and a verb`() throws {
+    @Test func `A path consists of literal and wildcard segments, parameters and a verb`() throws {
         let template = try PathTemplate("/v1/{shop.id=shops/*}/orders/{name}/*/{rest=files/**}:undo")
         #expect(
             template.segments == [
@@ -14,7 +14,7 @@ import Testing
         #expect(template.verb == "undo")
     }
 
-    @Test func `A colon within a field's braces is no verb`() throws {
+    @Test func `A colon in braces does not begin a verb`() throws {
         #expect(throws: PathTemplate.Problem.self) { try PathTemplate("/v1/{name=a:b}") }
         #expect(try PathTemplate("/v1/orders:search").segments == [.text("v1"), .text("orders")])
         #expect(try PathTemplate("/v1/{name}").verb == nil)
@@ -25,7 +25,7 @@ import Testing
         "/v1/{a=}",
         "/v1/**/a", "/v1/a*", "/v1/a b", "/v1/a?b", "/v1/a#b", "/v1/é", "/v1/{a=**}/b", "/v1/\"x\"",
     ])
-    func `A path that is none is refused, and it is said why`(text: String) {
+    func `A malformed path is rejected, and the error names it`(text: String) {
         let problem = #expect(throws: PathTemplate.Problem.self) { try PathTemplate(text) }
         #expect(problem?.description.contains(text) == true)
     }

@@ -6,7 +6,7 @@ import Testing
 @testable import protoc_gen_apus
 
 @Suite struct ServiceCodeTests {
-    /// A file with one service, as protoc hands it over.
+    /// Returns the descriptor of a file with one service, as protoc passes it.
     private func file(
         _ methods: [Google_Protobuf_MethodDescriptorProto],
         _ change: (inout Google_Protobuf_FileDescriptorProto) -> Void = { _ in }
@@ -47,11 +47,11 @@ import Testing
             ("Place", "place"), ("place", "place"), ("PlaceOrder", "placeOrder"), ("GetURL", "getURL"),
             ("URLOf", "urlOf"), ("ID", "id"), ("place_order", "place_order"), ("V2Place", "v2Place"),
         ])
-    func `Methods have the names that grpc-swift gives them`(name: String, function: String) throws {
+    func `Methods have the names that grpc-swift generates`(name: String, function: String) throws {
         #expect(try code([.unary(name)]).contains("try await self.\(function)(request: request"))
     }
 
-    @Test func `Streams are registered, and not called directly`() throws {
+    @Test func `Streaming methods are registered but not called directly`() throws {
         var method = Google_Protobuf_MethodDescriptorProto.unary("Watch")
         method.serverStreaming = true
         let text = try code([method])
@@ -59,7 +59,7 @@ import Testing
         #expect(!text.contains("service.unary"))
     }
 
-    @Test func `Types have the prefix that the file asks for, or none`() throws {
+    @Test func `Types have the prefix that the file specifies, or none`() throws {
         #expect(try code([.unary("Place")]) { $0.options.swiftPrefix = "Acme" }.contains("extension AcmeOrders.Serv"))
         #expect(
             try code([.unary("Place", message: ".Order")]) {
@@ -68,7 +68,7 @@ import Testing
             }.contains("extension Orders.ServiceProtocol"))
     }
 
-    @Test func `Imports say who sees them where that is asked for`() throws {
+    @Test func `Imports have access levels if requested`() throws {
         let plain = try code([.unary("Place")])
         #expect(plain.contains("\nimport ApusGRPC\nimport GRPCCore\nimport GRPCProtobuf\n"))
         let open = try code(
@@ -83,7 +83,7 @@ import Testing
         #expect(open.contains("    public func registerMethods"))
     }
 
-    @Test func `A rule of HTTP is written down`() throws {
+    @Test func `An HTTP rule is generated`() throws {
         let text = try code([
             .unary("Place") {
                 $0.post = "/v1/{name=shops/*}/orders/**:now"
@@ -106,20 +106,20 @@ import Testing
                 """))
     }
 
-    private static let senseless: [(String, Google_Api_HttpRule)] = [
-        ("nothing but a body", .with { $0.body = "*" }),
-        ("a path that is none", .with { $0.get = "v1" }),
+    private static let invalidRules: [(String, Google_Api_HttpRule)] = [
+        ("a body without a pattern", .with { $0.body = "*" }),
+        ("a malformed path", .with { $0.get = "v1" }),
         ("an unknown field in the path", .with { $0.get = "/v1/{nothing}" }),
-        ("a field of several values in the path", .with { $0.get = "/v1/{tags}" }),
+        ("a repeated field in the path", .with { $0.get = "/v1/{tags}" }),
         ("a message in the path", .with { $0.get = "/v1/{inner}" }),
-        ("a field of what has none", .with { $0.get = "/v1/{name.x}" }),
+        ("a field of a scalar in the path", .with { $0.get = "/v1/{name.x}" }),
         ("an unknown body", .with { ($0.post, $0.body) = ("/v1", "nothing") }),
-        ("a field of a field as the body", .with { ($0.post, $0.body) = ("/v1", "inner.name") }),
-        ("an unknown answer", .with { ($0.get, $0.responseBody) = ("/v1", "nothing") }),
-        ("any method", .with { ($0.custom.kind, $0.custom.path) = ("*", "/v1") }),
+        ("a nested field as the body", .with { ($0.post, $0.body) = ("/v1", "inner.name") }),
+        ("an unknown response body", .with { ($0.get, $0.responseBody) = ("/v1", "nothing") }),
+        ("a wildcard method", .with { ($0.custom.kind, $0.custom.path) = ("*", "/v1") }),
         ("a method with a quote", .with { ($0.custom.kind, $0.custom.path) = ("A\"", "/v1") }),
         (
-            "bindings of a binding",
+            "nested additional bindings",
             .with {
                 $0.get = "/v1"
                 $0.additionalBindings = [.with { $0.additionalBindings = [.with { $0.get = "/v3" }] }]
@@ -127,14 +127,14 @@ import Testing
         ),
     ]
 
-    @Test(arguments: senseless)
-    func `A rule that makes no sense is refused, by the name of its method`(what: String, rule: Google_Api_HttpRule) {
+    @Test(arguments: invalidRules)
+    func `An invalid rule is rejected, and the error names the method`(defect: String, rule: Google_Api_HttpRule) {
         let problem = #expect(throws: MethodRules.Problem.self) { try code([.unary("Place") { $0 = rule }]) }
-        #expect(problem?.description.contains("shop.v1.Orders.Place") == true, "\(what)")
+        #expect(problem?.description.contains("shop.v1.Orders.Place") == true, "\(defect)")
     }
 
-    /// The code of the test service says, too, of which files it was made.
-    @Test func `The code that is committed is what the generator makes today`() throws {
+    /// The generated code of the test service includes the descriptors of the files it was generated from.
+    @Test func `The committed code is what the generator produces`() throws {
         let url = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .appending(path: "InteropService/Generated/interop.apus.swift")
         let committed = try String(contentsOf: url, encoding: .utf8)
@@ -146,7 +146,7 @@ import Testing
                 serializedBytes: data, extensions: Google_Api_Annotations_Extensions)
         }
         #expect(protos.count > 3)
-        // A file comes after those that it imports.
+        // `DescriptorSet` expects a file after the files that it imports.
         let file = try #require(DescriptorSet(protos: protos.reversed()).files.last)
         let options = try Options([("Visibility", "Package"), ("UseAccessLevelOnImports", "true")])
         #expect(try ServiceCode(file, options).text == committed)

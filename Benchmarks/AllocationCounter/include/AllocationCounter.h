@@ -1,5 +1,5 @@
 #pragma once
 #include <stdint.h>
 
-/// How often this process has asked for memory so far: malloc, calloc, realloc and the aligned ones.
+/// Returns the number of allocations by this process so far: malloc, calloc, realloc and the aligned variants.
 uint64_t allocation_count(void);

@@ -1,6 +1,6 @@
 import FoundationEssentials
 
-/// What a value reads itself from: one value of any shape.
+/// The decoder of one value, passed to `init(from:)`.
 struct ValueDecoder: Decoder {
     let document: Document
     let index: Int
@@ -38,11 +38,11 @@ extension ValueDecoder: SingleValueDecodingContainer {
     func decode<Value: Decodable>(_ type: Value.Type) throws -> Value { try document.decode(type, at: index) }
 }
 
-/// An object to read from by keys.
+/// A keyed container that reads an object.
 struct ObjectReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
     private let document: Document
     private let object: Int
-    /// Names with their values' places, where a walk through the keys would not do.
+    /// The node index of each value by name; `nil` for objects whose keys are looked up by linear search.
     private let index: [String: Int]?
 
     init(_ document: Document, _ object: Int) throws {
@@ -83,7 +83,7 @@ struct ObjectReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
         try document.decode(type, at: at(key))
     }
 
-    // Optional properties: one search for the key where the default makes three.
+    // One key lookup per optional property; the default implementation makes three.
     func decodeIfPresent(_ type: Bool.Type, forKey key: Key) throws -> Bool? { try value(key).map(document.bool) }
     func decodeIfPresent(_ type: String.Type, forKey key: Key) throws -> String? { try value(key).map(document.string) }
     func decodeIfPresent(_ type: Double.Type, forKey key: Key) throws -> Double? { try value(key).map(document.double) }
@@ -109,7 +109,7 @@ struct ObjectReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
     func superDecoder(forKey key: Key) -> any Decoder { decoder(at: find(key)) }
 
     private func decoder(at value: Int?) -> any Decoder {
-        ValueDecoder(document: document, index: value ?? document.missing)
+        ValueDecoder(document: document, index: value ?? document.missingIndex)
     }
 
     @inline(__always) private func find(_ key: Key) -> Int? { find(key.stringValue) }
@@ -119,21 +119,22 @@ struct ObjectReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
         return document.value(of: name, inObject: object)
     }
 
+    /// Returns the node index of the value for a key.
     @inline(__always) private func at(_ key: Key) throws -> Int {
         if let value = find(key) { return value }
         throw DecodingError.keyNotFound(key, document.context(object, "The object has no key \"\(key.stringValue)\"."))
     }
 
-    /// A value that is there and not null.
+    /// Returns the node index of a value that is present and not null.
     @inline(__always) private func value(_ key: Key) -> Int? {
         find(key).flatMap { document.isNull(at: $0) ? nil : $0 }
     }
 }
 
-/// An array to read from, element by element.
+/// An unkeyed container that reads an array element by element.
 struct ArrayReader: UnkeyedDecodingContainer {
     private let document: Document
-    // Narrow, so that the existential that holds a reader needs no allocation.
+    // 32 bits wide so that the reader fits in an existential's inline buffer, without an allocation.
     private let array: UInt32
     private var next: UInt32
     private var position: UInt32 = 0
@@ -188,7 +189,7 @@ struct ArrayReader: UnkeyedDecodingContainer {
         try take((any Decoder).self) { ValueDecoder(document: $0, index: $1) }
     }
 
-    /// The current element, and goes on after it when it could be read.
+    /// Decodes the current element and, on success, advances to the next one.
     @inline(__always) private mutating func take<Value>(
         _ type: Any.Type, _ decode: (Document, Int) throws -> Value
     ) throws -> Value {
@@ -203,7 +204,7 @@ struct ArrayReader: UnkeyedDecodingContainer {
             type,
             .init(
                 codingPath: codingPath + [IndexKey(currentIndex)],
-                debugDescription: "The array ends after \(currentIndex) elements."))
+                debugDescription: "The array has only \(currentIndex) elements."))
     }
 
     @inline(__always) private mutating func advance() {
@@ -213,7 +214,8 @@ struct ArrayReader: UnkeyedDecodingContainer {
 }
 
 extension Document {
-    /// The names of an object, as the key strategy has them, with their values' places. The first of equal names counts.
+    /// Returns the node index of each value of an object by name, after key conversion. If names are equal, the first
+    /// value is used.
     fileprivate func index(ofObject object: Int) -> [String: Int] {
         let keys = keys(ofObject: object)
         var index: [String: Int] = [:]

@@ -1,7 +1,7 @@
 import FoundationEssentials
 
 extension Document {
-    /// A whole number. `1.0` and `1e2` are whole as well.
+    /// Decodes an integer, which may be written as `1.0` or `1e2`.
     func integer<Number: FixedWidthInteger>(_ type: Number.Type, at index: Int) throws -> Number {
         let node = nodes[index]
         guard node.kind == .integer || node.kind == .decimal else { throw mismatch(type, at: index) }
@@ -16,11 +16,11 @@ extension Document {
             if let double = Double(text), double.magnitude < 9_007_199_254_740_992 {
                 if let number = Number(exactly: double) { return number }
             } else if let decimal = Decimal(string: text), let number = Number(decimal.description) {
-                // Larger ones a double would round.
+                // A `Double` would round larger numbers.
                 return number
             }
         }
-        throw doesNotFit(type, at: index)
+        throw outOfRange(type, at: index)
     }
 
     func double(at index: Int) throws -> Double {
@@ -33,21 +33,21 @@ extension Document {
         case .decimal:
             if let double = shortDecimal(node) { return double }
         case .string:
-            if let special = special(at: index, as: Double.self) { return special }
+            if let value = nonConformingValue(at: index, as: Double.self) { return value }
             throw mismatch(Double.self, at: index)
         case .null, .true, .false, .array, .object: throw mismatch(Double.self, at: index)
         }
         guard let double = Double(numberText(at: index)), double.isFinite else {
-            throw doesNotFit(Double.self, at: index)
+            throw outOfRange(Double.self, at: index)
         }
         return double
     }
 
     func float(at index: Int) throws -> Float {
         let node = nodes[index]
-        if node.kind == .string, let special = special(at: index, as: Float.self) { return special }
+        if node.kind == .string, let value = nonConformingValue(at: index, as: Float.self) { return value }
         guard node.kind == .integer || node.kind == .decimal else { throw mismatch(Float.self, at: index) }
-        guard let float = Float(numberText(at: index)), float.isFinite else { throw doesNotFit(Float.self, at: index) }
+        guard let float = Float(numberText(at: index)), float.isFinite else { throw outOfRange(Float.self, at: index) }
         return float
     }
 
@@ -55,7 +55,7 @@ extension Document {
         String(decoding: bytes[Int(nodes[index].start)..<Int(nodes[index].end)], as: UTF8.self)
     }
 
-    func doesNotFit(_ type: Any.Type, at index: Int) -> DecodingError {
+    func outOfRange(_ type: Any.Type, at index: Int) -> DecodingError {
         .dataCorrupted(context(index, "The number \(numberText(at: index).prefix(64)) does not fit in \(type)."))
     }
 
@@ -72,7 +72,7 @@ extension Document {
 
     @inline(__always) private func isNegative(_ node: Node) -> Bool { bytes[Int(node.start)] == UInt8(ascii: "-") }
 
-    /// The digits of a whole number that has at most 18.
+    /// Returns the magnitude of an integer of at most 18 digits, or `nil` for a longer one.
     @inline(__always) private func digits(of node: Node) -> Int64? {
         let first = Int(node.start) &+ (isNegative(node) ? 1 : 0)
         guard Int(node.end) &- first <= 18 else { return nil }
@@ -81,8 +81,9 @@ extension Document {
         return value
     }
 
-    /// A decimal without an exponent and with few digits: both its digits and the power of ten are doubles without error,
-    /// and so their quotient is the nearest one.
+    /// Decodes a short decimal without an exponent; returns `nil` for any other.
+    ///
+    /// Its digits and the power of ten are both exact as `Double`, so their quotient is the nearest `Double`.
     @inline(__always) private func shortDecimal(_ node: Node) -> Double? {
         let first = Int(node.start) &+ (isNegative(node) ? 1 : 0)
         guard Int(node.end) &- first <= 16 else { return nil }

@@ -1,9 +1,9 @@
 import FoundationEssentials
 
 extension Document {
-    /// A value of any type; as in writing, types are told apart by identity.
+    /// Decodes a value of any type. Known types are recognized by identity, as in encoding.
     func decode<Value: Decodable>(_ type: Value.Type, at index: Int) throws -> Value {
-        // Safe: called only where `type` was just found to be `Known` itself, so it is the same type under two names.
+        // Safe: called only after `type` was found to equal `Known`, so both are the same type.
         func known<Known>(_ value: Known) -> Value { unsafeBitCast(value, to: Value.self) }
         if type == String.self { return known(try string(at: index)) }
         if type == Int.self { return known(try integer(Int.self, at: index)) }
@@ -19,7 +19,7 @@ extension Document {
         if convertsKeys, let dictionary = type as? any StringKeyed.Type {
             return try dictionary.decode(at: index, of: self, as: type)
         }
-        // Of the type that was asked for, which may be a subclass of the one that is known here.
+        // `type` may be a subclass of the static type `Value`.
         return try type.init(from: ValueDecoder(document: self, index: index))
     }
 
@@ -63,7 +63,7 @@ extension Document {
             return date
         case .custom(let decode): return try decode(ValueDecoder(document: self, index: index))
         @unknown default:
-            throw DecodingError.dataCorrupted(context(index, "This strategy for dates is not supported."))
+            throw DecodingError.dataCorrupted(context(index, "The date decoding strategy is not supported."))
         }
     }
 
@@ -77,7 +77,7 @@ extension Document {
             return data
         case .custom(let decode): return try decode(ValueDecoder(document: self, index: index))
         @unknown default:
-            throw DecodingError.dataCorrupted(context(index, "This strategy for data is not supported."))
+            throw DecodingError.dataCorrupted(context(index, "The data decoding strategy is not supported."))
         }
     }
 
@@ -92,12 +92,12 @@ extension Document {
         guard nodes[index].kind == .integer || nodes[index].kind == .decimal else {
             throw mismatch(Decimal.self, at: index)
         }
-        guard let decimal = Decimal(string: numberText(at: index)) else { throw doesNotFit(Decimal.self, at: index) }
+        guard let decimal = Decimal(string: numberText(at: index)) else { throw outOfRange(Decimal.self, at: index) }
         return decimal
     }
 }
 
-/// A dictionary whose keys are text: data, which no key strategy changes.
+/// A dictionary with string keys. The keys are data, which key strategies leave unchanged.
 private protocol StringKeyed {
     static func decode<Value>(at index: Int, of document: Document, as type: Value.Type) throws -> Value
 }
@@ -110,7 +110,7 @@ extension Dictionary: StringKeyed where Key == String, Value: Decodable {
             let name = document.text(at: key)
             if dictionary[name] == nil { dictionary[name] = try document.decode(Value.self, at: key + 1) }
         }
-        // Safe: `type` is this very dictionary type, which the caller found by a cast of `type`.
+        // Safe: the caller obtained `Self` by casting `type`, so both are the same type.
         return unsafeBitCast(dictionary, to: type)
     }
 }

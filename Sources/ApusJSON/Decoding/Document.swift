@@ -1,21 +1,21 @@
-/// A document that was read: its bytes and the places of its values.
+/// A scanned document: its bytes and the nodes of its values.
 ///
-/// The bytes are the caller's until ``keepBytes()``. Used by one thread at a time, as every `Decoder`.
+/// The bytes belong to the caller until ``copyBytes()`` is called. Not thread-safe, like every `Decoder`.
 final class Document {
     let options: JSON.Decoder
     let convertsKeys: Bool
     let nodes: UnsafeMutablePointer<Node>
     private(set) var bytes: UnsafeBufferPointer<UInt8>
-    private var ownBytes: UnsafeMutableBufferPointer<UInt8>?
-    /// A value that is not there, as `null`.
-    let missing: Int
-    /// The last failure and where it was. Types may try one thing after the other, so the line is only looked for when a
-    /// failure leaves the document.
+    private var ownedBytes: UnsafeMutableBufferPointer<UInt8>?
+    /// The index of a `null` node that stands for missing values.
+    let missingIndex: Int
+    /// The last failure and its node. Types may try several decodings in turn, so the line is computed only for an
+    /// error that is thrown to the caller.
     private var lastFailure: (description: String, index: Int)?
 
     init(_ bytes: UnsafeBufferPointer<UInt8>, options: JSON.Decoder) throws(JSON.SyntaxError) {
         var list = try Scanner.scan(bytes, limits: options.limits)
-        missing = list.count
+        missingIndex = list.count
         list.append(Node(kind: .null, start: 0, end: 0, parent: Node.noParent, ordinal: 0))
         nodes = list.base
         self.bytes = bytes
@@ -25,20 +25,21 @@ final class Document {
 
     deinit {
         nodes.deallocate()
-        ownBytes?.deallocate()
+        ownedBytes?.deallocate()
     }
 
-    /// Keeps a copy of the bytes, for a type that holds on to its decoder.
-    func keepBytes() {
+    /// Copies the bytes, for a type that keeps its decoder after decoding.
+    func copyBytes() {
         let copy = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: bytes.count)
         _ = copy.initialize(from: bytes)
-        ownBytes = copy
+        ownedBytes = copy
         bytes = UnsafeBufferPointer(copy)
     }
 
     // MARK: Objects
 
-    /// The value under a key, by walking from the key that was found last. For objects without an index.
+    /// Returns the node index of the value with the given name, by linear search that starts at the key found last. For
+    /// objects without an index.
     @inline(__always) func value(of name: String, inObject object: Int) -> Int? {
         var name = name
         let found = name.withUTF8 { key(with: $0, inObject: object) }
@@ -53,7 +54,7 @@ final class Document {
         var key = first
         guard object &+ 1 < end else { return nil }
         repeat {
-            if has(key, name) {
+            if matches(key, name) {
                 nodes[object].lastFound = UInt32(truncatingIfNeeded: key)
                 return key &+ 1
             }
@@ -63,7 +64,7 @@ final class Document {
         return nil
     }
 
-    @inline(__always) private func has(_ key: Int, _ name: UnsafeBufferPointer<UInt8>) -> Bool {
+    @inline(__always) private func matches(_ key: Int, _ name: UnsafeBufferPointer<UInt8>) -> Bool {
         let node = nodes[key]
         if !node.isPlain { return node.text(in: bytes).utf8.elementsEqual(name) }
         guard Int(node.end &- node.start) &- 2 == name.count else { return false }
@@ -72,7 +73,7 @@ final class Document {
         return true
     }
 
-    /// The places of an object's keys.
+    /// Returns the node indexes of an object's keys.
     func keys(ofObject object: Int) -> [Int] {
         var keys: [Int] = []
         keys.reserveCapacity(Int(nodes[object].count))
@@ -88,11 +89,11 @@ final class Document {
 
     // MARK: Errors
 
-    /// The keys that lead to a value, as the document has them.
+    /// Returns the coding path of a value, with the document's own keys.
     func path(to target: Int) -> [any CodingKey] {
         var path: [any CodingKey] = []
         var index = target
-        while index < missing, nodes[index].parent != Node.noParent {
+        while index < missingIndex, nodes[index].parent != Node.noParent {
             let parent = Int(nodes[index].parent)
             let isInObject = nodes[parent].kind == .object
             path.append(
@@ -107,10 +108,11 @@ final class Document {
         return .init(codingPath: path(to: index), debugDescription: description)
     }
 
-    /// A failure that leaves the document, with the line and column of the value that it is about.
+    /// Returns the error with the line and column of the value it refers to.
     func located(_ error: DecodingError) -> DecodingError {
         func located(_ context: DecodingError.Context) -> DecodingError.Context {
-            guard let lastFailure, lastFailure.description == context.debugDescription, lastFailure.index < missing
+            guard let lastFailure, lastFailure.description == context.debugDescription,
+                lastFailure.index < missingIndex
             else {
                 return context
             }
@@ -133,6 +135,6 @@ final class Document {
         if nodes[index].kind == .null {
             return .valueNotFound(type, context(index, "Expected \(type) but found null."))
         }
-        return .typeMismatch(type, context(index, "Expected \(type) but found \(nodes[index].name)."))
+        return .typeMismatch(type, context(index, "Expected \(type) but found \(nodes[index].kindName)."))
     }
 }

@@ -1,35 +1,37 @@
 public import FoundationEssentials
 
 extension JSON {
-    /// Reads any `Decodable` type from JSON in UTF-8.
+    /// A decoder of `Decodable` types from JSON in UTF-8.
     ///
-    /// What it accepts gives what Foundation's `JSONDecoder` gives. It is stricter than that one in two things: a comma
-    /// before a closing bracket is an error, as RFC 8259 has it, and so is what a limit forbids.
+    /// Results are the same as those of Foundation's `JSONDecoder`, but this decoder is stricter in two respects: it
+    /// rejects trailing commas, as RFC 8259 requires, and documents that exceed a limit.
     public struct Decoder: Sendable {
-        /// How dates are read. Default: seconds since 2001, as Foundation's.
+        /// How dates are decoded. Default: as seconds since 2001-01-01, as in Foundation.
         public var dateDecodingStrategy: JSONDecoder.DateDecodingStrategy = .deferredToDate
 
-        /// How bytes are read. Default: Base64.
+        /// How `Data` is decoded. Default: from Base64.
         public var dataDecodingStrategy: JSONDecoder.DataDecodingStrategy = .base64
 
-        /// How keys become names. Default: unchanged. Keys of dictionaries never change.
+        /// How keys are converted to coding keys. Default: unchanged. Dictionary keys are never converted.
         public var keyDecodingStrategy: JSONDecoder.KeyDecodingStrategy = .useDefaultKeys
 
-        /// Which strings stand for infinities and NaN. Default: none.
+        /// The strings that represent infinities and NaN. Default: none.
         public var nonConformingFloatDecodingStrategy: JSONDecoder.NonConformingFloatDecodingStrategy = .throw
 
-        /// What types find in `decoder.userInfo`.
+        /// Contextual information, available to types as `decoder.userInfo`.
         public var userInfo: [CodingUserInfoKey: any Sendable] = [:]
 
-        /// What a document may be.
+        /// The limits on documents.
         public var limits = Limits()
 
         public init() {}
 
-        /// The value that the JSON describes.
-        /// - Parameter bytes: UTF-8, in one piece: an array, `Data`, `String.UTF8View`, a view of a buffer.
-        /// - Throws: `DecodingError`. Malformed JSON is `dataCorrupted` with a ``SyntaxError`` underneath; every other
-        ///   says in its description at which line and column the value begins, and its path has the document's own keys.
+        /// Decodes a value from a JSON document.
+        /// - Parameter bytes: The document in UTF-8, ideally in contiguous storage, such as an array, `Data`,
+        ///   `String.UTF8View` or a buffer view; otherwise it is copied.
+        /// - Throws: `DecodingError`. Malformed JSON is reported as `dataCorrupted` with a ``SyntaxError`` as the
+        ///   underlying error. The description of every other error states the line and column at which the value
+        ///   begins, and its coding path has the document's own keys.
         public func decode<Value: Decodable>(_ type: Value.Type, from bytes: some Sequence<UInt8>) throws -> Value {
             if let value = try bytes.withContiguousStorageIfAvailable({ try decode(type, from: $0) }) { return value }
             return try Array(bytes).withUnsafeBufferPointer { try decode(type, from: $0) }
@@ -47,7 +49,7 @@ extension JSON {
                         codingPath: [], debugDescription: "The given data was not valid JSON.",
                         underlyingError: error))
             }
-            defer { if !isKnownUniquelyReferenced(&document) { document.keepBytes() } }
+            defer { if !isKnownUniquelyReferenced(&document) { document.copyBytes() } }
             do {
                 return try document.decode(type, at: 0)
             } catch let error as DecodingError {
@@ -56,25 +58,25 @@ extension JSON {
         }
     }
 
-    /// What a document may be.
+    /// Limits on the documents that a ``Decoder`` accepts.
     public struct Limits: Sendable {
-        /// Bytes of a document. Default: 64 MiB. At most 2 GiB.
+        /// The maximum size of a document, in bytes. Default: 64 MiB. Cannot exceed 2 GiB.
         public var size = 64 << 20
 
-        /// How deep arrays and objects may nest. Default: 512, as Foundation's.
+        /// The maximum nesting depth of arrays and objects. Default: 512, as in Foundation.
         public var depth = 512
 
-        /// What happens when an object has a key twice. Default: as Foundation, the first one counts.
+        /// How duplicate keys in an object are handled. Default: the first one is used, as in Foundation.
         public var duplicateKeys = DuplicateKeys.useFirst
 
         public init() {}
     }
 
-    /// What happens when an object has a key twice.
+    /// How duplicate keys in an object are handled.
     public enum DuplicateKeys: Sendable {
-        /// The first one counts.
+        /// The first one is used.
         case useFirst
-        /// The document is refused: two readers of one document could see two different values.
+        /// The document is rejected, because different readers of it could see different values.
         case reject
     }
 }

@@ -1,24 +1,24 @@
 extension JSON {
-    /// Why bytes are not JSON (RFC 8259), or exceed a limit.
+    /// An error for a document that is not valid JSON (RFC 8259) or exceeds a limit.
     public struct SyntaxError: Error, Hashable, CustomStringConvertible {
-        /// What is wrong and what would be right, as a sentence without a place.
+        /// What is wrong and what was expected, as a sentence without the position.
         public let reason: String
-        /// Counted from 1.
+        /// The line, counted from 1.
         public let line: Int
-        /// In bytes of the line, counted from 1.
+        /// The column in bytes, counted from 1.
         public let column: Int
-        /// In bytes of the document, counted from 0.
+        /// The offset in the document in bytes, counted from 0.
         public let offset: Int
-        /// The JSON pointer (RFC 6901) of the value that was being read. Empty for the document itself.
+        /// The JSON Pointer (RFC 6901) of the value that was being parsed. Empty for the top-level value.
         public let path: String
 
         public var description: String {
-            "\(reason) At line \(line), column \(column)\(path.isEmpty ? "" : ", in \(path)")."
+            "\(reason) (line \(line), column \(column)\(path.isEmpty ? "" : ", at \(path)"))"
         }
     }
 }
 
-/// Line and column of a byte, both counted from 1.
+/// Returns the line and column of a byte, both counted from 1.
 func position(of offset: Int, in bytes: UnsafeBufferPointer<UInt8>) -> (line: Int, column: Int) {
     var line = 1
     var start = 0

@@ -1,24 +1,26 @@
 extension Node {
-    /// What is between the quotes of a string.
+    /// Returns the bytes between the quotes of a string.
     @inline(__always) func contents(in bytes: UnsafeBufferPointer<UInt8>) -> UnsafeBufferPointer<UInt8> {
         UnsafeBufferPointer(rebasing: bytes[Int(start) &+ 1..<Int(end) &- 1])
     }
 
-    /// The text of a string.
+    /// Returns the text of a string with escapes resolved.
     func text(in bytes: UnsafeBufferPointer<UInt8>) -> String {
         let contents = contents(in: bytes)
         if isPlain || !contents.contains(UInt8(ascii: "\\")) { return String(decoding: contents, as: UTF8.self) }
         return String(unsafeUninitializedCapacity: contents.count) { unescape(contents, into: $0) }
     }
 
-    func isSameText(as other: Node, in bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+    func hasSameText(as other: Node, in bytes: UnsafeBufferPointer<UInt8>) -> Bool {
         if !isPlain || !other.isPlain { return text(in: bytes) == other.text(in: bytes) }
         guard end &- start == other.end &- other.start else { return false }
         return contents(in: bytes).elementsEqual(other.contents(in: bytes))
     }
 }
 
-/// Resolves escapes, which make text shorter always. The text must have passed the scanner.
+/// Resolves escapes and returns the number of bytes written, which never exceeds the size of the source.
+///
+/// The source must have been validated by ``Scanner``.
 private func unescape(_ source: UnsafeBufferPointer<UInt8>, into target: UnsafeMutableBufferPointer<UInt8>) -> Int {
     var read = 0
     var written = 0
@@ -63,7 +65,7 @@ private func escapedByte(_ letter: UInt8) -> UInt8 {
     }
 }
 
-/// The number of `\uXXXX`, which begins at `start`; nil if a digit is none.
+/// Returns the code unit of the escape `\uXXXX` that begins at `start`, or `nil` if it is malformed.
 func codeUnit(atEscape start: Int, in bytes: UnsafeBufferPointer<UInt8>) -> UInt16? {
     guard start + 6 <= bytes.count else { return nil }
     var unit: UInt16 = 0

@@ -1,34 +1,36 @@
-/// A value's place in a document. A document is a list of nodes: an object is followed by its keys and values in turn, an
-/// array by its elements, and what is inside those comes right after them.
+/// A value or key of a scanned document.
+///
+/// A document is a flat list of nodes in document order: an object is followed by its keys and values alternately, an
+/// array by its elements, and each nested container by its contents.
 struct Node {
     enum Kind: UInt8 {
         case null, `true`, `false`, integer, decimal, string, array, object
     }
 
     let kind: Kind
-    /// A string whose bytes are its text: ASCII without escapes.
+    /// Whether the bytes of a string are its text: ASCII without escapes.
     var isPlain = true
-    /// An object whose keys are too many to walk through, or not all different.
+    /// Whether an object has too many keys for linear search, or duplicate keys.
     var needsIndex = false
-    /// The first byte.
+    /// The offset of the first byte.
     let start: UInt32
-    /// After the last byte of a number or string; for an array or object that is closed, the node after its last.
+    /// For a scalar, the offset after its last byte; for a closed array or object, the index after its last node.
     var end: UInt32
-    /// The array or object that it is in; the first node is in none.
+    /// The index of the enclosing array or object; ``noParent`` for the top-level value.
     let parent: UInt32
-    /// Its place in the array.
+    /// The index in the enclosing array.
     let ordinal: UInt32
-    /// Elements of an array, pairs of an object.
+    /// The number of elements of an array or members of an object.
     var count: UInt32 = 0
-    /// The key of an object that was found last: types ask for keys in the order in which they are written.
+    /// The index of the object's key that was found last. Types read keys in the order in which they were written.
     var lastFound: UInt32 = 0
 
     static var noParent: UInt32 { .max }
 
     var isContainer: Bool { kind == .array || kind == .object }
 
-    /// What it is, for a message.
-    var name: String {
+    /// The kind of value, for error messages.
+    var kindName: String {
         switch kind {
         case .null: "null"
         case .true, .false: "a boolean"
@@ -40,7 +42,7 @@ struct Node {
     }
 }
 
-/// Nodes as they are found. It grows, and never checks bounds that its one user has checked.
+/// A growable list of nodes without bounds checks, which are the caller's responsibility.
 struct NodeList {
     private(set) var base: UnsafeMutablePointer<Node>
     private(set) var count = 0

@@ -1,7 +1,7 @@
-/// The keys of an object that ends: whether one is there twice.
+/// Detects duplicate keys in an object that is being closed.
 struct ObjectKeys {
-    /// Up to so many keys are compared by pairs, and found by walking.
-    static var fewCount: Int { 16 }
+    /// The maximum number of keys that are compared pairwise and looked up by linear search.
+    static var linearSearchLimit: Int { 16 }
 
     let object: Int
     let end: Int
@@ -10,10 +10,11 @@ struct ObjectKeys {
 
     var count: Int { Int(nodes[object].count) }
 
-    /// Whether lengths, first and last bytes alone tell all keys apart, which takes a few nanoseconds.
-    var areSurelyDifferent: Bool {
+    /// Whether lengths, first and last bytes suffice to tell all keys apart; a check of a few nanoseconds. `false` is
+    /// inconclusive.
+    var areDefinitelyUnique: Bool {
         guard count > 1 else { return true }
-        guard count <= Self.fewCount else { return false }
+        guard count <= Self.linearSearchLimit else { return false }
         var seen: UInt64 = 0
         var key = object + 1
         while key < end {
@@ -28,15 +29,15 @@ struct ObjectKeys {
         return true
     }
 
-    /// The first key that was there before.
-    var firstRepeated: Int? { count <= Self.fewCount ? firstRepeatedByPairs : firstRepeatedOfMany }
+    /// The first key that repeats an earlier one.
+    var firstDuplicate: Int? { count <= Self.linearSearchLimit ? firstDuplicatePairwise : firstDuplicateByHashing }
 
-    private var firstRepeatedByPairs: Int? {
+    private var firstDuplicatePairwise: Int? {
         var key = object + 1
         while key < end {
             var earlier = object + 1
             while earlier < key {
-                if nodes[earlier].isSameText(as: nodes[key], in: bytes) { return key }
+                if nodes[earlier].hasSameText(as: nodes[key], in: bytes) { return key }
                 earlier = nodes.after(earlier + 1)
             }
             key = nodes.after(key + 1)
@@ -44,7 +45,7 @@ struct ObjectKeys {
         return nil
     }
 
-    private var firstRepeatedOfMany: Int? {
+    private var firstDuplicateByHashing: Int? {
         var texts: Set<String> = []
         var key = object + 1
         while key < end {
@@ -56,7 +57,7 @@ struct ObjectKeys {
 }
 
 extension UnsafeMutablePointer<Node> {
-    /// The node that comes after a value and all that is in it.
+    /// Returns the index of the node after a value and its contents.
     @inline(__always) func after(_ index: Int) -> Int {
         self[index].isContainer ? Int(self[index].end) : index &+ 1
     }

@@ -17,14 +17,15 @@ extension ByteWriter {
         }
     }
 
-    /// The shortest decimal that reads back as the same number.
-    /// - Throws: `EncodingError.invalidValue` for infinities and NaN, unless the strategy has text for them.
+    /// Writes the shortest decimal that parses to the same number.
+    /// - Throws: `EncodingError.invalidValue` for infinities and NaN, unless the strategy converts them to strings.
     func write(_ number: Double) throws {
         let magnitude = number.magnitude
         if magnitude < 9_007_199_254_740_992, let whole = Int64(exactly: number), whole != 0 || number.sign == .plus {
             return write(integer: whole)
         }
-        // Prices and the like: with 15 digits at most, the decimal that reads back is the shortest.
+        // Fast path for numbers with two decimal places, such as prices: a decimal of at most 15 digits that parses to
+        // the same number is the shortest one.
         let hundredths = (magnitude * 100).rounded()
         if magnitude >= 0.01, hundredths < 1e15, hundredths / 100 == magnitude {
             return writeHundredths(UInt64(hundredths), isNegative: number < 0)
@@ -33,7 +34,7 @@ extension ByteWriter {
         writeUnquoted(number.description)
     }
 
-    /// The shortest decimal that reads back as the same number.
+    /// Writes the shortest decimal that parses to the same number.
     /// - Throws: As for `Double`.
     func write(_ number: Float) throws {
         guard number.isFinite else { return try writeNonConforming(number) }
@@ -50,7 +51,7 @@ extension ByteWriter {
         }
     }
 
-    /// `hundredths` is no multiple of 100.
+    /// Writes a number of hundredths, which must not be a multiple of 100, as a decimal.
     private func writeHundredths(_ hundredths: UInt64, isNegative: Bool) {
         if isNegative { append(UInt8(ascii: "-")) }
         append(atMost: 24) { target in
@@ -74,12 +75,12 @@ extension ByteWriter {
         case .throw: fallthrough
         @unknown default:
             throw EncodingError.invalidValue(
-                number, .init(codingPath: path, debugDescription: "JSON has no number \(number)."))
+                number, .init(codingPath: path, debugDescription: "JSON cannot represent \(number)."))
         }
     }
 }
 
-/// Writes decimal digits and returns how many.
+/// Writes decimal digits and returns their number.
 @inline(__always) private func writeDigits(of number: UInt64, to target: UnsafeMutablePointer<UInt8>) -> Int {
     var count = 1
     var rest = number

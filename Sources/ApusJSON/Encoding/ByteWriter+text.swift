@@ -1,24 +1,25 @@
 extension ByteWriter {
-    /// A string, quoted and escaped as Foundation does.
+    /// Writes a string, quoted and escaped as by Foundation.
     func write(_ text: String) {
         var text = text
         text.withUTF8 { write(quoted: $0) }
     }
 
     func write(quoted source: UnsafeBufferPointer<UInt8>) {
-        // Escaped, a byte takes six at most. Longer texts than a page are not given six times their room ahead.
+        // An escaped byte takes at most six bytes. For text longer than 4096 bytes, this worst case is reserved chunk
+        // by chunk.
         guard source.count <= 4096 else {
             append(UInt8(ascii: "\""))
             var rest = source[...]
             while !rest.isEmpty {
                 let part = rest.prefix(4096)
-                append(atMost: 6 * part.count + Self.overhang) { escape(UnsafeBufferPointer(rebasing: part), to: $0) }
+                append(atMost: 6 * part.count + Self.slack) { escape(UnsafeBufferPointer(rebasing: part), to: $0) }
                 rest = rest.dropFirst(4096)
             }
             append(UInt8(ascii: "\""))
             return
         }
-        append(atMost: 6 * source.count + 2 + Self.overhang) { target in
+        append(atMost: 6 * source.count + 2 + Self.slack) { target in
             target[0] = UInt8(ascii: "\"")
             let written = escape(source, to: target + 1)
             target[written + 1] = UInt8(ascii: "\"")
@@ -26,10 +27,11 @@ extension ByteWriter {
         }
     }
 
-    /// How many bytes past the last one are written to, and written over by what follows.
-    private static let overhang = 8
+    /// The number of bytes past the end of the output that ``escape(_:to:)`` may write to. They are overwritten later.
+    private static let slack = 8
 
-    /// Copies eight bytes at a time as long as none of them needs an escape. Returns how many bytes it wrote.
+    /// Escapes text and returns the number of bytes written. Copies eight bytes at a time if none of them needs an
+    /// escape.
     @inline(__always) private func escape(
         _ source: UnsafeBufferPointer<UInt8>, to target: UnsafeMutablePointer<UInt8>
     ) -> Int {
@@ -52,7 +54,7 @@ extension ByteWriter {
         return written
     }
 
-    /// The first bytes, eight at most, the first one in the lowest place and spaces in those that are left.
+    /// Loads the first `width` bytes, at most eight, in little-endian order, padded with spaces.
     @inline(__always) private static func word(_ source: UnsafePointer<UInt8>, _ width: Int) -> UInt64 {
         func load<Part: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, as: Part.Type) -> UInt64 {
             UInt64(
@@ -61,7 +63,7 @@ extension ByteWriter {
         }
         if width == 8 { return load(0, as: UInt64.self) }
         let bits = UInt64(8 &* width)
-        // Two parts that overlap cover every width.
+        // Two overlapping loads cover every width.
         let bytes: UInt64
         if width >= 4 {
             bytes = load(0, as: UInt32.self) | load(width &- 4, as: UInt32.self) << (bits &- 32)
@@ -99,23 +101,23 @@ extension ByteWriter {
     }
 }
 
-/// Whether a byte is written as it is, whatever the options.
+/// Returns whether a byte is never escaped, whatever the options.
 @inline(__always) private func isPlain(_ byte: UInt8) -> Bool {
-    // A bit for each of " and / in the first word, and for \ in the second.
+    // Bit masks of bytes that may need an escape: control characters, " and / in the first, \ in the second.
     let special: (UInt64, UInt64) = (1 << 0x22 | 1 << 0x2F | 0xFFFF_FFFF, 1 << (0x5C - 0x40))
     if byte >= 0x80 { return true }
     return (byte < 0x40 ? special.0 : special.1) >> UInt64(byte & 0x3F) & 1 == 0
 }
 
 extension UInt64 {
-    /// Whether one of the eight bytes is a control character, `"`, `\` or (if asked) `/`.
+    /// Returns whether one of the eight bytes is a control character, `"`, `\` or, if `slash` is true, `/`.
     @inline(__always) fileprivate func hasByteToEscape(slash: Bool) -> Bool {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let tops: UInt64 = 0x8080_8080_8080_8080
-        func isZeroSomewhere(_ word: UInt64) -> UInt64 { (word &- ones) & ~word & tops }
+        func zeroBytes(_ word: UInt64) -> UInt64 { (word &- ones) & ~word & tops }
         let control = (self &- ones &* 0x20) & ~self & tops
-        let quote = isZeroSomewhere(self ^ (ones &* 0x22))
-        let backslash = isZeroSomewhere(self ^ (ones &* 0x5C))
-        return control | quote | backslash | (slash ? isZeroSomewhere(self ^ (ones &* 0x2F)) : 0) != 0
+        let quote = zeroBytes(self ^ (ones &* 0x22))
+        let backslash = zeroBytes(self ^ (ones &* 0x5C))
+        return control | quote | backslash | (slash ? zeroBytes(self ^ (ones &* 0x2F)) : 0) != 0
     }
 }

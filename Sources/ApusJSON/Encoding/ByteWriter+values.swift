@@ -5,15 +5,17 @@ extension ByteWriter {
 
     func writeNull() { append("null") }
 
-    /// A value of any type.
+    /// Writes a value of any type.
     func write<Value: Encodable>(value: Value) throws {
-        if try !writeKnown(value) { try writeSelf { try value.encode(to: $0) } }
+        if try !writeKnownType(value) { try writeWithEncoder { try value.encode(to: $0) } }
     }
 
-    /// Types that JSON or a strategy knows. They are told by identity, which costs nothing; a dynamic cast would cost more
-    /// than the value. False for others.
-    func writeKnown<Value: Encodable>(_ value: Value) throws -> Bool {
-        // Safe: called only where `Value` was just found to be `Known` itself.
+    /// Writes a value of a type that JSON represents directly or that a strategy applies to; returns `false` for
+    /// others.
+    ///
+    /// Types are recognized by identity, which is free; a dynamic cast would take longer than writing the value.
+    func writeKnownType<Value: Encodable>(_ value: Value) throws -> Bool {
+        // Safe: called only after `Value` was found to equal `Known`.
         func known<Known>(_: Known.Type) -> Known { unsafeBitCast(value, to: Known.self) }
         if try writePlain(value) { return true }
         if Value.self == Date.self {
@@ -36,9 +38,10 @@ extension ByteWriter {
         return true
     }
 
-    /// Text and whole numbers, alone and in arrays: what cannot fail and calls no code of others. False for others.
+    /// Writes Booleans, strings, integers, and arrays of strings or integers; returns `false` for other types. These
+    /// are the types whose writing cannot fail and calls no foreign code.
     @inline(__always) private func writePlain<Value: Encodable>(_ value: Value) throws -> Bool {
-        // Safe: called only where `Value` was just found to be `Known` itself.
+        // Safe: called only after `Value` was found to equal `Known`.
         func known<Known>(_: Known.Type) -> Known { unsafeBitCast(value, to: Known.self) }
         if Value.self == String.self {
             write(known(String.self))
@@ -85,22 +88,22 @@ extension ByteWriter {
         case .secondsSince1970: try write(date.timeIntervalSince1970)
         case .millisecondsSince1970: try write(1000 * date.timeIntervalSince1970)
         case .iso8601: write(date.formatted(.iso8601))
-        case .custom(let write): try writeSelf { try write(date, $0) }
-        @unknown default: giveUp()
+        case .custom(let write): try writeWithEncoder { try write(date, $0) }
+        @unknown default: fallBack()
         }
     }
 
     private func write(_ data: Data) throws {
         switch options.dataEncodingStrategy {
-        case .deferredToData: try writeSelf { try data.encode(to: $0) }
+        case .deferredToData: try writeWithEncoder { try data.encode(to: $0) }
         case .base64: write(data.base64EncodedString())
-        case .custom(let write): try writeSelf { try write(data, $0) }
-        @unknown default: giveUp()
+        case .custom(let write): try writeWithEncoder { try write(data, $0) }
+        @unknown default: fallBack()
         }
     }
 }
 
-/// A dictionary whose keys are text: data, which no key strategy changes.
+/// A dictionary with string keys. The keys are data, which key strategies leave unchanged.
 private protocol StringKeyed {
     func write(to writer: ByteWriter) throws
 }

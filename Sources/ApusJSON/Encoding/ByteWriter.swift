@@ -1,23 +1,24 @@
 import FoundationEssentials
 
-/// The bytes of one document as they grow, and the arrays and objects that are open.
+/// A single-pass writer of one document: its output and its open arrays and objects.
 ///
-/// Containers of `Codable` have no end that a writer is told of: an array or object is closed when its parent goes on, or
-/// at the end. Its properties are unchecked for exclusivity (three fifths of the time otherwise): each access is one
-/// read or write of a plain value that calls no code of others, and one writer belongs to one call of `encode`.
+/// `Codable` does not signal the end of a container, so an array or object is closed when its parent is written to
+/// again, or at the end of the document. Exclusivity checks, which would otherwise take three fifths of the time, are
+/// disabled. This is safe: each access is one read or write of a plain value that calls no foreign code, and a writer
+/// belongs to one call of `encode`.
 final class ByteWriter {
-    /// An array or object that is open.
+    /// An open array or object.
     struct Level {
         fileprivate let serial: UInt32
         fileprivate let closer: UInt8
-        /// Elements or keys so far.
+        /// The number of elements or keys so far.
         fileprivate var count: UInt32 = 0
-        /// Where the last key of an object begins.
+        /// The offset of an object's last key.
         fileprivate var keyStart = 0
-        /// How many keys stand in the list of those that are compared.
-        fileprivate var listed = 0
-        /// Of the keys that a table knows, a bit for each that was written.
-        fileprivate var numbers: UInt64 = 0
+        /// The number of recorded keys, not counting those of the key table.
+        fileprivate var recordedKeys = 0
+        /// One bit for each key of the key table that was written.
+        fileprivate var tableKeys: UInt64 = 0
 
         init(serial: UInt32, closer: UInt8) {
             self.serial = serial
@@ -25,13 +26,13 @@ final class ByteWriter {
         }
     }
 
-    /// Where a key was written, with its quotes.
+    /// The range of a written key, including its quotes.
     struct Key {
         fileprivate let start: Int
         fileprivate let count: Int
     }
 
-    /// A container's place: usable while its level is open.
+    /// A reference to a container, valid while its level is open.
     struct Slot {
         fileprivate let depth: UInt32
         fileprivate let serial: UInt32
@@ -42,19 +43,19 @@ final class ByteWriter {
     let escapesSlashes: Bool
     let convertsKeys: Bool
 
-    /// Something was written that one pass cannot write. What follows is of no use.
-    @exclusivity(unchecked) private(set) var isOutOfOrder = false
-    /// Why the value cannot be written at all, by Foundation neither.
-    @exclusivity(unchecked) private(set) var refusal: EncodingError?
-    @exclusivity(unchecked) private var isRefused = false
-    /// By name, what a strategy made of it.
+    /// Whether a single pass cannot write the value, so that Foundation has to. The output is then meaningless.
+    @exclusivity(unchecked) private(set) var needsFoundation = false
+    /// The error for a value that cannot be written at all, not even by Foundation.
+    @exclusivity(unchecked) private(set) var failure: EncodingError?
+    @exclusivity(unchecked) private var hasFailed = false
+    /// Keys converted to snake case, by original name.
     @exclusivity(unchecked) var convertedKeys: [String: String] = [:]
-    /// Hashes of the keys after those, by level.
-    @exclusivity(unchecked) private var manyKeys: [UInt32: Set<UInt64>] = [:]
-    /// The current key of each level as it was before a strategy converted it.
+    /// The hashes of the keys beyond the first ``WriterMemory/keysPerLevel`` of a level, by its serial number.
+    @exclusivity(unchecked) private var keyHashes: [UInt32: Set<UInt64>] = [:]
+    /// The current key of each level before its conversion by the key strategy.
     @exclusivity(unchecked) private var originalNames: [String] = []
 
-    @exclusivity(unchecked) private var memory = WriterMemory.take()
+    @exclusivity(unchecked) private var memory = WriterMemory.acquire()
     @exclusivity(unchecked) private(set) var count = 0
     @exclusivity(unchecked) private(set) var depth = 0
     @exclusivity(unchecked) private var lastSerial: UInt32 = 0
@@ -66,21 +67,21 @@ final class ByteWriter {
         escapesSlashes = !options.outputFormatting.contains(.withoutEscapingSlashes)
     }
 
-    deinit { memory.giveBack() }
+    deinit { memory.recycle() }
 
     private var base: UnsafeMutablePointer<UInt8> { memory.bytes }
     private var levels: UnsafeMutablePointer<Level> { memory.levels }
 
-    /// What was written, valid as long as the writer is, and until more is written.
+    /// The output, valid during the writer's lifetime until more is written.
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
 
-    /// One document. Nothing may be written before.
+    /// Writes a document. The output must be empty before.
     func write(document value: some Encodable) throws {
-        if try !writeKnown(value) {
+        if try !writeKnownType(value) {
             try value.encode(to: ValueEncoder(writer: self))
             close(to: 0)
         }
-        if let refusal { throw refusal }
+        if let failure { throw failure }
         if count == 0 {
             let description = "Top-level \(type(of: value)) did not encode any values."
             throw EncodingError.invalidValue(value, .init(codingPath: [], debugDescription: description))
@@ -96,31 +97,32 @@ final class ByteWriter {
         if depth == memory.levelCapacity { memory.growLevels() }
         levels[depth] = Level(serial: lastSerial, closer: closer)
         depth += 1
-        if depth > maximumDepth { _ = refuseDepth() }
+        if depth > maximumDepth { _ = failForDepth() }
         return Slot(depth: UInt32(truncatingIfNeeded: depth), serial: lastSerial)
     }
 
-    /// Prepares for the next element or key of a container: closes what was opened inside it, and separates.
+    /// Prepares for the next element or key of a container: closes what was opened inside it and writes a comma if
+    /// needed.
     @inline(__always) func next(in slot: Slot) throws {
-        if isRefused { throw refuseDepth() }
-        if depth != Int(slot.depth) || levels[depth - 1].serial != slot.serial { goBack(to: slot) }
+        if hasFailed { throw failForDepth() }
+        if depth != Int(slot.depth) || levels[depth - 1].serial != slot.serial { unwind(to: slot) }
         if levels[depth - 1].count > 0 { append(UInt8(ascii: ",")) }
         levels[depth - 1].count &+= 1
     }
 
-    /// What is known of a type of keys, when they are written as they are.
+    /// Returns the key table of a key type; `nil` if keys are converted or the maximum number of tables is reached.
     func keyTable(of type: any CodingKey.Type) -> KeyTable? { convertsKeys ? nil : memory.keyTable(of: type) }
 
-    /// A document is done: what was lent out of memory comes back.
+    /// Detaches the cached containers from this writer.
     func endDocument() { for table in memory.keyTables { table.endDocument() } }
 
-    /// A key of the innermost object, which ``next(in:)`` was called for.
-    @inline(__always) func write(key: some CodingKey, in place: ObjectPlace) {
+    /// Writes a key of the innermost object. ``next(in:)`` must have been called before.
+    @inline(__always) func write(key: some CodingKey, in context: ObjectContext) {
         let number = KeyTable.number(of: key)
-        let text = place.text(number)
-        guard let start = text.start else { return write(unknown: key, in: place) }
+        let text = context.text(number)
+        guard let start = text.start else { return write(uncached: key, in: context) }
         levels[depth - 1].keyStart = count
-        note(number: number)
+        recordTableKey(number)
         reserve(max(text.count, 16))
         let target = base + count
         if text.count <= 16 {
@@ -132,22 +134,22 @@ final class ByteWriter {
         count &+= text.count
     }
 
-    @inline(never) private func write(unknown key: some CodingKey, in place: ObjectPlace) {
+    @inline(never) private func write(uncached key: some CodingKey, in context: ObjectContext) {
         guard !convertsKeys else {
             return write(key: converted(key, at: path(depth: depth - 1)), original: key.stringValue)
         }
         write(plainKey: key.stringValue)
         let start = levels[depth - 1].keyStart
         let number = KeyTable.number(of: key)
-        switch place.learn(number, written: UnsafeBufferPointer(start: base + start, count: count - start)) {
-        case true?: note(number: number)
-        // Keys that the table knew are not in the list that this one was compared with.
-        case false?: if levels[depth - 1].numbers != 0 { giveUp() }
+        switch context.cache(number, written: UnsafeBufferPointer(start: base + start, count: count - start)) {
+        case true?: recordTableKey(number)
+        // Keys that the table had were not recorded, so this one was not compared with them.
+        case false?: if levels[depth - 1].tableKeys != 0 { fallBack() }
         case nil: break
         }
     }
 
-    /// A key after a strategy.
+    /// Writes a key that the key strategy was applied to.
     func write(key: String, original: String) {
         write(plainKey: key)
         guard convertsKeys else { return }
@@ -160,49 +162,52 @@ final class ByteWriter {
         let start = count
         levels[depth - 1].keyStart = start
         write(key)
-        note(Key(start: start, count: count - start))
+        record(Key(start: start, count: count - start))
         append(UInt8(ascii: ":"))
     }
 
-    private func goBack(to slot: Slot) {
+    /// Closes what was opened inside a container; falls back to Foundation if the container itself was closed.
+    private func unwind(to slot: Slot) {
         if slot.depth <= depth, levels[Int(slot.depth) - 1].serial == slot.serial { return close(to: Int(slot.depth)) }
-        giveUp()
-        // What follows is written somewhere, so that types go on as if nothing were.
+        fallBack()
+        // Types continue unaware of the fallback, so there must be a level to write to.
         if depth == 0 { _ = open(UInt8(ascii: "["), closer: UInt8(ascii: "]")) }
     }
 
-    /// A key that is there already is for Foundation: it overwrites and merges.
-    @inline(__always) private func note(number: Int) {
+    /// Records that a key of the key table was written. Duplicate keys are left to Foundation, which overwrites and
+    /// merges their values.
+    @inline(__always) private func recordTableKey(_ number: Int) {
         let bit: UInt64 = 1 << UInt64(truncatingIfNeeded: number)
-        if levels[depth - 1].numbers & bit != 0 { giveUp() }
-        levels[depth - 1].numbers |= bit
+        if levels[depth - 1].tableKeys & bit != 0 { fallBack() }
+        levels[depth - 1].tableKeys |= bit
     }
 
-    private func note(_ key: Key) {
-        let listed = levels[depth - 1].listed
-        let known = memory.keys + (depth - 1) * WriterMemory.fewKeys
-        for index in 0..<min(listed, WriterMemory.fewKeys)
+    /// Records any other key. Duplicates are left to Foundation here as well.
+    private func record(_ key: Key) {
+        let recorded = levels[depth - 1].recordedKeys
+        let known = memory.keys + (depth - 1) * WriterMemory.keysPerLevel
+        for index in 0..<min(recorded, WriterMemory.keysPerLevel)
         where known[index].count == key.count
             && areEqual(base + known[index].start, base + key.start, count: key.count)
         {
-            giveUp()
+            fallBack()
         }
-        if listed < WriterMemory.fewKeys {
-            known[listed] = key
+        if recorded < WriterMemory.keysPerLevel {
+            known[recorded] = key
         } else {
             let hash = UnsafeBufferPointer(start: base + key.start, count: key.count).hash
-            if !manyKeys[levels[depth - 1].serial, default: []].insert(hash).inserted { giveUp() }
+            if !keyHashes[levels[depth - 1].serial, default: []].insert(hash).inserted { fallBack() }
         }
-        levels[depth - 1].listed = listed + 1
+        levels[depth - 1].recordedKeys = recorded + 1
     }
 
-    /// The coding path of what is being written: of each level the current key or index.
+    /// The coding path of the value being written: the current key or index of each level.
     var path: [any CodingKey] { path(depth: depth) }
 
-    /// The path of a container that may still be written to.
+    /// Returns the coding path of an open container.
     func path(of slot: Slot) -> [any CodingKey] { path(depth: min(depth, Int(slot.depth) - 1)) }
 
-    /// The path of the outer levels.
+    /// Returns the coding path of the outermost `depth` levels.
     func path(depth: Int) -> [any CodingKey] {
         (0..<min(depth, self.depth)).compactMap { index in
             let level = levels[index]
@@ -211,7 +216,7 @@ final class ByteWriter {
         }
     }
 
-    /// The current key of an object, read back from what was written: most documents never ask for it.
+    /// Returns the current key of an object. It is parsed from the output, because most documents never need it.
     private func name(at level: Int) -> String {
         if convertsKeys { return level < originalNames.count ? originalNames[level] : "" }
         let written = UnsafeBufferPointer(start: base, count: count)
@@ -231,18 +236,18 @@ final class ByteWriter {
         while depth > target {
             depth -= 1
             append(levels[depth].closer)
-            if levels[depth].listed > WriterMemory.fewKeys { manyKeys[levels[depth].serial] = nil }
+            if levels[depth].recordedKeys > WriterMemory.keysPerLevel { keyHashes[levels[depth].serial] = nil }
         }
     }
 
-    /// Leaves all of it to Foundation. What this writer writes from here on is of no use.
-    func giveUp() { isOutOfOrder = true }
+    /// Leaves the whole document to Foundation. The output of this writer is meaningless from here on.
+    func fallBack() { needsFoundation = true }
 
     // MARK: Values
 
-    /// A value that writes itself. What it opens is closed, and what writes nothing becomes `{}`.
-    func writeSelf(_ write: (ValueEncoder) throws -> Void) throws {
-        guard depth <= maximumDepth else { throw refuseDepth() }
+    /// Writes a value by its `encode(to:)`. Closes the containers it opens; a value that encodes nothing becomes `{}`.
+    func writeWithEncoder(_ write: (ValueEncoder) throws -> Void) throws {
+        guard depth <= maximumDepth else { throw failForDepth() }
         let level = depth
         let start = count
         try write(ValueEncoder(writer: self))
@@ -250,16 +255,18 @@ final class ByteWriter {
         if count == start { append("{}") }
     }
 
-    /// Remembers that the value cannot be written, whatever becomes of the error.
-    func refuse(_ value: Any, _ description: String) -> EncodingError {
-        if let refusal { return refusal }
+    /// Records an error that ends the encoding even if a type catches it.
+    func fail(_ value: Any, _ description: String) -> EncodingError {
+        if let failure { return failure }
         let error = EncodingError.invalidValue(value, .init(codingPath: path, debugDescription: description))
-        refusal = error
-        isRefused = true
+        failure = error
+        hasFailed = true
         return error
     }
 
-    private func refuseDepth() -> EncodingError { refuse(depth, "Nested deeper than \(maximumDepth) levels.") }
+    private func failForDepth() -> EncodingError {
+        fail(depth, "Nesting exceeds the limit of \(maximumDepth) levels.")
+    }
 
     // MARK: Bytes
 
@@ -280,7 +287,7 @@ final class ByteWriter {
         count &+= bytes.count
     }
 
-    /// Room for `extra` bytes, then `fill` with where they go. It returns how many it wrote.
+    /// Reserves `extra` bytes and appends the bytes that `fill` writes; it returns their number.
     @inline(__always) func append(atMost extra: Int, _ fill: (UnsafeMutablePointer<UInt8>) -> Int) {
         reserve(extra)
         count &+= fill(base.advanced(by: count))
@@ -291,7 +298,7 @@ final class ByteWriter {
     }
 }
 
-/// Compares eight bytes at a time. Keys are too short for a call of the library's.
+/// Compares eight bytes at a time. Keys are too short to be worth a library call.
 @inline(__always)
 private func areEqual(_ left: UnsafePointer<UInt8>, _ right: UnsafePointer<UInt8>?, count: Int) -> Bool {
     guard let right else { return count == 0 }
@@ -307,7 +314,7 @@ private func areEqual(_ left: UnsafePointer<UInt8>, _ right: UnsafePointer<UInt8
 }
 
 extension UnsafeBufferPointer<UInt8> {
-    /// Tells keys apart, eight bytes at a time. Not made to withstand anyone: two keys of one hash cost time alone.
+    /// A hash of a key, computed eight bytes at a time. Not resistant to deliberate collisions, which only cost time.
     @inline(__always) fileprivate var hash: UInt64 {
         func word(at offset: Int) -> UInt64 {
             UnsafeRawBufferPointer(self).loadUnaligned(fromByteOffset: offset, as: UInt64.self)
@@ -318,7 +325,7 @@ extension UnsafeBufferPointer<UInt8> {
         }
         var hash = UInt64(count)
         guard count >= 8 else {
-            // With its quotes a key has two bytes at least.
+            // A key has at least two bytes, its quotes.
             for byte in self { hash = hash << 8 | UInt64(byte) }
             return hash
         }

@@ -1,4 +1,4 @@
-/// What a value writes itself to: one value of any shape.
+/// The encoder of one value, passed to `encode(to:)`.
 struct ValueEncoder: Encoder {
     let writer: ByteWriter
     private let start: Int
@@ -42,22 +42,22 @@ extension ValueEncoder: SingleValueEncodingContainer {
     func encode(_ value: UInt128) throws { try put { $0.write(integer: value) } }
     func encode(_ value: some Encodable) throws { try put { try $0.write(value: value) } }
 
-    /// A second value in one place is a mistake of the type that writes it.
+    /// Writes the value. Encoding more than one here is an error in the type.
     @inline(__always) private func put(_ write: (ByteWriter) throws -> Void) throws {
-        guard writer.count == start || writer.isOutOfOrder else {
-            throw writer.refuse(0, "A value was written twice in one place.")
+        guard writer.count == start || writer.needsFoundation else {
+            throw writer.fail(0, "A value has already been encoded here.")
         }
         try writer.attempt(write)
     }
 }
 
-/// An object that is open.
+/// The keyed container of an open object.
 struct ObjectWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
-    private let place: ObjectPlace
+    private let context: ObjectContext
 
-    init(_ place: ObjectPlace) { self.place = place }
+    init(_ context: ObjectContext) { self.context = context }
 
-    var codingPath: [any CodingKey] { place.withWriter { $0.path(of: place.slot) } }
+    var codingPath: [any CodingKey] { context.withWriter { $0.path(of: context.slot) } }
 
     mutating func encodeNil(forKey key: Key) throws { try put(key) { $0.writeNull() } }
     mutating func encode(_ value: Bool, forKey key: Key) throws { try put(key) { $0.write(value) } }
@@ -84,40 +84,40 @@ struct ObjectWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
         keyedBy type: Nested.Type, forKey key: Key
     ) -> KeyedEncodingContainer<Nested> {
         let isFirst = open(key)
-        return place.withWriter { $0.object(keyedBy: type, isFirst: isFirst) }
+        return context.withWriter { $0.object(keyedBy: type, isFirst: isFirst) }
     }
 
     mutating func nestedUnkeyedContainer(forKey key: Key) -> any UnkeyedEncodingContainer {
         let isFirst = open(key)
-        return place.withWriter { ArrayWriter($0, isFirst) }
+        return context.withWriter { ArrayWriter($0, isFirst) }
     }
 
-    mutating func superEncoder() -> any Encoder { place.withWriter { $0.encoderOutOfOrder() } }
+    mutating func superEncoder() -> any Encoder { context.withWriter { $0.deferredEncoder() } }
     mutating func superEncoder(forKey key: Key) -> any Encoder { superEncoder() }
 
     @inline(__always) private func put(_ key: Key, _ write: (ByteWriter) throws -> Void) throws {
-        try place.withWriter { writer in
-            try writer.next(in: place.slot)
-            writer.write(key: key, in: place)
+        try context.withWriter { writer in
+            try writer.next(in: context.slot)
+            writer.write(key: key, in: context)
             try writer.attempt(write)
         }
     }
 
-    /// Whether the key could be written.
+    /// Writes a key for a nested container and returns whether that succeeded.
     private func open(_ key: Key) -> Bool {
         (try? put(key) { _ in }) != nil
     }
 }
 
-/// An array that is open.
+/// The unkeyed container of an open array.
 struct ArrayWriter: UnkeyedEncodingContainer {
     private let writer: ByteWriter
     private let slot: ByteWriter.Slot
     private(set) var count = 0
 
-    /// - Parameter isFirst: As for an object.
+    /// - Parameter isFirst: As for ``ByteWriter/object(keyedBy:isFirst:)``.
     init(_ writer: ByteWriter, _ isFirst: Bool) {
-        if !isFirst { writer.giveUp() }
+        if !isFirst { writer.fallBack() }
         self.writer = writer
         slot = writer.open(UInt8(ascii: "["), closer: UInt8(ascii: "]"))
     }
@@ -152,7 +152,7 @@ struct ArrayWriter: UnkeyedEncodingContainer {
 
     mutating func nestedUnkeyedContainer() -> any UnkeyedEncodingContainer { ArrayWriter(writer, open()) }
 
-    mutating func superEncoder() -> any Encoder { writer.encoderOutOfOrder() }
+    mutating func superEncoder() -> any Encoder { writer.deferredEncoder() }
 
     @inline(__always) private mutating func put(_ write: (ByteWriter) throws -> Void) throws {
         try writer.next(in: slot)
@@ -167,30 +167,30 @@ struct ArrayWriter: UnkeyedEncodingContainer {
 
 extension ByteWriter {
     /// Opens an object.
-    /// - Parameter isFirst: Whether nothing was written in this place. A second container in one place merges with the
-    ///   first, which one pass cannot do.
+    /// - Parameter isFirst: Whether nothing has been written here. A second container would have to be merged with the
+    ///   first, which a single pass cannot do.
     fileprivate func object<Key>(keyedBy type: Key.Type, isFirst: Bool) -> KeyedEncodingContainer<Key> {
-        if !isFirst { giveUp() }
+        if !isFirst { fallBack() }
         let table = keyTable(of: type)
         let slot = open(UInt8(ascii: "{"), closer: UInt8(ascii: "}"))
         if let table { return table.container(for: slot, in: self) }
-        return KeyedEncodingContainer(ObjectWriter(ObjectPlace(writer: self, slot: slot, table: nil)))
+        return KeyedEncodingContainer(ObjectWriter(ObjectContext(writer: self, slot: slot, table: nil)))
     }
 
-    /// Writes one value. A type may catch an error and go on without the value, which cannot be unwritten: Foundation is
-    /// asked then, also for the error.
+    /// Writes one value. After an error, falls back to Foundation, also for the final error: a type may catch the error
+    /// and continue without the value, but what was written cannot be undone.
     @inline(__always) fileprivate func attempt(_ write: (ByteWriter) throws -> Void) throws {
         do {
             try write(self)
         } catch {
-            giveUp()
+            fallBack()
             throw error
         }
     }
 
-    /// An encoder that is kept and written to at any later time is beyond one pass.
-    fileprivate func encoderOutOfOrder() -> any Encoder {
-        giveUp()
+    /// Returns an encoder that may be kept and written to at any later time, which a single pass does not support.
+    fileprivate func deferredEncoder() -> any Encoder {
+        fallBack()
         return ValueEncoder(writer: self)
     }
 }

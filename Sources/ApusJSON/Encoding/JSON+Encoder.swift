@@ -1,45 +1,46 @@
 public import FoundationEssentials
 
 extension JSON {
-    /// Writes any `Encodable` value as JSON in UTF-8.
+    /// An encoder of `Encodable` values as JSON in UTF-8.
     ///
-    /// The result is Foundation's `JSONEncoder`'s, but for the order of keys, which is the order in which the value
-    /// writes them. Values that cannot be written in one pass (a class that shares its container with its superclass, a key
-    /// that is written twice, two nested containers open at once, an error that a type catches, sorted keys, indentation)
-    /// are written once more by Foundation itself, at its speed.
+    /// The result is the same as that of Foundation's `JSONEncoder`, except that keys are in the order in which the
+    /// value encodes them. Values that cannot be encoded in a single pass are encoded again by Foundation, at its
+    /// speed: a class that shares its container with its superclass, a key that is encoded twice, two nested containers
+    /// that are open at once, an error that a type catches, sorted keys, pretty-printing.
     public struct Encoder: Sendable {
-        /// How dates are written. Default: seconds since 2001, as Foundation's.
+        /// How dates are encoded. Default: as seconds since 2001-01-01, as in Foundation.
         public var dateEncodingStrategy: JSONEncoder.DateEncodingStrategy = .deferredToDate
 
-        /// How bytes are written. Default: Base64.
+        /// How `Data` is encoded. Default: as Base64.
         public var dataEncodingStrategy: JSONEncoder.DataEncodingStrategy = .base64
 
-        /// How names become keys. Default: unchanged. Keys of dictionaries never change.
+        /// How coding keys are converted to keys. Default: unchanged. Dictionary keys are never converted.
         public var keyEncodingStrategy: JSONEncoder.KeyEncodingStrategy = .useDefaultKeys
 
-        /// What happens to infinities and NaN. Default: an `EncodingError`.
+        /// How infinities and NaN are encoded. Default: throws an `EncodingError`.
         public var nonConformingFloatEncodingStrategy: JSONEncoder.NonConformingFloatEncodingStrategy = .throw
 
-        /// Default: no spaces, `/` escaped, keys in the order of the value.
+        /// The format of the output. Default: no whitespace, `/` escaped, keys in encoding order.
         public var outputFormatting: JSONEncoder.OutputFormatting = []
 
-        /// What types find in `encoder.userInfo`.
+        /// Contextual information, available to types as `encoder.userInfo`.
         public var userInfo: [CodingUserInfoKey: any Sendable] = [:]
 
-        /// How deep arrays and objects may nest. Default: 512, as Foundation's decoder takes.
+        /// The maximum nesting depth of arrays and objects. Default: 512, the limit of Foundation's decoder.
         public var maximumDepth = 512
 
         public init() {}
 
-        /// The value as JSON.
-        /// - Throws: `EncodingError.invalidValue` for a number that JSON has not, for nesting that is too deep, and for a
-        ///   value that writes nothing; and what the value's own `encode(to:)` throws.
+        /// Encodes a value as JSON.
+        /// - Throws: `EncodingError.invalidValue` for an infinity or NaN, for nesting deeper than ``maximumDepth``, and
+        ///   for a value that encodes nothing, and any error thrown by the value's own `encode(to:)`.
         public func encode(_ value: some Encodable) throws -> [UInt8] {
             try withEncoded(value) { Array($0) }
         }
 
-        /// Calls `body` with the value as JSON, without a copy. The bytes are valid until `body` returns.
-        /// - Throws: As ``encode(_:)``, and what `body` throws.
+        /// Encodes a value as JSON and passes the bytes to `body` without copying them. They are valid until `body`
+        /// returns.
+        /// - Throws: The errors of ``encode(_:)`` and any error thrown by `body`.
         public func withEncoded<Result>(
             _ value: some Encodable, _ body: (UnsafeRawBufferPointer) throws -> Result
         ) throws -> Result {
@@ -48,12 +49,12 @@ extension JSON {
                 defer { writer.endDocument() }
                 try writer.write(document: value)
             } catch {
-                // What is thrown may come of the broken order: then Foundation says what is right.
-                if let refusal = writer.refusal { throw refusal }
-                if !writer.isOutOfOrder { throw error }
+                // Once the writer has fallen back, the error may be spurious: Foundation's result counts.
+                if let failure = writer.failure { throw failure }
+                if !writer.needsFoundation { throw error }
             }
-            if !writer.isOutOfOrder, outputFormatting.isDisjoint(with: [.sortedKeys, .prettyPrinted]) {
-                // An encoder that a value has kept may write on, but not to what was handed out.
+            if !writer.needsFoundation, outputFormatting.isDisjoint(with: [.sortedKeys, .prettyPrinted]) {
+                // An encoder kept by the value could still write, so `body` gets a copy.
                 if !isKnownUniquelyReferenced(&writer) { return try Array(writer.bytes).withUnsafeBytes(body) }
                 return try withExtendedLifetime(writer) { try body($0.bytes) }
             }

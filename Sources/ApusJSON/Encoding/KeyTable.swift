@@ -1,73 +1,75 @@
-/// How the keys of a type are written, learnt as they are, and a container of the type that is free: kept from one document
-/// to the next.
+/// A cache of the encoded keys of a key type, and of a reusable container for it. It is kept from one document to the
+/// next.
 ///
-/// Keys are mostly cases of an enumeration, told apart by one byte: each is asked for its text once. And a container is
-/// a box whose type the runtime must look up each time that one is made, which is a fifth of the time that an object takes.
+/// Keys are mostly cases of an enumeration, identified by one byte, so the text of each is requested only once. A
+/// container is a box whose type the runtime looks up whenever one is created, which takes a fifth of the time of an
+/// object.
 final class KeyTable {
-    /// A key with quotes and colon, and with room to read 16 bytes.
+    /// A key with quotes and colon, in a buffer of at least 16 bytes.
     struct Text {
         fileprivate(set) var start: UnsafeMutablePointer<UInt8>?
         fileprivate(set) var count = 0
     }
 
-    /// The type.
+    /// The identifier of the key type.
     let id: ObjectIdentifier
-    /// By the byte that tells a key from others; none at all for types of keys that no byte tells apart, that have many, or
-    /// whose texts need escapes.
+    /// The texts by the byte that identifies a key. `nil` for key types that are not identified by one byte, have too
+    /// many keys, or have texts that need escapes.
     @exclusivity(unchecked) private var texts: UnsafeMutablePointer<Text>?
 
-    private static let mostKeys = 64
-    /// Longer ones are not worth the memory.
-    private static let longestText = 64
+    private static let maximumKeys = 64
+    /// The maximum size of a cached text, in bytes. Longer ones are not worth the memory.
+    private static let maximumTextSize = 64
 
-    /// The box that is all of a `KeyedEncodingContainer`.
+    /// The box that is the only stored property of a `KeyedEncodingContainer`.
     @exclusivity(unchecked) private var box: AnyObject?
-    /// Where the container of the box writes.
-    @exclusivity(unchecked) private var place: ObjectPlace?
+    /// The context of the container in the box.
+    @exclusivity(unchecked) private var context: ObjectContext?
 
     init<Key: CodingKey>(of type: Key.Type) {
         id = ObjectIdentifier(type)
         guard MemoryLayout<Key>.size <= 1, _isPOD(type) else { return }
-        let texts = UnsafeMutablePointer<Text>.allocate(capacity: Self.mostKeys)
-        texts.initialize(repeating: Text(), count: Self.mostKeys)
+        let texts = UnsafeMutablePointer<Text>.allocate(capacity: Self.maximumKeys)
+        texts.initialize(repeating: Text(), count: Self.maximumKeys)
         self.texts = texts
     }
 
-    deinit { forget() }
+    deinit { removeTexts() }
 
-    private func forget() {
+    private func removeTexts() {
         guard let texts else { return }
-        for number in 0..<Self.mostKeys { texts[number].start?.deallocate() }
+        for number in 0..<Self.maximumKeys { texts[number].start?.deallocate() }
         texts.deallocate()
         self.texts = nil
     }
 
     // MARK: Texts
 
-    /// The byte that tells a key from others. Of a type that has no table it means nothing.
+    /// Returns the byte that identifies a key. Meaningless for types whose keys are not cached.
     @inline(__always) static func number(of key: some CodingKey) -> Int {
-        // Safe: of types of one byte alone it is read, and any byte will do.
+        // Safe: only keys of one byte are read, and any value of it is valid.
         MemoryLayout.size(ofValue: key) == 1 ? Int(unsafeBitCast(key, to: UInt8.self)) : 0
     }
 
-    /// The text of a key, empty when it is not known.
+    /// Returns the text of a key; empty if it is not cached.
     @inline(__always) func text(_ number: Int) -> Text {
-        guard let texts, number < Self.mostKeys else { return Text() }
+        guard let texts, number < Self.maximumKeys else { return Text() }
         return texts[number]
     }
 
-    /// Remembers a key that was written.
-    /// - Parameter written: With quotes and colon.
-    /// - Returns: Whether it is remembered. If not, no key of the type is any more.
-    func learn(_ number: Int, written: UnsafeBufferPointer<UInt8>) -> Bool {
+    /// Caches a key that was written.
+    /// - Parameter written: The key with quotes and colon.
+    /// - Returns: Whether the key was cached. If not, no key of the type is cached any longer.
+    func cache(_ number: Int, written: UnsafeBufferPointer<UInt8>) -> Bool {
         guard let texts else { return false }
         let plain = written.dropFirst().dropLast(2)
-        // An encoder may or may not escape slashes, and two keys of one text could not be told apart by their bytes.
-        guard number < Self.mostKeys, written.count <= Self.longestText,
+        // Whether slashes are escaped depends on the encoder. Duplicates are detected by the keys' bytes, so keys with
+        // the same text would go unnoticed.
+        guard number < Self.maximumKeys, written.count <= Self.maximumTextSize,
             !plain.contains(where: { $0 == UInt8(ascii: "\\") || $0 == UInt8(ascii: "/") }),
-            !(0..<Self.mostKeys).contains(where: { isText(texts[$0], written) })
+            !(0..<Self.maximumKeys).contains(where: { matches(texts[$0], written) })
         else {
-            forget()
+            removeTexts()
             return false
         }
         let start = UnsafeMutablePointer<UInt8>.allocate(capacity: max(16, written.count))
@@ -77,79 +79,80 @@ final class KeyTable {
         return true
     }
 
-    private func isText(_ text: Text, _ written: UnsafeBufferPointer<UInt8>) -> Bool {
+    private func matches(_ text: Text, _ written: UnsafeBufferPointer<UInt8>) -> Bool {
         text.start.map { UnsafeBufferPointer(start: $0, count: text.count).elementsEqual(written) } ?? false
     }
 
     // MARK: Containers
 
-    /// A container for an object that was just opened.
+    /// Returns a container for an object that was just opened.
     func container<Key>(for slot: ByteWriter.Slot, in writer: ByteWriter) -> KeyedEncodingContainer<Key> {
-        // Others have it when the type that was given it is not done, or has kept it.
+        // The box is shared while the type that uses it has not finished, or if the type has kept it.
         if isKnownUniquelyReferenced(&box), let box {
-            place?.move(to: slot, of: writer)
-            // Safe: it was made for this type, and has the size of a reference.
+            context?.move(to: slot, of: writer)
+            // Safe: the box was created for this type, which has the size of a reference.
             return unsafeBitCast(box, to: KeyedEncodingContainer<Key>.self)
         }
-        let place = ObjectPlace(writer: writer, slot: slot, table: self)
-        let container = KeyedEncodingContainer(ObjectWriter<Key>(place))
+        let context = ObjectContext(writer: writer, slot: slot, table: self)
+        let container = KeyedEncodingContainer(ObjectWriter<Key>(context))
         if MemoryLayout<KeyedEncodingContainer<Key>>.size == MemoryLayout<AnyObject>.size {
-            self.place = place
+            self.context = context
             box = unsafeBitCast(container, to: AnyObject.self)
         }
         return container
     }
 
-    /// A document is done, and its writer goes.
+    /// Releases the writer at the end of a document.
     func endDocument() {
         if isKnownUniquelyReferenced(&box) {
-            place?.letGo()
+            context?.detach()
         } else {
             box = nil
-            place = nil
+            context = nil
         }
     }
 }
 
-/// Where an object is being written.
+/// The state of the keyed container of an object.
 ///
-/// It is looked at for every key, and to count references there would take longer than to write the key. The writer is kept
-/// by a property that nobody looks at, and the table by the writer.
-final class ObjectPlace {
-    private var keptWriter: ByteWriter?
+/// It is accessed for every key, where reference counting would take longer than writing the key. The references are
+/// therefore unmanaged. `retainedWriter`, which is not accessed per key, keeps the writer alive, and the writer keeps
+/// the table alive.
+final class ObjectContext {
+    private var retainedWriter: ByteWriter?
     @exclusivity(unchecked) private var writer: Unmanaged<ByteWriter>
     private let table: Unmanaged<KeyTable>?
     @exclusivity(unchecked) private(set) var slot: ByteWriter.Slot
 
     init(writer: ByteWriter, slot: ByteWriter.Slot, table: KeyTable?) {
-        keptWriter = writer
+        retainedWriter = writer
         self.writer = .passUnretained(writer)
         self.slot = slot
         self.table = table.map(Unmanaged.passUnretained)
     }
 
-    /// The container goes to another object.
+    /// Reuses the container for another object.
     func move(to slot: ByteWriter.Slot, of writer: ByteWriter) {
         self.slot = slot
-        if writer === keptWriter { return }
-        keptWriter = writer
+        if writer === retainedWriter { return }
+        retainedWriter = writer
         self.writer = .passUnretained(writer)
     }
 
-    /// Nobody writes here until it is moved.
-    func letGo() { keptWriter = nil }
+    /// Releases the writer. The container must be moved before it is written to again.
+    func detach() { retainedWriter = nil }
 
     @inline(__always) func withWriter<Result>(_ body: (ByteWriter) throws -> Result) rethrows -> Result {
         try writer._withUnsafeGuaranteedRef(body)
     }
 
-    /// The text of a key, empty when it is not known.
+    /// Returns the text of a key; empty if it is not cached.
     @inline(__always) func text(_ number: Int) -> KeyTable.Text {
         table?._withUnsafeGuaranteedRef { $0.text(number) } ?? KeyTable.Text()
     }
 
-    /// As ``KeyTable/learn(_:written:)``; `nil` where there is no table.
-    func learn(_ number: Int, written: UnsafeBufferPointer<UInt8>) -> Bool? {
-        table?._withUnsafeGuaranteedRef { $0.learn(number, written: written) }
+    /// Caches a key as ``KeyTable/cache(_:written:)`` does; returns `nil` if there is no table.
+    func cache(_ number: Int, written: UnsafeBufferPointer<UInt8>) -> Bool? {
+        table?._withUnsafeGuaranteedRef { $0.cache(number, written: written) }
     }
 }
