@@ -1,13 +1,13 @@
-/// How calls are answered.
+/// The configuration of a gRPC server.
 public struct GRPCConfiguration: Sendable {
-    /// The most bytes of a message that comes, before and after it is decompressed. 4 MiB.
+    /// The maximum size of an incoming message, in bytes, both before and after decompression. Defaults to 4 MiB.
     public var maximumMessageBytes = 4 << 20
-    /// Whether messages to clients that read gzip are compressed, unless a service says otherwise for a call. `false`.
+    /// Whether messages to clients that accept gzip are compressed. Services can override it per call. Defaults to `false`.
     public var compressesMessages = false
-    /// Who gives errors their reasons, as `google.rpc.ErrorInfo` says it: the app's name.
+    /// The `domain` of `google.rpc.ErrorInfo`, which scopes error reasons: the app's name.
     public var domain = ""
 
-    /// Whether methods of one message each way are called without GRPCCore, where the generated code says how. `true`.
+    /// Whether unary methods bypass GRPCCore if the generated code supports it. Defaults to `true`.
     package var callsDirectly = true
 
     public init() {}

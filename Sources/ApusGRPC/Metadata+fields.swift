@@ -5,37 +5,37 @@ import GRPCCore
 import HTTPTypes
 
 extension Metadata {
-    /// What a client says beside the call itself.
-    /// - Throws: An `AppError` of code `internal` and reason `malformedCall` for a binary value that is not base64.
+    /// Creates metadata from the custom fields of a request.
+    /// - Throws: An `AppError` with code `internal` and reason `malformedCall` if a binary value is not valid base64.
     init(_ headers: RequestHeaders) throws {
         self.init()
-        try headers.forEach { field in if !field.isAboutCall { try add(field) } }
+        try headers.forEach { field in if !field.isReserved { try add(field) } }
     }
 
-    /// Adds a field, unless it is about the request itself.
+    /// Adds a field unless it belongs to the HTTP request itself.
     mutating func add(_ field: RequestHeaders.Field) throws {
-        guard !field.isAboutRequest else { return }
+        guard !field.isTransportField else { return }
         let name = field.name
         guard name.hasSuffix("-bin") else { return addString(field.value, forKey: name) }
-        // Several may have been joined.
+        // Several values may have been joined with commas.
         for part in field.value.split(separator: ",", omittingEmptySubsequences: false) {
             addBinary(try Self.decode(part, of: name), forKey: name)
         }
     }
 
-    /// With or without the padding at the end.
+    /// Decodes base64 with or without padding.
     private static func decode(_ text: Substring, of name: String) throws -> [UInt8] {
         var text = String(text.trimmed)
         while text.utf8.count % 4 != 0, !text.hasSuffix("==") { text += "=" }
         guard let data = Data(base64Encoded: text) else {
-            throw AppError(.internal, "The value of \(name.prefix(64)) is not base64.", reason: .malformedCall)
+            throw AppError(.internal, "The value of \(name.prefix(64)) is not valid base64.", reason: .malformedCall)
         }
         return Array(data)
     }
 }
 
 extension RequestHeaders.Field {
-    fileprivate var isAboutRequest: Bool {
+    fileprivate var isTransportField: Bool {
         switch nameCount {
         case 2: isNamed("te")
         case 14: isNamed("content-length")
@@ -43,8 +43,8 @@ extension RequestHeaders.Field {
         }
     }
 
-    /// What gRPC says of the call is not the service's.
-    fileprivate var isAboutCall: Bool {
+    /// Whether the field is part of the gRPC call definition rather than custom metadata.
+    fileprivate var isReserved: Bool {
         switch nameCount {
         case 12: isNamed("content-type") || isNamed("grpc-timeout")
         case 13: isNamed("grpc-encoding")
@@ -55,10 +55,10 @@ extension RequestHeaders.Field {
 }
 
 extension HTTPFields {
-    /// Adds what a service says beside its messages. What is not HTTP's to send is left out, and so is what is gRPC's own.
+    /// Adds a service's metadata, except for keys that are not valid field names or that HTTP or gRPC reserves.
     mutating func add(_ metadata: Metadata) {
         for (key, value) in metadata {
-            guard let name = HTTPField.Name(key), name.isService else {
+            guard let name = HTTPField.Name(key), name.isAllowedInMetadata else {
                 continue
             }
             switch value {
@@ -76,9 +76,9 @@ extension HTTPFields {
 }
 
 extension HTTPField.Name {
-    /// Whether a service may say it: what is about the message or the connection is HTTP's, and what begins with `grpc-` is
-    /// gRPC's own, but for what is read here.
-    fileprivate var isService: Bool {
+    /// Whether a service may set the field. Fields about the message or the connection belong to HTTP. Names that start with
+    /// `grpc-` belong to gRPC, except for the list of accepted encodings.
+    fileprivate var isAllowedInMetadata: Bool {
         switch canonicalName {
         case "content-type", "content-length", "content-encoding", "transfer-encoding", "connection", "keep-alive",
             "proxy-connection", "upgrade", "te", "trailer", "host", "date":

@@ -6,18 +6,18 @@ import ServiceContextModule
 import Synchronization
 import Tracing
 
-/// The transport of a ``GRPCChannel``: grpc-swift's own, once for each connection, with the deadline and the trace of the work
-/// at hand.
+/// The transport of a ``GRPCChannel``: one grpc-swift transport per connection, with the deadline and the trace of the current
+/// task.
 public final class ChannelTransport: ClientTransport {
     public typealias Bytes = GRPCNIOTransportBytes
 
     private typealias Connection = HTTP2ClientTransport.Posix
 
-    /// The attempt of a call that is under way.
+    /// An attempt of a call.
     struct Attempt {
         let span: any Span
-        /// What is left of the deadline of the work at hand, where the call's own options would give it longer.
-        let lowered: Duration?
+        /// The remaining time of the current deadline, if it is shorter than the timeout in the call's options.
+        let loweredTimeout: Duration?
     }
 
     @TaskLocal static var attempt: Attempt?
@@ -27,7 +27,7 @@ public final class ChannelTransport: ClientTransport {
     private let configuration: GRPCChannel.Configuration
     private let retries: RPCExecutionPolicy?
     private let tracer: any Tracer
-    /// The budget of all retries together.
+    /// The retry budget shared by all calls.
     public let retryThrottle: RetryThrottle?
 
     init(_ address: GRPCChannel.Address, _ configuration: GRPCChannel.Configuration, _ tracer: any Tracer) throws {
@@ -65,12 +65,12 @@ public final class ChannelTransport: ClientTransport {
             executionPolicy: configuration.mayRepeat(method) ? retries : nil)
     }
 
-    /// What is left of the deadline of the work at hand, and of a call's own time where it has an end.
+    /// Returns the shorter of the current deadline's remaining time and, for unary methods, the configured timeout.
     private func timeout(of method: MethodDescriptor) -> Duration? {
         let isStream = method.type.map { $0.isRequestStreaming || $0.isResponseStreaming } ?? false
-        let own = isStream ? nil : configuration.timeout
-        guard let left = ServiceContext.current?.deadline?.remaining else { return own }
-        return max(.zero, min(left, own ?? left))
+        let configured = isStream ? nil : configuration.timeout
+        guard let left = ServiceContext.current?.deadline?.remaining else { return configured }
+        return max(.zero, min(left, configured ?? left))
     }
 
     @concurrent
@@ -82,19 +82,19 @@ public final class ChannelTransport: ClientTransport {
             span.attributes["rpc.system"] = "grpc"
             span.attributes["rpc.method"] = descriptor.fullyQualifiedMethod
             let left = ServiceContext.current?.deadline?.remaining
-            let lowered = left.flatMap { left in left < options.timeout ?? left ? max(.zero, left) : nil }
+            let loweredTimeout = left.flatMap { left in left < options.timeout ?? left ? max(.zero, left) : nil }
             do {
-                return try await Self.$attempt.withValue(Attempt(span: span, lowered: lowered)) {
+                return try await Self.$attempt.withValue(Attempt(span: span, loweredTimeout: loweredTimeout)) {
                     try await stream(descriptor, options, body)
                 }
             } catch let error as RPCError {
-                span.note(error)
+                span.recordFailure(error)
                 throw error
             }
         }
     }
 
-    /// Tries again where there was no connection: nothing was sent then, so that any method may be.
+    /// Retries while there is no connection. This is safe for any method, because nothing has been sent yet.
     @concurrent
     private func stream<Result: Sendable>(
         _ descriptor: MethodDescriptor, _ options: CallOptions,
@@ -103,13 +103,13 @@ public final class ChannelTransport: ClientTransport {
         let deadline = options.timeout.map { Deadline.after($0) }
         var attempt = 1
         while true {
-            var hasBegun = false
+            var hasStarted = false
             do {
                 return try await connection.withStream(descriptor: descriptor, options: options) { stream, context in
-                    hasBegun = true
+                    hasStarted = true
                     return try await body(stream, context)
                 }
-            } catch let error as RPCError where error.code == .unavailable && !hasBegun {
+            } catch let error as RPCError where error.code == .unavailable && !hasStarted {
                 let wait = configuration.retries.delay(after: attempt)
                 guard attempt < configuration.retries.maximumAttempts, deadline.map({ $0.remaining > wait }) ?? true
                 else { throw error }
@@ -119,7 +119,7 @@ public final class ChannelTransport: ClientTransport {
         }
     }
 
-    /// The next one: calls go around.
+    /// The next connection, round-robin.
     private var connection: HTTP2ClientTransport.Posix {
         let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
         return connections[Int(UInt(bitPattern: index) % UInt(connections.count))]
@@ -127,15 +127,15 @@ public final class ChannelTransport: ClientTransport {
 }
 
 extension Span {
-    /// How the call failed.
-    func note(_ error: RPCError) {
+    /// Records the failure of a call.
+    func recordFailure(_ error: RPCError) {
         attributes["rpc.response.status_code"] = String(describing: error.code)
         setStatus(SpanStatus(code: .error, message: error.message))
     }
 }
 
 extension ApusCore.RetryPolicy {
-    /// The same as gRPC says it; `nil` where nothing is tried again.
+    /// The equivalent gRPC policy; `nil` if there are no retries.
     fileprivate var executionPolicy: RPCExecutionPolicy? {
         guard maximumAttempts > 1 else { return nil }
         return .retry(

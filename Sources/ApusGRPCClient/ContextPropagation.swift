@@ -3,7 +3,7 @@ import GRPCCore
 import ServiceContextModule
 import Tracing
 
-/// Tells the server what the work at hand is part of, and by when it is worth something; and the trace, how it went.
+/// Sends the current trace context and deadline to the server, and records failures in the span.
 struct ContextPropagation: ClientInterceptor {
     let tracer: any Tracer
 
@@ -17,21 +17,22 @@ struct ContextPropagation: ClientInterceptor {
             tracer.inject(current, into: &request.metadata, using: MetadataInjector())
         }
         let attempt = ChannelTransport.attempt
-        if let lowered = attempt?.lowered {
-            request.metadata.replaceOrAddString(Self.text(of: lowered), forKey: "grpc-timeout")
+        if let timeout = attempt?.loweredTimeout {
+            request.metadata.replaceOrAddString(Self.text(of: timeout), forKey: "grpc-timeout")
         }
         var response = try await next(request, context)
         switch response.accepted {
         case .success(var contents):
             guard let span = attempt?.span else { break }
-            contents.bodyParts = RPCAsyncSequence(wrapping: NotedParts(parts: contents.bodyParts, span: span))
+            contents.bodyParts = RPCAsyncSequence(
+                wrapping: FailureRecordingParts(parts: contents.bodyParts, span: span))
             response.accepted = .success(contents)
-        case .failure(let error): attempt?.span.note(error)
+        case .failure(let error): attempt?.span.recordFailure(error)
         }
         return response
     }
 
-    /// At most eight digits and a unit (gRPC over HTTP/2, Timeout).
+    /// Formats a timeout with at most eight digits and a unit (gRPC over HTTP/2, Timeout).
     static func text(of timeout: Duration) -> String {
         let microseconds = max(0, timeout.microseconds)
         guard microseconds > 99_999_999 else { return "\(microseconds)u" }
@@ -41,8 +42,8 @@ struct ContextPropagation: ClientInterceptor {
     }
 }
 
-/// What a server answers, noting the error that ends it.
-private struct NotedParts<Parts: AsyncSequence & Sendable>: AsyncSequence, Sendable
+/// The parts of a response, recording the error that ends it.
+private struct FailureRecordingParts<Parts: AsyncSequence & Sendable>: AsyncSequence, Sendable
 where Parts.Failure == any Error {
     typealias Element = Parts.Element
     typealias Failure = any Error
@@ -60,7 +61,7 @@ where Parts.Failure == any Error {
             do {
                 return try await parts.next(isolation: actor)
             } catch {
-                if let error = error as? RPCError { span.note(error) }
+                if let error = error as? RPCError { span.recordFailure(error) }
                 throw error
             }
         }

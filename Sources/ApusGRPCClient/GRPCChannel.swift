@@ -5,63 +5,67 @@ public import GRPCNIOTransportHTTP2Posix
 public import ServiceLifecycle
 package import Tracing
 
-/// Calls a server of gRPC: grpc-swift's client and transport, with what every outgoing call needs around it.
+/// A channel to a gRPC server: grpc-swift's client and transport, with deadlines, retries and tracing.
 ///
-/// - The **deadline** of the work at hand holds for the call and all its retries, and is said to the server; so does the
-///   channel's own timeout.
-/// - **Retries**: of all calls while there is no connection, because nothing was sent then, and of the methods that may be
-///   repeated when the server says that it is not available, under a budget of all calls together.
-/// - The **trace** of the work at hand goes along, and each attempt of a call is a span of it.
+/// - **Deadline**: The deadline of the current task and the channel's own timeout apply to a call including its retries, and
+///   are sent to the server.
+/// - **Retries**: While there is no connection, every call is retried, because nothing has been sent. If the server responds
+///   that it is unavailable, methods that may be repeated are retried, within a retry budget shared by all calls.
+/// - **Tracing**: The trace context of the current task is sent to the server, and each attempt of a call is a span.
 ///
 /// ```swift
 /// app.provide(GRPCChannel.self) { _ in try GRPCChannel("https://orders.internal:50051") }
 /// app.services.add { try $0.resolve(GRPCChannel.self) }
-/// // and where it is used:
+/// // To make a call:
 /// let orders = Orders.Client(wrapping: channel.client)
 /// let order = try await orders.place(.with { $0.item = "pizza" })
 /// ```
 ///
-/// A call that fails throws an `RPCError`, which the framework's errors understand: one that a handler lets through is
-/// answered by its code. Calls wait until ``run()`` has begun; after its end they are refused.
+/// A failed call throws an `RPCError`. If a handler lets it propagate, the response has the status of the error's code. Calls
+/// wait until ``run()`` has started and fail after it has ended.
 public struct GRPCChannel: Sendable {
-    /// How it calls.
+    /// The configuration of a channel.
     public struct Configuration: Sendable {
-        /// The longest that a call of one message each way may take, its retries included. 30 seconds. Streams have the
-        /// deadline of the work at hand, if it has one.
+        /// The timeout of unary calls, including retries. Defaults to 30 seconds. Streams are limited only by the deadline of
+        /// the current task, if there is one.
         public var timeout = Duration.seconds(30)
-        /// The most bytes of a message that comes. 4 MiB.
+        /// The maximum size of an incoming message, in bytes. Defaults to 4 MiB.
         public var maximumMessageBytes = 4 << 20
-        /// Whether messages are compressed, by gzip. `false`. What comes is read either way.
+        /// Whether outgoing messages are compressed with gzip. Defaults to `false`. Compressed responses are always accepted.
         public var compressesMessages = false
-        /// How many connections share the calls; each carries many at once. 1.
+        /// The number of connections that share the calls; each carries many calls concurrently. Defaults to 1.
         public var connections = 1
-        /// How long a connection without calls is kept. 30 minutes.
+        /// The time after which a connection without calls is closed. Defaults to 30 minutes.
         public var idleTimeout = Duration.seconds(30 * 60)
-        /// How often a server that says nothing is asked whether it is there, while calls are under way; `nil` for never, the
-        /// default, because servers may end connections that ask more often than they like.
+        /// The interval of keepalive pings to an idle server while calls are in progress. Defaults to `nil`, which sends none,
+        /// because servers may close connections that ping too often.
         public var keepAlive: Duration?
-        /// How often and after which waits a call is repeated that may be.
+        /// The number of attempts and the delays between them.
         public var retries = ApusCore.RetryPolicy()
-        /// Which methods may be repeated when the server is not available, though it may have done the call: those that
-        /// change nothing, or nothing more the second time. None, unless you say so.
+        /// Returns whether a method may be retried when the server is unavailable, even though it may already have performed
+        /// the call, as is true of idempotent methods. Defaults to `false` for all methods.
         public var mayRepeat: @Sendable (MethodDescriptor) -> Bool = { _ in false }
-        /// Of connections to an `https` address: whom it trusts, and who it is. The system's roots, and nobody.
+        /// The TLS configuration for `https` addresses: trust roots and client certificate. By default, it trusts the
+        /// system's root certificates and has no client certificate.
         public var tls = HTTP2ClientTransport.Posix.TransportSecurity.TLS.defaults
 
         public init() {}
     }
 
-    /// What generated clients wrap.
+    /// The client to pass to the initializers of generated clients.
     public let client: GRPCClient<ChannelTransport>
 
-    /// - Parameter url: `http` or `https`, a host, and a port where it is not 80 or 443, such as `http://orders:50051`.
-    /// - Throws: An `AppError` of code `invalidArgument` for a URL that is none, and what grpc-swift throws for a
-    ///   configuration of TLS that does not work.
+    /// Creates a channel.
+    /// - Parameters:
+    ///   - url: An `http` or `https` URL with a host and, if it is not 80 or 443, a port, such as `http://orders:50051`.
+    ///   - configuration: The configuration of the channel.
+    /// - Throws: An `AppError` with code `invalidArgument` for an invalid URL, or an error from grpc-swift for an invalid TLS
+    ///   configuration.
     public init(_ url: String, _ configuration: Configuration = Configuration()) throws {
         try self.init(url, configuration, tracer: InstrumentationSystem.tracer)
     }
 
-    /// - Parameter tracer: Instead of the process's own.
+    /// - Parameter tracer: The tracer to use instead of the global one.
     package init(_ url: String, _ configuration: Configuration = Configuration(), tracer: any Tracer) throws {
         let transport = try ChannelTransport(try Address(url), configuration, tracer)
         client = GRPCClient(transport: transport, interceptors: [ContextPropagation(tracer: tracer)])
@@ -79,7 +83,7 @@ public struct GRPCChannel: Sendable {
             else {
                 throw AppError(
                     .invalidArgument,
-                    "\"\(text)\" is no address of a gRPC server: http://host:port or https://host:port.")
+                    "\"\(text)\" is not a gRPC server address, such as http://host:port or https://host:port.")
             }
             self.host = host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host
             isSecure = scheme == "https"
@@ -89,16 +93,17 @@ public struct GRPCChannel: Sendable {
 }
 
 extension RuntimeError: AppErrorConvertible {
-    /// What one calls may be there again; a client that was stopped is not.
+    /// The error as an `AppError`: `unavailable` for a client that has been stopped, otherwise `internal`.
     public var appError: AppError {
         let isStopped = code == .clientIsStopped
         return AppError(
-            isStopped ? .unavailable : .internal, isStopped ? "The client is stopped." : message, cause: self)
+            isStopped ? .unavailable : .internal, isStopped ? "The gRPC client has been stopped." : message,
+            cause: self)
     }
 }
 
 extension GRPCChannel: Service {
-    /// Connects, and keeps connections until the stop. Calls under way end first.
+    /// Runs the connections until graceful shutdown, which lets calls in progress finish.
     public func run() async throws {
         try await withGracefulShutdownHandler {
             try await client.runConnections()

@@ -13,14 +13,14 @@ import SwiftProtobuf
 import Synchronization
 import Testing
 
-/// What a client of gRPC sees, by both ways.
+/// Calls from a gRPC client, by both paths through the server.
 @Suite(.timeLimit(.minutes(2))) struct CallTests {
     private static let sizes: [Int32] = [31415, 9, 2653, 58979]
 
-    @Test(arguments: Way.allCases) func `A call takes a message and answers one, of no bytes or of many`(way: Way)
-        async throws
-    {
-        try await withInterop(way) { client, _ in
+    @Test(arguments: CallPath.allCases) func `A unary call exchanges one message each way, empty or large`(
+        path: CallPath
+    ) async throws {
+        try await withInterop(path) { client, _ in
             #expect(try await client.emptyCall(Empty()) == Empty())
             let answer = try await client.unaryCall(
                 .with {
@@ -31,21 +31,21 @@ import Testing
         }
     }
 
-    @Test(arguments: Way.allCases) func `A stream of messages is answered by one`(way: Way) async throws {
-        try await withInterop(way) { client, _ in
+    @Test(arguments: CallPath.allCases) func `A client stream receives one response`(path: CallPath) async throws {
+        try await withInterop(path) { client, _ in
             let answer = try await client.streamingInputCall { writer in
                 for size in [27182, 8, 1828, 45904] {
                     try await writer.write(.with { $0.payload.body = Data(count: size) })
                 }
             }
             #expect(answer.aggregatedPayloadSize == 74922)
-            let nothing = try await client.streamingInputCall { _ in }
-            #expect(nothing.aggregatedPayloadSize == 0)
+            let empty = try await client.streamingInputCall { _ in }
+            #expect(empty.aggregatedPayloadSize == 0)
         }
     }
 
-    @Test(arguments: Way.allCases) func `One message is answered by a stream of them`(way: Way) async throws {
-        try await withInterop(way) { client, _ in
+    @Test(arguments: CallPath.allCases) func `One request receives a stream of responses`(path: CallPath) async throws {
+        try await withInterop(path) { client, _ in
             let sizes = try await client.streamingOutputCall(.sizes(31415, 9, 2653, 58979)) { response in
                 var sizes: [Int] = []
                 for try await message in response.messages { sizes.append(message.payload.body.count) }
@@ -55,10 +55,10 @@ import Testing
         }
     }
 
-    @Test(arguments: Way.allCases) func `Both sides stream, each message of one answered before the next`(way: Way)
+    @Test(arguments: CallPath.allCases) func `A bidirectional stream exchanges messages in lockstep`(path: CallPath)
         async throws
     {
-        try await withInterop(way) { client, _ in
+        try await withInterop(path) { client, _ in
             let (answers, continuation) = AsyncStream.makeStream(of: Void.self)
             let sizes = try await client.fullDuplexCall { writer in
                 var iterator = answers.makeAsyncIterator()
@@ -75,18 +75,17 @@ import Testing
                 return sizes
             }
             #expect(sizes == Self.sizes)
-            let nothing = try await client.fullDuplexCall { _ in
+            let count = try await client.fullDuplexCall { _ in
             } onResponse: { response in
                 try await response.messages.reduce(0) { count, _ in count + 1 }
             }
-            #expect(nothing == 0)
+            #expect(count == 0)
         }
     }
 
-    @Test(arguments: Way.allCases) func `Metadata goes both ways, before the messages and after them`(way: Way)
-        async throws
+    @Test(arguments: CallPath.allCases) func `Initial and trailing metadata are exchanged`(path: CallPath) async throws
     {
-        try await withInterop(way) { client, _ in
+        try await withInterop(path) { client, _ in
             let sent: Metadata = ["x-echo-initial": "a, b", "x-echo-trailing-bin": .binary([0xAB, 0, 0xFF])]
             let (initial, trailing) = try await client.unaryCall(Apus_Test_SimpleRequest(), metadata: sent) {
                 response in
@@ -107,13 +106,13 @@ import Testing
         }
     }
 
-    @Test(arguments: Way.allCases) func `A status comes with its code and its message, whatever is in it`(way: Way)
+    @Test(arguments: CallPath.allCases) func `A status has its code and message, with any characters`(path: CallPath)
         async throws
     {
         let messages = [
             "test status message", "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n", "100 %41",
         ]
-        try await withInterop(way) { client, _ in
+        try await withInterop(path) { client, _ in
             for message in messages {
                 let status = Apus_Test_EchoStatus.with {
                     $0.code = 2
@@ -128,7 +127,7 @@ import Testing
         }
     }
 
-    /// Sends one message and reads all answers.
+    /// Sends one message and reads all responses.
     private func stream(
         _ request: Apus_Test_OutputRequest, _ client: InteropClient, _ options: CallOptions = .defaults
     ) async throws {
@@ -139,8 +138,10 @@ import Testing
         }
     }
 
-    @Test(arguments: Way.allCases) func `A stream that fails has sent what came before`(way: Way) async throws {
-        try await withInterop(way) { client, _ in
+    @Test(arguments: CallPath.allCases) func `A failed stream delivers the messages sent before the failure`(
+        path: CallPath
+    ) async throws {
+        try await withInterop(path) { client, _ in
             let request = Apus_Test_OutputRequest.with {
                 $0.responseParameters = [.with { $0.size = 5 }]
                 $0.responseStatus.code = 10
@@ -158,10 +159,8 @@ import Testing
         }
     }
 
-    @Test(arguments: Way.allCases) func `A call past its deadline ends as such, and the service is cancelled`(way: Way)
-        async throws
-    {
-        try await withInterop(way) { client, app in
+    @Test(arguments: CallPath.allCases) func `A call fails when its deadline is exceeded`(path: CallPath) async throws {
+        try await withInterop(path) { client, app in
             var options = CallOptions.defaults
             options.timeout = .milliseconds(50)
             let unary = await failure {
@@ -176,10 +175,12 @@ import Testing
         }
     }
 
-    @Test(arguments: Way.allCases) func `A client that goes away cancels the call`(way: Way) async throws {
+    @Test(arguments: CallPath.allCases) func `A call is cancelled when the client cancels it`(path: CallPath)
+        async throws
+    {
         let (isSleeping, isCancelled) = (Gate(), Gate())
         let service = InteropService(onSleep: isSleeping.open, onCancel: isCancelled.open)
-        try await withInterop(InteropModule(service: service, configuration: way.configuration)) { client, _ in
+        try await withInterop(InteropModule(service: service, configuration: path.configuration)) { client, _ in
             let call = Task { try await client.unaryCall(.with { $0.sleepMs = 60_000 }) }
             try await isSleeping.wait()
             call.cancel()
@@ -188,7 +189,7 @@ import Testing
         }
     }
 
-    @Test func `A stream that its client leaves is cancelled, however long ago the server's own deadline was`()
+    @Test func `A stream is cancelled when the client cancels it, even after the server's request deadline`()
         async throws
     {
         let (isSleeping, isCancelled) = (Gate(), Gate())
@@ -208,17 +209,17 @@ import Testing
             call.cancel()
             try await isCancelled.wait()
             _ = await call.result
-            // The line is written when the call has ended.
+            // The access log is written after the call has ended.
             while !app.logs.lines.contains(where: { $0.contains("grpc_status=") }) { await Task.yield() }
             #expect(app.logs.lines.contains { $0.contains("grpc_status=CANCELLED") })
             #expect(!app.logs.lines.contains { $0.contains("The call failed") })
         }
     }
 
-    @Test(arguments: Way.allCases) func `Nobody answers what is not declared, or declared and not done`(way: Way)
-        async throws
-    {
-        try await withInterop(way) { client, app in
+    @Test(arguments: CallPath.allCases) func `Undeclared and unimplemented methods fail with UNIMPLEMENTED`(
+        path: CallPath
+    ) async throws {
+        try await withInterop(path) { client, app in
             let declared = await failure { try await client.unimplementedCall(Empty()) }
             #expect(declared?.code == .unimplemented)
             let other = try await app.client.send(
@@ -228,12 +229,10 @@ import Testing
         }
     }
 
-    @Test(arguments: Way.allCases) func `A message past the limit is refused, and so is one that grows past it`(
-        way: Way
-    )
-        async throws
-    {
-        var module = InteropModule(configuration: way.configuration)
+    @Test(arguments: CallPath.allCases) func `A message over the limit is rejected, before and after decompression`(
+        path: CallPath
+    ) async throws {
+        var module = InteropModule(configuration: path.configuration)
         module.configuration.maximumMessageBytes = 1000
         try await withInterop(module) { client, _ in
             func send(_ count: Int, _ compression: CompressionAlgorithm) async -> RPCError? {
@@ -256,8 +255,8 @@ import Testing
         }
     }
 
-    @Test(arguments: Way.allCases) func `An error of the framework says all that it knows`(way: Way) async throws {
-        try await withInterop(way) { client, _ in
+    @Test(arguments: CallPath.allCases) func `An AppError arrives with its details`(path: CallPath) async throws {
+        try await withInterop(path) { client, _ in
             let error = await failure { try await client.unaryCall(.with { $0.failure = "app" }) }
             #expect(error?.code == .aborted)
             #expect(error?.message == "Another driver took this order.")
@@ -276,10 +275,10 @@ import Testing
         }
     }
 
-    @Test(arguments: Way.allCases) func `An unknown error shows nothing, and the log shows all of it`(way: Way)
-        async throws
-    {
-        try await withInterop(way) { client, app in
+    @Test(arguments: CallPath.allCases) func `An unknown error is logged but not disclosed to the client`(
+        path: CallPath
+    ) async throws {
+        try await withInterop(path) { client, app in
             let error = await failure { try await client.unaryCall(.with { $0.failure = "unknown" }) }
             #expect(error?.code == .internalError)
             #expect(error?.message.contains("hunter2") == false)
@@ -287,8 +286,8 @@ import Testing
         }
     }
 
-    @Test(arguments: Way.allCases) func `An error of gRPC's keeps its metadata`(way: Way) async throws {
-        try await withInterop(way) { client, _ in
+    @Test(arguments: CallPath.allCases) func `An RPCError keeps its metadata`(path: CallPath) async throws {
+        try await withInterop(path) { client, _ in
             let error = await failure { try await client.unaryCall(.with { $0.failure = "other" }) }
             #expect(error?.code == .dataLoss)
             #expect(error.map { Array($0.metadata[stringValues: "x-reason"]) } == ["because"])
@@ -296,8 +295,10 @@ import Testing
         }
     }
 
-    @Test(arguments: Way.allCases) func `Calls have their line in the log, with their status`(way: Way) async throws {
-        try await withInterop(way) { client, app in
+    @Test(arguments: CallPath.allCases) func `Calls appear in the access log with their status`(path: CallPath)
+        async throws
+    {
+        try await withInterop(path) { client, app in
             _ = try await client.emptyCall(Empty())
             _ = await failure { try await client.unaryCall(.with { $0.failure = "app" }) }
             try await client.streamingOutputCall(.sizes(1)) { for try await _ in $0.messages {} }
@@ -308,7 +309,7 @@ import Testing
     }
 }
 
-/// The error of a call; `nil` when it went well.
+/// Returns the error of a call, or `nil` if it succeeded.
 func failure<Result>(_ call: () async throws -> Result) async -> RPCError? {
     do {
         _ = try await call()

@@ -19,9 +19,9 @@ import Tracing
 
 @testable import ApusGRPCClient
 
-/// The client, against a server of ours.
+/// The client against an Apus server.
 @Suite(.timeLimit(.minutes(2))) struct ChannelTests {
-    /// Answers `unavailable` so often, and notes what it was asked.
+    /// Fails the first requests with `unavailable`, and records the timeouts and traces of all requests.
     private final class Flaky: Middleware {
         private let state: Mutex<(failures: Int, timeouts: [String?], traces: [String?])>
 
@@ -37,7 +37,7 @@ import Tracing
                 state.failures -= 1
                 return state.failures >= 0
             }
-            if isFailing { throw AppError(.unavailable, "Not now.") }
+            if isFailing { throw AppError(.unavailable, "Try again later.") }
             return await next(request)
         }
     }
@@ -49,7 +49,7 @@ import Tracing
         return configuration
     }
 
-    @Test func `What may be repeated is, when the server is not available`() async throws {
+    @Test func `A repeatable method is retried while the server is unavailable`() async throws {
         let flaky = Flaky(failures: 2)
         try await withInterop(InteropModule(middleware: [flaky]), configuration(repeats: true)) { client, _ in
             _ = try await client.emptyCall(Empty())
@@ -57,7 +57,7 @@ import Tracing
         #expect(flaky.timeouts.count == 3)
     }
 
-    @Test func `What may not be repeated is asked once`() async throws {
+    @Test func `A method that may not be repeated is attempted once`() async throws {
         let flaky = Flaky(failures: 1)
         try await withInterop(InteropModule(middleware: [flaky]), configuration(repeats: false)) { client, _ in
             #expect(await failure { try await client.emptyCall(Empty()) }?.code == .unavailable)
@@ -65,9 +65,9 @@ import Tracing
         #expect(flaky.timeouts.count == 1)
     }
 
-    @Test func `The deadline of the work at hand holds for calls, and the server is told`() async throws {
-        let noting = Flaky(failures: 0)
-        try await withInterop(InteropModule(middleware: [noting])) { client, _ in
+    @Test func `The current deadline applies to calls and is sent to the server`() async throws {
+        let recorder = Flaky(failures: 0)
+        try await withInterop(InteropModule(middleware: [recorder])) { client, _ in
             _ = try await client.emptyCall(Empty())
             try await withDeadline(.after(.seconds(5))) { _ = try await client.emptyCall(Empty()) }
             let error = await #expect(throws: (any Error).self) {
@@ -77,12 +77,12 @@ import Tracing
             }
             #expect(error.map { AppError(wrapping: $0).code } == .deadlineExceeded)
         }
-        let timeouts = try noting.timeouts.prefix(2).map { try Self.duration(#require($0)) }
+        let timeouts = try recorder.timeouts.prefix(2).map { try Self.duration(#require($0)) }
         #expect(timeouts[0] > .seconds(20))
         #expect(timeouts[1] <= .seconds(5))
     }
 
-    /// Of a field, in its largest units.
+    /// Parses the value of a `grpc-timeout` field.
     private static func duration(_ text: String) throws -> Duration {
         let amount = try #require(Int(text.dropLast()))
         switch text.last {
@@ -93,9 +93,9 @@ import Tracing
         }
     }
 
-    @Test func `A call's own time is lowered by the deadline of the work at hand, and never raised`() async throws {
-        let noting = Flaky(failures: 0)
-        try await withInterop(InteropModule(middleware: [noting])) { client, _ in
+    @Test func `The current deadline shortens a call's timeout but never extends it`() async throws {
+        let recorder = Flaky(failures: 0)
+        try await withInterop(InteropModule(middleware: [recorder])) { client, _ in
             var options = CallOptions.defaults
             options.timeout = .seconds(60)
             try await withDeadline(.after(.seconds(5))) { [options] in
@@ -106,7 +106,7 @@ import Tracing
                 _ = try await client.emptyCall(Empty(), options: options)
             }
         }
-        let timeouts = try noting.timeouts.map { try Self.duration(#require($0)) }
+        let timeouts = try recorder.timeouts.map { try Self.duration(#require($0)) }
         #expect(timeouts[0] <= .seconds(5))
         #expect(timeouts[1] <= .seconds(2))
     }
@@ -115,11 +115,11 @@ import Tracing
         (0, "0u"), (-1, "0u"), (1, "1u"), (99_000_000, "99000000u"), (100_000_000, "100000m"),
         (200_000_000_000, "200000S"), (9_000_000_000_000_000, "99999999S"),
     ])
-    func `A timeout has eight digits at most`(microseconds: Int, text: String) {
+    func `A timeout has at most eight digits`(microseconds: Int, text: String) {
         #expect(ContextPropagation.text(of: .microseconds(microseconds)) == text)
     }
 
-    @Test func `Each attempt is a span of the work at hand, and the trace goes along`() async throws {
+    @Test func `Each attempt is a child span, and the trace context is propagated`() async throws {
         let (flaky, tracer) = (Flaky(failures: 1), InMemoryTracer())
         try await App("interop") { InteropModule(middleware: [flaky]) }.test(.socket) { app in
             let channel = try GRPCChannel(
@@ -146,8 +146,8 @@ import Tracing
         #expect(flaky.traces.allSatisfy { $0 != nil })
     }
 
-    @Test func `A call waits a little for a server that comes back`() async throws {
-        // A port where nobody listens yet.
+    @Test func `A call is retried until the server is back`() async throws {
+        // A port on which no server listens yet.
         let port = try await App("gone") { InteropModule() }.test(.socket) { app in app.port ?? 0 }
         var configuration = GRPCChannel.Configuration()
         configuration.retries = ApusCore.RetryPolicy(
@@ -160,7 +160,7 @@ import Tracing
         }
     }
 
-    @Test func `A client that was stopped is unavailable`() async throws {
+    @Test func `A call on a stopped client fails with UNAVAILABLE`() async throws {
         try await App("interop") { InteropModule() }.test(.socket) { app in
             let channel = try await withChannel(to: app) { channel in
                 _ = try await InteropClient(wrapping: channel.client).emptyCall(Empty())
@@ -173,7 +173,7 @@ import Tracing
         }
     }
 
-    @Test func `Calls are made over TLS, by whom the client trusts`() async throws {
+    @Test func `Calls use TLS, and the server's certificate must be trusted`() async throws {
         let identity = try SelfSigned("localhost")
         let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -198,7 +198,7 @@ import Tracing
         }
     }
 
-    @Test func `Several connections share the calls`() async throws {
+    @Test func `Calls are distributed over several connections`() async throws {
         var configuration = GRPCChannel.Configuration()
         configuration.connections = 3
         configuration.compressesMessages = true
@@ -215,7 +215,7 @@ import Tracing
         }
     }
 
-    @Test func `A server that is not there is unavailable`() async throws {
+    @Test func `A call to an unreachable server fails with UNAVAILABLE`() async throws {
         let channel = try GRPCChannel("http://127.0.0.1:1")
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await channel.run() }
@@ -229,17 +229,17 @@ import Tracing
     }
 
     @Test(arguments: ["", "orders:50051", "ftp://orders", "http://", "http://orders/path", "http://orders?x=1"])
-    func `An address that is none is refused`(url: String) {
+    func `An invalid address is rejected`(url: String) {
         let error = #expect(throws: AppError.self) { _ = try GRPCChannel(url) }
         #expect(error?.code == .invalidArgument)
     }
 
-    @Test func `An error of an upstream has its code for clients of HTTP, too`() async throws {
+    @Test func `An upstream RPCError determines the HTTP status`() async throws {
         struct UpstreamModule: Module {
             func configure(_ app: inout AppBuilder) {
                 app.routes { routes in
                     routes.get("orders") { () async throws -> String in
-                        throw RPCError(code: .unavailable, message: "The orders are away.")
+                        throw RPCError(code: .unavailable, message: "The order service is unavailable.")
                     }
                 }
             }

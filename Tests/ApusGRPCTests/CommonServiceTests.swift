@@ -14,13 +14,13 @@ import Testing
 
 @testable import ApusGRPC
 
-/// Health and reflection, which every server of gRPC has.
+/// The health and reflection services, which every gRPC server has.
 @Suite(.timeLimit(.minutes(2))) struct CommonServiceTests {
     private typealias Health = Grpc_Health_V1_Health.Client<ChannelTransport>
     private typealias Reflection = Grpc_Reflection_V1_ServerReflection.Client<ChannelTransport>
-    private typealias Question = Grpc_Reflection_V1_ServerReflectionRequest
+    private typealias ReflectionRequest = Grpc_Reflection_V1_ServerReflectionRequest
 
-    @Test func `Health is the app's readiness, for the server and each of its services`() async throws {
+    @Test func `Health reports the app's readiness for the server and each of its services`() async throws {
         try await withInterop(.direct) { _, app in
             try await withChannel(to: app) { channel in
                 let health = Health(wrapping: channel.client)
@@ -28,7 +28,7 @@ import Testing
                     let answer = try await health.check(.with { $0.service = name })
                     #expect(answer.status == .serving)
                 }
-                let unknown = await failure { try await health.check(.with { $0.service = "nobody" }) }
+                let unknown = await failure { try await health.check(.with { $0.service = "unknown" }) }
                 #expect(unknown?.code == .notFound)
                 let all = try await health.list(.init())
                 #expect(all.statuses.keys.sorted() == ["", "apus.test.Interop"])
@@ -36,7 +36,7 @@ import Testing
         }
     }
 
-    @Test func `A watcher is told of each change, and of the end`() async throws {
+    @Test func `A watcher receives each change and the shutdown`() async throws {
         let isReady = Mutex(true)
         let service = HealthService(services: [], interval: .milliseconds(1)) { isReady.withLock { $0 } }
         let (seen, continuation) = AsyncStream.makeStream(of: Grpc_Health_V1_HealthCheckResponse.self)
@@ -59,7 +59,7 @@ import Testing
         }
     }
 
-    @Test func `Many who watch ask once together`() async throws {
+    @Test func `Concurrent watchers share a readiness check`() async throws {
         let count = Mutex(0)
         let gate = Gate()
         let probe = ReadinessProbe(interval: .seconds(3600)) {
@@ -68,11 +68,11 @@ import Testing
             return true
         }
         try await withThrowingTaskGroup(of: Bool.self) { group in
-            for _ in 0..<100 { group.addTask { await probe.ask() } }
+            for _ in 0..<100 { group.addTask { await probe.check() } }
             gate.open()
             for try await isReady in group { #expect(isReady) }
         }
-        #expect(await probe.ask())
+        #expect(await probe.check())
         #expect(count.withLock { $0 } == 1)
     }
 
@@ -88,33 +88,33 @@ import Testing
         }
     }
 
-    private func ask(_ questions: [Question], _ app: TestApp) async throws
+    private func reflect(_ requests: [ReflectionRequest], _ app: TestApp) async throws
         -> [Grpc_Reflection_V1_ServerReflectionResponse]
     {
         try await withChannel(to: app) { channel in
             try await Reflection(wrapping: channel.client).serverReflectionInfo { writer in
-                for question in questions { try await writer.write(question) }
+                for request in requests { try await writer.write(request) }
             } onResponse: { response in
-                var answers: [Grpc_Reflection_V1_ServerReflectionResponse] = []
-                for try await answer in response.messages { answers.append(answer) }
-                return answers
+                var responses: [Grpc_Reflection_V1_ServerReflectionResponse] = []
+                for try await message in response.messages { responses.append(message) }
+                return responses
             }
         }
     }
 
-    @Test func `Reflection shows the services and the files that declare them`() async throws {
+    @Test func `Reflection lists the services and the files that declare them`() async throws {
         try await withInterop(.direct) { _, app in
-            let answers = try await ask(
+            let answers = try await reflect(
                 [
                     .with { $0.listServices = "" },
                     .with { $0.fileContainingSymbol = "apus.test.Interop.UnaryCall" },
                     .with { $0.fileContainingSymbol = "apus.test.SimpleRequest.response_size" },
                     .with { $0.fileByFilename = "google/protobuf/empty.proto" },
-                    .with { $0.fileContainingSymbol = "nobody.Knows" },
-                    .with { $0.fileByFilename = "nobody.proto" },
+                    .with { $0.fileContainingSymbol = "unknown.Type" },
+                    .with { $0.fileByFilename = "unknown.proto" },
                     .with { $0.allExtensionNumbersOfType = "apus.test.Payload" },
-                    .with { $0.allExtensionNumbersOfType = "nobody.Knows" },
-                    Question(),
+                    .with { $0.allExtensionNumbersOfType = "unknown.Type" },
+                    ReflectionRequest(),
                 ], app)
             #expect(
                 answers[0].listServicesResponse.service.map(\.name) == [
@@ -136,18 +136,18 @@ import Testing
         }
     }
 
-    @Test func `Reflection is for development, unless the settings say otherwise`() async throws {
-        for (settings, isThere) in [
+    @Test func `Reflection is enabled in development unless the settings specify otherwise`() async throws {
+        for (settings, isEnabled) in [
             (["grpc.reflection": "false"], false), (["grpc.reflection": "true"], true), ([:], true),
         ] {
             try await withInterop(InteropModule(), settings: settings) { _, app in
-                let error = await failure { try await ask([.with { $0.listServices = "" }], app) }
-                #expect((error == nil) == isThere)
+                let error = await failure { try await reflect([.with { $0.listServices = "" }], app) }
+                #expect((error == nil) == isEnabled)
             }
         }
     }
 
-    @Test func `Extensions are found by their type and number`() throws {
+    @Test func `Extensions are found by type and number`() throws {
         let file = Google_Protobuf_FileDescriptorProto.with {
             $0.name = "x.proto"
             $0.package = "x"

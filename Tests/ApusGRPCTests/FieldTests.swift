@@ -8,19 +8,19 @@ import Testing
 
 @testable import ApusGRPC
 
-/// What stands in the fields of calls.
+/// The header fields and trailers of calls.
 @Suite struct FieldTests {
     @Test(
         arguments: [
             ("1H", .seconds(3600)), ("2M", .seconds(120)), ("3S", .seconds(3)), ("4m", .milliseconds(4)),
             ("5u", .microseconds(5)), ("6n", .nanoseconds(6)), ("0n", .zero), ("99999999S", .seconds(99_999_999)),
         ] as [(String, Duration)])
-    func `A timeout has a number and a unit`(text: String, duration: Duration) throws {
+    func `A timeout consists of a number and a unit`(text: String, duration: Duration) throws {
         #expect(try CallHead.timeout(text) == duration)
     }
 
     @Test(arguments: ["", "S", "1", "1s", "123456789S", "-1S", "+1S", "1 S", "١S", "1.5S", "0x1S", "1SS"])
-    func `What is no timeout is refused`(text: String) {
+    func `A malformed timeout is rejected`(text: String) {
         #expect(#expect(throws: AppError.self) { try CallHead.timeout(text) }?.code == .internal)
     }
 
@@ -32,11 +32,11 @@ import Testing
             ("application/grpc+json", nil), ("application/grpc-web+json", nil), ("application/grpcx", nil),
             ("application/json", nil), ("", nil),
         ] as [(String, WireFormat?)])
-    func `A content type says how a call is laid out`(type: String, format: WireFormat?) {
+    func `The content type determines the wire format`(type: String, format: WireFormat?) {
         #expect(WireFormat(contentType: type) == format)
     }
 
-    @Test func `Metadata are the fields that are not gRPC's own`() throws {
+    @Test func `Metadata contains the fields that gRPC does not reserve`() throws {
         let request = Request(
             method: .post, target: "/",
             headers: [
@@ -48,7 +48,7 @@ import Testing
         #expect(Array(metadata[binaryValues: "x-b-bin"]) == [[0, 1], [2], []])
     }
 
-    @Test(arguments: ["A", "AAAAA", "A?", "AAAA=A", "é"]) func `A binary value that is not base64 is refused`(
+    @Test(arguments: ["A", "AAAAA", "A?", "AAAA=A", "é"]) func `A binary value that is not base64 is rejected`(
         text: String
     ) {
         let request = Request(method: .post, target: "/", headers: [.init("x-bin")!: text])
@@ -58,20 +58,20 @@ import Testing
     @Test(arguments: [
         ("plain", "plain"), ("", ""), ("100%", "100%25"), ("a\r\nb", "a%0D%0Ab"), ("é☺", "%C3%A9%E2%98%BA"),
         ("\u{7F}", "%7F"), ("~ ", "~ "),
-    ]) func `A message is percent-encoded but for printable ASCII`(text: String, encoded: String) {
+    ]) func `A status message is percent-encoded except for printable ASCII`(text: String, encoded: String) {
         #expect(GRPCStatus.percentEncoded(text) == encoded)
     }
 
-    @Test func `What an error was caused by is not the client's to see`() {
+    @Test func `The cause of an error is not disclosed to the client`() {
         let inner = RPCError(
             code: .internalError, message: "secret",
             metadata: ["x-secret": "1", "grpc-status-details-bin": .binary([1])])
-        let outer = GRPCStatus(AppError(.unavailable, "Away.", cause: inner), domain: "d", requestID: "r")
-        #expect(outer.fields == [.grpcStatus: "14", .init("grpc-message")!: "Away."])
+        let outer = GRPCStatus(AppError(.unavailable, "Unavailable.", cause: inner), domain: "d", requestID: "r")
+        #expect(outer.fields == [.grpcStatus: "14", .init("grpc-message")!: "Unavailable."])
         #expect(GRPCStatus(inner, domain: "d", requestID: "r").fields[.init("x-secret")!] == "1")
     }
 
-    @Test func `An error that has much to say keeps to what fields hold`() throws {
+    @Test func `The details and message of an error are limited in size`() throws {
         let failures = (0..<10_000).map {
             ValidationFailure(pointer: "/items/\($0)/name", code: "too_short", message: "must have 1 to 80 characters")
         }
@@ -83,13 +83,13 @@ import Testing
         #expect(GRPCStatus(long, domain: "d", requestID: "r").message.utf8.count <= 1024)
     }
 
-    @Test func `An encoding that is not read is refused with those that are`() throws {
+    @Test func `An unsupported encoding is rejected with a list of the supported ones`() throws {
         let error = try #require(#expect(throws: AppError.self) { try MessageEncoding(named: "middle-out") })
         let fields = GRPCStatus(error, domain: "d", requestID: "r").fields
         #expect(fields[.init("grpc-accept-encoding")!] == "identity, gzip")
     }
 
-    @Test func `Base64 comes in pieces, each of which may end with padding`() async throws {
+    @Test func `Base64 is decoded in segments, each of which may end with padding`() async throws {
         var decoder = Base64Text()
         var bytes: [UInt8] = []
         for character in "AAEC" + "AwQ=" + "BQ==" + "BgcI" {
@@ -101,7 +101,7 @@ import Testing
         #expect(Array(whole.readableBytesView) == Array(0...8))
     }
 
-    @Test(arguments: ["A", "AA", "AAA", "AAAA!AAA", "====", "A===", "=AAA"]) func `What is not base64 is refused`(
+    @Test(arguments: ["A", "AA", "AAA", "AAAA!AAA", "====", "A===", "=AAA"]) func `Invalid base64 is rejected`(
         text: String
     ) async {
         let error = await #expect(throws: AppError.self) { try await Base64Text.decode(ByteBuffer(string: text)) }

@@ -13,7 +13,7 @@ import SwiftProtobuf
 typealias InteropClient = Apus_Test_Interop.Client<ChannelTransport>
 typealias Empty = InteropService.Empty
 
-/// The test service, behind what a test puts around it.
+/// The interop service behind the middleware of a test.
 struct InteropModule: Module {
     var service = InteropService()
     var configuration = GRPCConfiguration()
@@ -28,9 +28,12 @@ struct InteropModule: Module {
     }
 }
 
-/// Which way calls take: both are to behave in the same way.
-enum Way: CaseIterable {
-    case direct, core
+/// The path that calls take through the server. Both must behave the same.
+enum CallPath: CaseIterable {
+    /// Unary calls go directly to the service's method.
+    case direct
+    /// All calls go through GRPCCore.
+    case core
 
     var configuration: GRPCConfiguration {
         var configuration = GRPCConfiguration()
@@ -40,7 +43,7 @@ enum Way: CaseIterable {
     }
 }
 
-/// Runs a body with a client of a server.
+/// Runs a body with a client that is connected to a server with the given module.
 func withInterop<Result: Sendable>(
     _ module: InteropModule, _ configuration: GRPCChannel.Configuration = .init(), settings: [String: String] = [:],
     _ body: @escaping @Sendable (InteropClient, TestApp) async throws -> Result
@@ -51,9 +54,9 @@ func withInterop<Result: Sendable>(
 }
 
 func withInterop<Result: Sendable>(
-    _ way: Way, _ body: @escaping @Sendable (InteropClient, TestApp) async throws -> Result
+    _ path: CallPath, _ body: @escaping @Sendable (InteropClient, TestApp) async throws -> Result
 ) async throws -> Result {
-    try await withInterop(InteropModule(configuration: way.configuration), .init(), body)
+    try await withInterop(InteropModule(configuration: path.configuration), .init(), body)
 }
 
 func withChannel<Result: Sendable>(

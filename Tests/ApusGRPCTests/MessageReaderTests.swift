@@ -14,17 +14,17 @@ import Testing
         return [flag] + [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: count >> $0) } + bytes
     }
 
-    /// What comes of bytes that arrive in pieces.
+    /// Returns the messages read from a body that arrives in chunks.
     private func read(
-        _ pieces: [[UInt8]], limit: Int = 1000, encoding: MessageEncoding = .identity
+        _ chunks: [[UInt8]], limit: Int = 1000, encoding: MessageEncoding = .identity
     ) async throws -> [[UInt8]] {
         var reader = MessageReader(limit: limit)
         var messages: [[UInt8]] = []
-        for piece in pieces {
-            reader.append(ByteBuffer(bytes: piece))
-            while let found = try reader.next() {
-                switch found {
-                case .message(let message): messages.append(Array(message.bytes.readableBytesView))
+        for chunk in chunks {
+            reader.append(ByteBuffer(bytes: chunk))
+            while let message = try reader.next() {
+                switch message {
+                case .uncompressed(let message): messages.append(Array(message.bytes.readableBytesView))
                 case .compressed(let bytes):
                     messages.append(Array(try await encoding.decode(bytes, limit: limit).bytes.readableBytesView))
                 }
@@ -34,7 +34,7 @@ import Testing
         return messages
     }
 
-    @Test func `Messages are found wherever the bytes are cut`() async throws {
+    @Test func `Messages are read regardless of chunk boundaries`() async throws {
         let messages: [[UInt8]] = [[], [1], Array(repeating: 2, count: 300), [], [3, 4]]
         let bytes = messages.flatMap { Self.framed($0) }
         for cut in 0...bytes.count {
@@ -43,7 +43,7 @@ import Testing
         #expect(try await read(bytes.map { [$0] }) == messages)
     }
 
-    @Test func `A body that ends within a message is refused, at every byte`() async throws {
+    @Test func `A body that ends within a message is rejected, at every byte`() async throws {
         let bytes = Self.framed(Array(repeating: 7, count: 20))
         for count in 1..<bytes.count {
             let error = await #expect(throws: AppError.self) { try await read([Array(bytes[..<count])]) }
@@ -51,7 +51,7 @@ import Testing
         }
     }
 
-    @Test func `A length past the limit is refused before the bytes come`() async throws {
+    @Test func `A length over the limit is rejected before the message arrives`() async throws {
         #expect(try await read([Self.framed(Array(repeating: 0, count: 1000))]).count == 1)
         for length: [UInt8] in [
             [0, 0, 3, 0xE9], [0x7F, 0xFF, 0xFF, 0xFF], [0x80, 0, 0, 0], [0xFF, 0xFF, 0xFF, 0xFF],
@@ -61,14 +61,14 @@ import Testing
         }
     }
 
-    @Test(arguments: [2, 3, 0x80, 0xFF] as [UInt8]) func `A first byte that is neither 0 nor 1 is refused`(flag: UInt8)
+    @Test(arguments: [2, 3, 0x80, 0xFF] as [UInt8]) func `A compressed flag other than 0 or 1 is rejected`(flag: UInt8)
         async
     {
         let error = await #expect(throws: AppError.self) { try await read([[flag, 0, 0, 0, 0]]) }
         #expect(error?.code == .internal)
     }
 
-    @Test func `A compressed message needs an encoding, and has to be what it says`() async throws {
+    @Test func `A compressed message requires an encoding and valid data`() async throws {
         let plain = Array(repeating: 5 as UInt8, count: 900)
         let compressed = try await Array(MessageEncoding.gzip.encode(ByteBuffer(bytes: plain)).readableBytesView)
         #expect(try await read([compressed], encoding: .gzip) == [plain])
@@ -79,7 +79,7 @@ import Testing
         #expect(await #expect(throws: AppError.self) { try await read([cut], encoding: .gzip) }?.code == .internal)
     }
 
-    @Test func `A small message that grows past the limit is refused`() async throws {
+    @Test func `A small message that exceeds the limit when decompressed is rejected`() async throws {
         let bomb = try await MessageEncoding.gzip.encode(ByteBuffer(repeating: 0, count: 1 << 20))
         let error = await #expect(throws: AppError.self) {
             try await read([Array(bomb.readableBytesView)], limit: 10_000, encoding: .gzip)
@@ -87,20 +87,20 @@ import Testing
         #expect(error?.code == .resourceExhausted)
     }
 
-    @Test func `What is read is not kept`() throws {
+    @Test func `The buffer does not grow with the bytes already read`() throws {
         var reader = MessageReader(limit: 1000)
         let bytes = Self.framed(Array(repeating: 1, count: 100))
         reader.append(ByteBuffer(bytes: bytes.prefix(50)))
         for _ in 0..<10_000 {
             #expect(try reader.next() == nil)
             reader.append(ByteBuffer(bytes: bytes.suffix(from: 50) + bytes.prefix(50)))
-            guard case .message(let message) = try reader.next() else { return #expect(Bool(false)) }
+            guard case .uncompressed(let message) = try reader.next() else { return #expect(Bool(false)) }
             #expect(message.count == 100)
         }
         #expect(reader.bytes.storageCapacity < 4096)
     }
 
-    @Test func `A message that is made here goes out without a copy`() throws {
+    @Test func `A message is framed with its prefix`() throws {
         let message = MessageBytes([1, 2, 3])
         #expect(Array(message.framed().readableBytesView) == [0, 0, 0, 0, 3, 1, 2, 3])
         #expect(

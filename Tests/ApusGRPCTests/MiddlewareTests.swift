@@ -15,10 +15,10 @@ import NIOCore
 import SwiftProtobuf
 import Testing
 
-/// The middleware of REST is that of gRPC.
+/// Middleware applies to gRPC calls as to other requests.
 @Suite(.timeLimit(.minutes(2))) struct MiddlewareTests {
-    /// Refuses everything.
-    private struct Refusal: Middleware {
+    /// Rejects every request.
+    private struct Rejection: Middleware {
         let error: AppError
 
         func handle(_ request: Request, next: Next) async throws -> Response { throw error }
@@ -28,11 +28,11 @@ import Testing
         let subject: String
     }
 
-    /// Believes a name.
+    /// Authenticates the caller by the name in a header field.
     private struct Caller: RequestInput {
         func extract(from request: Request) throws -> Named {
             guard let name = request.headers[.init("x-name")!] else {
-                throw AppError(.unauthenticated, "Who are you?", reason: "NO_NAME")
+                throw AppError(.unauthenticated, "The x-name field is missing.", reason: "NO_NAME")
             }
             let caller = Named(subject: name)
             request.context.principal = caller
@@ -48,11 +48,12 @@ import Testing
         }
     }
 
-    @Test(arguments: Way.allCases) func `A refusal of a middleware reaches the client as its status`(way: Way)
-        async throws
-    {
-        let refusal = Refusal(error: AppError(.unauthenticated, "No token.", reason: "NO_TOKEN"))
-        try await withInterop(InteropModule(configuration: way.configuration, middleware: [refusal])) { client, _ in
+    @Test(arguments: CallPath.allCases) func `An error thrown by middleware reaches the client as a status`(
+        path: CallPath
+    ) async throws {
+        let rejection = Rejection(error: AppError(.unauthenticated, "No token.", reason: "NO_TOKEN"))
+        try await withInterop(InteropModule(configuration: path.configuration, middleware: [rejection])) {
+            client, _ in
             let unary = await failure { try await client.emptyCall(Empty()) }
             #expect(unary?.code == .unauthenticated)
             #expect(unary?.message == "No token.")
@@ -65,7 +66,7 @@ import Testing
         }
     }
 
-    @Test func `A limit of the rate holds for all kinds of requests together`() async throws {
+    @Test func `A rate limit applies to all kinds of requests together`() async throws {
         let limit = RateLimit(
             .perAddress, RateLimitPolicy(3, per: .seconds(3600)), limiter: MemoryRateLimiter(), name: "test")
         try await withInterop(InteropModule(middleware: [limit])) { client, app in
@@ -80,7 +81,7 @@ import Testing
         }
     }
 
-    @Test func `A group's input is asked of calls too, and the service finds who calls`() async throws {
+    @Test func `A group's input is required of calls, and the service gets the caller`() async throws {
         try await App("group") { GroupModule() }.test(.socket) { app in
             try await withChannel(to: app) { channel in
                 let client = InteropClient(wrapping: channel.client)
@@ -92,7 +93,7 @@ import Testing
         }
     }
 
-    @Test func `Something else than a call gets a problem at a method's path`() async throws {
+    @Test func `Requests to a method's path that are not gRPC calls receive a problem document`() async throws {
         try await App("other") { InteropModule() }.test { app in
             let path = "/apus.test.Interop/EmptyCall"
             for type in ["application/json", "application/grpc+json", "text/plain"] {
@@ -105,7 +106,7 @@ import Testing
         }
     }
 
-    @Test func `A middleware that wraps what streams are written to does not end the process`() async throws {
+    @Test func `Streams work behind middleware that wraps the response writer`() async throws {
         struct Wrapping: Middleware {
             func handle(_ request: Request, next: Next) async throws -> Response {
                 var response = await next(request)
@@ -134,7 +135,7 @@ import Testing
         }
     }
 
-    @Test func `No stream outlives the credentials of its caller`() async throws {
+    @Test func `A stream ends when the caller's credentials expire`() async throws {
         struct ShortLived: Middleware {
             func handle(_ request: Request, next: Next) async throws -> Response {
                 request.context.principalTimeLeft = .milliseconds(100)
@@ -152,7 +153,7 @@ import Testing
         }
     }
 
-    @Test func `A call that is repeated with its key is done once, and answered alike with its status`() async throws {
+    @Test func `A call repeated with its idempotency key runs once and receives the same response`() async throws {
         struct Named: Principal {
             let subject = "ada"
         }
@@ -190,7 +191,7 @@ import Testing
         }
     }
 
-    @Test func `A group's limit of bodies is not one of streams`() async throws {
+    @Test func `A group's body limit does not apply to streams`() async throws {
         struct LimitedModule: Module {
             func configure(_ app: inout AppBuilder) {
                 app.routes { routes in routes.group(.bodyLimit(1000)) { routes in routes.grpc(InteropService()) } }
@@ -206,7 +207,7 @@ import Testing
         }
     }
 
-    @Test func `Methods are not part of the API's description`() async throws {
+    @Test func `Methods do not appear in the OpenAPI document`() async throws {
         try await App("docs") { InteropModule() }.test(settings: ["docs.enabled": "true"]) { app in
             let text = try await app.client.get("/openapi.json").text
             #expect(text.contains("/hello"))

@@ -3,7 +3,7 @@ import Foundation
 import SwiftASN1
 import X509
 
-/// A certificate that nobody else signed, with its key, in PEM.
+/// A self-signed certificate and its private key, in PEM.
 struct SelfSigned {
     let certificate: String
     let key: String

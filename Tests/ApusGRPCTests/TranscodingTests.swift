@@ -8,7 +8,7 @@ import InteropService
 import NIOCore
 import Testing
 
-/// Calls over HTTP with JSON, as the methods' options say.
+/// Calls over HTTP with JSON according to the `google.api.http` option.
 @Suite(.timeLimit(.minutes(1))) struct TranscodingTests {
     private struct OrderModule: Module {
         func configure(_ app: inout AppBuilder) { app.grpc.add(OrderService()) }
@@ -54,7 +54,7 @@ import Testing
             (.post, "/v1/orders/a:b:refund", nil, #"{"name":"refunded a:b"}"#),
             (.post, "/v1/users/1/config:reset", nil, #"{"name":"users/1/config"}"#),
             (.init("PURGE")!, "/v1/orders/7", nil, #"{"name":"purged 7"}"#),
-            // In a field of several segments an encoded slash is not one; in a field of one it is a character.
+            // An encoded slash stays encoded in a field of several segments, and is decoded in a field of one.
             (.get, "/v1/files/a%2Fb/c%2f%20d", nil, #"{"name":"a%2Fb/c%2f d"}"#),
             (.post, "/v1/orders/a%2Fb:refund", nil, #"{"name":"refunded a/b"}"#),
             (
@@ -68,10 +68,10 @@ import Testing
                 .get, "/v1/nodes?value=a&next.next.value=b&number=7&isLast=true", nil,
                 #"{"next":{"next":{"value":"b"}},"value":"a","number":7,"isLast":true}"#
             ),
-            // Deeper than anybody means it: left alone, as what is unknown.
+            // Deeper than the maximum depth: ignored like an unknown parameter.
             (.get, "/v1/nodes?" + String(repeating: "next.", count: 2_000) + "value=x", nil, "{}"),
         ] as [(HTTPRequest.Method, String, String?, String)])
-    func `A request is read from path, query and body, and answered in JSON`(
+    func `A request is assembled from path, query and body, and the response is JSON`(
         method: HTTPRequest.Method, target: String, body: String?, answer: String
     ) async throws {
         let response = try await send(method, target, body)
@@ -85,7 +85,7 @@ import Testing
         "cursor=%21",
         "page_size=99999999999", "page_size=1&pageSize=2", "shop=x",
     ])
-    func `A query that its field cannot be is refused`(query: String) async throws {
+    func `A query parameter that is invalid for its field is rejected`(query: String) async throws {
         let response = try await send(.get, "/v1/orders?" + query)
         #expect(response.status == .badRequest)
         #expect(response.headers[.contentType] == "application/problem+json")
@@ -95,12 +95,12 @@ import Testing
         "states=OPEN&states=2", "since=2024-01-01T00:00:00Z", "shop.id=7", "cursor=AAE=", "isOpen=true",
         "shop.nothing=1",
     ])
-    func `A query of many kinds of fields is read`(query: String) async throws {
+    func `Query parameters set fields of many types`(query: String) async throws {
         #expect(try await send(.get, "/v1/orders?" + query).status == .ok)
     }
 
     @Test(arguments: ["{", "[]", "7", #"{"nothing":1}"#, #"{"name":5}"#, #"{"cents":"x"}"#])
-    func `A body that is not the message is refused`(body: String) async throws {
+    func `A body that does not match the message is rejected`(body: String) async throws {
         #expect(try await send(.post, "/v1/shops/9/orders", body).status == .badRequest)
         #expect(try await send(.post, "/v1/orders:search", body).status == .badRequest)
     }
@@ -109,11 +109,11 @@ import Testing
         #"{"orderName":"evil","order_name":"evil"}"#, #"{"newPlace":{"shopId":"a","shop_id":"b"}}"#,
         #"{"newPlace":{},"new_place":{"shop_id":"b"}}"#, #"{"newPlace":[]}"#, #"{"newPlace":"x"}"#,
     ])
-    func `What the path says cannot be said otherwise by a field's other name`(body: String) async throws {
+    func `A body cannot override path parameters through a field's other name`(body: String) async throws {
         #expect(try await send(.post, "/v1/moves/7/8", body).status == .badRequest)
     }
 
-    @Test func `A group's path is not before those of methods, and its input is asked for`() async throws {
+    @Test func `A group's path is not prepended to method paths, and its input is required`() async throws {
         struct GroupModule: Module {
             func configure(_ app: inout AppBuilder) {
                 app.routes { routes in
@@ -132,19 +132,19 @@ import Testing
         }
     }
 
-    @Test func `A header that is no metadata is the client's fault`() async throws {
+    @Test func `A malformed binary header is a bad request`() async throws {
         try await App("orders") { OrderModule() }.test { app in
             let answer = try await app.client.send(.get, "/v1/files/a", headers: [.init("x-key-bin")!: "!"])
             #expect(answer.status == .badRequest)
         }
     }
 
-    @Test func `A body nested too deep is refused`() async throws {
+    @Test func `A body nested too deeply is rejected`() async throws {
         let body = String(repeating: #"{"shop":"#, count: 10_000)
         #expect(try await send(.post, "/v1/orders:search", body).status == .badRequest)
     }
 
-    @Test func `A body of another media type is refused`() async throws {
+    @Test func `A body with an unsupported media type is rejected`() async throws {
         try await App("orders") { OrderModule() }.test { app in
             let response = try await app.client.send(
                 .post, "/v1/orders:search", headers: [.contentType: "text/plain"], body: ByteBuffer(string: "{}"))
@@ -152,7 +152,7 @@ import Testing
         }
     }
 
-    @Test func `Errors are those of every route, and unknown verbs are nowhere`() async throws {
+    @Test func `Errors are problem documents, and unknown verbs are not found`() async throws {
         let missing = try await send(.get, "/v1/orders/none")
         #expect(missing.status == .notFound)
         #expect(missing.text.contains("NO_ORDER"))
@@ -164,7 +164,7 @@ import Testing
         #expect(try await send(.delete, "/v1/orders/7").status == .methodNotAllowed)
     }
 
-    @Test func `The same methods answer gRPC, and stand in the API's description as routes`() async throws {
+    @Test func `Transcoded methods also accept gRPC calls and appear in the OpenAPI document`() async throws {
         try await App("orders") { OrderModule() }.test(settings: ["docs.enabled": "true"]) { app in
             let call = try await app.client.send(
                 .post, "/apus.test.Orders/File", headers: [.contentType: "application/grpc"],

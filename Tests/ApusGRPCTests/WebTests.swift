@@ -10,7 +10,7 @@ import NIOCore
 import SwiftProtobuf
 import Testing
 
-/// gRPC-Web: what a browser sends and is answered, over HTTP/1.1 as well.
+/// gRPC-Web calls as made by browsers, also over HTTP/1.1.
 @Suite(.timeLimit(.minutes(2))) struct WebTests {
     enum Form: String, CaseIterable {
         case binary = "application/grpc-web+proto"
@@ -20,7 +20,7 @@ import Testing
             self == .binary ? ByteBuffer(bytes: bytes) : ByteBuffer(string: Data(bytes).base64EncodedString())
         }
 
-        /// Groups of base64 may have their own padding.
+        /// Decodes a body whose base64 segments may each end with padding.
         func decode(_ body: ByteBuffer) -> [UInt8] {
             guard self == .text else { return Array(body.readableBytesView) }
             let text = Array(body.readableBytesView)
@@ -30,7 +30,7 @@ import Testing
         }
     }
 
-    /// The messages of a body, with their first bytes.
+    /// Returns the messages of a body with their flags.
     private func messages(_ bytes: [UInt8]) -> [(flag: UInt8, bytes: [UInt8])] {
         var (rest, found) = (bytes[...], [(UInt8, [UInt8])]())
         while rest.count >= 5 {
@@ -57,7 +57,9 @@ import Testing
     }
 
     @Test(arguments: Form.allCases, TestApp.Transport.allCases)
-    func `A call is answered with its status in a last message of the body`(form: Form, transport: TestApp.Transport)
+    func `The response of a unary call ends with the status as its last message`(
+        form: Form, transport: TestApp.Transport
+    )
         async throws
     {
         try await App("web") { InteropModule() }.test(transport) { app in
@@ -74,7 +76,9 @@ import Testing
     }
 
     @Test(arguments: Form.allCases, TestApp.Transport.allCases)
-    func `A stream is answered as it comes`(form: Form, transport: TestApp.Transport) async throws {
+    func `A streaming response ends with the status as its last message`(form: Form, transport: TestApp.Transport)
+        async throws
+    {
         try await App("web") { InteropModule() }.test(transport) { app in
             let request = Apus_Test_OutputRequest.with {
                 $0.responseParameters = [1, 2, 3].map { size in .with { $0.size = size } }
@@ -90,7 +94,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Form.allCases) func `An error without messages is in the fields`(form: Form) async throws {
+    @Test(arguments: Form.allCases) func `An error without messages is in the header fields`(form: Form) async throws {
         try await App("web") { InteropModule() }.test { app in
             let response = try await call(
                 app.client, form, "UnaryCall", Apus_Test_SimpleRequest.with { $0.failure = "app" })
@@ -99,7 +103,7 @@ import Testing
         }
     }
 
-    @Test func `A page of another origin may call, where its origin is allowed`() async throws {
+    @Test func `A page of another origin may call if its origin is allowed`() async throws {
         let settings = ["cors.origins": "https://app.example.org"]
         try await App("web") { InteropModule() }.test(settings: settings) { app in
             let preflight = try await app.client.send(

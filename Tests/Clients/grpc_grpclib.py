@@ -1,11 +1,14 @@
-"""The four kinds of calls with grpclib, which is not made of gRPC's own C core: grpc_grpclib.py PORT GENERATED_CODE"""
+"""Tests the four kinds of calls with grpclib, which is not based on the gRPC C core.
+
+Usage: grpc_grpclib.py PORT GENERATED_CODE
+"""
 import asyncio
 import sys
 
 sys.path.insert(0, sys.argv[2])
 import interop_pb2 as pb
 from google.protobuf.empty_pb2 import Empty
-from google.rpc import error_details_pb2  # So that the details of errors are known.
+from google.rpc import error_details_pb2  # Registers the types of error details.
 from grpclib.client import Channel
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
@@ -36,18 +39,18 @@ async def main():
     assert stream.trailing_metadata["x-echo-trailing-bin"] == b"\0\xff"
     try:
         await stub.UnaryCall(pb.SimpleRequest(failure="app"))
-        raise AssertionError("It did not fail.")
+        raise AssertionError("The call did not fail.")
     except GRPCError as error:
         assert error.status is Status.ABORTED and error.message == "Another driver took this order."
         assert any(getattr(detail, "reason", "") == "ORDER_TAKEN" for detail in error.details or [])
     try:
         await stub.UnaryCall(pb.SimpleRequest(sleep_ms=60000), timeout=0.1)
-        raise AssertionError("It did not fail.")
+        raise AssertionError("The call did not fail.")
     except (GRPCError, asyncio.TimeoutError) as error:
         assert not isinstance(error, GRPCError) or error.status is Status.DEADLINE_EXCEEDED
     assert (await HealthStub(channel).Check(HealthCheckRequest(service="apus.test.Interop"))).status == 1
     channel.close()
-    print("grpclib: all four kinds, metadata, details, deadline, health")
+    print("grpclib: all four kinds of calls, metadata, error details, deadline and health passed")
 
 
 asyncio.run(main())

@@ -1,6 +1,8 @@
-"""The cases of gRPC's list of interoperability tests, with grpcio: grpc_interop.py PORT GENERATED_CODE [CERTIFICATE]
+"""The gRPC interoperability test cases with grpcio.
 
-With a certificate they are called over TLS, where ALPN must say h2.
+Usage: grpc_interop.py PORT GENERATED_CODE [CERTIFICATE]
+
+With a certificate, the calls use TLS, where ALPN must select h2.
 """
 import sys, threading, time, traceback
 
@@ -32,7 +34,7 @@ def case(body):
 
 
 def expect(actual, wanted):
-    assert actual == wanted, f"{actual!r} is not {wanted!r}"
+    assert actual == wanted, f"expected {wanted!r}, got {actual!r}"
 
 
 def fails(call):
@@ -41,7 +43,7 @@ def fails(call):
         list(result) if hasattr(result, "__iter__") else None
     except grpc.RpcError as error:
         return error
-    raise AssertionError("It did not fail.")
+    raise AssertionError("The call did not fail.")
 
 
 def simple(**fields):
@@ -74,7 +76,7 @@ def client_streaming(stub, channel):
 
 
 @case
-def client_streaming_of_nothing(stub, channel):
+def empty_client_stream(stub, channel):
     expect(stub.StreamingInputCall(iter([])).aggregated_payload_size, 0)
 
 
@@ -85,18 +87,18 @@ def server_streaming(stub, channel):
 
 @case
 def ping_pong(stub, channel):
-    """Each message is sent when the answer to the one before is here."""
-    go_on = threading.Semaphore(1)
+    """Sends each message after the response to the previous one has arrived."""
+    next_message = threading.Semaphore(1)
 
     def messages():
         for size, answer in zip(INPUTS, SIZES):
-            go_on.acquire()
+            next_message.acquire()
             yield output(answer, payload=pb.Payload(body=bytes(size)))
 
     received = []
     for answer in stub.FullDuplexCall(messages()):
         received.append(len(answer.payload.body))
-        go_on.release()
+        next_message.release()
     expect(received, SIZES)
 
 
@@ -106,8 +108,8 @@ def empty_stream(stub, channel):
 
 
 @case
-def large_streams_both_ways(stub, channel):
-    """More than all windows hold, in both directions."""
+def large_bidirectional_stream(stub, channel):
+    """Exceeds all flow-control windows in both directions."""
     messages = (output(200_000, payload=pb.Payload(body=bytes(200_000))) for _ in range(100))
     expect(sum(len(answer.payload.body) for answer in stub.FullDuplexCall(messages)), 20_000_000)
 
@@ -181,7 +183,7 @@ def custom_metadata(stub, channel):
 
 
 @case
-def metadata_of_one_name(stub, channel):
+def repeated_metadata_keys(stub, channel):
     sent = [("x-echo-initial", "one"), ("x-echo-initial", "two"), ("x-echo-trailing-bin", b""),
             ("x-echo-trailing-bin", b"\x00"), ("x-echo-trailing-bin", b"\xff" * 100)]
     _, call = stub.UnaryCall.with_call(simple(), metadata=sent)
@@ -212,7 +214,7 @@ def client_compressed_unary(stub, channel):
 
 
 @case
-def client_compressed_by_deflate_is_not_read(stub, channel):
+def unsupported_client_compression(stub, channel):
     error = fails(lambda: stub.UnaryCall(simple(payload=pb.Payload(body=bytes(1000))),
                                          compression=grpc.Compression.Deflate))
     expect(error.code(), grpc.StatusCode.UNIMPLEMENTED)
@@ -236,7 +238,7 @@ def server_compressed(stub, channel):
 
 
 @case
-def a_message_past_the_limit(stub, channel):
+def message_over_limit(stub, channel):
     error = fails(lambda: stub.UnaryCall(simple(payload=pb.Payload(body=bytes(5_000_000)))))
     expect(error.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
     error = fails(lambda: stub.StreamingInputCall(iter([pb.InputRequest(payload=pb.Payload(body=bytes(5_000_000)))])))
@@ -244,14 +246,14 @@ def a_message_past_the_limit(stub, channel):
 
 
 @case
-def a_compressed_message_past_the_limit(stub, channel):
+def compressed_message_over_limit(stub, channel):
     error = fails(lambda: stub.UnaryCall(simple(payload=pb.Payload(body=bytes(50_000_000))),
                                          compression=grpc.Compression.Gzip))
     expect(error.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
 
 
 @case
-def errors_of_the_framework(stub, channel):
+def app_error_details(stub, channel):
     error = fails(lambda: stub.UnaryCall(simple(failure="app")))
     expect((error.code(), error.details()), (grpc.StatusCode.ABORTED, "Another driver took this order."))
     status = rpc_status.from_call(error)
@@ -266,7 +268,7 @@ def errors_of_the_framework(stub, channel):
 
 
 @case
-def errors_of_fields(stub, channel):
+def validation_error_details(stub, channel):
     error = fails(lambda: stub.UnaryCall(simple(failure="fields")))
     expect(error.code(), grpc.StatusCode.INVALID_ARGUMENT)
     bad = error_details_pb2.BadRequest()
@@ -277,7 +279,7 @@ def errors_of_fields(stub, channel):
 
 
 @case
-def errors_of_grpc(stub, channel):
+def rpc_error_metadata(stub, channel):
     error = fails(lambda: stub.UnaryCall(simple(failure="lost")))
     expect((error.code(), error.details()), (grpc.StatusCode.DATA_LOSS, "lost"))
     metadata = dict(error.trailing_metadata())
@@ -285,20 +287,20 @@ def errors_of_grpc(stub, channel):
 
 
 @case
-def errors_that_are_not_known_show_nothing(stub, channel):
+def unknown_errors_are_not_disclosed(stub, channel):
     error = fails(lambda: stub.UnaryCall(simple(failure="unknown")))
     expect(error.code(), grpc.StatusCode.INTERNAL)
     assert "hunter2" not in str(error), error
 
 
 @case
-def many_calls_at_once(stub, channel):
+def concurrent_calls(stub, channel):
     calls = [stub.UnaryCall.future(simple(response_size=size)) for size in range(1000)]
     expect([len(call.result().payload.body) for call in calls], list(range(1000)))
 
 
 @case
-def many_streams_at_once(stub, channel):
+def concurrent_streams(stub, channel):
     streams = [stub.FullDuplexCall(iter([output(1000), output(2000)])) for _ in range(90)]
     for stream in streams:
         expect([len(answer.payload.body) for answer in stream], [1000, 2000])
@@ -309,12 +311,12 @@ def health(stub, channel):
     health = health_pb2_grpc.HealthStub(channel)
     for name in ["", "apus.test.Interop"]:
         expect(health.Check(health_pb2.HealthCheckRequest(service=name)).status, health_pb2.HealthCheckResponse.SERVING)
-    error = fails(lambda: health.Check(health_pb2.HealthCheckRequest(service="nobody")))
+    error = fails(lambda: health.Check(health_pb2.HealthCheckRequest(service="unknown")))
     expect(error.code(), grpc.StatusCode.NOT_FOUND)
     watch = health.Watch(health_pb2.HealthCheckRequest(service=""))
     expect(next(watch).status, health_pb2.HealthCheckResponse.SERVING)
     watch.cancel()
-    watch = health.Watch(health_pb2.HealthCheckRequest(service="nobody"))
+    watch = health.Watch(health_pb2.HealthCheckRequest(service="unknown"))
     expect(next(watch).status, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
     watch.cancel()
 
@@ -333,7 +335,7 @@ def reflection(stub, channel):
     expect(pool.FindFileByName("google/protobuf/empty.proto").package, "google.protobuf")
     try:
         pool.FindMessageTypeByName("apus.test.Nothing")
-        raise AssertionError("There is no such message.")
+        raise AssertionError("Reflection found an undeclared message.")
     except KeyError:
         pass
 

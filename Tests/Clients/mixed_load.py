@@ -1,6 +1,8 @@
-"""REST, gRPC and WebSocket clients at once on one port, while the server is told to stop: mixed_load.py PORT PID GENERATED_CODE
+"""Runs REST, gRPC and WebSocket clients concurrently on one port while the server shuts down.
 
-Every call that was accepted is answered, and nobody is cut off in the middle of an answer. Needs `pip install grpcio protobuf
+Usage: mixed_load.py PORT PID GENERATED_CODE
+
+Checks that the server completes every accepted call and truncates no response. Needs `pip install grpcio protobuf
 websockets`.
 """
 import asyncio
@@ -37,7 +39,7 @@ def rest():
         try:
             connection.connect()
         except OSError:
-            return  # Nobody listens any more: nothing was accepted.
+            return  # The server no longer listens, so the request was not accepted.
         try:
             for number in range(100):
                 connection.request("GET", "/hello")
@@ -49,7 +51,7 @@ def rest():
                 if response.getheader("Connection") == "close":
                     break
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
-            # A connection that is idle may end: the request was not accepted. Once stopping, that is as it should be.
+            # During shutdown the server may close an idle connection: the request was not accepted.
             if not stopping.is_set():
                 note("rest", repr(error))
         finally:
@@ -110,10 +112,10 @@ os.kill(PID, signal.SIGTERM)
 for thread in threads:
     thread.join(timeout=60)
     if thread.is_alive():
-        problems.append("A client still waits.")
+        problems.append("A client is still waiting after 60 s.")
 print(counts)
 for problem in problems[:20]:
     print(problem)
 complete = {"rest", "unary", "duplex", "socket"} == set(counts)
-print("mixed load through SIGTERM:", "every accepted call was answered" if complete and not problems else "FAIL")
+print("mixed load through SIGTERM:", "every accepted call was completed" if complete and not problems else "FAIL")
 sys.exit(not complete or bool(problems))

@@ -2,7 +2,7 @@ import Apus
 import ApusWebSocket
 import InteropService
 
-/// The server that the clients in Tests/Clients call: interop-server --http-port=8080
+/// The server for the clients in Tests/Clients: `interop-server --http-port=8080`.
 @main
 struct InteropServer {
     static func main() async { await App("interop-server") { InteropModule() }.run() }

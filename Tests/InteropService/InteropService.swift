@@ -5,19 +5,21 @@ import FoundationEssentials
 package import GRPCCore
 package import SwiftProtobuf
 
-/// A service with each kind of call, for the cases of gRPC's list of interoperability tests and for what goes wrong.
+/// A service with each kind of call, for the gRPC interoperability test cases and for error cases.
 package struct InteropService: Apus_Test_Interop.SimpleServiceProtocol {
     package typealias Empty = Google_Protobuf_Empty
-    /// What a caller says under these names is said back: before the messages, and after them.
+    /// The metadata key whose values are echoed in the initial metadata.
     private static let initialKey = "x-echo-initial"
+    /// The metadata key whose values are echoed in the trailing metadata.
     private static let trailingKey = "x-echo-trailing-bin"
 
     private let onSleep: @Sendable () -> Void
     private let onCancel: @Sendable () -> Void
 
+    /// Creates a service.
     /// - Parameters:
     ///   - onSleep: Called when a call begins to sleep.
-    ///   - onCancel: Called when one is cancelled while it sleeps.
+    ///   - onCancel: Called when a sleeping call is cancelled.
     package init(onSleep: @escaping @Sendable () -> Void = {}, onCancel: @escaping @Sendable () -> Void = {}) {
         self.onSleep = onSleep
         self.onCancel = onCancel
@@ -78,7 +80,7 @@ package struct InteropService: Apus_Test_Interop.SimpleServiceProtocol {
     }
 
     package func unimplementedCall(request: Empty, context: ServerContext) async throws -> Empty {
-        throw RPCError(code: .unimplemented, message: "Nobody answers this call.")
+        throw RPCError(code: .unimplemented, message: "This method is not implemented.")
     }
 
     private func answer(

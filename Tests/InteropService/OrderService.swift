@@ -2,13 +2,13 @@ import ApusCore
 package import GRPCCore
 import SwiftProtobuf
 
-/// Answers what it was asked, so that one sees how a request over HTTP was read.
+/// Echoes its requests, so that tests can check how requests over HTTP are transcoded.
 package struct OrderService: Apus_Test_Orders.SimpleServiceProtocol {
     package init() {}
 
     package func get(request: Apus_Test_OrderName, context: ServerContext) async throws -> Apus_Test_Order {
         guard request.name != "none" else {
-            throw AppError(.notFound, "There is no order none.", reason: "NO_ORDER")
+            throw AppError(.notFound, "Order not found.", reason: "NO_ORDER")
         }
         return .with {
             $0.name = request.name

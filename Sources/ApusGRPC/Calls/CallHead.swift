@@ -3,47 +3,49 @@ import ApusHTTP
 import GRPCCore
 import HTTPTypes
 
-/// What a call's header says, read and checked.
+/// The parsed and validated header of a call.
 struct CallHead {
     let format: WireFormat
-    /// When the client stops waiting.
+    /// The time at which the client stops waiting.
     let deadline: Deadline?
-    /// What messages of the client are compressed by, if they are.
+    /// The encoding of the client's compressed messages.
     let encoding: MessageEncoding
-    /// What the client reads beside plain messages.
+    /// The compression that the client accepts; `identity` for none.
     let accepted: MessageEncoding
-    /// What it says beside the call itself.
+    /// The custom metadata.
     let metadata: Metadata
 
-    /// - Throws: An `AppError`: `invalidArgument` with the reason `unsupportedMediaType`, `unimplemented` for an encoding that
-    ///   is not known, `internal` for a timeout that is none.
+    /// Parses the header of a request.
+    /// - Throws: An `AppError` with code `invalidArgument` and reason `unsupportedMediaType`, `unimplemented` for an
+    ///   unsupported encoding, or `internal` for a malformed timeout or binary metadata value.
     init(_ request: Request) throws {
         var fields = Fields()
-        try request.headers.forEach { try fields.take($0) }
+        try request.headers.forEach { try fields.read($0) }
         guard let format = fields.format else {
             throw AppError(
-                .invalidArgument, "Calls have the content type application/grpc or application/grpc-web.",
+                .invalidArgument,
+                "The Content-Type must be application/grpc, application/grpc-web or application/grpc-web-text.",
                 reason: .unsupportedMediaType)
         }
         self.format = format
-        if let problem = fields.problem { throw problem }
+        if let error = fields.metadataError { throw error }
         deadline = try fields.timeout.map { .after(try Self.timeout($0)) }
         encoding = try MessageEncoding(named: fields.encoding)
         accepted = fields.acceptsGzip ? .gzip : .identity
         metadata = fields.metadata
     }
 
-    /// What the fields of a request say, each looked at once.
+    /// The relevant fields of a request, collected in a single pass.
     private struct Fields {
         var format: WireFormat?
         var timeout: String?
         var encoding: String?
         var acceptsGzip = false
         var metadata = Metadata()
-        /// What is wrong with a field of the service's; said after what is wrong with the call.
-        var problem: (any Error)?
+        /// The first error in the metadata, thrown only if the content type is valid.
+        var metadataError: (any Error)?
 
-        mutating func take(_ field: RequestHeaders.Field) throws {
+        mutating func read(_ field: RequestHeaders.Field) throws {
             switch field.nameCount {
             case 12 where field.isNamed("content-type"):
                 format = field.hasValue("application/grpc") ? .grpc : WireFormat(contentType: field.value)
@@ -53,12 +55,12 @@ struct CallHead {
                 let names = field.value.split(whereSeparator: { $0 == "," || $0 == " " })
                 acceptsGzip = acceptsGzip || names.contains { $0 == MessageEncoding.gzip.rawValue }
             default:
-                do { try metadata.add(field) } catch { problem = problem ?? error }
+                do { try metadata.add(field) } catch { metadataError = metadataError ?? error }
             }
         }
     }
 
-    /// At most eight digits and a unit (gRPC over HTTP/2, Timeout).
+    /// Parses a timeout of at most eight digits and a unit (gRPC over HTTP/2, Timeout).
     static func timeout(_ text: String) throws -> Duration {
         let digits = text.utf8.dropLast()
         guard (1...8).contains(digits.count), digits.allSatisfy({ $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }),
@@ -77,7 +79,8 @@ struct CallHead {
 
     private static func malformed(timeout text: String) -> AppError {
         AppError(
-            .internal, "\"\(text.prefix(16))\" is no timeout: up to 8 digits and one of H, M, S, m, u and n are.",
+            .internal,
+            "\"\(text.prefix(16))\" is not a valid timeout; expected 1 to 8 digits and a unit: H, M, S, m, u or n.",
             reason: .malformedCall)
     }
 }

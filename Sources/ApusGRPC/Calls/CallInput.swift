@@ -3,7 +3,7 @@ import ApusHTTP
 import GRPCCore
 import NIOCore
 
-/// A call's metadata and messages, in the order in which GRPCCore wants them.
+/// The metadata of a call, followed by its messages, in the form that GRPCCore expects.
 struct CallInput: AsyncSequence, Sendable {
     typealias Element = RPCRequestPart<MessageBytes>
     typealias Failure = any Error
@@ -29,22 +29,22 @@ struct CallInput: AsyncSequence, Sendable {
     }
 }
 
-/// The messages that a client sends, as they come.
+/// The incoming messages of a call.
 struct CallMessages: Sendable {
     let body: RequestBody
     let head: CallHead
     let limit: Int
 
     func makeAsyncIterator() -> Iterator {
-        Iterator(pieces: body.makeAsyncIterator(), limit: limit, head: head)
+        Iterator(chunks: body.makeAsyncIterator(), limit: limit, head: head)
     }
 
-    /// The one message of a call that has one.
-    /// - Throws: An `AppError`: `internal` when there is none or another one follows, and what reading one throws.
-    func only() async throws -> MessageBytes {
+    /// Returns the message of a call that must have exactly one.
+    /// - Throws: An `AppError` with code `internal` if there is not exactly one message, or an error in the message itself.
+    func single() async throws -> MessageBytes {
         var reader = MessageReader(limit: limit)
         reader.append(try await head.format == .webText ? Base64Text.decode(body.collect()) : body.collect())
-        guard let found = try reader.next() else {
+        guard let message = try reader.next() else {
             try reader.finish()
             throw AppError(.internal, "The call has no message.", reason: .malformedCall)
         }
@@ -52,26 +52,27 @@ struct CallMessages: Sendable {
             throw AppError(.internal, "The call has more than one message.", reason: .malformedCall)
         }
         try reader.finish()
-        switch found {
-        case .message(let message): return message
+        switch message {
+        case .uncompressed(let bytes): return bytes
         case .compressed(let bytes): return try await head.encoding.decode(bytes, limit: limit)
         }
     }
 
     struct Iterator {
-        private var pieces: RequestBody.Iterator
+        private var chunks: RequestBody.Iterator
         private var reader: MessageReader
         private var text: Base64Text?
         private let encoding: MessageEncoding
         private let limit: Int
-        /// How many messages were at hand in a row.
+        /// The number of messages returned since the last yield.
         private var burst = 0
 
-        /// After so many the loop sees to its other connections: a window holds thousands of messages of nothing.
-        private static let longestBurst = 256
+        /// The number of messages after which the event loop may serve other connections: a flow-control window holds
+        /// thousands of empty messages.
+        private static let maximumBurst = 256
 
-        init(pieces: RequestBody.Iterator, limit: Int, head: CallHead) {
-            self.pieces = pieces
+        init(chunks: RequestBody.Iterator, limit: Int, head: CallHead) {
+            self.chunks = chunks
             self.limit = limit
             reader = MessageReader(limit: limit)
             encoding = head.encoding
@@ -80,27 +81,27 @@ struct CallMessages: Sendable {
 
         mutating func next() async throws -> MessageBytes? {
             while true {
-                if let found = try reader.next() {
-                    try await takeBreath()
-                    switch found {
-                    case .message(let message): return message
+                if let message = try reader.next() {
+                    try await yieldAfterBurst()
+                    switch message {
+                    case .uncompressed(let bytes): return bytes
                     case .compressed(let bytes): return try await encoding.decode(bytes, limit: limit)
                     }
                 }
-                guard let piece = try await pieces.next() else {
+                guard let chunk = try await chunks.next() else {
                     try text?.finish()
                     try reader.finish()
                     return nil
                 }
-                reader.append(try text?.decode(piece) ?? piece)
+                reader.append(try text?.decode(chunk) ?? chunk)
             }
         }
 
-        private mutating func takeBreath() async throws {
+        private mutating func yieldAfterBurst() async throws {
             burst += 1
-            guard burst > Self.longestBurst else { return }
+            guard burst > Self.maximumBurst else { return }
             burst = 0
-            // By a timer: what is ready at once is done before the loop looks at its sockets.
+            // A timer is needed: the loop runs all ready tasks before it polls its sockets.
             try await Task.sleep(for: .microseconds(1))
         }
     }

@@ -2,23 +2,23 @@ import ApusCore
 import GRPCCore
 import Synchronization
 
-/// A transport of GRPCCore's that has no sockets: calls come as requests, and are handed to what ``listen(streamHandler:)``
-/// was given.
+/// A GRPCCore transport without sockets: calls arrive as requests and are passed to the handler that was given to
+/// ``listen(streamHandler:)``.
 final class CallTransport: ServerTransport {
     typealias Bytes = MessageBytes
     typealias StreamHandler = @Sendable @concurrent (RPCStream<Inbound, Outbound>, ServerContext) async -> Void
 
-    /// In a box: a closure that is kept as a generic value gains a wrapper each time that it is looked at.
+    /// Wraps the handler: a closure stored as a generic value gains a reabstraction thunk each time it is read.
     private struct Box {
         let handler: StreamHandler
     }
 
     private let box = Mutex<Box?>(nil)
 
-    /// What answers calls, once the server serves.
+    /// The handler of calls; `nil` until the server listens.
     var streamHandler: StreamHandler? { box.withLock { $0 }?.handler }
 
-    /// Returns at once: nothing is done here until a request comes.
+    /// Stores the handler and returns immediately.
     @concurrent
     func listen(streamHandler: @escaping StreamHandler) async throws {
         box.withLock { $0 = Box(handler: streamHandler) }
@@ -27,7 +27,7 @@ final class CallTransport: ServerTransport {
     func beginGracefulShutdown() {}
 }
 
-/// GRPCCore's server of the services of one declaration.
+/// The GRPCCore server for the services registered together.
 final class CallServer: Sendable {
     private let transport: CallTransport
     private let started: Task<Void, any Error>
@@ -35,17 +35,17 @@ final class CallServer: Sendable {
     init(_ router: RPCRouter<CallTransport>) {
         let transport = CallTransport()
         self.transport = transport
-        // It ends as soon as it has begun, as the transport's `listen` does.
+        // Ends as soon as it has started, because the transport's `listen` returns immediately.
         started = Task { try await GRPCServer(transport: transport, router: router).serve() }
     }
 
-    /// What answers calls.
+    /// The handler of calls, once the server has started.
     var streamHandler: CallTransport.StreamHandler {
         get async throws {
             if let handler = transport.streamHandler { return handler }
             try await started.value
             guard let handler = transport.streamHandler else {
-                throw AppError(.unavailable, "The server of gRPC's calls does not serve.")
+                throw AppError(.unavailable, "The gRPC server is not running.")
             }
             return handler
         }

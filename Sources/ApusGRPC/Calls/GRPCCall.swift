@@ -2,7 +2,7 @@ public import ApusHTTP
 public import GRPCCore
 import Synchronization
 
-/// What the framework knows of a call, beside what gRPC says of it.
+/// The framework's view of a gRPC call.
 ///
 /// ```swift
 /// func place(request: PlaceOrder, context: ServerContext) async throws -> Order {
@@ -11,27 +11,27 @@ import Synchronization
 /// }
 /// ```
 public final class GRPCCall: ServerContext.TransportSpecific {
-    /// The request that brought the call, as its middleware saw it.
+    /// The HTTP request of the call, as the middleware passed it on.
     public let request: Request
 
     private let isCompressing: Mutex<Bool>
-    private let noted = Mutex<(any Error)?>(nil)
+    private let recordedError = Mutex<(any Error)?>(nil)
 
     init(_ request: Request, isCompressing: Bool) {
         self.request = request
         self.isCompressing = Mutex(isCompressing)
     }
 
-    /// Whether the messages that follow are compressed, if the client reads what is. As the app's settings say, unless the
-    /// service says otherwise.
+    /// Whether the following messages are compressed if the client supports it. Defaults to the value in
+    /// ``GRPCConfiguration``.
     public var compressesMessages: Bool {
         get { isCompressing.withLock { $0 } }
         set { isCompressing.withLock { $0 = newValue } }
     }
 
-    /// The error that ended the call, before gRPC makes a status of it.
+    /// The error that ended the call, before its conversion to a status.
     var error: (any Error)? {
-        get { noted.withLock { $0 } }
-        set { noted.withLock { $0 = newValue } }
+        get { recordedError.withLock { $0 } }
+        set { recordedError.withLock { $0 = newValue } }
     }
 }

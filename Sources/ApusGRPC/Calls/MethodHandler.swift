@@ -3,10 +3,10 @@ import ApusHTTP
 import GRPCCore
 import HTTPTypes
 
-/// Answers the calls of one method.
+/// Handles the calls of one method.
 struct MethodHandler: Sendable {
     let method: MethodDescriptor
-    /// The method itself, where the generated code says which it is.
+    /// The method as a function, if the generated code provides it.
     let direct: DirectMethod?
     let server: CallServer
     let configuration: GRPCConfiguration
@@ -16,27 +16,27 @@ struct MethodHandler: Sendable {
         let call = GRPCCall(request, isCompressing: configuration.compressesMessages)
         let messages = CallMessages(body: request.body, head: head, limit: configuration.maximumMessageBytes)
         if let direct {
-            let message = try await messages.only()
+            let message = try await messages.single()
             let reply = try await run(call, within: head.deadline) { try await direct.call(message, head.metadata, $0) }
             return try await response(reply, head, call)
         }
         let handler = try await server.streamHandler
         let input = CallInput(metadata: head.metadata, messages: messages)
         guard method.type == .unary else { return stream(input, head, call, handler) }
-        let output = GatheredOutput()
+        let output = BufferedOutput()
         try await run(call, within: head.deadline) { await handler(stream(input, output), $0) }
         return try await response(output.reply(call.error), head, call)
     }
 
     private func response(_ reply: UnaryReply, _ head: CallHead, _ call: GRPCCall) async throws -> Response {
-        // In gRPC-Web it is in the body, where nobody looks for it.
+        // In gRPC-Web the status is in the body, where the access log does not look for it.
         if head.format != .grpc { call.request.context[CallStatus.self] = .ok }
         let encoding = call.compressesMessages ? head.accepted : .identity
-        // Nearly all are sent as they are, which takes no waiting.
+        // The common case, uncompressed messages, avoids a suspension point.
         let message = encoding == .identity ? reply.message.framed() : try await reply.message.framed(encoding)
         return head.format.response(
             message, head: head.format.head(reply.metadata, encoding: encoding),
-            trailers: head.format.ok(reply.trailingMetadata))
+            trailers: head.format.okTrailers(reply.trailingMetadata))
     }
 
     private func stream(
@@ -46,11 +46,11 @@ struct MethodHandler: Sendable {
             status: .ok, headers: [.contentType: head.format.contentType],
             body: .stream { writer in
                 let output = StreamedOutput(writer, head, call)
-                // The server's own limit is one of the time until a response, which here has no such moment.
+                // The server's request deadline limits the time until the response, so it does not apply to streams.
                 try await withoutDeadline {
                     var failure: (any Error)?
                     do {
-                        try await runWhileKnown(call, within: head.deadline) { context in
+                        try await runWhileAuthenticated(call, within: head.deadline) { context in
                             writer.onDrain { context.cancellation.cancel() }
                             await handler(stream(input, output), context)
                         }
@@ -72,8 +72,8 @@ struct MethodHandler: Sendable {
             outbound: RPCWriter.Closable(wrapping: output))
     }
 
-    /// Runs what answers a call, in its context, for as long as its caller is known: no stream outlives its token.
-    private func runWhileKnown(
+    /// Runs the body of a call in its context until the caller's credentials expire: no stream outlives its token.
+    private func runWhileAuthenticated(
         _ call: GRPCCall, within deadline: Deadline?, _ body: @escaping @Sendable (ServerContext) async throws -> Void
     ) async throws {
         guard let timeLeft = call.request.context.principalTimeLeft else {
@@ -83,11 +83,11 @@ struct MethodHandler: Sendable {
         do {
             try await withDeadline(end) { try await run(call, within: deadline, body) }
         } catch let error as AppError where error.code == .deadlineExceeded && end.hasPassed {
-            throw AppError(.unauthenticated, "The credentials of the call have ended.", reason: "CREDENTIALS_ENDED")
+            throw AppError(.unauthenticated, "The credentials of the call have expired.", reason: "CREDENTIALS_ENDED")
         }
     }
 
-    /// Runs what answers a call, in its context.
+    /// Runs the body of a call in its context.
     func run<Result: Sendable>(
         _ call: GRPCCall, within deadline: Deadline?,
         _ body: @escaping @Sendable (ServerContext) async throws -> Result

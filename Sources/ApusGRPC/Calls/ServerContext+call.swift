@@ -3,17 +3,18 @@ import ApusHTTP
 public import GRPCCore
 
 extension ServerContext {
-    /// What the framework knows of the call; `nil` under another server than Apus.
+    /// The framework's view of the call; `nil` if the server is not Apus.
     public var call: GRPCCall? { transportSpecific as? GRPCCall }
 
-    /// Who makes the call, as the middleware found out.
-    /// - Throws: An `AppError` of code `unauthenticated` when nobody is known, `permissionDenied` for somebody of another type.
+    /// Returns the authenticated caller.
+    /// - Throws: An `AppError` with code `unauthenticated` if the call is not authenticated, or `permissionDenied` if the
+    ///   caller has another type.
     public func principal<Caller: Principal>(as type: Caller.Type = Caller.self) throws -> Caller {
         guard let principal = call?.request.context.principal else {
-            throw AppError(.unauthenticated, "This call needs to know who makes it.")
+            throw AppError(.unauthenticated, "This call requires authentication.")
         }
         guard let caller = principal as? Caller else {
-            throw AppError(.permissionDenied, "This call is not for callers of this kind.")
+            throw AppError(.permissionDenied, "This type of caller may not make this call.")
         }
         return caller
     }

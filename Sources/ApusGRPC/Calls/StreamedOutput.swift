@@ -5,7 +5,7 @@ import HTTPTypes
 import NIOCore
 import Synchronization
 
-/// What a call answers, sent as it is made.
+/// Sends the response of a streaming call as the service produces it.
 final class StreamedOutput: ClosableRPCWriterProtocol {
     typealias Element = RPCResponsePart<MessageBytes>
 
@@ -19,7 +19,7 @@ final class StreamedOutput: ClosableRPCWriterProtocol {
     private let call: GRPCCall
     private let state = Mutex(State())
 
-    /// - Parameter writer: One that defers its head, unless a middleware wrapped it: the metadata before the messages is lost then.
+    /// - Parameter writer: A `DeferredHeadWriter`; if a middleware has wrapped it, the initial metadata is lost.
     init(_ writer: any ResponseBodyWriter, _ head: CallHead, _ call: GRPCCall) {
         self.writer = writer
         self.head = head
@@ -32,7 +32,7 @@ final class StreamedOutput: ClosableRPCWriterProtocol {
         case .metadata(let metadata): sendHead(head.format.head(metadata, encoding: head.accepted))
         case .message(let message):
             let encoding = call.compressesMessages ? head.accepted : .identity
-            try await writer.write(head.format.piece(message.framed(encoding)))
+            try await writer.write(head.format.encode(message.framed(encoding)))
         case .status(let status, let metadata): state.withLock { $0.status = (status, metadata) }
         }
     }
@@ -56,40 +56,42 @@ final class StreamedOutput: ClosableRPCWriterProtocol {
 
     /// Ends the call.
     /// - Parameters:
-    ///   - error: What ended it from outside, such as its deadline.
-    ///   - domain: Who gives errors their reasons.
+    ///   - error: An error from outside the service, such as an exceeded deadline.
+    ///   - domain: The domain of error reasons.
     func end(_ error: (any Error)?, domain: String) async throws {
         let state = state.withLock { $0 }
         let failure = failure(state, error)
-        let known = failure.map { AppError(anyOf: $0) }
-        call.request.context[CallStatus.self] = known?.grpcCode ?? .ok
+        let appError = failure.map { AppError(converting: $0) }
+        call.request.context[CallStatus.self] = appError?.grpcCode ?? .ok
         if let failure {
-            known?.log(call.request)
+            appError?.log(call.request)
             let status = GRPCStatus(failure, domain: domain, requestID: call.request.context.id)
             try await end(status.fields, hasHead: state.hasHead)
         } else {
-            try await end(head.format.ok(state.status?.metadata ?? [:]), hasHead: state.hasHead)
+            try await end(head.format.okTrailers(state.status?.metadata ?? [:]), hasHead: state.hasHead)
         }
     }
 
     private func failure(_ state: State, _ error: (any Error)?) -> (any Error)? {
         if let error { return error }
-        guard let (status, metadata) = state.status else { return AppError(.internal, "The call has no status.") }
+        guard let (status, metadata) = state.status else {
+            return AppError(.internal, "The service returned no status.")
+        }
         guard let error = RPCError(status: status, metadata: metadata) else { return nil }
         return call.error ?? error
     }
 
     private func end(_ fields: HTTPFields, hasHead: Bool) async throws {
         guard head.format == .grpc || !hasHead else {
-            return try await writer.write(head.format.piece(WireFormat.message(of: fields)))
+            return try await writer.write(head.format.encode(WireFormat.trailerFrame(fields)))
         }
-        // Where no head went out, they are part of it.
+        // If the head has not been sent yet, they become part of it.
         writer.setTrailers(fields)
     }
 }
 
 extension MessageBytes {
-    /// With its prefix, and compressed where that is worth it.
+    /// Returns the message with its prefix, compressed if that makes it smaller.
     func framed(_ encoding: MessageEncoding) async throws -> ByteBuffer {
         guard encoding != .identity else { return framed() }
         let compressed = try await encoding.encode(bytes)

@@ -1,26 +1,26 @@
 import ApusHTTP
 
-/// How a call's messages and its status are laid out.
+/// The layout of a call's messages and status.
 enum WireFormat: Sendable {
-    /// gRPC over HTTP/2: messages in the body, the status in the fields after it.
+    /// gRPC over HTTP/2: messages in the body, the status in the trailers.
     case grpc
-    /// gRPC-Web: the status comes as a last message in the body, because browsers do not show the fields after one.
+    /// gRPC-Web: the status is the last message in the body, because browsers do not expose trailers.
     case web
-    /// The same in base64.
+    /// gRPC-Web with a base64 body.
     case webText
 
-    /// - Returns: `nil` for a type that is none of gRPC's, or of messages in another form than Protocol Buffers'.
+    /// Creates a format from a content type; `nil` if it is not a gRPC type or the messages are not Protocol Buffers.
     init?(contentType: String) {
         if contentType == Self.grpc.contentType {
             self = .grpc
             return
         }
         let type = contentType.prefix { $0 != ";" }.lowercased()
-        guard let form = [Self.webText, .web, .grpc].first(where: { type.hasPrefix($0.contentType) }) else {
+        guard let format = [Self.webText, .web, .grpc].first(where: { type.hasPrefix($0.contentType) }) else {
             return nil
         }
-        switch type.dropFirst(form.contentType.count).trimmed {
-        case "", "+proto": self = form
+        switch type.dropFirst(format.contentType.count).trimmed {
+        case "", "+proto": self = format
         default: return nil
         }
     }

@@ -3,12 +3,13 @@ public import ApusHTTP
 import HTTPTypes
 import Logging
 
-/// Turns every error of the chain behind it into a status of gRPC, for requests that are gRPC's, and logs what the client may
-/// not see. Errors of other requests pass.
+/// Converts errors thrown by the rest of the chain to gRPC statuses, and logs the details that the client must not see.
+///
+/// Errors of requests that are not gRPC calls are rethrown.
 public struct GRPCErrorRendering: Middleware {
     private let domain: String
 
-    /// - Parameter domain: Who gives errors their reasons, as `google.rpc.ErrorInfo` says it: the app's name.
+    /// - Parameter domain: The `domain` of `google.rpc.ErrorInfo`, which scopes error reasons: the app's name.
     public init(domain: String) { self.domain = domain }
 
     public func handle(_ request: Request, next: Next) async -> Response {
@@ -28,9 +29,9 @@ public struct GRPCErrorRendering: Middleware {
     private func status(_ failure: Failure, _ request: Request) -> GRPCStatus {
         // Whether a cancellation is a deadline that has passed is known where it was caught.
         let thrown = failure.thrown is CancellationError ? failure.error : failure.thrown
-        let error = AppError(anyOf: thrown)
+        let error = AppError(converting: thrown)
         guard request.context.route != nil || error.code != .notFound else {
-            let error = AppError(.unimplemented, "There is no method \(request.path.prefix(256)) here.")
+            let error = AppError(.unimplemented, "Unknown method: \(request.path.prefix(256)).")
             return GRPCStatus(error, domain: domain, requestID: request.context.id)
         }
         error.log(request)
@@ -39,13 +40,15 @@ public struct GRPCErrorRendering: Middleware {
 }
 
 extension AppError.Reason {
-    /// What came is not a call as gRPC has them.
+    /// The reason of errors for requests that violate the gRPC protocol.
     static let malformedCall: AppError.Reason = "MALFORMED_CALL"
 }
 
 extension AppError {
-    /// What the client may not see goes to the log. What is the client's own doing does not, though gRPC calls it internal: nor
-    /// that its own deadline has passed.
+    /// Logs a server error, whose details the client must not see.
+    ///
+    /// Errors that the client caused are not logged, even if their gRPC code is `internal`; neither is the expiry of a
+    /// deadline that the client set.
     func log(_ request: Request) {
         guard httpStatus.kind == .serverError, details.reason != .malformedCall, details.reason != .unknownEncoding,
             code != .deadlineExceeded || !request.headers.contains(.grpcTimeout)

@@ -4,34 +4,35 @@ public import GRPCCore
 import GRPCProtobuf
 import HTTPTypes
 
-/// An error as a gRPC client receives it.
+/// The status that a gRPC client receives for an error.
 struct GRPCStatus {
     let code: Int
     let message: String
     let metadata: Metadata
-    /// `google.rpc.Status`, in bytes, where there is more to say than code and message.
+    /// The serialized `google.rpc.Status`; `nil` if there are no details beyond code and message.
     let details: [UInt8]?
 
-    /// Fields after a body have room for little, on the way and with who receives them: what is too much of it is left out.
-    private static let mostMessageBytes = 1024
-    private static let mostViolations = 32
-    private static let mostDetailBytes = 4096
+    // Clients and intermediaries limit the size of trailers, so longer messages and details are truncated or dropped.
+    private static let maximumMessageBytes = 1024
+    private static let maximumViolations = 32
+    private static let maximumDetailBytes = 4096
 
-    /// What a client may know of an error.
+    /// Creates a status with the parts of an error that a client may see.
     /// - Parameters:
-    ///   - thrown: What was thrown: an error of gRPC's keeps its metadata and its details. That of somebody else, which is the
-    ///     cause of an `AppError`, does not.
-    ///   - domain: Who gives errors their reasons, such as the app's name.
-    ///   - requestID: The id under which the log knows the request.
+    ///   - thrown: The error. A thrown `RPCError` keeps its metadata and details; one that is only the cause of an
+    ///     `AppError` does not.
+    ///   - domain: The domain of error reasons, such as the app's name.
+    ///   - requestID: The request ID that appears in the log.
     init(_ thrown: any Error, domain: String, requestID: String) {
-        let error = AppError(anyOf: thrown)
-        let isOwn = thrown is RPCError || (thrown is any RPCErrorConvertible && !(thrown is any AppErrorConvertible))
-        let own = isOwn ? error.cause as? RPCError : nil
+        let error = AppError(converting: thrown)
+        let isRPCError =
+            thrown is RPCError || (thrown is any RPCErrorConvertible && !(thrown is any AppErrorConvertible))
+        let rpcError = isRPCError ? error.cause as? RPCError : nil
         code = error.grpcCode.rawValue
-        message = String(decoding: error.message.utf8.prefix(Self.mostMessageBytes), as: UTF8.self)
-        var metadata = own?.metadata ?? [:]
+        message = String(decoding: error.message.utf8.prefix(Self.maximumMessageBytes), as: UTF8.self)
+        var metadata = rpcError?.metadata ?? [:]
         if error.details.reason == .unknownEncoding {
-            // What is read, so that the client can choose (gRPC, Compression).
+            // Lists the supported encodings, so that the client can choose one (gRPC compression specification).
             metadata.addString(MessageEncoding.accepted, forKey: MessageEncoding.acceptKey)
         }
         self.metadata = metadata
@@ -41,27 +42,27 @@ struct GRPCStatus {
         }
         if !error.details.failures.isEmpty {
             details.append(
-                .badRequest(violations: error.details.failures.prefix(Self.mostViolations).map { .init($0) }))
+                .badRequest(violations: error.details.failures.prefix(Self.maximumViolations).map { .init($0) }))
         }
         if let delay = error.details.retryAfter { details.append(.retryInfo(delay: delay)) }
         if !details.isEmpty, !requestID.isEmpty { details.append(.requestInfo(requestID: requestID, servingData: "")) }
-        let known = own?.metadata[binaryValues: HTTPField.Name.grpcStatusDetails.canonicalName].first { _ in true }
-        self.details = details.isEmpty ? known : Self.bytes(of: details, error, message)
+        let own = rpcError?.metadata[binaryValues: HTTPField.Name.grpcStatusDetails.canonicalName].first { _ in true }
+        self.details = details.isEmpty ? own : Self.bytes(of: details, error, message)
     }
 
-    /// `google.rpc.Status`; without what is longest of it where that is too much.
+    /// Returns the serialized `google.rpc.Status`, without the largest details if it would be too large.
     private static func bytes(of details: [ErrorDetails], _ error: AppError, _ message: String) -> [UInt8]? {
         func bytes(_ details: [ErrorDetails]) -> [UInt8]? {
             try? GoogleRPCStatus(code: RPCError.Code(error.grpcCode), message: message, details: details)
                 .serializedBytes()
         }
         let all = bytes(details)
-        guard let all, all.count > mostDetailBytes else { return all }
+        guard let all, all.count > maximumDetailBytes else { return all }
         let short = bytes(details.filter { $0.badRequest == nil })
-        return short.flatMap { $0.count > mostDetailBytes ? bytes([]) : $0 }
+        return short.flatMap { $0.count > maximumDetailBytes ? bytes([]) : $0 }
     }
 
-    /// The fields that say it.
+    /// The header fields or trailers that carry the status.
     var fields: HTTPFields {
         var fields: HTTPFields = [.grpcStatus: String(code)]
         if !message.isEmpty { fields[.grpcMessage] = Self.percentEncoded(message) }
@@ -70,13 +71,13 @@ struct GRPCStatus {
         return fields
     }
 
-    /// All bytes but those of printable ASCII, and `%` (gRPC over HTTP/2, Status-Message).
+    /// Percent-encodes `%` and all bytes except printable ASCII (gRPC over HTTP/2, Status-Message).
     static func percentEncoded(_ text: String) -> String {
-        guard !text.utf8.allSatisfy(isPlain) else { return text }
+        guard !text.utf8.allSatisfy(isUnencoded) else { return text }
         let digits = Array("0123456789ABCDEF".utf8)
         var bytes: [UInt8] = []
         for byte in text.utf8 {
-            if isPlain(byte) {
+            if isUnencoded(byte) {
                 bytes.append(byte)
             } else {
                 bytes += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
@@ -85,17 +86,17 @@ struct GRPCStatus {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    private static func isPlain(_ byte: UInt8) -> Bool { byte >= 0x20 && byte < 0x7F && byte != UInt8(ascii: "%") }
+    private static func isUnencoded(_ byte: UInt8) -> Bool { byte >= 0x20 && byte < 0x7F && byte != UInt8(ascii: "%") }
 }
 
 extension RPCError: AppErrorConvertible {
-    /// The error of the same code, here and to clients of HTTP.
+    /// The `AppError` with the same code, which also determines the HTTP status.
     public var appError: AppError { AppError(StatusCode(rawValue: code.rawValue) ?? .unknown, message, cause: self) }
 }
 
 extension AppError {
-    /// Any error as an `AppError`; one that knows only what it is to gRPC, too.
-    init(anyOf error: any Error) {
+    /// Creates an `AppError` from any error, including errors that only conform to `RPCErrorConvertible`.
+    init(converting error: any Error) {
         switch error {
         case let error as any RPCErrorConvertible where !(error is any AppErrorConvertible):
             self = RPCError(error).appError
@@ -109,7 +110,7 @@ extension RPCError.Code {
 }
 
 extension ErrorDetails.BadRequest.FieldViolation {
-    /// Fields are named as in Protocol Buffers: `items[2].name`, not `/items/2/name`.
+    /// Creates a violation with a field path in Protocol Buffers notation: `items[2].name` instead of `/items/2/name`.
     fileprivate init(_ failure: ValidationFailure) {
         var field = ""
         for step in failure.pointer.split(separator: "/") {

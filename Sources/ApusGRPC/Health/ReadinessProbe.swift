@@ -1,14 +1,14 @@
 import ApusCore
 
-/// Asks whether the process can serve, once for all who want to know in the same interval: each watcher asks all the time, and
-/// what is asked may be a database.
+/// Checks readiness at most once per interval on behalf of all watchers, because each watcher polls and a check may involve a
+/// database.
 actor ReadinessProbe {
     private let interval: Duration
     private let isReady: @Sendable () async -> Bool
     private var last: (isReady: Bool, at: ContinuousClock.Instant)?
     private var current: Task<Bool, Never>?
 
-    /// The longest that an answer is waited for; none is no.
+    /// The timeout of a check. A check that exceeds it counts as not ready.
     private static let timeout = Duration.seconds(5)
 
     init(interval: Duration, isReady: @escaping @Sendable () async -> Bool) {
@@ -16,11 +16,11 @@ actor ReadinessProbe {
         self.isReady = isReady
     }
 
-    /// As it was at most an interval ago.
-    func ask() async -> Bool {
+    /// Returns a result that is at most one interval old.
+    func check() async -> Bool {
         if let last, .now - last.at < interval { return last.isReady }
         if let current { return await current.value }
-        // Nobody's task: who asked first may go, and the others still wait.
+        // Detached, so that cancellation of the first caller does not affect the others.
         let task = Task.detached { [isReady] in
             (try? await withDeadline(.after(Self.timeout)) { await isReady() }) ?? false
         }

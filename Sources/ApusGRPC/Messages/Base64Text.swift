@@ -2,16 +2,16 @@ import FoundationEssentials
 import NIOCore
 import NIOPosix
 
-/// Decodes a body of gRPC-Web in base64: pieces of it that may each have padding at their end.
+/// Decodes the base64 body of a gRPC-Web request, a concatenation of encoded segments that may each end with padding.
 struct Base64Text {
-    /// What is left of the last group of four.
+    /// The bytes of an incomplete group of four.
     private var rest: [UInt8] = []
 
-    /// More than this is decoded on a thread of its own.
-    private static let mostOnLoop = 64 << 10
+    /// The maximum number of bytes to decode on the event loop; larger bodies are decoded on the thread pool.
+    private static let maximumOnLoop = 64 << 10
 
     static func decode(_ text: ByteBuffer) async throws -> ByteBuffer {
-        guard text.readableBytes > mostOnLoop else { return try decodeNow(text) }
+        guard text.readableBytes > maximumOnLoop else { return try decodeNow(text) }
         return try await NIOThreadPool.singleton.runIfActive { try decodeNow(text) }
     }
 
@@ -22,17 +22,18 @@ struct Base64Text {
         return bytes
     }
 
-    /// - Throws: An `AppError` of code `internal` for what is not base64.
+    /// Decodes all complete groups.
+    /// - Throws: An `AppError` with code `internal` for invalid base64.
     mutating func decode(_ text: ByteBuffer) throws -> ByteBuffer {
         var bytes = ByteBuffer()
         rest += text.readableBytesView
         let count = rest.count / 4 * 4
-        // Padding ends what was encoded at once, and a decoder's input.
+        // Padding ends a segment, and Foundation decodes one segment at a time.
         var start = 0
         for end in stride(from: 4, through: count, by: 4) where end == count || rest[end - 1] == UInt8(ascii: "=") {
-            // Foundation takes a group of nothing but padding.
+            // Foundation accepts a group that consists only of padding.
             guard rest[end - 3] != UInt8(ascii: "="), let data = Data(base64Encoded: Data(rest[start..<end])) else {
-                throw MessageReader.malformed("the body is not base64")
+                throw MessageReader.malformed("invalid base64")
             }
             bytes.writeBytes(data)
             start = end
@@ -41,8 +42,9 @@ struct Base64Text {
         return bytes
     }
 
+    /// - Throws: An `AppError` with code `internal` if the body ends within a group of four.
     func finish() throws {
-        guard rest.isEmpty else { throw MessageReader.malformed("the body ends within a group of base64") }
+        guard rest.isEmpty else { throw MessageReader.malformed("truncated base64") }
     }
 
     static func encode(_ bytes: ByteBuffer) -> ByteBuffer {

@@ -2,35 +2,36 @@ public import GRPCCore
 import NIOCore
 public import SwiftProtobuf
 
-/// The bytes of one message. One that is made here has room before them for what gRPC writes there, so that it goes out
-/// without a copy.
+/// The bytes of one message.
+///
+/// The buffer of an outgoing message starts with the gRPC prefix, so that the message can be sent without a copy.
 @usableFromInline
 struct MessageBytes: Sendable {
-    /// What gRPC writes before a message: whether it is compressed, and its length.
+    /// The length of the prefix of a message: the compressed flag and the message length.
     static let prefixLength = 5
 
     private var buffer: ByteBuffer
-    /// Whether the room is there, before the reader index.
-    private let hasRoom: Bool
+    /// Whether the prefix has been written before the reader index.
+    private let hasPrefix: Bool
 
-    /// A message that came.
+    /// Creates an incoming message.
     init(received bytes: ByteBuffer) {
         buffer = bytes
-        hasRoom = false
+        hasPrefix = false
     }
 
-    /// Without its prefix.
+    /// The message without its prefix.
     var bytes: ByteBuffer { buffer }
 
-    /// With its prefix, as it is sent.
+    /// Returns the uncompressed message with its prefix.
     func framed() -> ByteBuffer {
-        guard hasRoom else { return Self.frame(buffer, isCompressed: false) }
+        guard hasPrefix else { return Self.frame(buffer, isCompressed: false) }
         var framed = buffer
         framed.moveReaderIndex(to: 0)
         return framed
     }
 
-    /// Bytes with a prefix before them.
+    /// Returns the given bytes with a prefix.
     static func frame(_ bytes: ByteBuffer, isCompressed: Bool) -> ByteBuffer {
         var framed = ByteBufferAllocator().buffer(capacity: prefixLength + bytes.readableBytes)
         framed.writeInteger(isCompressed ? 1 : 0 as UInt8)
@@ -39,7 +40,8 @@ struct MessageBytes: Sendable {
         return framed
     }
 
-    private static func room(for count: Int) -> ByteBuffer {
+    /// Returns a buffer that holds the prefix of a message of `count` bytes.
+    private static func prefixedBuffer(for count: Int) -> ByteBuffer {
         var buffer = ByteBufferAllocator().buffer(capacity: prefixLength + count)
         buffer.writeInteger(0 as UInt8)
         buffer.writeInteger(UInt32(count))
@@ -51,17 +53,17 @@ struct MessageBytes: Sendable {
 extension MessageBytes: GRPCContiguousBytes, SwiftProtobufContiguousBytes {
     @usableFromInline
     init(repeating byte: UInt8, count: Int) {
-        buffer = Self.room(for: count)
+        buffer = Self.prefixedBuffer(for: count)
         buffer.writeRepeatingByte(byte, count: count)
-        hasRoom = true
+        hasPrefix = true
     }
 
     @usableFromInline
     init(_ sequence: some Sequence<UInt8>) {
         let bytes = Array(sequence)
-        buffer = Self.room(for: bytes.count)
+        buffer = Self.prefixedBuffer(for: bytes.count)
         buffer.writeBytes(bytes)
-        hasRoom = true
+        hasPrefix = true
     }
 
     @usableFromInline

@@ -3,17 +3,17 @@ import ApusHTTP
 import NIOCore
 import NIOPosix
 
-/// What compresses single messages.
+/// The compression of individual messages.
 enum MessageEncoding: String, Sendable {
     case identity
     case gzip
 
-    /// What this side reads, as `grpc-accept-encoding` says it.
+    /// The supported encodings, as the value of `grpc-accept-encoding`.
     static let accepted = "identity, gzip"
     static let acceptKey = "grpc-accept-encoding"
 
-    /// The encoding that a field names.
-    /// - Throws: An `AppError` of code `unimplemented` for one that is not known here.
+    /// Creates an encoding from the value of `grpc-encoding`.
+    /// - Throws: An `AppError` with code `unimplemented` for an unsupported encoding.
     init(named name: String?) throws {
         guard let name else {
             self = .identity
@@ -21,20 +21,22 @@ enum MessageEncoding: String, Sendable {
         }
         guard let encoding = MessageEncoding(rawValue: name) else {
             throw AppError(
-                .unimplemented, "Messages in the encoding \"\(name.prefix(32))\" are not read; \(Self.accepted) are.",
+                .unimplemented, "Unsupported message encoding \"\(name.prefix(32))\"; supported: \(Self.accepted).",
                 reason: .unknownEncoding)
         }
         self = encoding
     }
 
-    /// More than this is decompressed, and a message of more than this compressed, on a thread of its own: the event loop has
-    /// others to see to.
-    private static let mostDecodedOnLoop = 512
-    private static let mostEncodedOnLoop = 32 << 10
+    // The maximum number of bytes to decompress or compress on the event loop. Larger messages are handled on the thread pool,
+    // so that they do not block the loop's other connections.
+    private static let maximumDecodedOnLoop = 512
+    private static let maximumEncodedOnLoop = 32 << 10
 
-    /// - Throws: An `AppError`: `internal` for bytes that are not compressed so, `resourceExhausted` past the limit.
+    /// Decompresses a message.
+    /// - Throws: An `AppError` with code `internal` for invalid compressed data, or `resourceExhausted` if the message
+    ///   exceeds the limit.
     func decode(_ bytes: ByteBuffer, limit: Int) async throws -> MessageBytes {
-        guard bytes.readableBytes > Self.mostDecodedOnLoop else {
+        guard bytes.readableBytes > Self.maximumDecodedOnLoop else {
             return MessageBytes(received: try decodeNow(bytes, limit: limit))
         }
         return MessageBytes(
@@ -43,21 +45,21 @@ enum MessageEncoding: String, Sendable {
 
     private func decodeNow(_ bytes: ByteBuffer, limit: Int) throws -> ByteBuffer {
         guard self == .gzip else {
-            throw MessageReader.malformed("it says that it is compressed, and the call names no encoding")
+            throw MessageReader.malformed("the compressed flag is set, but the call specifies no compression")
         }
         do {
             guard let message = try ContentCoding.gzip.decompress(bytes, limit: limit) else {
-                throw AppError(.resourceExhausted, "A message is larger than the \(limit) bytes allowed here.")
+                throw AppError(.resourceExhausted, "A decompressed message exceeds the limit of \(limit) bytes.")
             }
             return message
         } catch let error as AppError where error.code == .invalidArgument {
-            throw MessageReader.malformed("it is not valid gzip")
+            throw MessageReader.malformed("invalid gzip data")
         }
     }
 
-    /// The message with its prefix, compressed.
+    /// Returns the compressed message with its prefix.
     func encode(_ bytes: ByteBuffer) async throws -> ByteBuffer {
-        guard bytes.readableBytes > Self.mostEncodedOnLoop else { return encodeNow(bytes) }
+        guard bytes.readableBytes > Self.maximumEncodedOnLoop else { return encodeNow(bytes) }
         return try await NIOThreadPool.singleton.runIfActive { encodeNow(bytes) }
     }
 

@@ -1,23 +1,23 @@
 import FoundationEssentials
 import SwiftProtobuf
 
-/// The `.proto` files of the served services, by their names and by what they declare.
+/// The `.proto` files of the served services, indexed by name and by the symbols that they declare.
 struct FileDirectory: Sendable {
-    /// One file: its bytes, as `google.protobuf.FileDescriptorProto`, and what it imports.
+    /// A file: a serialized `google.protobuf.FileDescriptorProto` and the names of its imports.
     struct File: Sendable {
         let bytes: Data
         let imports: [String]
     }
 
-    /// The full names of the services.
+    /// The full names of the services, sorted.
     let services: [String]
     private var files: [String: File] = [:]
-    /// The file that declares a message, an enumeration, a service or a method.
+    /// The names of the files that declare symbols, keyed by the symbol's full name.
     private var fileOfSymbol: [String: String] = [:]
-    /// The file that declares an extension, by the extended type and the number.
+    /// The names of the files that declare extensions, keyed by extended type and field number.
     private var fileOfExtension: [String: [Int32: String]] = [:]
 
-    /// - Parameter served: Files that cannot be read are left out.
+    /// - Parameter served: The services. Files that cannot be decoded are skipped.
     init(_ served: [ServedServices]) {
         services = served.flatMap(\.names).sorted()
         for text in served.flatMap(\.files) {
@@ -50,7 +50,7 @@ struct FileDirectory: Sendable {
         add(message.extension, name + ".", file)
     }
 
-    /// Its values are named as if they stood beside it.
+    /// Adds an enum, whose values are siblings of the enum in the namespace.
     private mutating func add(_ type: Google_Protobuf_EnumDescriptorProto, _ prefix: String, _ file: String) {
         fileOfSymbol[prefix + type.name] = file
         for value in type.value { fileOfSymbol[prefix + value.name] = file }
@@ -66,7 +66,7 @@ struct FileDirectory: Sendable {
         }
     }
 
-    /// A file and all that it imports; `nil` when there is none of the name.
+    /// Returns a file and its transitive imports, or `nil` if there is no file with that name.
     func files(named name: String) -> [Data]? {
         guard files[name] != nil else { return nil }
         var found: [Data] = []
@@ -86,7 +86,7 @@ struct FileDirectory: Sendable {
         fileOfExtension[type]?[number].flatMap(files(named:))
     }
 
-    /// The numbers of the extensions of a type; `nil` when no message has the name.
+    /// Returns the extension numbers of a type, or `nil` if the type is unknown.
     func extensionNumbers(of type: String) -> [Int32]? {
         guard fileOfSymbol[type] != nil || fileOfExtension[type] != nil else { return nil }
         return fileOfExtension[type]?.keys.sorted() ?? []

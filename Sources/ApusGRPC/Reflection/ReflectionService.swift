@@ -3,7 +3,7 @@ import FoundationEssentials
 import GRPCCore
 import SwiftProtobuf
 
-/// Says what the server serves, to tools such as grpcurl (grpc.reflection.v1).
+/// The server reflection service (grpc.reflection.v1), which tools such as grpcurl use.
 struct ReflectionService: Grpc_Reflection_V1_ServerReflection.SimpleServiceProtocol {
     typealias Request = Grpc_Reflection_V1_ServerReflectionRequest
     typealias Response = Grpc_Reflection_V1_ServerReflectionResponse
@@ -13,7 +13,7 @@ struct ReflectionService: Grpc_Reflection_V1_ServerReflection.SimpleServiceProto
     func serverReflectionInfo(
         request: RPCAsyncSequence<Request, any Error>, response: RPCWriter<Response>, context: ServerContext
     ) async throws {
-        for try await question in request { try await response.write(answer(question)) }
+        for try await message in request { try await response.write(answer(message)) }
     }
 
     func answer(_ request: Request) -> Response {
@@ -28,10 +28,10 @@ struct ReflectionService: Grpc_Reflection_V1_ServerReflection.SimpleServiceProto
         switch request {
         case .fileByFilename(let name): files(directory.files(named: name), "file \(name)")
         case .fileContainingSymbol(let symbol): files(directory.files(declaring: symbol), "symbol \(symbol)")
-        case .fileContainingExtension(let wanted):
+        case .fileContainingExtension(let target):
             files(
-                directory.files(extending: wanted.containingType, number: wanted.extensionNumber),
-                "extension \(wanted.extensionNumber) of \(wanted.containingType)")
+                directory.files(extending: target.containingType, number: target.extensionNumber),
+                "extension \(target.extensionNumber) of \(target.containingType)")
         case .allExtensionNumbersOfType(let type):
             directory.extensionNumbers(of: type).map { numbers in
                 .allExtensionNumbersResponse(
@@ -39,20 +39,20 @@ struct ReflectionService: Grpc_Reflection_V1_ServerReflection.SimpleServiceProto
                         $0.baseTypeName = type
                         $0.extensionNumber = numbers
                     })
-            } ?? Self.problem(.notFound, "No type \(type) is known here.")
+            } ?? Self.error(.notFound, "Unknown type \(type).")
         case .listServices:
             .listServicesResponse(
                 .with { $0.service = directory.services.map { name in .with { $0.name = name } } })
-        case nil: Self.problem(.invalidArgument, "The request asks for nothing that is known here.")
+        case nil: Self.error(.invalidArgument, "The request is empty or of an unsupported kind.")
         }
     }
 
-    private func files(_ found: [Data]?, _ what: String) -> Response.OneOf_MessageResponse {
-        guard let found else { return Self.problem(.notFound, "No \(what) is known here.") }
+    private func files(_ found: [Data]?, _ subject: String) -> Response.OneOf_MessageResponse {
+        guard let found else { return Self.error(.notFound, "Unknown \(subject).") }
         return .fileDescriptorResponse(.with { $0.fileDescriptorProto = found })
     }
 
-    private static func problem(_ code: StatusCode, _ message: String) -> Response.OneOf_MessageResponse {
+    private static func error(_ code: StatusCode, _ message: String) -> Response.OneOf_MessageResponse {
         .errorResponse(
             .with {
                 $0.errorCode = Int32(code.rawValue)
@@ -61,7 +61,7 @@ struct ReflectionService: Grpc_Reflection_V1_ServerReflection.SimpleServiceProto
     }
 }
 
-/// The same under its first name, which older tools ask for: the messages have the same bytes.
+/// The same service under its original name, which older tools use. The messages are wire-compatible.
 struct AlphaReflectionService: Grpc_Reflection_V1alpha_ServerReflection.SimpleServiceProtocol {
     let service: ReflectionService
 
@@ -69,8 +69,8 @@ struct AlphaReflectionService: Grpc_Reflection_V1alpha_ServerReflection.SimpleSe
         request: RPCAsyncSequence<Grpc_Reflection_V1alpha_ServerReflectionRequest, any Error>,
         response: RPCWriter<Grpc_Reflection_V1alpha_ServerReflectionResponse>, context: ServerContext
     ) async throws {
-        for try await question in request {
-            let bytes: [UInt8] = try question.serializedBytes()
+        for try await message in request {
+            let bytes: [UInt8] = try message.serializedBytes()
             let answer: [UInt8] = try service.answer(.init(serializedBytes: bytes)).serializedBytes()
             try await response.write(.init(serializedBytes: answer))
         }

@@ -1,10 +1,10 @@
 import GRPCCore
 
-/// Services that were asked what they are made of.
+/// The methods and descriptions that a set of services has registered.
 struct RegisteredServices {
     private(set) var router = RPCRouter<CallTransport>()
     let description: ServiceDescription
-    /// In the order of their names.
+    /// The methods, sorted by name.
     let methods: [MethodDescriptor]
 
     init(_ services: [any RegistrableRPCService]) {
@@ -13,21 +13,21 @@ struct RegisteredServices {
             for service in services { service.registerMethods(with: &router) }
         }
         methods = router.methods.sorted { $0.fullyQualifiedMethod < $1.fullyQualifiedMethod }
-        router.registerInterceptors(pipeline: [.apply(ErrorNoting(), to: .all)])
+        router.registerInterceptors(pipeline: [.apply(ErrorRecording(), to: .all)])
         self.router = router
     }
 
-    /// What they are known by.
+    /// The names and descriptor files of the services.
     var served: ServedServices {
         let names = Set(methods.map(\.service.fullyQualifiedService)).sorted()
         return ServedServices(names: names, files: description.files)
     }
 }
 
-/// What services are known by.
+/// The names and descriptor files of services, for health checking and reflection.
 struct ServedServices: Sendable {
-    /// Their full names.
+    /// The full names of the services.
     let names: [String]
-    /// What declares them: `google.protobuf.FileDescriptorProto`s in base64.
+    /// The files that declare the services: `google.protobuf.FileDescriptorProto` messages in base64.
     let files: [String]
 }

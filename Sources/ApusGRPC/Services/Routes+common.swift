@@ -1,18 +1,18 @@
 package import ApusHTTP
 
 extension Routes {
-    /// What tools ask of every server of gRPC, if services are declared here: health, and reflection.
+    /// Adds the standard health and reflection services if any gRPC services are registered.
     /// - Parameters:
-    ///   - reflects: Whether clients may ask what there is.
-    ///   - isReady: Whether the process can serve.
+    ///   - reflects: Whether to add the reflection service.
+    ///   - isReady: Returns whether the process can serve requests.
     package func grpcCommonServices(reflects: Bool, isReady: @escaping @Sendable () async -> Bool) {
         let served = attached(ServedServices.self)
         guard !served.isEmpty else { return }
         grpc(HealthService(services: served.flatMap(\.names), isReady: isReady))
         guard reflects else { return }
-        // It shows itself, too.
-        let nothing = ReflectionService(directory: FileDirectory([]))
-        let own = RegisteredServices([nothing, AlphaReflectionService(service: nothing)]).served
+        // Reflection lists its own services, too.
+        let empty = ReflectionService(directory: FileDirectory([]))
+        let own = RegisteredServices([empty, AlphaReflectionService(service: empty)]).served
         let service = ReflectionService(directory: FileDirectory(attached(ServedServices.self) + [own]))
         grpc(service, AlphaReflectionService(service: service))
     }

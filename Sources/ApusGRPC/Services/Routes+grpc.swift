@@ -3,7 +3,7 @@ public import GRPCCore
 import HTTPTypes
 
 extension Routes {
-    /// Serves gRPC services here, behind the middleware of this group: a route for each of their methods.
+    /// Serves gRPC services behind the middleware of this group, with one route per method.
     ///
     /// ```swift
     /// routes.group(RateLimit(limiter, .address)) { routes in
@@ -11,11 +11,10 @@ extension Routes {
     /// }
     /// ```
     ///
-    /// Methods of one message each way whose `google.api.http` option says so are called over HTTP with JSON, too. Clients of
-    /// gRPC-Web are answered too. Errors become statuses by ``GRPCErrorRendering``, which an app has around all of
-    /// its routes. The path of a method is what gRPC makes of its name, and what its option says, whatever the path of the
-    /// group is.
-    /// - Parameter configuration: How calls are answered; `nil` for the app's way.
+    /// gRPC-Web clients are supported. Unary methods with the `google.api.http` option can also be called over HTTP with
+    /// JSON. Errors are converted to statuses by ``GRPCErrorRendering``, which an app applies to all of its routes. The paths
+    /// derive from the method name and the option; the group's path is not prepended.
+    /// - Parameter configuration: The configuration of these services; `nil` for that of the app.
     public func grpc(
         _ services: any RegistrableRPCService..., configuration: GRPCConfiguration? = nil, file: String = #fileID,
         line: Int = #line
@@ -39,7 +38,7 @@ extension Routes {
             let handler = MethodHandler(
                 method: method, direct: configuration.callsDirectly ? services.description.methods[path] : nil,
                 server: server, configuration: configuration)
-            // A stream of messages has no end of its own; each message has its limit.
+            // A client stream has no size limit as a whole; each of its messages has one.
             let isStream = method.type?.isRequestStreaming != false
             let limit = isStream ? .max : (configuration.maximumMessageBytes + MessageBytes.prefixLength) * 4 / 3 + 4
             add(.post, "/" + path, isAbsolute: true, file: file, line: line) { try await handler.respond(to: $0) }
@@ -54,8 +53,8 @@ extension Routes {
 }
 
 extension RouteGroup {
-    /// Serves gRPC services to calls that have the input of this group, such as who is calling, whom the service then finds by
-    /// ``GRPCCore/ServerContext/principal(as:)``:
+    /// Serves gRPC services to calls that provide the input of this group, such as an authenticated caller. The service gets
+    /// the caller from ``GRPCCore/ServerContext/principal(as:)``:
     ///
     /// ```swift
     /// routes.group(Authenticated(Customer.self)) { routes in routes.grpc(OrderService(orders)) }

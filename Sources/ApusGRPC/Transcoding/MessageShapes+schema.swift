@@ -2,10 +2,10 @@ import ApusHTTP
 import ApusJSON
 
 extension MessageShapes {
-    /// The JSON schema of a message.
+    /// Returns the JSON schema of a message.
     func schema(of message: String) -> OpenAPI.Schema { OpenAPI.Schema { schema(of: message, $0) } }
 
-    /// The JSON schema of a field.
+    /// Returns the JSON schema of a field.
     func schema(of field: Field) -> OpenAPI.Schema { OpenAPI.Schema { schema(of: field, $0) } }
 
     private func schema(of message: String, _ registry: SchemaRegistry) -> JSON.Value {
@@ -38,11 +38,11 @@ extension MessageShapes {
         return field.isRepeated ? ["type": "array", "items": single] : single
     }
 
-    // As text, because many readers' numbers are not exact so far.
+    // A string, because many JSON parsers lose precision for 64-bit integers.
     private static let longInteger: JSON.Value = ["type": "string", "format": "int64"]
     private static let bytes: JSON.Value = ["type": "string", "contentEncoding": "base64"]
 
-    /// Messages whose JSON is not made of their fields (Protocol Buffers, JSON mapping).
+    /// The schemas of messages with a special JSON mapping (ProtoJSON).
     private static let wellKnown: [String: JSON.Value] = [
         "google.protobuf.Timestamp": ["type": "string", "format": "date-time"],
         "google.protobuf.Duration": ["type": "string"],

@@ -3,7 +3,7 @@ import ApusJSON
 import FoundationEssentials
 import SwiftProtobuf
 
-/// What messages are made of, as the files that declare them say: so that text of a path or a query finds its field.
+/// The fields of messages, read from descriptor files, for mapping path and query parameters to fields.
 struct MessageShapes: Sendable {
     struct Field: Sendable {
         let name: String
@@ -18,14 +18,14 @@ struct MessageShapes: Sendable {
         case message(String)
     }
 
-    /// Fields by the full names of their messages.
+    /// The fields of messages, keyed by the message's full name.
     private(set) var messages: [String: [Field]] = [:]
-    /// Names of values by the full names of their enumerations.
+    /// The value names of enums, keyed by the enum's full name.
     private(set) var enumerations: [String: [String]] = [:]
-    /// Messages that are the entries of maps.
+    /// The full names of map entry messages.
     private(set) var mapEntries: Set<String> = []
 
-    /// - Parameter files: `google.protobuf.FileDescriptorProto`s in base64. Those that cannot be read are left out.
+    /// - Parameter files: `google.protobuf.FileDescriptorProto` messages in base64. Files that cannot be decoded are skipped.
     init(files: [String]) {
         for text in files {
             guard let bytes = Data(base64Encoded: text),
@@ -45,26 +45,26 @@ struct MessageShapes: Sendable {
         for type in message.enumType { enumerations[name + "." + type.name] = type.value.map(\.name) }
     }
 
-    /// A field by either of its names.
+    /// Returns a field by its proto or JSON name.
     func field(_ name: some StringProtocol, of message: String) -> Field? {
         messages[message]?.first { $0.name == name || $0.jsonName == name }
     }
 
-    /// The field that the values of a map are; `nil` for what is no map.
+    /// Returns the value field of a map field, or `nil` if the field is not a map.
     func mapValues(of field: Field) -> Field? {
         guard case .message(let name) = field.kind, mapEntries.contains(name) else { return nil }
         return self.field("value", of: name)
     }
 
-    /// Messages deeper than this are not reached by a path. SwiftProtobuf reads 100.
-    private static let deepest = 32
+    /// The maximum depth of field paths. SwiftProtobuf decodes messages up to a depth of 100.
+    private static let maximumDepth = 32
 
-    /// The fields that a path such as `shop.id` leads through; `nil` where it leads to none.
+    /// Returns the fields along a path such as `shop.id`, or `nil` if there is no such field.
     func fields(at path: some StringProtocol, of message: String) -> [Field]? {
         var fields: [Field] = []
         var message: String? = message
-        for name in path.split(separator: ".", maxSplits: Self.deepest, omittingEmptySubsequences: false) {
-            guard fields.count < Self.deepest, let owner = message, let field = field(name, of: owner) else {
+        for name in path.split(separator: ".", maxSplits: Self.maximumDepth, omittingEmptySubsequences: false) {
+            guard fields.count < Self.maximumDepth, let owner = message, let field = field(name, of: owner) else {
                 return nil
             }
             fields.append(field)
@@ -73,12 +73,12 @@ struct MessageShapes: Sendable {
         return fields
     }
 
-    /// Puts text where fields lead, in a message as JSON.
-    /// - Throws: An `AppError` of code `invalidArgument` for text that the last field cannot be, and for a message that has one
-    ///   of them by both of its names.
+    /// Sets the field at the end of a path in a JSON message.
+    /// - Throws: An `AppError` with code `invalidArgument` if the text is not valid for the field, or if the message contains a
+    ///   field of the path under both of its names.
     func set(_ texts: [String], at fields: some Collection<Field>, in tree: inout JSON.Value) throws {
         guard let field = fields.first else { return }
-        try field.unifyNames(in: &tree)
+        try field.normalizeName(in: &tree)
         guard fields.count == 1 else {
             var child = tree[field.jsonName] ?? .null
             switch child {
@@ -95,7 +95,7 @@ struct MessageShapes: Sendable {
             return
         }
         guard values.count == 1 else {
-            throw AppError(.invalidArgument, "\(field.jsonName) is there \(values.count) times, and has one value.")
+            throw AppError(.invalidArgument, "\(field.jsonName) must occur once; it occurs \(values.count) times.")
         }
         tree[field.jsonName] = values[0]
     }
@@ -111,18 +111,18 @@ struct MessageShapes: Sendable {
         case .enumeration: return Int(text).map { .integer($0) } ?? .string(text)
         case .message(let name):
             if name == Self.boolValue { return try value(text, .bool, path) }
-            guard Self.isText(name) else {
-                throw AppError(.invalidArgument, "\(path) has fields of its own: name one of them.")
+            guard Self.isScalar(name) else {
+                throw AppError(.invalidArgument, "\(path) is a message; set one of its fields instead.")
             }
             return .string(text)
         }
     }
 
-    /// Whether a message can be read from text: its JSON is text, a number or a truth (Protocol Buffers, JSON mapping).
-    static func isText(_ message: String) -> Bool { textual.contains(message) }
+    /// Returns whether the JSON form of a message is a string, a number or a Boolean (ProtoJSON).
+    static func isScalar(_ message: String) -> Bool { scalars.contains(message) }
 
     private static let boolValue = "google.protobuf.BoolValue"
-    private static let textual: Set<String> = Set(
+    private static let scalars: Set<String> = Set(
         [
             "Timestamp", "Duration", "FieldMask", "StringValue", "BytesValue", "Int32Value", "UInt32Value",
             "Int64Value", "UInt64Value", "FloatValue", "DoubleValue",
@@ -130,11 +130,11 @@ struct MessageShapes: Sendable {
 }
 
 extension MessageShapes.Field {
-    /// Leaves the name of JSON alone: a message may come with either, and what counts must not depend on the order.
-    fileprivate func unifyNames(in tree: inout JSON.Value) throws {
+    /// Renames the field to its JSON name. Messages may use either name, and the result must not depend on their order.
+    fileprivate func normalizeName(in tree: inout JSON.Value) throws {
         guard name != jsonName, let value = tree[name] else { return }
         guard tree[jsonName] == nil else {
-            throw AppError(.invalidArgument, "\(jsonName) is there twice, as \(name), too.")
+            throw AppError(.invalidArgument, "\(jsonName) occurs twice, also as \(name).")
         }
         tree[name] = nil
         tree[jsonName] = value
@@ -158,7 +158,7 @@ extension MessageShapes.Field {
             }
     }
 
-    /// `page_size` is `pageSize`.
+    /// Converts a field name such as `page_size` to its JSON name, `pageSize`.
     private static func jsonName(of name: String) -> String {
         var text = ""
         var isUpper = false

@@ -5,14 +5,14 @@ import GRPCCore
 import HTTPTypes
 import NIOCore
 
-/// Answers calls of a method that come over HTTP with JSON, by one of its rules.
+/// Handles HTTP/JSON calls of a method by one of its rules.
 struct TranscodedMethod: Sendable {
     let rule: HTTPRule
     let direct: DirectMethod
     let handler: MethodHandler
     let shapes: MessageShapes
 
-    /// - Parameter path: The segments of the request's path as they came, without the rule's verb.
+    /// - Parameter path: The segments of the request path, still percent-encoded and without the rule's verb.
     func respond(to request: Request, _ path: [Substring]) async throws -> Response {
         let input = try await input(request, path)
         let call = GRPCCall(request, isCompressing: false)
@@ -29,12 +29,12 @@ struct TranscodedMethod: Sendable {
         do {
             return try Metadata(request.headers)
         } catch let error as AppError {
-            // What is malformed is the client's fault, and says so by HTTP's own means.
+            // For HTTP clients, malformed metadata is a bad request rather than an internal error.
             throw AppError(.invalidArgument, error.message)
         }
     }
 
-    /// The message as JSON: of the body, the query and the path; what the path says counts most.
+    /// Returns the JSON message assembled from the body, the query and the path. The path takes precedence.
     private func input(_ request: Request, _ path: [Substring]) async throws -> ByteBuffer {
         let body = rule.body.isEmpty ? ByteBuffer() : try await json(request)
         let query = rule.body == "*" ? [] : try request.queryItems()
@@ -54,22 +54,22 @@ struct TranscodedMethod: Sendable {
         return try JSONCoding.encode(tree)
     }
 
-    /// The values of fields that a query gives, by either of their names, in order. What is no field may be meant for somebody
-    /// else; what the body is does not come by the query.
+    /// Returns the field values in a query, in order of first occurrence; fields can have their proto or JSON name. Parameters
+    /// that are not fields, or that belong to the field that the body maps to, are ignored.
     private func values(of query: [(name: String, value: String)]) -> [(fields: [MessageShapes.Field], texts: [String])]
     {
         var values: [(fields: [MessageShapes.Field], texts: [String])] = []
-        var places: [[String]: Int] = [:]
+        var indices: [[String]: Int] = [:]
         let bodyName = shapes.field(rule.body, of: direct.inputName)?.jsonName
         for (name, text) in query {
             guard let fields = shapes.fields(at: name, of: direct.inputName), fields.first?.jsonName != bodyName else {
                 continue
             }
             let path = fields.map(\.jsonName)
-            if let place = places[path] {
-                values[place].texts.append(text)
+            if let index = indices[path] {
+                values[index].texts.append(text)
             } else {
-                places[path] = values.count
+                indices[path] = values.count
                 values.append((fields, [text]))
             }
         }
@@ -78,7 +78,7 @@ struct TranscodedMethod: Sendable {
 
     private func json(_ request: Request) async throws -> ByteBuffer {
         let body = try await request.body.collect()
-        // Nothing is the message without fields.
+        // An empty body is an empty message.
         guard body.readableBytes > 0 else { return ByteBuffer(string: "{}") }
         guard let type = request.headers[.contentType].flatMap(MediaType.init), BodyFormat.json.reads(type) else {
             throw AppError(
@@ -90,10 +90,10 @@ struct TranscodedMethod: Sendable {
     private func part(of answer: ByteBuffer) throws -> ByteBuffer {
         guard let field = shapes.field(rule.responseBody, of: direct.outputName) else { return answer }
         let tree = try JSONCoding.decode(JSON.Value.self, from: answer)
-        return try JSONCoding.encode(tree[field.jsonName] ?? shapes.empty(field))
+        return try JSONCoding.encode(tree[field.jsonName] ?? shapes.defaultValue(of: field))
     }
 
-    // MARK: Its description
+    // MARK: OpenAPI
 
     func describe(_ operation: inout OpenAPI.Operation) {
         let service = String(handler.method.service.fullyQualifiedService.split(separator: ".").last ?? "")
@@ -105,28 +105,28 @@ struct TranscodedMethod: Sendable {
                 shapes.field(rule.body, of: direct.inputName).map(shapes.schema)
                 ?? shapes.schema(of: direct.inputName)
             operation.body = .init(["application/json": schema])
-            operation.mayFail(.unsupportedMediaType, "The body is of another media type.")
+            operation.mayFail(.unsupportedMediaType, "The media type of the body is not supported.")
         }
         if rule.body != "*" { describeQuery(&operation) }
-        operation.mayFail(.badRequest, "The request cannot be read as \(direct.inputName).")
+        operation.mayFail(.badRequest, "The request could not be decoded as \(direct.inputName).")
         let answer =
             shapes.field(rule.responseBody, of: direct.outputName).map(shapes.schema)
             ?? shapes.schema(of: direct.outputName)
-        operation.responses[200] = .init("The answer.", content: .init(["application/json": answer]))
+        operation.responses[200] = .init("Success.", content: .init(["application/json": answer]))
     }
 
     private func describe(_ parameter: HTTPRule.PathParameter, _ operation: inout OpenAPI.Operation) {
         let field = parameter.field.flatMap { shapes.fields(at: $0, of: direct.inputName)?.last }
-        let isField = parameter.isWhole && field != nil
+        let isField = parameter.isWholeField && field != nil
         operation.parameters.append(
             .init(
                 parameter.name, in: .path, schema: isField ? field.map(shapes.schema) ?? .any : .of(String.self),
-                description: isField ? nil : parameter.field.map { "A part of `\($0)`." }))
+                description: isField ? nil : parameter.field.map { "Part of `\($0)`." }))
     }
 
     private func describeQuery(_ operation: inout OpenAPI.Operation) {
         for field in shapes.messages[direct.inputName] ?? [] where field.name != rule.body {
-            if case .message(let name) = field.kind, !MessageShapes.isText(name) { continue }
+            if case .message(let name) = field.kind, !MessageShapes.isScalar(name) { continue }
             guard rule.parameters[field.name] == nil else { continue }
             operation.parameters.append(
                 .init(field.jsonName, in: .query, isRequired: false, schema: shapes.schema(of: field)))
@@ -139,8 +139,8 @@ extension OpenAPI.Schema {
 }
 
 extension MessageShapes {
-    /// What stands for a field that is not there.
-    fileprivate func empty(_ field: Field) -> JSON.Value {
+    /// Returns the JSON value of a field that is not set.
+    fileprivate func defaultValue(of field: Field) -> JSON.Value {
         if mapValues(of: field) != nil { return .object([]) }
         if field.isRepeated { return .array([]) }
         return switch field.kind {

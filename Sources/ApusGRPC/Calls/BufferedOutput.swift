@@ -2,8 +2,8 @@ import ApusCore
 import GRPCCore
 import Synchronization
 
-/// What a call with one message answers, gathered so that it goes out in one piece.
-final class GatheredOutput: ClosableRPCWriterProtocol {
+/// Buffers the response of a unary call, so that it can be sent at once.
+final class BufferedOutput: ClosableRPCWriterProtocol {
     typealias Element = RPCResponsePart<MessageBytes>
 
     private struct State {
@@ -34,13 +34,16 @@ final class GatheredOutput: ClosableRPCWriterProtocol {
     @concurrent
     func finish(throwing error: any Error) async {}
 
-    /// - Parameter noted: The error that ended the call, where one is known.
-    /// - Throws: An `AppError` for a call that did not go well.
-    func reply(_ noted: (any Error)?) throws -> UnaryReply {
+    /// Returns the complete response.
+    /// - Parameter recordedError: The error that the service threw, if any.
+    /// - Throws: The error of a failed call: `recordedError` if there is one.
+    func reply(_ recordedError: (any Error)?) throws -> UnaryReply {
         let state = state.withLock { $0 }
-        guard let (status, trailing) = state.status else { throw AppError(.internal, "The call has no status.") }
-        if let error = RPCError(status: status, metadata: trailing) { throw noted ?? error }
-        guard let message = state.message else { throw AppError(.internal, "The call has no message to answer.") }
+        guard let (status, trailing) = state.status else {
+            throw AppError(.internal, "The service returned no status.")
+        }
+        if let error = RPCError(status: status, metadata: trailing) { throw recordedError ?? error }
+        guard let message = state.message else { throw AppError(.internal, "The service returned no message.") }
         return UnaryReply(message: message, metadata: state.metadata, trailingMetadata: trailing)
     }
 }

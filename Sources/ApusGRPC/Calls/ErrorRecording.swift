@@ -1,7 +1,7 @@
 import GRPCCore
 
-/// Notes what a service throws, before GRPCCore makes a status of it that forgets the rest.
-struct ErrorNoting: ServerInterceptor {
+/// Records the errors that services throw, before GRPCCore reduces them to a status.
+struct ErrorRecording: ServerInterceptor {
     @concurrent
     func intercept<Input: Sendable, Output: Sendable>(
         request: StreamingServerRequest<Input>, context: ServerContext,
