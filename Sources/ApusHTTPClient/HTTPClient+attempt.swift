@@ -7,30 +7,32 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 
-/// What an attempt brings, by whose status and fields it is judged.
-protocol ClientAnswer: Sendable {
+/// A response with the status and header fields that determine whether the request is retried.
+protocol ClientResponseHead: Sendable {
     var status: HTTPResponse.Status { get }
     var headers: HTTPFields { get }
 }
 
-extension ClientResponse: ClientAnswer {}
+extension ClientResponse: ClientResponseHead {}
 
 extension HTTPClient {
-    /// One attempt: what came of it, and whether another one may help.
+    /// The result of one attempt, and whether a retry may help.
     struct Attempt<Value> {
         let result: Result<Value, any Error>
-        let advice: Advice
+        let advice: RetryAdvice
     }
 
-    enum Advice {
-        case done
-        /// Another one may help, after a wait that was asked for.
-        /// - Parameter isSafe: Whether the other side cannot have seen this one.
-        case again(after: Duration?, isSafe: Bool)
+    enum RetryAdvice {
+        case doNotRetry
+        /// A retry may help.
+        /// - Parameters:
+        ///   - after: The delay that the server asked for.
+        ///   - isUnsent: Whether the request cannot have reached the server.
+        case retry(after: Duration?, isUnsent: Bool)
     }
 
-    func attempt<Value: ClientAnswer>(
-        _ call: HTTPClientRequest, _ breaker: CircuitBreaker?, _ deadline: Deadline,
+    func attempt<Value: ClientResponseHead>(
+        _ request: HTTPClientRequest, _ breaker: CircuitBreaker?, _ deadline: Deadline,
         _ execute: @escaping @Sendable (HTTPClientRequest, Duration) async throws -> Value
     ) async throws -> Attempt<Value> {
         guard deadline.remaining > .zero else { throw Deadline.exceeded }
@@ -38,33 +40,36 @@ extension HTTPClient {
         var outcome = CircuitBreaker.Outcome.none
         defer { if let ticket { breaker?.record(outcome, ticket) } }
         do {
-            let answer = try await execute(call, min(configuration.attemptTimeout, deadline.remaining))
-            outcome = answer.status.kind == .serverError && answer.status != .notImplemented ? .failure : .success
-            return Attempt(result: .success(answer), advice: Self.advice(answer))
+            let response = try await execute(request, min(configuration.attemptTimeout, deadline.remaining))
+            outcome = response.status.kind == .serverError && response.status != .notImplemented ? .failure : .success
+            return Attempt(result: .success(response), advice: Self.retryAdvice(for: response))
         } catch let error as AppError where error.details.reason == .bodyTooLarge {
             outcome = .success
-            return Attempt(result: .failure(error), advice: .done)
+            return Attempt(result: .failure(error), advice: .doNotRetry)
         } catch {
-            // It was not the other side that gave up.
+            // Cancelled on this side, which says nothing about the server.
             if error is CancellationError || Task.isCancelled || (error as? HTTPClientError) == .cancelled {
                 throw deadline.hasPassed ? Deadline.exceeded : CancellationError()
             }
-            if (error as? HTTPClientError)?.isCallersFault == true {
-                throw AppError(.invalidArgument, "The call cannot be made: \(error).", cause: error)
+            if (error as? HTTPClientError)?.isInvalidRequest == true {
+                throw AppError(.invalidArgument, "The request is invalid: \(error).", cause: error)
             }
             outcome = .failure
             if deadline.hasPassed { throw Deadline.exceeded }
             return Attempt(
-                result: .failure(AppError(.unavailable, "The other side cannot be reached.", cause: error)),
-                advice: .again(after: nil, isSafe: Self.neverArrived(error)))
+                result: .failure(
+                    AppError(.unavailable, "The server could not be reached or did not respond in time.", cause: error)),
+                advice: .retry(after: nil, isUnsent: Self.isUnsent(error)))
         }
     }
 
-    /// The whole response, its body included, within so long.
-    func response(to call: HTTPClientRequest, within time: Duration, _ limit: Int) async throws -> ClientResponse {
-        // Its own limit of time ends with the header.
-        try await withDeadline(.after(time)) { [client, logger] in
-            let response = try await client.execute(call, timeout: TimeAmount(time), logger: logger)
+    /// Sends a request and returns the response with its complete body.
+    /// - Throws: `Deadline.exceeded` if the body is not complete when the timeout passes; an `AppError` with code
+    ///   `outOfRange` if the body exceeds the limit.
+    func response(to request: HTTPClientRequest, timeout: Duration, limit: Int) async throws -> ClientResponse {
+        // The timeout of AsyncHTTPClient covers only the response head.
+        try await withDeadline(.after(timeout)) { [client, logger] in
+            let response = try await client.execute(request, timeout: TimeAmount(timeout), logger: logger)
             do {
                 let body = try await response.body.collect(upTo: limit)
                 return ClientResponse(
@@ -75,23 +80,24 @@ extension HTTPClient {
         }
     }
 
-    private static func advice(_ answer: some ClientAnswer) -> Advice {
-        switch answer.status.code {
-        // Neither of these was done, says whoever answers so.
-        case 429, 503: .again(after: retryAfter(answer.headers[.retryAfter]), isSafe: false)
-        case 502, 504: .again(after: nil, isSafe: false)
-        default: .done
+    private static func retryAdvice(for response: some ClientResponseHead) -> RetryAdvice {
+        switch response.status.code {
+        // The request was rejected, and the server may say when to retry.
+        case 429, 503: .retry(after: retryAfter(response.headers[.retryAfter]), isUnsent: false)
+        case 502, 504: .retry(after: nil, isUnsent: false)
+        default: .doNotRetry
         }
     }
 
-    /// Seconds, or a date (RFC 9110 §10.2.3).
+    /// Returns the delay given by a `Retry-After` field, in seconds or as a date (RFC 9110 §10.2.3).
     static func retryAfter(_ field: String?, now: Int = Int(SystemClock().now.timeIntervalSince1970)) -> Duration? {
         guard let field else { return nil }
         if let seconds = Int(field), (0...86400 * 365).contains(seconds) { return .seconds(seconds) }
         return HTTPDate.parse(field).map { .seconds(max(0, $0 - now)) }
     }
 
-    private static func neverArrived(_ error: any Error) -> Bool {
+    /// Returns whether the error means that the request cannot have reached the server.
+    private static func isUnsent(_ error: any Error) -> Bool {
         if error is NIOConnectionError || error is ChannelError { return true }
         return (error as? HTTPClientError) == .connectTimeout
             || (error as? HTTPClientError) == .getConnectionFromPoolTimeout
@@ -99,7 +105,7 @@ extension HTTPClient {
 }
 
 extension HTTPClientError {
-    fileprivate var isCallersFault: Bool {
+    fileprivate var isInvalidRequest: Bool {
         [.invalidURL, .emptyHost, .emptyScheme, .invalidHeaderFieldNames([]), .traceRequestWithBody].contains(self)
     }
 }

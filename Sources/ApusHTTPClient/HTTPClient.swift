@@ -8,14 +8,15 @@ public import ServiceLifecycle
 import ServiceContextModule
 package import Tracing
 
-/// Calls other services over HTTP: async-http-client, with what every outgoing call needs around it.
+/// A client for other HTTP services: AsyncHTTPClient with deadlines, retries, circuit breakers and tracing.
 ///
-/// - The **deadline** of the work at hand holds for the call and all its retries; the client's own timeout where there is none.
-/// - **Retries** of what may be repeated: calls whose method says so (RFC 9110 §9.2.2) or that carry an `Idempotency-Key`,
-///   after a lost connection, 429, 502, 503 or 504, `Retry-After` heeded, under a budget of all calls together. A call that never
-///   reached the other side may always be repeated.
-/// - A **circuit breaker** for each host: one that fails is left alone for a while.
-/// - The **trace** of the work at hand goes along, by async-http-client's tracer.
+/// - The **deadline** of the current task applies to a call and all its retries, as does the client's own timeout;
+///   whichever comes first ends the call.
+/// - **Retries** after a connection failure, 429, 502, 503 or 504, for requests that are idempotent by their method
+///   (RFC 9110 §9.2.2) or carry an `Idempotency-Key`. A request that never reached the server may always be retried.
+///   `Retry-After` is respected, and one retry budget is shared by all calls.
+/// - A **circuit breaker** for each host suspends calls to a host that keeps failing.
+/// - The **trace** context of the current task is propagated by AsyncHTTPClient's tracer.
 ///
 /// ```swift
 /// let client = HTTPClient(logger: logger)
@@ -23,25 +24,28 @@ package import Tracing
 /// let rates = try response.json(Rates.self)
 /// ```
 ///
-/// It is a service: add it to the app's (`app.services.add { try $0.resolve(HTTPClient.self) }`), which closes its
-/// connections at the end.
+/// The client is a service: add it to those of the app (`app.services.add { try $0.resolve(HTTPClient.self) }`), so
+/// that its connections are closed at shutdown.
 public struct HTTPClient: Sendable {
-    /// How it calls.
+    /// The configuration of a client.
     public struct Configuration: Sendable {
-        /// The longest that a call may take, its retries included; of a streamed one until the body begins. 30 seconds.
+        /// The maximum duration of a call, including retries; for a streamed response, until its body begins. 30
+        /// seconds by default.
         public var timeout = Duration.seconds(30)
-        /// The longest that one attempt may take. 10 seconds.
+        /// The maximum duration of one attempt. 10 seconds by default.
         public var attemptTimeout = Duration.seconds(10)
-        /// The longest that a body may pause while it is received. 60 seconds.
+        /// The maximum pause between two chunks of a response body. 60 seconds by default.
         public var idleTimeout = Duration.seconds(60)
-        /// The longest until a connection is there. 3 seconds.
+        /// The maximum time to establish a connection. 3 seconds by default.
         public var connectTimeout = Duration.seconds(3)
-        /// The most connections to one host at once. 64.
+        /// The maximum number of concurrent connections to one host. 64 by default.
         public var connectionsPerHost = 64
-        /// Redirects that are followed; none by default: where a call goes is the caller's to say.
+        /// The maximum number of redirects to follow. 0 by default, so that only the caller decides where a request is
+        /// sent.
         public var maximumRedirects = 0
+        /// The number of attempts and the delays between them.
         public var retries = RetryPolicy()
-        /// When a host is left alone; `nil` for never.
+        /// The policy of the circuit breakers; `nil` to use none.
         public var breaker: CircuitBreaker.Policy? = CircuitBreaker.Policy()
 
         public init() {}
@@ -61,7 +65,7 @@ public struct HTTPClient: Sendable {
         self.init(configuration, budget: budget, logger: logger, clock: clock, tracer: nil)
     }
 
-    /// - Parameter tracer: Instead of the process's own.
+    /// - Parameter tracer: A tracer to use instead of the process-wide one.
     package init(
         _ configuration: Configuration = Configuration(), budget: RetryBudget = RetryBudget(), logger: Logger,
         clock: any WallClock = SystemClock(), tracer: (any Tracer)?
@@ -82,36 +86,37 @@ public struct HTTPClient: Sendable {
         breakers = HostBreakers(policy: configuration.breaker, clock: clock, logger: logger)
     }
 
-    /// Closes its connections. What is under way fails.
+    /// Closes all connections. Requests in flight fail.
     public func shutdown() async throws { try await client.shutdown() }
 
-    /// Makes a call.
+    /// Sends a request and receives the complete response.
     /// - Parameters:
-    ///   - url: With its scheme, `http` or `https`.
-    ///   - limit: The most bytes of the response's body. 8 MiB.
-    /// - Returns: Whatever was answered, errors of HTTP included.
-    /// - Throws: An `AppError`: `deadlineExceeded`, `unavailable` when there is no connection or the breaker is open,
-    ///   `outOfRange` for a body past the limit, `invalidArgument` for a URL that is none; or `CancellationError`.
+    ///   - url: An absolute URL with scheme `http` or `https`.
+    ///   - limit: The maximum size of the response body, in bytes. 8 MiB by default.
+    /// - Returns: The response, whatever its status.
+    /// - Throws: An `AppError` with code `deadlineExceeded`, `unavailable` if there is no response or the circuit
+    ///   breaker is open, `outOfRange` if the body exceeds the limit, or `invalidArgument` if the URL is malformed; or
+    ///   a `CancellationError`.
     public func send(
         _ method: HTTPRequest.Method, _ url: String, headers: HTTPFields = [:], body: ByteBuffer? = nil,
         limit: Int = 8 << 20
     ) async throws -> ClientResponse {
-        try await perform(method, url, headers, body.map { .bytes($0) }, mayRepeat: true) { call, time in
-            try await self.response(to: call, within: time, limit)
+        try await perform(method, url, headers, body.map { .bytes($0) }, isReplayable: true) { request, timeout in
+            try await self.response(to: request, timeout: timeout, limit: limit)
         }
     }
 
-    /// Calls an endpoint of another service as it is declared.
+    /// Calls a declared endpoint of another service.
     ///
     /// ```swift
     /// let order = try await client.call(OrderEndpoints.show, at: "https://orders.internal", id)
     /// ```
     /// - Parameters:
-    ///   - base: The service's address, to which the endpoint's path is added.
-    ///   - headers: Fields that the endpoint does not declare, such as `Authorization`.
-    ///   - limit: The most bytes of the response's body. 8 MiB.
-    /// - Throws: An ``UnexpectedResponse`` for another status than it answers when all goes well; an `AppError` for a value
-    ///   that cannot be sent or a body that cannot be read; what ``send(_:_:headers:body:limit:)`` throws.
+    ///   - base: The base URL of the service, to which the endpoint's path is appended.
+    ///   - headers: Header fields that the endpoint does not declare, such as `Authorization`.
+    ///   - limit: The maximum size of the response body, in bytes. 8 MiB by default.
+    /// - Throws: An ``UnexpectedResponse`` if the status is not one of the endpoint's success statuses; an `AppError`
+    ///   if a value cannot be encoded or the body cannot be decoded; the errors of ``send(_:_:headers:body:limit:)``.
     public func call<Output: ResponseConvertible, each Input: RequestInput>(
         _ endpoint: Endpoint<Output, repeat each Input>, at base: String, _ value: repeat (each Input).Value,
         headers: HTTPFields = [:], limit: Int = 8 << 20
@@ -126,7 +131,7 @@ public struct HTTPClient: Sendable {
 }
 
 extension HTTPClient: Service {
-    /// Waits for the stop, and closes its connections then.
+    /// Waits for the graceful shutdown and then closes all connections.
     public func run() async throws {
         try? await gracefulShutdown()
         try await shutdown()

@@ -2,14 +2,14 @@ import ApusCore
 import Logging
 import Synchronization
 
-/// The circuit breakers of the hosts that were called, one each.
+/// The circuit breakers of the called hosts, one per host.
 final class HostBreakers: Sendable {
     private let policy: CircuitBreaker.Policy?
     private let clock: any WallClock
     private let logger: Logger
     private let breakers = Mutex<[String: CircuitBreaker]>([:])
 
-    /// More hosts than these are not remembered: those whose breakers are closed go first.
+    /// The maximum number of hosts to keep. Hosts with closed breakers are removed first.
     private static let capacity = 1000
 
     init(policy: CircuitBreaker.Policy?, clock: any WallClock, logger: Logger) {
@@ -18,8 +18,8 @@ final class HostBreakers: Sendable {
         self.logger = logger
     }
 
-    /// - Returns: `nil` when there are to be none.
-    func breaker(of host: String) -> CircuitBreaker? {
+    /// Returns the circuit breaker of a host, or `nil` if circuit breakers are disabled.
+    func breaker(for host: String) -> CircuitBreaker? {
         guard let policy else { return nil }
         return breakers.withLock { breakers in
             if let breaker = breakers[host] { return breaker }
@@ -27,7 +27,7 @@ final class HostBreakers: Sendable {
             if breakers.count >= Self.capacity { breakers = [:] }
             let breaker = CircuitBreaker(host, policy: policy, clock: clock) { [logger] state in
                 logger.warning(
-                    "A circuit breaker changed.", metadata: ["host": .string(host), "state": .string("\(state)")])
+                    "A circuit breaker changed state.", metadata: ["host": .string(host), "state": .string("\(state)")])
             }
             breakers[host] = breaker
             return breaker

@@ -3,11 +3,12 @@ import AsyncHTTPClient
 public import HTTPTypes
 public import NIOCore
 
-/// A response whose body is read as it comes.
-public struct StreamedResponse: ClientAnswer {
+/// A response whose body is read while it arrives.
+public struct StreamedResponse: ClientResponseHead {
     public let status: HTTPResponse.Status
     public let headers: HTTPFields
-    /// The pieces of the body, as they come. The other side is held back while nobody asks for them. It is read once.
+    /// The chunks of the body. Back-pressure is applied to the server while no chunk is requested. Can be read only
+    /// once.
     public let body: Body
 
     init(_ response: HTTPClientResponse, limit: Int) {
@@ -17,10 +18,10 @@ public struct StreamedResponse: ClientAnswer {
     }
 
     static func tooLarge(_ limit: Int) -> AppError {
-        AppError(.outOfRange, "The other side answered more than the \(limit) bytes allowed.", reason: .bodyTooLarge)
+        AppError(.outOfRange, "The response body exceeds the limit of \(limit) bytes.", reason: .bodyTooLarge)
     }
 
-    /// Bytes as they come, as many of them as are allowed.
+    /// The chunks of a response body, up to a size limit.
     public struct Body: AsyncSequence, Sendable {
         public typealias Element = ByteBuffer
 
@@ -29,8 +30,8 @@ public struct StreamedResponse: ClientAnswer {
 
         public func makeAsyncIterator() -> Iterator { Iterator(pieces: pieces.makeAsyncIterator(), limit: limit) }
 
-        /// All of it.
-        /// - Throws: What reading it throws.
+        /// Reads the body to its end and returns it as a whole.
+        /// - Throws: The errors of ``Iterator/next()``.
         public func collect() async throws -> ByteBuffer {
             var whole = ByteBuffer()
             for try await piece in self { whole.writeImmutableBuffer(piece) }
@@ -47,8 +48,9 @@ public struct StreamedResponse: ClientAnswer {
                 self.limit = limit
             }
 
-            /// - Throws: An `AppError`: `outOfRange` past the limit, `unavailable` when the other side broke off or was
-            ///   silent for too long; or `CancellationError`.
+            /// Returns the next chunk, or `nil` at the end of the body.
+            /// - Throws: An `AppError` with code `outOfRange` if the body exceeds the limit, or `unavailable` if the
+            ///   server closed the connection or paused for too long; or a `CancellationError`.
             @concurrent
             public mutating func next() async throws -> ByteBuffer? {
                 let piece: ByteBuffer?
@@ -56,7 +58,7 @@ public struct StreamedResponse: ClientAnswer {
                     piece = try await pieces.next()
                 } catch {
                     if error is CancellationError || Task.isCancelled { throw CancellationError() }
-                    throw AppError(.unavailable, "The other side broke off.", cause: error)
+                    throw AppError(.unavailable, "The response body ended prematurely.", cause: error)
                 }
                 guard let piece else { return nil }
                 count += piece.readableBytes

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Something that a test waits for, instead of waiting for a time: closed until it is opened, then open for good.
+/// A one-shot gate that lets tests wait for an event instead of a fixed time. Once opened, it stays open.
 public final class Gate: Sendable {
     private struct State {
         var isOpen = false
@@ -12,7 +12,7 @@ public final class Gate: Sendable {
 
     public init() {}
 
-    /// Lets all through who wait, now and later.
+    /// Opens the gate. All current and future waiters continue.
     public func open() {
         let waiters = state.withLock { state in
             state.isOpen = true
@@ -23,7 +23,7 @@ public final class Gate: Sendable {
     }
 
     /// Waits until the gate is open.
-    /// - Throws: `CancellationError` when the task is cancelled meanwhile.
+    /// - Throws: `CancellationError` if the task is cancelled while waiting.
     public func wait() async throws {
         let id = state.withLock { state in
             state.nextID += 1

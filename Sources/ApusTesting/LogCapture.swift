@@ -1,13 +1,13 @@
 package import ApusTelemetry
 import Synchronization
 
-/// Keeps log lines for a test to look at.
+/// A log output that keeps the lines for a test to inspect.
 public final class LogCapture: Sendable {
     private let captured = Mutex<[String]>([])
 
     public init() {}
 
-    /// The lines so far, without their line ends.
+    /// The lines logged so far, without line terminators.
     public var lines: [String] { captured.withLock { $0 } }
 
     package var output: LogOutput {

@@ -6,36 +6,36 @@ import Synchronization
 public struct TestApp: Sendable {
     /// How requests reach the app.
     public enum Transport: Sendable, CaseIterable {
-        /// By calling its handler.
+        /// Calls the app's handler directly.
         case memory
-        /// Through a server on a free port of this machine.
+        /// Connects to a server on a free local port.
         case socket
     }
 
-    /// Talks to it.
+    /// The client of the app.
     public let client: TestClient
-    /// The port, when there is a server.
+    /// The port of the server; `nil` for the memory transport.
     public let port: Int?
-    /// What it logged.
+    /// The captured log lines.
     public let logs: LogCapture
 
     let assembly: Assembly
 
-    /// A part of the app.
+    /// Resolves a part of the app from its container.
     public func resolve<Part>(_ type: Part.Type = Part.self) throws -> Part { try assembly.container.resolve(type) }
 
-    /// Runs all jobs that are due, here and now.
-    /// - Returns: How many attempts were made.
+    /// Runs all jobs that are due and waits for them.
+    /// - Returns: The number of attempts made.
     @discardableResult
     public func runJobs() async throws -> Int { try await assembly.jobRunner?.runAvailable() ?? 0 }
 }
 
 extension App {
-    /// Puts the app together, migrates its database, and hands it to a test; stops it afterwards.
+    /// Assembles the app, migrates its database, runs a test body with it, and stops it.
     /// - Parameters:
-    ///   - transport: In memory by default.
-    ///   - settings: Settings by key. The database is in memory unless they say otherwise.
-    /// - Throws: A `StartupError`, or what the body throws.
+    ///   - transport: How requests reach the app. In memory by default.
+    ///   - settings: Settings by key. The database is in memory unless they configure another one.
+    /// - Throws: A `StartupError`, or the error of the body.
     public func test<Result: Sendable>(
         _ transport: TestApp.Transport = .memory, settings: [String: String] = [:],
         _ body: @Sendable (TestApp) async throws -> Result
@@ -85,7 +85,7 @@ extension App {
 }
 
 extension TestApp {
-    /// Runs what modules run beside, as long as a body does, with a clock that is turned on whenever somebody waits.
+    /// Runs the services of the modules while the body runs. The clock is advanced whenever a task sleeps on it.
     public func runServices<Result: Sendable>(
         turning clock: ManualClock, _ body: @Sendable () async throws -> Result
     ) async throws -> Result {

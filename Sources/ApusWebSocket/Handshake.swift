@@ -6,13 +6,13 @@ import HTTPTypes
 
 /// The opening handshake of RFC 6455 §4.2.
 enum Handshake {
-    /// The fields of the 101, or of HTTP/2's 200.
-    /// - Throws: An `AppError` that says what is missing.
+    /// Returns the header fields of the 101 response, or of the 200 response in HTTP/2.
+    /// - Throws: An `AppError` if the request is not a valid WebSocket handshake or its origin is not allowed.
     static func accept(_ request: Request, _ options: WebSocketOptions) throws -> HTTPFields {
         guard request.method == .get, request.headers[.secWebSocketVersion] == "13" else { throw upgradeRequired }
         var fields = HTTPFields()
         if let connectProtocol = request.context.connectProtocol {
-            // In HTTP/2 the stream is asked for by its own kind of request, which needs no proof (RFC 8441 §5).
+            // Extended CONNECT in HTTP/2 does not use Sec-WebSocket-Key and Sec-WebSocket-Accept (RFC 8441 §5).
             guard connectProtocol == "websocket" else { throw upgradeRequired }
         } else {
             fields = try acceptUpgrade(request)
@@ -28,7 +28,7 @@ enum Handshake {
             throw upgradeRequired
         }
         guard let key = request.headers[.secWebSocketKey], Data(base64Encoded: key)?.count == 16 else {
-            throw AppError(.invalidArgument, "Sec-WebSocket-Key must be 16 bytes in base64.")
+            throw AppError(.invalidArgument, "Sec-WebSocket-Key must be 16 bytes, encoded in base64.")
         }
         return [.upgrade: "websocket", .secWebSocketAccept: accept(key: key)]
     }
@@ -40,7 +40,8 @@ enum Handshake {
 
     private static var upgradeRequired: AppError {
         var error = AppError(
-            .failedPrecondition, "This endpoint speaks WebSocket, version 13.", reason: .upgradeRequired)
+            .failedPrecondition, "This endpoint requires a WebSocket handshake, version 13.",
+            reason: .upgradeRequired)
         error.details.metadata["upgrade"] = "websocket"
         return error
     }
@@ -54,11 +55,11 @@ enum Handshake {
             case .sameHost: host(of: origin) == request.authority?.lowercased()
             }
         guard isAllowed else {
-            throw AppError(.permissionDenied, "Pages of \(origin.prefix(128)) may not connect here.")
+            throw AppError(.permissionDenied, "The origin \"\(origin.prefix(128))\" may not connect to this endpoint.")
         }
     }
 
-    /// `https://example.org:8443` → `example.org:8443`.
+    /// Returns the host and port of an origin: `example.org:8443` for `https://example.org:8443`.
     private static func host(of origin: String) -> String? {
         let parts = origin.lowercased().split(separator: "/", omittingEmptySubsequences: true)
         return parts.count == 2 ? String(parts[1]) : nil

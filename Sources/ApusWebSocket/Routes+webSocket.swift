@@ -3,12 +3,12 @@ public import ApusHTTP
 import HTTPTypes
 import Logging
 
-// WebSocket endpoints: declared beside the others, behind the same middleware. Whatever an input or a middleware refuses is
-// refused before the connection turns to WebSocket, as an ordinary HTTP response.
+// WebSocket endpoints are declared like other routes and use the same middleware. If an input or middleware rejects the
+// request, the client receives an ordinary HTTP response before the connection is upgraded.
 
 extension Routes {
-    /// A WebSocket endpoint. The connection is closed when the handler returns; an error that it throws decides the close
-    /// code by the framework's one table.
+    /// Adds a WebSocket endpoint. The connection is closed when the handler returns. If the handler throws, the code of
+    /// the error determines the close code (see `StatusCode.webSocketCloseCode`).
     @discardableResult
     public func webSocket<each Input: RequestInput>(
         _ path: String, _ input: repeat each Input, options: WebSocketOptions = WebSocketOptions(),
@@ -28,7 +28,7 @@ extension Routes {
 }
 
 extension RouteGroup {
-    /// A WebSocket endpoint that receives the value of the group after its socket.
+    /// Adds a WebSocket endpoint whose handler receives the group's value after the socket.
     @discardableResult
     public func webSocket<each Input: RequestInput>(
         _ path: String, _ input: repeat each Input, options: WebSocketOptions = WebSocketOptions(),
@@ -73,11 +73,12 @@ extension NestedRouteGroup {
     }
 }
 
-/// The life of one WebSocket around its handler.
+/// Upgrades a request to a WebSocket and runs its handler.
 enum WebSocketSession {
     static func describe(_ operation: inout OpenAPI.Operation) {
-        operation.responses[101] = .init("The connection turns to WebSocket.")
-        operation.mayFail(.init(code: 426, reasonPhrase: "Upgrade Required"), "The request does not ask for WebSocket.")
+        operation.responses[101] = .init("Switching Protocols")
+        operation.mayFail(
+            .init(code: 426, reasonPhrase: "Upgrade Required"), "The request is not a WebSocket handshake.")
     }
 
     static func upgrade(
@@ -90,7 +91,7 @@ enum WebSocketSession {
         return .upgrade(headers: headers) { stream in
             let socket = WebSocket(stream, options, clock: clock)
             socket.onDrain { [weak socket] in
-                Task { await socket?.close(.serviceRestart, reason: "The server restarts.") }
+                Task { await socket?.close(.serviceRestart, reason: "The server is restarting.") }
             }
             await withTaskGroup(of: Void.self) { group in
                 group.addTask {
@@ -100,7 +101,7 @@ enum WebSocketSession {
                 await withoutDeadline { await run(socket, logger, handler) }
                 group.cancelAll()
             }
-            socket.ended()
+            socket.cancelCloseTimer()
         }
     }
 

@@ -5,8 +5,8 @@ import Synchronization
 
 /// One WebSocket connection.
 ///
-/// Receive by iterating; send from any task. Pings are answered and the closing handshake is made while someone receives,
-/// so a handler that only sends should still iterate.
+/// Iterate to receive messages; send from any task. Pings are answered and the closing handshake is completed only
+/// while a task is receiving, so a handler that only sends should still iterate.
 ///
 /// ```swift
 /// routes.webSocket("echo") { socket in
@@ -19,7 +19,7 @@ public final class WebSocket: Sendable {
         var assembler: MessageAssembler
         var sentClose = false
         var receivedClose = false
-        var lastHeard: Duration
+        var lastReceived: Duration
         var closeTimer: Task<Void, Never>?
     }
 
@@ -35,13 +35,13 @@ public final class WebSocket: Sendable {
         closeTimeout = options.closeTimeout
         decoder = FrameDecoder(maxPayload: options.maxMessageBytes)
         state = Mutex(
-            State(assembler: MessageAssembler(maxMessage: options.maxMessageBytes), lastHeard: clock.uptime))
+            State(assembler: MessageAssembler(maxMessage: options.maxMessageBytes), lastReceived: clock.uptime))
     }
 
     // MARK: Sending
 
-    /// Sends a message; waits while the client does not keep up.
-    /// - Throws: An `AppError` of code `cancelled` when the connection is closed.
+    /// Sends a message. Suspends while the client does not keep up.
+    /// - Throws: An `AppError` with code `cancelled` if the connection is closed.
     public func send(_ message: WebSocketMessage) async throws {
         try await send(encoded: WebSocket.encode(message))
     }
@@ -49,9 +49,9 @@ public final class WebSocket: Sendable {
     /// Sends a text message.
     public func send(_ text: String) async throws { try await send(.text(text)) }
 
-    /// Starts the closing handshake. The connection ends when the client answers, or after
+    /// Starts the closing handshake. The connection ends when the client responds, or after
     /// ``WebSocketOptions/closeTimeout``.
-    /// - Parameter reason: At most 123 bytes; what is over is cut off.
+    /// - Parameter reason: Truncated to 123 bytes.
     public func close(_ code: WebSocketCloseCode = .normal, reason: String = "") async {
         guard
             state.withLock({ state in
@@ -59,8 +59,9 @@ public final class WebSocket: Sendable {
                 return !state.sentClose
             })
         else { return }
-        // Started before the goodbye is sent, which a client that does not read could hold up. A task of its own, because
-        // nobody else may be waiting for the end; it is cancelled when the session is over.
+        // Started before the close frame is written, because a client that does not read can block the write. A
+        // separate task, because no other task may be waiting for the connection to end; cancelled when the session
+        // ends.
         let timer = Task { [stream, clock, closeTimeout] in
             guard (try? await clock.sleep(for: closeTimeout)) != nil else { return }
             stream.close()
@@ -68,7 +69,7 @@ public final class WebSocket: Sendable {
         state.withLock { $0.closeTimer = timer }
         var payload = ByteBuffer()
         payload.writeInteger(code.number)
-        payload.writeString(Self.cut(reason, to: 123))
+        payload.writeString(Self.truncate(reason, toBytes: 123))
         try? await stream.write(Frame(opcode: .close, payload: payload).encoded())
     }
 
@@ -77,7 +78,7 @@ public final class WebSocket: Sendable {
         try await stream.write(frame)
     }
 
-    /// The bytes of a message, to be sent to many.
+    /// Returns the encoded frame of a message, which can be sent on any number of connections.
     static func encode(_ message: WebSocketMessage) -> ByteBuffer {
         switch message {
         case .text(let text): Frame(opcode: .text, payload: ByteBuffer(string: text)).encoded()
@@ -85,7 +86,7 @@ public final class WebSocket: Sendable {
         }
     }
 
-    private static func cut(_ text: String, to bytes: Int) -> String {
+    private static func truncate(_ text: String, toBytes bytes: Int) -> String {
         var text = text
         while text.utf8.count > bytes { text.removeLast() }
         return text
@@ -93,7 +94,7 @@ public final class WebSocket: Sendable {
 
     // MARK: Receiving
 
-    /// The next message, or `nil` once the connection is closed. One task at a time.
+    /// Returns the next message, or `nil` once the connection is closed. Only one task may receive at a time.
     public func receive() async throws -> WebSocketMessage? {
         while true {
             do throws(ProtocolViolation) {
@@ -112,7 +113,7 @@ public final class WebSocket: Sendable {
                 return nil
             }
             state.withLock { state in
-                state.lastHeard = clock.uptime
+                state.lastReceived = clock.uptime
                 state.inbound.appendReclaiming(bytes)
             }
         }
@@ -146,41 +147,43 @@ public final class WebSocket: Sendable {
 
     // MARK: Lifetime
 
-    /// Pings the client until it falls silent, its time is over, or the task is cancelled.
-    /// - Parameter timeLeft: How long the client may stay. It is looked at between pings, because a sleep of hours that is
-    ///   cancelled would still be remembered by the system for hours.
+    /// Pings the client until it stops responding, its time is up, or the task is cancelled.
+    /// - Parameter timeLeft: How long the client may stay connected. It is checked between pings instead of with a
+    ///   sleep of its own, because a cancelled `Task.sleep` keeps its timer until it would have fired, possibly hours
+    ///   later.
     func keepAlive(every interval: Duration, timeout: Duration, timeLeft: Duration?) async {
         let end = timeLeft.map { clock.uptime + $0 }
         do {
             while true {
                 try await sleep(for: interval, until: end)
-                let asked = clock.uptime
-                if let end, asked >= end {
+                let pingedAt = clock.uptime
+                if let end, pingedAt >= end {
                     return await close(.policyViolation, reason: "The token has expired.")
                 }
                 try await stream.write(Frame(opcode: .ping).encoded())
                 try await sleep(for: timeout, until: end)
                 guard !state.withLock({ $0.sentClose }) else { return }
-                // What came and was not read yet, because the handler is busy, is a sign of life too.
-                let isAlive = state.withLock { $0.lastHeard >= asked } || stream.hasUnreadBytes
-                guard isAlive || clock.uptime - asked < timeout else { return stream.close() }
+                // Bytes that arrived but were not read, because the handler is busy, also show that the client is
+                // alive.
+                let isAlive = state.withLock { $0.lastReceived >= pingedAt } || stream.hasUnreadBytes
+                guard isAlive || clock.uptime - pingedAt < timeout else { return stream.close() }
             }
         } catch { return }
     }
 
     private func sleep(for duration: Duration, until end: Duration?) async throws {
-        let left = end.map { Swift.max(.zero, $0 - clock.uptime) } ?? duration
-        try await clock.sleep(for: Swift.min(duration, left))
+        let remaining = end.map { Swift.max(.zero, $0 - clock.uptime) } ?? duration
+        try await clock.sleep(for: Swift.min(duration, remaining))
     }
 
-    /// Ends the connection: says goodbye and waits a moment for the answer.
+    /// Closes the connection and waits for the client's close frame, for at most ``WebSocketOptions/closeTimeout``.
     func finish(_ code: WebSocketCloseCode, reason: String) async {
         await close(code, reason: reason)
         while !state.withLock({ $0.receivedClose }), (try? await receive()) != nil {}
     }
 
-    /// The session is over.
-    func ended() { state.withLock { $0.closeTimer.take() }?.cancel() }
+    /// Cancels the timer that ends the connection after a close. Called when the session has ended.
+    func cancelCloseTimer() { state.withLock { $0.closeTimer.take() }?.cancel() }
 
     func onDrain(_ action: @escaping @Sendable () -> Void) { stream.onDrain(action) }
 }
@@ -190,7 +193,7 @@ extension WebSocket: AsyncSequence {
 
     public func makeAsyncIterator() -> Iterator { Iterator(socket: self) }
 
-    /// Receives message after message.
+    /// An iterator over the received messages.
     public struct Iterator: AsyncIteratorProtocol {
         let socket: WebSocket
 

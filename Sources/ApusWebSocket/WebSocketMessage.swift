@@ -1,39 +1,41 @@
 public import NIOCore
 
-/// A whole message.
+/// A complete WebSocket message.
 public enum WebSocketMessage: Sendable, Equatable {
     case text(String)
     case binary(ByteBuffer)
 }
 
-/// Why a WebSocket was closed (RFC 6455 §7.4).
+/// A close code, the reason for closing a WebSocket (RFC 6455 §7.4).
 public struct WebSocketCloseCode: Sendable, Hashable {
-    /// The number as it is sent.
+    /// The numeric code, as sent on the wire.
     public let number: UInt16
 
-    /// - Parameter number: 1000 to 4999; those from 4000 are an application's own.
+    /// Creates a close code.
+    /// - Parameter number: 1000 to 4999; 4000 and above are reserved for applications.
     public init(_ number: UInt16) { self.number = number }
 
-    /// 1000: all was said.
+    /// 1000: normal closure.
     public static let normal = Self(1000)
-    /// 1001: one side goes away.
+    /// 1001: an endpoint is going away.
     public static let goingAway = Self(1001)
-    /// 1002: bytes that break the protocol.
+    /// 1002: the peer violated the protocol.
     public static let protocolError = Self(1002)
-    /// 1007: a message that is not what it claims to be.
+    /// 1007: the data of a message does not match its type, such as text that is not UTF-8.
     public static let invalidPayload = Self(1007)
-    /// 1008: not allowed.
+    /// 1008: the client is not allowed to do this.
     public static let policyViolation = Self(1008)
-    /// 1009: a message larger than the limit.
+    /// 1009: a message exceeds the size limit.
     public static let tooBig = Self(1009)
-    /// 1011: the server failed.
+    /// 1011: an internal error of the server.
     public static let internalError = Self(1011)
-    /// 1012: the server restarts; connect again, after a moment chosen at random.
+    /// 1012: the server is restarting; clients should reconnect after a random delay.
     public static let serviceRestart = Self(1012)
-    /// 1013: overloaded; try again later.
+    /// 1013: the server is overloaded; clients should try again later.
     public static let tryAgainLater = Self(1013)
 
-    static func mayBeSent(_ number: UInt16) -> Bool {
+    /// Whether an endpoint may send the code in a close frame.
+    static func isAllowedInCloseFrame(_ number: UInt16) -> Bool {
         switch number {
         case 1000...1003, 1007...1014, 3000...4999: true
         default: false

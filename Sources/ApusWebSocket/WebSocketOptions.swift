@@ -1,26 +1,26 @@
-/// The limits and manners of a WebSocket endpoint.
+/// The options of a WebSocket endpoint.
 public struct WebSocketOptions: Sendable {
-    /// Which pages may connect. A client that is no browser sends no `Origin` and is not held up by this.
+    /// The web origins that may connect. Clients other than browsers send no `Origin` and are not affected.
     public enum Origins: Sendable {
-        /// Pages that this server's own host name delivered.
+        /// Pages served from the host that the request is sent to.
         case sameHost
-        /// Pages of exactly these origins, such as `https://app.example.org`.
+        /// Pages from exactly these origins, such as `https://app.example.org`.
         case only(Set<String>)
-        /// Every page.
+        /// All pages.
         case any
     }
 
-    /// The most bytes of a message. 64 KiB; past it the connection is closed with 1009.
+    /// The maximum size of a message, in bytes. 64 KiB by default; a larger message closes the connection with 1009.
     public var maxMessageBytes = 64 << 10
-    /// How often a ping is sent. 20 seconds.
+    /// The interval between pings. 20 seconds by default.
     public var pingInterval = Duration.seconds(20)
-    /// How long after a ping the client may stay silent. 20 seconds; past it the connection is closed.
+    /// How long the client may stay silent after a ping before the connection is closed. 20 seconds by default.
     public var pongTimeout = Duration.seconds(20)
-    /// How long a client may take to answer a close. 2 seconds.
+    /// How long a client may take to respond to a close frame. 2 seconds by default.
     public var closeTimeout = Duration.seconds(2)
-    /// Which pages may connect. By default those of the same host.
+    /// The web origins that may connect. Those of the same host by default.
     public var origins = Origins.sameHost
-    /// The subprotocols that are spoken here, the preferred one first.
+    /// The supported subprotocols, in order of preference.
     public var subprotocols: [String]
 
     public init(subprotocols: [String] = []) { self.subprotocols = subprotocols }

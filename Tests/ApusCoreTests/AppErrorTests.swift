@@ -6,14 +6,14 @@ import Testing
         let sql = "SELECT password FROM accounts"
     }
 
-    @Test func `An unknown error shows nothing of what is inside, and the log shows all of it`() {
+    @Test func `The description of an unknown error hides its details, the debug description shows them`() {
         let error = AppError(wrapping: Leak())
         #expect(error.code == .internal)
         #expect(!error.description.contains("password"))
         #expect(error.debugDescription.contains("SELECT password"))
     }
 
-    @Test func `An AppError wraps to itself and a cancellation to CANCELLED`() {
+    @Test func `Wrapping keeps an AppError and maps a cancellation to CANCELLED`() {
         #expect(AppError(wrapping: AppError(.notFound, "No.")).code == .notFound)
         #expect(AppError(wrapping: CancellationError()).code == .cancelled)
     }
@@ -22,7 +22,7 @@ import Testing
         #expect(AppError(.ok, "Fine.").code == .unknown)
     }
 
-    @Test func `There are the 17 canonical codes with gRPC's numbers`() {
+    @Test func `The 17 canonical status codes have the numbers of gRPC`() {
         #expect(StatusCode.allCases.map(\.rawValue) == Array(0...16))
         #expect(StatusCode(rawValue: 16)?.name == "UNAUTHENTICATED")
     }

@@ -3,7 +3,7 @@ import ServiceContextModule
 import Testing
 
 @Suite struct DeadlineTests {
-    @Test func `A deadline is lowered and never raised`() {
+    @Test func `A deadline can be lowered but not raised`() {
         var context = ServiceContext.topLevel
         let near = Deadline.after(.seconds(1))
         context.lower(deadline: near)
@@ -14,19 +14,19 @@ import Testing
         #expect(context.deadline == nearer)
     }
 
-    @Test func `What waits past its deadline is cancelled and fails with DEADLINE_EXCEEDED`() async {
+    @Test func `An operation that exceeds its deadline is cancelled and fails with DEADLINE_EXCEEDED`() async {
         let error = await #expect(throws: AppError.self) {
             try await withDeadline(.after(.milliseconds(1))) { try await Task.sleep(for: .seconds(3600)) }
         }
         #expect(error?.code == .deadlineExceeded)
     }
 
-    @Test func `Inside, the deadline is there to be read; a result in time comes back`() async throws {
+    @Test func `An operation can read its deadline, and its result is returned if it is in time`() async throws {
         let deadline = Deadline.after(.seconds(3600))
         #expect(try await withDeadline(deadline) { ServiceContext.current?.deadline } == deadline)
     }
 
-    @Test func `An outer deadline that is nearer counts`() async {
+    @Test func `An earlier outer deadline takes precedence`() async {
         let error = await #expect(throws: AppError.self) {
             try await withDeadline(.after(.milliseconds(1))) {
                 try await withDeadline(.after(.seconds(3600))) { try await Task.sleep(for: .seconds(3600)) }

@@ -6,7 +6,7 @@ private enum Thing {}
 private typealias ID = Identifier<Thing>
 
 @Suite struct IdentifierTests {
-    @Test func `A new identifier is a UUID of version 7 that reads back as itself`() throws {
+    @Test func `A new identifier is a version 7 UUID and survives a round trip through text`() throws {
         let id = ID()
         let text = id.description
         #expect(text.utf8.count == 36)
@@ -17,7 +17,7 @@ private typealias ID = Identifier<Thing>
         #expect(ID(text.uppercased()) == id)
     }
 
-    @Test func `Identifiers of a process grow and never repeat, from several tasks at once`() async {
+    @Test func `Identifiers of a process are increasing and unique across concurrent tasks`() async {
         let all = await withTaskGroup(of: [ID].self) { group in
             for _ in 0..<4 { group.addTask { (0..<5000).map { _ in ID() } } }
             return await group.reduce(into: [ID]()) { result, part in
@@ -28,7 +28,7 @@ private typealias ID = Identifier<Thing>
         #expect(Set(all).count == 20_000)
     }
 
-    @Test func `Text that is no UUID is refused, cut at every byte and changed at every byte`() {
+    @Test func `Text that is not a UUID is rejected, whether truncated or altered at any byte`() {
         let text = ID().description
         for length in 0..<36 { #expect(ID(String(text.prefix(length))) == nil) }
         for index in text.indices {
@@ -39,7 +39,7 @@ private typealias ID = Identifier<Thing>
         #expect(ID("\(text)\n") == nil)
     }
 
-    @Test func `It is coded as its text, and a decoding error says what was expected`() throws {
+    @Test func `An identifier is encoded as its text, and invalid text is a decoding error`() throws {
         let id = ID()
         let data = try JSONEncoder().encode([id])
         #expect(String(decoding: data, as: UTF8.self) == "[\"\(id)\"]")

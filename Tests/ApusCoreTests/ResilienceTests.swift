@@ -16,7 +16,7 @@ import Testing
         return true
     }
 
-    @Test func `Too many failures among enough calls open it, fewer do not`() {
+    @Test func `The circuit opens at the failure ratio, but not below the minimum number of calls`() {
         var machine = machine()
         for _ in 0..<10 { #expect(call(&machine, .success, at: .zero)) }
         for _ in 0..<9 { #expect(call(&machine, .failure, at: .zero)) }
@@ -28,7 +28,7 @@ import Testing
         #expect(few.current == .closed)
     }
 
-    @Test func `Failures of long ago are forgotten`() {
+    @Test func `Failures outside the window are not counted`() {
         var machine = machine()
         for second in 0..<100 {
             #expect(call(&machine, .failure, at: .seconds(second)))
@@ -36,21 +36,21 @@ import Testing
         #expect(machine.current == .closed)
     }
 
-    @Test func `While it is open it refuses and says for how long, then lets one through`() {
+    @Test func `An open circuit rejects calls with the remaining time, then admits one probe`() {
         var machine = machine()
         for _ in 0..<20 { _ = call(&machine, .failure, at: .seconds(1)) }
-        guard case .refused(let wait) = machine.admit(now: .seconds(3)) else {
-            Issue.record("It decided otherwise.")
+        guard case .rejected(let wait) = machine.admit(now: .seconds(3)) else {
+            Issue.record("The call was admitted.")
             return
         }
         #expect(wait == .seconds(3))
         #expect(machine.state(now: .seconds(6)) == .halfOpen)
         guard case .admitted(let probe) = machine.admit(now: .seconds(6)) else {
-            Issue.record("It decided otherwise.")
+            Issue.record("The probe was rejected.")
             return
         }
-        guard case .refused = machine.admit(now: .seconds(6)) else {
-            Issue.record("It decided otherwise.")
+        guard case .rejected = machine.admit(now: .seconds(6)) else {
+            Issue.record("A second probe was admitted.")
             return
         }
         machine.record(.success, probe, now: .seconds(7))
@@ -59,7 +59,7 @@ import Testing
         #expect(machine.current == .closed)
     }
 
-    @Test func `A probe that fails opens it again, one that says nothing lets another one go`() {
+    @Test func `A failed probe reopens the circuit, an inconclusive one allows another probe`() {
         var machine = machine()
         for _ in 0..<20 { _ = call(&machine, .failure, at: .zero) }
         #expect(call(&machine, .none, at: .seconds(5)))
@@ -69,24 +69,24 @@ import Testing
         #expect(machine.current == .closed)
     }
 
-    @Test func `What was let through before it opened tells nothing afterwards`() {
+    @Test func `The outcome of a call admitted before the circuit opened is ignored`() {
         var machine = machine()
         guard case .admitted(let old) = machine.admit(now: .zero) else {
-            Issue.record("It decided otherwise.")
+            Issue.record("The call was rejected.")
             return
         }
         for _ in 0..<20 { _ = call(&machine, .failure, at: .zero) }
         machine.record(.success, old, now: .seconds(1))
         #expect(machine.current == .open)
         guard case .admitted = machine.admit(now: .seconds(5)) else {
-            Issue.record("It decided otherwise.")
+            Issue.record("The probe was rejected.")
             return
         }
         machine.record(.success, old, now: .seconds(5))
         #expect(machine.current == .halfOpen)
     }
 
-    @Test func `A breaker around an operation tells failures from refusals and cancellations`() async {
+    @Test func `A circuit breaker does not count cancellations and non-transient errors as failures`() async {
         let changes = Mutex<[CircuitBreaker.State]>([])
         let breaker = CircuitBreaker("x") { state in changes.withLock { $0.append(state) } }
         for _ in 0..<50 {
@@ -99,12 +99,14 @@ import Testing
         }
         for _ in 0..<50 { _ = try? await breaker.run { throw AppError(.unavailable, "No.") } }
         #expect(breaker.state == .open)
-        let error = await #expect(throws: AppError.self) { try await breaker.run { Issue.record("It was called.") } }
+        let error = await #expect(throws: AppError.self) {
+            try await breaker.run { Issue.record("The operation was called.") }
+        }
         #expect(error?.details.reason == .circuitOpen && error?.details.retryAfter != nil)
         #expect(changes.withLock { $0 } == [.open])
     }
 
-    @Test func `Waits grow, are at random, and have an end`() {
+    @Test func `Retry delays grow, are random and have an upper bound`() {
         let policy = RetryPolicy(baseDelay: .milliseconds(100), maximumDelay: .seconds(1))
         #expect(
             (1...6).map { policy.delay(after: $0, random: 1) }
@@ -114,7 +116,7 @@ import Testing
         #expect(RetryPolicy(maximumAttempts: -1).maximumAttempts == 1)
     }
 
-    @Test func `A budget lets a part of the calls be repeated`() {
+    @Test func `A budget allows retries for a fraction of the calls`() {
         let budget = RetryBudget(ratio: 0.25, capacity: 2)
         #expect(budget.withdraw() && budget.withdraw() && !budget.withdraw())
         for _ in 0..<4 { budget.deposit() }

@@ -7,7 +7,7 @@ import Testing
         let password: Secret<String>
     }
 
-    @Test func `A secret is shown by no way of printing`() throws {
+    @Test func `No form of printing or encoding reveals a secret`() throws {
         let account = Account(password: Secret("hunter2hunter2"))
         var dumped = ""
         dump(account, to: &dumped)
@@ -22,7 +22,7 @@ import Testing
         #expect(account.password.reveal() == "x")
     }
 
-    @Test func `Comparison in constant time tells equal from different`() {
+    @Test func `Constant-time comparison distinguishes equal from different bytes`() {
         #expect(constantTimeEqual([1, 2, 3], [1, 2, 3]))
         #expect(!constantTimeEqual([1, 2, 3], [1, 2, 4]))
         #expect(!constantTimeEqual([1, 2, 3], [1, 2]))

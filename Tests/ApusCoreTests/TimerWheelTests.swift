@@ -3,23 +3,23 @@ import Testing
 @testable import ApusCore
 
 @Suite(.timeLimit(.minutes(1))) struct TimerWheelTests {
-    @Test func `Who waits is woken when the moment has come, and not before`() async throws {
+    @Test func `A wait ends at its instant and not before`() async throws {
         let wheel = TimerWheel()
         let start = ContinuousClock.now
         try await withThrowingTaskGroup(of: Void.self) { group in
             for milliseconds in [60, 1, 30, 0, -5] {
                 group.addTask {
-                    let moment = start + .milliseconds(milliseconds)
-                    try await wheel.wait(until: moment)
-                    #expect(ContinuousClock.now >= moment)
+                    let instant = start + .milliseconds(milliseconds)
+                    try await wheel.wait(until: instant)
+                    #expect(ContinuousClock.now >= instant)
                 }
             }
             try await group.waitForAll()
         }
-        #expect(wheel.waiters == 0)
+        #expect(wheel.waiterCount == 0)
     }
 
-    @Test func `Who is cancelled is forgotten at once`() async throws {
+    @Test func `A cancelled wait is removed at once`() async throws {
         let wheel = TimerWheel()
         let far = ContinuousClock.now + .seconds(3600)
         for _ in 0..<1000 {
@@ -27,16 +27,16 @@ import Testing
             task.cancel()
             await #expect(throws: CancellationError.self) { try await task.value }
         }
-        #expect(wheel.waiters == 0)
+        #expect(wheel.waiterCount == 0)
         let early = Task {
             withUnsafeCurrentTask { $0?.cancel() }
             try await wheel.wait(until: far)
         }
         await #expect(throws: CancellationError.self) { try await early.value }
-        #expect(wheel.waiters == 0)
+        #expect(wheel.waiterCount == 0)
     }
 
-    @Test func `Many wait and go at the same time, and none is lost`() async throws {
+    @Test func `No wait is lost when many start and are cancelled concurrently`() async throws {
         let wheel = TimerWheel()
         let woken = try await withThrowingTaskGroup(of: Int.self) { group in
             for number in 0..<2000 {
@@ -49,13 +49,13 @@ import Testing
             return try await group.reduce(0, +)
         }
         #expect(woken >= 1333)
-        #expect(wheel.waiters == 0)
+        #expect(wheel.waiterCount == 0)
     }
 
-    @Test func `A moment that never comes is waited for, and can be cancelled`() async throws {
+    @Test func `A wait for an instant in the far future can be cancelled`() async throws {
         let wheel = TimerWheel()
         let task = Task.immediate { try await wheel.wait(until: .now + .seconds(Int64.max / 2)) }
-        #expect(wheel.waiters == 1)
+        #expect(wheel.waiterCount == 1)
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
     }

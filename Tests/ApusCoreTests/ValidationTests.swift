@@ -25,11 +25,11 @@ private struct Form: Validatable {
 }
 
 @Suite struct ValidationTests {
-    @Test func `A form that keeps all rules has no failures`() throws {
+    @Test func `A form that satisfies all rules has no failures`() throws {
         try Form().validate()
     }
 
-    @Test func `Every failing field is reported at once, by JSON pointer`() throws {
+    @Test func `All failing fields are reported together, by JSON pointer`() throws {
         let form = Form(
             name: "", email: "ada", nick: "x", tags: [], start: Point(latitude: 91),
             stops: [Point(latitude: 0), Point(latitude: .nan)])
@@ -41,22 +41,23 @@ private struct Form: Validatable {
         #expect(failures[0].message == "must have 1 to 5 characters")
     }
 
-    @Test func `Names are escaped in pointers as RFC 6901 says`() {
+    @Test func `Names are escaped in JSON pointers (RFC 6901)`() {
         #expect(Form(name: "ADA").validationFailures().map(\.pointer) == ["/a~1b~0c"])
     }
 
-    @Test(arguments: [0, 1, 5, 6]) func `Bounds are included`(length: Int) {
+    @Test(arguments: [0, 1, 5, 6]) func `Length bounds are inclusive`(length: Int) {
         let failures = Form(name: String(repeating: "x", count: length)).validationFailures()
         #expect(failures.isEmpty == (1...5).contains(length))
     }
 
-    @Test func `One letter with a million accents is not one character`() {
+    @Test func `A letter with a million combining accents does not pass as one character`() {
         let name = "a" + String(repeating: "\u{301}", count: 1_000_000)
         #expect(name.count == 1)
         #expect(Form(name: name).validationFailures().map(\.pointer) == ["/name"])
     }
 
-    @Test(arguments: ["a@b.c", "first.last@sub.example.org"]) func `An e-mail address`(address: String) {
+    @Test(arguments: ["a@b.c", "first.last@sub.example.org"])
+    func `A valid email address is accepted`(address: String) {
         #expect(Form(email: address).validationFailures().isEmpty)
     }
 
@@ -65,7 +66,7 @@ private struct Form: Validatable {
         "a@-b.c",
         "a@b-.c", "a@b..c", "a@\(String(repeating: "x", count: 64)).c", "\(String(repeating: "x", count: 251))@b.c",
     ])
-    func `What is no e-mail address`(address: String) {
+    func `An invalid email address is rejected`(address: String) {
         #expect(Form(email: address).validationFailures().map(\.code) == ["email"])
     }
 
@@ -79,12 +80,12 @@ private struct Form: Validatable {
         return failures.isEmpty
     }
 
-    @Test func `A line has no control characters`() {
+    @Test func `A line must not contain control characters`() {
         for text in ["a", "Ünïcod ✓", "12345678"] { #expect(holds(.line(1...8), text)) }
         for text in ["", "123456789", "a\nb", "a\u{0}", "\u{7F}", "\u{85}"] { #expect(!holds(.line(1...8), text)) }
     }
 
-    @Test func `Text is one of a few, or matches a pattern, on many threads at once`() async throws {
+    @Test func `Text is checked against a set of values or a pattern, also concurrently`() async throws {
         #expect(holds(.oneOf("a", "b"), "b") && !holds(.oneOf("a", "b"), "c"))
         let plate: Constraint<String> = try .pattern("^[A-Z]{2}-[0-9]+$", message: "must be a number plate")
         await withTaskGroup(of: Void.self) { group in

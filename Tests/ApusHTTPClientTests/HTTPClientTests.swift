@@ -10,25 +10,25 @@ import Tracing
 
 @testable import ApusHTTPClient
 
-/// Answers as its list says, and notes what it was asked.
+/// Returns scripted responses and records the requests.
 private final class Script: Sendable {
-    private let state: Mutex<(answers: [Response], asked: [Request])>
+    private let state: Mutex<(responses: [Response], requests: [Request])>
 
-    init(_ answers: [Response]) { state = Mutex((answers, [])) }
+    init(_ responses: [Response]) { state = Mutex((responses, [])) }
 
-    var asked: [Request] { state.withLock { $0.asked } }
+    var requests: [Request] { state.withLock { $0.requests } }
 
-    /// Ends once an endless answer has.
+    /// Finishes once an endless response has ended.
     let ended = AsyncStream.makeStream(of: Void.self)
 
     func end() { ended.continuation.finish() }
 
-    func note(_ request: Request) { state.withLock { $0.asked.append(request) } }
+    func record(_ request: Request) { state.withLock { $0.requests.append(request) } }
 
     func next(_ request: Request) -> Response {
         state.withLock { state in
-            state.asked.append(request)
-            return state.answers.isEmpty ? Response.text("end") : state.answers.removeFirst()
+            state.requests.append(request)
+            return state.responses.isEmpty ? Response.text("end") : state.responses.removeFirst()
         }
     }
 }
@@ -49,9 +49,9 @@ private struct ScriptModule: Module {
                 try await Task.sleep(for: .seconds(60))
                 return .text("late")
             }
-            // Begins to answer, and does not go on.
+            // Starts a response and never completes it.
             routes.get("stalled") { request in
-                script.note(request)
+                script.record(request)
                 return Response(
                     status: .ok,
                     body: .stream { writer in
@@ -59,7 +59,7 @@ private struct ScriptModule: Module {
                         try await Task.sleep(for: .seconds(60))
                     })
             }
-            // Answers until nobody listens any more.
+            // Sends a body until the client disconnects.
             routes.get("endless") { _ in
                 Response(
                     status: .ok,
@@ -81,14 +81,14 @@ private struct ScriptModule: Module {
 @Suite(.timeLimit(.minutes(2))) struct HTTPClientTests {
     private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-    /// Runs a body with a client and the address of a server that answers as is said.
+    /// Runs a body with a client and the URL of a server that sends the given responses.
     private func test(
-        _ answers: [Response], attemptTimeout: Duration = .seconds(10), idleTimeout: Duration = .seconds(60),
+        _ responses: [Response], attemptTimeout: Duration = .seconds(10), idleTimeout: Duration = .seconds(60),
         redirects: Int = 0,
         budget: RetryBudget = RetryBudget(), tracer: InMemoryTracer? = nil,
         _ body: @Sendable (HTTPClient, String, Script) async throws -> Void
     ) async throws {
-        let script = Script(answers)
+        let script = Script(responses)
         var configuration = HTTPClient.Configuration()
         configuration.retries.baseDelay = .milliseconds(1)
         configuration.attemptTimeout = attemptTimeout
@@ -108,78 +108,78 @@ private struct ScriptModule: Module {
 
     private static let unavailable = Response(status: .serviceUnavailable)
 
-    @Test func `A call brings what the other side answers`() async throws {
+    @Test func `A call returns the response of the server`() async throws {
         try await test([try .json(["a": 1]), Response(status: .notFound)]) { client, url, script in
             let response = try await client.send(
                 .post, url + "?q=1", headers: [.contentType: "text/plain"], body: ByteBuffer(string: "hello"))
             #expect(response.status == .ok && response.headers[.contentType] == "application/json")
             #expect(try response.json([String: Int].self) == ["a": 1])
-            let answer = try await client.send(.get, url)
-            #expect(answer.status == .notFound)
-            let asked = script.asked[0]
-            #expect(asked.target == "/x?q=1" && asked.headers[.contentType] == "text/plain")
+            let notFound = try await client.send(.get, url)
+            #expect(notFound.status == .notFound)
+            let request = script.requests[0]
+            #expect(request.target == "/x?q=1" && request.headers[.contentType] == "text/plain")
         }
     }
 
-    @Test func `What may be repeated is, until it succeeds or the attempts are used up`() async throws {
+    @Test func `An idempotent request is retried until it succeeds or the attempts are used up`() async throws {
         try await test([Self.unavailable, Response(status: .badGateway)]) { client, url, script in
-            let answer = try await client.send(.get, url)
-            #expect(answer.body.readableBytes == 3)
-            #expect(script.asked.count == 3)
+            let response = try await client.send(.get, url)
+            #expect(response.body.readableBytes == 3)
+            #expect(script.requests.count == 3)
         }
         try await test(Array(repeating: Self.unavailable, count: 9)) { client, url, script in
-            let answer = try await client.send(.put, url)
-            #expect(answer.status == .serviceUnavailable)
-            #expect(script.asked.count == 3)
+            let response = try await client.send(.put, url)
+            #expect(response.status == .serviceUnavailable)
+            #expect(script.requests.count == 3)
         }
     }
 
-    @Test func `What may not be repeated is not, unless it has an idempotency key`() async throws {
+    @Test func `A non-idempotent request is retried only if it has an idempotency key`() async throws {
         try await test([Self.unavailable, Self.unavailable]) { client, url, script in
-            let answer = try await client.send(.post, url)
-            #expect(answer.status == .serviceUnavailable)
-            #expect(script.asked.count == 1)
+            let response = try await client.send(.post, url)
+            #expect(response.status == .serviceUnavailable)
+            #expect(script.requests.count == 1)
             let key: HTTPFields = [HTTPField.Name("Idempotency-Key")!: "k"]
             let repeated = try await client.send(.post, url, headers: key)
             #expect(repeated.status == .ok)
-            #expect(script.asked.count == 3)
+            #expect(script.requests.count == 3)
         }
     }
 
-    @Test func `Retry-After is heeded, and not waited for past the deadline`() async throws {
+    @Test func `Retry-After is respected, but not waited for beyond the deadline`() async throws {
         #expect(HTTPClient.retryAfter("3") == .seconds(3))
         #expect(HTTPClient.retryAfter("Sun, 06 Nov 1994 08:49:37 GMT", now: 784_111_770) == .seconds(7))
         #expect(HTTPClient.retryAfter("soon") == nil && HTTPClient.retryAfter("-1") == nil)
         var busy = Response(status: .tooManyRequests)
         busy.headers[.retryAfter] = "3600"
         try await test([busy, busy]) { client, url, script in
-            let answer = try await client.send(.get, url)
-            #expect(answer.status == .tooManyRequests)
-            #expect(script.asked.count == 1)
+            let response = try await client.send(.get, url)
+            #expect(response.status == .tooManyRequests)
+            #expect(script.requests.count == 1)
         }
     }
 
-    @Test func `All calls together repeat no more than the budget lets them`() async throws {
-        let answers = Array(repeating: Response(status: .tooManyRequests), count: 1000)
-        try await test(answers, budget: RetryBudget(ratio: 0.1, capacity: 5)) { client, url, script in
+    @Test func `Retries of all calls stay within the shared budget`() async throws {
+        let responses = Array(repeating: Response(status: .tooManyRequests), count: 1000)
+        try await test(responses, budget: RetryBudget(ratio: 0.1, capacity: 5)) { client, url, script in
             for _ in 0..<100 { _ = try await client.send(.get, url) }
-            #expect(script.asked.count <= 100 + 5 + 10)
+            #expect(script.requests.count <= 100 + 5 + 10)
         }
     }
 
-    @Test func `A host that fails is left alone`() async throws {
+    @Test func `Calls to a failing host are rejected by its circuit breaker`() async throws {
         try await test(Array(repeating: Response(status: .internalServerError), count: 100)) { client, url, script in
             for _ in 0..<20 {
-                let answer = try await client.send(.post, url)
-                #expect(answer.status == .internalServerError)
+                let response = try await client.send(.post, url)
+                #expect(response.status == .internalServerError)
             }
             let error = await #expect(throws: AppError.self) { try await client.send(.post, url) }
             #expect(error?.details.reason == .circuitOpen)
-            #expect(script.asked.count == 20)
+            #expect(script.requests.count == 20)
         }
     }
 
-    @Test func `The deadline of the work at hand ends a call`() async throws {
+    @Test func `The deadline of the current task ends a call`() async throws {
         try await test([]) { client, url, _ in
             let slow = url.replacing("/x", with: "/slow")
             let error = await #expect(throws: AppError.self) {
@@ -194,7 +194,7 @@ private struct ScriptModule: Module {
         }
     }
 
-    @Test func `Nobody there is unavailable, and an address that is none an error of the caller`() async throws {
+    @Test func `An unreachable server fails with unavailable, and a malformed URL with invalidArgument`() async throws {
         try await test([]) { client, _, _ in
             let error = await #expect(throws: AppError.self) { try await client.send(.post, "http://127.0.0.1:1/") }
             #expect(error?.code == .unavailable)
@@ -205,35 +205,35 @@ private struct ScriptModule: Module {
         }
     }
 
-    @Test func `A body past the limit is refused`() async throws {
+    @Test func `A response body over the limit is rejected`() async throws {
         try await test([.text(String(repeating: "x", count: 100)), .text(String(repeating: "x", count: 101))]) {
             client, url, _ in
-            let answer = try await client.send(.get, url, limit: 100)
-            #expect(answer.body.readableBytes == 100)
+            let response = try await client.send(.get, url, limit: 100)
+            #expect(response.body.readableBytes == 100)
             let error = await #expect(throws: AppError.self) { try await client.send(.get, url, limit: 100) }
             #expect(error?.details.reason == .bodyTooLarge)
         }
     }
 
-    @Test func `Redirects are not followed unless it is said`() async throws {
+    @Test func `Redirects are followed only if that is configured`() async throws {
         let redirect = Redirect(to: "/x").response(to: Request(method: .get, target: "/"))
         try await test([redirect]) { client, url, _ in
-            let answer = try await client.send(.get, url)
-            #expect(answer.status == .seeOther)
+            let response = try await client.send(.get, url)
+            #expect(response.status == .seeOther)
         }
         try await test([redirect], redirects: 1) { client, url, _ in
-            let answer = try await client.send(.get, url)
-            #expect(answer.status == .ok)
+            let response = try await client.send(.get, url)
+            #expect(response.status == .ok)
         }
     }
 
-    @Test func `A body that pauses for ever ends with the attempt, and with the deadline`() async throws {
-        // Each attempt has the time to arrive, however busy the machine is.
+    @Test func `A body that stalls ends with the attempt timeout, the deadline or the idle timeout`() async throws {
+        // Long enough for each attempt to reach the server, even on a busy machine.
         try await test([], attemptTimeout: .milliseconds(500)) { client, url, script in
             let stalled = url.replacing("/x", with: "/stalled")
             let error = await #expect(throws: AppError.self) { try await client.send(.get, stalled) }
             #expect(error?.code == .unavailable)
-            #expect(script.asked.count == 3)
+            #expect(script.requests.count == 3)
         }
         try await test([]) { client, url, _ in
             let stalled = url.replacing("/x", with: "/stalled")
@@ -257,7 +257,7 @@ private struct ScriptModule: Module {
         }
     }
 
-    @Test func `A streamed body is read as far as one likes, and then no more is sent`() async throws {
+    @Test func `A streamed body can be read partially, and the server then stops sending`() async throws {
         try await test([]) { client, url, script in
             let first = try await client.stream(.get, url.replacing("/x", with: "/endless")) { response in
                 #expect(response.status == .ok)
@@ -275,21 +275,21 @@ private struct ScriptModule: Module {
     }
 
     @Test
-    func `A call whose response is streamed is repeated until the response begins, one with a streamed body never`()
+    func `A call with a streamed response is retried until the response begins, one with a streamed body never`()
         async throws
     {
         try await test([Self.unavailable, .text("hello"), Self.unavailable]) { client, url, script in
             let body = try await client.stream(.get, url) { try await $0.body.collect() }
             #expect(String(buffer: body) == "hello")
-            #expect(script.asked.count == 2)
+            #expect(script.requests.count == 2)
             let pieces = AsyncStream<ByteBuffer> { $0.finish() }
             let status = try await client.stream(.put, url, body: .init(pieces)) { $0.status }
             #expect(status == .serviceUnavailable)
-            #expect(script.asked.count == 3)
+            #expect(script.requests.count == 3)
         }
     }
 
-    @Test func `A body is sent as it is made, with its length or in chunks`() async throws {
+    @Test func `A request body is streamed, with its length or in chunks`() async throws {
         try await test([]) { client, url, _ in
             func upload(length: Int?) async throws -> String {
                 let pieces = AsyncStream<ByteBuffer> { continuation in
@@ -307,14 +307,14 @@ private struct ScriptModule: Module {
         }
     }
 
-    @Test func `An endpoint of another service is called as it is declared`() async throws {
+    @Test func `A declared endpoint of another service can be called`() async throws {
         let endpoint = Endpoint(.get, "x", Query("a b"), answers: Found.self)
         try await test([try .json(["a": 1]), Response(status: .notFound)]) { client, url, script in
             let base = url.replacing("/x", with: "")
             let found = try await client.call(endpoint, at: base, "ü&", headers: [.authorization: "Bearer x"])
             #expect(found.a == 1)
-            #expect(script.asked[0].target == "/x?a%20b=%C3%BC%26")
-            #expect(script.asked[0].headers[.authorization] == "Bearer x")
+            #expect(script.requests[0].target == "/x?a%20b=%C3%BC%26")
+            #expect(script.requests[0].headers[.authorization] == "Bearer x")
             let error = await #expect(throws: UnexpectedResponse.self) {
                 try await client.call(endpoint, at: base + "/", "")
             }
@@ -322,12 +322,12 @@ private struct ScriptModule: Module {
         }
     }
 
-    @Test func `The trace of the work at hand goes along`() async throws {
+    @Test func `The trace context of the current task is propagated`() async throws {
         let tracer = InMemoryTracer()
         try await test([], tracer: tracer) { client, url, script in
             try await tracer.withSpan("work", context: .topLevel) { _ in _ = try await client.send(.get, url) }
             #expect(tracer.finishedSpans.map(\.operationName) == ["GET", "work"])
-            #expect(script.asked[0].headers.fields.contains { $0.name.canonicalName.contains("trace") })
+            #expect(script.requests[0].headers.fields.contains { $0.name.canonicalName.contains("trace") })
         }
     }
 }

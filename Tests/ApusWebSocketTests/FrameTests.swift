@@ -3,7 +3,7 @@ import Testing
 
 @testable import ApusWebSocket
 
-/// A frame as a client sends it.
+/// Returns the bytes of a frame as a client sends it.
 private func masked(_ first: UInt8, _ payload: [UInt8], mask: [UInt8] = [1, 2, 3, 4]) -> [UInt8] {
     var bytes = [first]
     switch payload.count {
@@ -21,16 +21,15 @@ private func decode(_ bytes: [UInt8], maxPayload: Int = 1 << 20) throws -> (Fram
 }
 
 @Suite struct FrameTests {
-    @Test(arguments: [0, 1, 125, 126, 127, 0xFFFF, 0x10000]) func `Frames of every length form are read`(size: Int)
-        throws
-    {
+    @Test(arguments: [0, 1, 125, 126, 127, 0xFFFF, 0x10000])
+    func `Frames with every length encoding are decoded`(size: Int) throws {
         let payload = (0..<size).map { UInt8(truncatingIfNeeded: $0) }
         let (frame, rest) = try decode(masked(0x82, payload))
         #expect(frame == Frame(opcode: .binary, payload: ByteBuffer(bytes: payload)))
         #expect(rest == 0)
     }
 
-    @Test func `A frame cut at any byte waits for more and consumes nothing`() throws {
+    @Test func `A frame truncated at any byte is incomplete and consumes nothing`() throws {
         let bytes = masked(0x81, Array(repeating: 0x61, count: 200))
         for length in 0..<bytes.count {
             let (frame, rest) = try decode(Array(bytes[..<length]))
@@ -43,14 +42,14 @@ private func decode(_ bytes: [UInt8], maxPayload: Int = 1 << 20) throws -> (Fram
         ([0xC1, 0x80, 0, 0, 0, 0], WebSocketCloseCode.protocolError),  // a reserved bit
         ([0x83, 0x80, 0, 0, 0, 0], .protocolError),  // an unknown opcode
         ([0x81, 0x01, 0x61], .protocolError),  // not masked
-        ([0x09, 0x80, 0, 0, 0, 0], .protocolError),  // a ping in fragments
-        ([0x89, 0xFE, 0, 126], .protocolError),  // a ping too long
-        ([0x81, 0xFE, 0, 5, 0, 0, 0, 0], .protocolError),  // a length not in its shortest form
+        ([0x09, 0x80, 0, 0, 0, 0], .protocolError),  // a fragmented ping
+        ([0x89, 0xFE, 0, 126], .protocolError),  // a ping that is too long
+        ([0x81, 0xFE, 0, 5, 0, 0, 0, 0], .protocolError),  // a length that is not minimally encoded
         ([0x81, 0xFF, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF], .protocolError),
         ([0x81, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF], .protocolError),  // a negative length
         ([0x81, 0xFF, 0, 0, 0, 1, 0, 0, 0, 0], .tooBig),
     ])
-    func `Frames that break the protocol are refused before their payload is there`(
+    func `Frames that violate the protocol are rejected before their payload has arrived`(
         bytes: [UInt8], code: WebSocketCloseCode
     ) throws {
         let violation = #expect(throws: ProtocolViolation.self) { try decode(bytes) }
@@ -62,7 +61,7 @@ private func decode(_ bytes: [UInt8], maxPayload: Int = 1 << 20) throws -> (Fram
         #expect((try? decode(bytes, maxPayload: 200)) == nil ? difference > 0 : difference <= 0)
     }
 
-    @Test func `Fragments are put together, with control frames in between`() throws {
+    @Test func `Fragments are assembled, with control frames in between`() throws {
         var assembler = MessageAssembler(maxMessage: 100)
         #expect(try assembler.add(Frame(isFinal: false, opcode: .text, payload: ByteBuffer(string: "Gr\u{FC}"))) == nil)
         #expect(
@@ -72,7 +71,7 @@ private func decode(_ bytes: [UInt8], maxPayload: Int = 1 << 20) throws -> (Fram
                 == .message(.text("Grüße")))
     }
 
-    @Test func `Fragments out of order, too large, or not UTF-8 are refused`() throws {
+    @Test func `Fragments that are out of order, too large or not UTF-8 are rejected`() throws {
         var assembler = MessageAssembler(maxMessage: 5)
         #expect(throws: ProtocolViolation.self) { try assembler.add(Frame(opcode: .continuation)) }
         _ = try assembler.add(Frame(isFinal: false, opcode: .text, payload: ByteBuffer(string: "abc")))
@@ -88,16 +87,15 @@ private func decode(_ bytes: [UInt8], maxPayload: Int = 1 << 20) throws -> (Fram
         #expect(invalid?.code == .invalidPayload)
     }
 
-    @Test(arguments: [0, 999, 1004, 1005, 1006, 1015, 2999, 5000]) func `A close code that may not be sent is refused`(
-        code: UInt16
-    ) {
+    @Test(arguments: [0, 999, 1004, 1005, 1006, 1015, 2999, 5000])
+    func `A close code that is not allowed in a close frame is rejected`(code: UInt16) {
         var assembler = MessageAssembler(maxMessage: 5)
         #expect(throws: ProtocolViolation.self) {
             try assembler.add(Frame(opcode: .close, payload: ByteBuffer(integer: code)))
         }
     }
 
-    @Test func `The handshake's answer is that of RFC 6455`() {
+    @Test func `The accept key matches the example of RFC 6455`() {
         #expect(Handshake.accept(key: "dGhlIHNhbXBsZSBub25jZQ==") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
     }
 }

@@ -9,7 +9,7 @@ import Testing
         frame.map { String(decoding: $0.readableBytesView.dropFirst(2), as: UTF8.self) }
     }
 
-    @Test func `A message reaches all of its room and nobody else, in order`() async throws {
+    @Test func `Messages reach all members of their room and no others, in order`() async throws {
         let hub = Hub<String>()
         let (a, b, other) = (hub.enter("x"), hub.enter("x"), hub.enter("y"))
         hub.broadcast(.text("1"), to: "x")
@@ -27,7 +27,7 @@ import Testing
         #expect(try await a.next() == nil)
     }
 
-    @Test func `Under latest wins a message replaces the waiting one of its key, in its place`() async throws {
+    @Test func `With latestWins a message replaces the queued one with the same key, at its position`() async throws {
         let hub = Hub<Int>()
         let member = hub.enter(1, capacity: 3)
         hub.broadcast(.text("a1"), to: 1, key: "a")
@@ -38,7 +38,7 @@ import Testing
         #expect(member.dropped == 1)
     }
 
-    @Test func `A full queue drops the oldest, or the newest, as its policy says`() async throws {
+    @Test func `A full queue drops the oldest or the newest message, depending on its policy`() async throws {
         let hub = Hub<Int>()
         let (latest, first) = (hub.enter(1, capacity: 2), hub.enter(1, capacity: 2, overflow: .dropNewest))
         for number in 1...3 { hub.broadcast(.text("\(number)"), to: 1) }
@@ -48,7 +48,7 @@ import Testing
         #expect(latest.dropped == 1 && first.dropped == 1)
     }
 
-    @Test func `Under disconnect a member that does not keep up is put out`() async throws {
+    @Test func `With disconnect a member that does not keep up is removed from its room`() async throws {
         let hub = Hub<Int>()
         let member = hub.enter(1, capacity: 2, overflow: .disconnect)
         for number in 1...3 { hub.broadcast(.text("\(number)"), to: 1) }
@@ -57,7 +57,7 @@ import Testing
         #expect(hub.count(in: 1) == 0)
     }
 
-    @Test func `A member that waits is handed the message, and a cancelled one gives up`() async throws {
+    @Test func `A waiting member receives the message, and a cancelled one stops waiting`() async throws {
         let hub = Hub<Int>()
         let member = hub.enter(1)
         async let frame = member.next()
@@ -68,7 +68,7 @@ import Testing
         await #expect(throws: CancellationError.self) { try await waiting.value }
     }
 
-    @Test func `Many senders and a thousand members lose nothing`() async throws {
+    @Test func `No message is lost with several senders and a thousand members`() async throws {
         let hub = Hub<Int>()
         let members = (0..<1000).map { _ in hub.enter(1, capacity: 100) }
         await withTaskGroup(of: Void.self) { group in

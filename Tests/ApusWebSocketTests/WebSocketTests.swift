@@ -41,7 +41,7 @@ private struct SocketModule: Module {
 @Suite(.timeLimit(.minutes(2))) struct WebSocketTests {
     private let app = App("sockets") { SocketModule() }
 
-    @Test(arguments: TestApp.Transport.allCases) func `Messages of all sizes come back`(transport: TestApp.Transport)
+    @Test(arguments: TestApp.Transport.allCases) func `Messages of all sizes are echoed`(transport: TestApp.Transport)
         async throws
     {
         try await app.test(transport) { app in
@@ -55,7 +55,7 @@ private struct SocketModule: Module {
         }
     }
 
-    @Test(arguments: TestApp.Transport.allCases) func `A handler that returns closes with 1000`(
+    @Test(arguments: TestApp.Transport.allCases) func `The connection is closed with 1000 when the handler returns`(
         transport: TestApp.Transport
     ) async throws {
         try await app.test(transport) { app in
@@ -68,7 +68,7 @@ private struct SocketModule: Module {
     }
 
     @Test(arguments: [(7, 1008), (8, 1013), (13, 1011), (3, 1007)])
-    func `What a handler throws decides the close code`(code: Int, expected: UInt16) async throws {
+    func `The error that a handler throws determines the close code`(code: Int, expected: UInt16) async throws {
         try await app.test { app in
             try await app.client.webSocket("/fail/\(code)") { socket in
                 let message = try await socket.receive()
@@ -78,7 +78,9 @@ private struct SocketModule: Module {
         }
     }
 
-    @Test func `A message past the limit is answered 1009, invalid UTF-8 1007, a bad opcode 1002`() async throws {
+    @Test func `A message over the limit closes with 1009, invalid UTF-8 with 1007, a protocol error with 1002`()
+        async throws
+    {
         try await app.test(.socket) { app in
             for (first, payload, expected) in [
                 (UInt8(0x81), ByteBuffer(string: "12345678901"), UInt16(1009)),
@@ -95,9 +97,9 @@ private struct SocketModule: Module {
         }
     }
 
-    @Test(arguments: TestApp.Transport.allCases) func `A room hands on to all in it`(transport: TestApp.Transport)
-        async throws
-    {
+    @Test(arguments: TestApp.Transport.allCases) func `A message to a room reaches all its members`(
+        transport: TestApp.Transport
+    ) async throws {
         try await app.test(transport) { app in
             try await app.client.webSocket("/rooms/x") { first in
                 try await app.client.webSocket("/rooms/x") { second in
@@ -111,7 +113,7 @@ private struct SocketModule: Module {
         }
     }
 
-    @Test func `A plain request to a WebSocket endpoint is 426`() async throws {
+    @Test func `A plain request to a WebSocket endpoint is answered with 426`() async throws {
         try await app.test(.socket) { app in
             let response = try await app.client.get("/echo")
             #expect(response.status.code == 426)
@@ -120,7 +122,7 @@ private struct SocketModule: Module {
         }
     }
 
-    @Test func `A page of another host may not connect, one of this host may`() async throws {
+    @Test func `Pages from the same host may connect, pages from other hosts may not`() async throws {
         try await app.test(.socket) { app in
             await #expect(throws: TestWebSocket.Refusal.self) {
                 try await app.client.webSocket("/echo", headers: [.origin: "https://evil.example"]) { _ in }
@@ -134,7 +136,7 @@ private struct SocketModule: Module {
     }
 
     @Test(arguments: ["HTTP/1.0\r\nHost: a", "HTTP/1.1\r\nHost: a\r\nContent-Length: 2"])
-    func `A request that may not be upgraded is refused`(version: String) async throws {
+    func `A request that must not be upgraded is rejected`(version: String) async throws {
         try await app.test(.socket) { app in
             let connection = try await RawConnection.connect(port: app.port ?? 0)
             try await connection.write(
@@ -147,7 +149,7 @@ private struct SocketModule: Module {
         }
     }
 
-    @Test func `A client that does not answer a close is cut off`() async throws {
+    @Test func `A client that does not respond to a close frame is disconnected`() async throws {
         try await app.test(.socket) { app in
             let connection = try await RawConnection.connect(port: app.port ?? 0)
             try await connection.write(
@@ -159,7 +161,7 @@ private struct SocketModule: Module {
         }
     }
 
-    @Test func `A client that answers pings stays, one that is silent is cut off`() async throws {
+    @Test func `A client that does not respond to pings is disconnected`() async throws {
         try await app.test(.socket) { app in
             let silent = try await RawConnection.connect(port: app.port ?? 0)
             try await silent.write(

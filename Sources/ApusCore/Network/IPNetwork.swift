@@ -1,27 +1,30 @@
-/// A range of addresses that share their first bits, as CIDR writes them: `10.0.0.0/8`, `2001:db8::/32`, or one address.
+/// A range of IP addresses in CIDR notation, such as `10.0.0.0/8` or `2001:db8::/32`, or a single address.
 public struct IPNetwork: Hashable, Sendable {
-    /// The first address.
+    /// The address before the slash. Bits after the prefix are kept as given.
     public let address: IPAddress
-    /// How many bits all addresses share.
+    /// The number of leading bits that all addresses share.
     public let prefixLength: Int
 
-    /// - Throws: An `AppError` of code `invalidArgument` when the text is no network.
+    /// Parses a network in CIDR notation or a single address.
+    /// - Throws: An `AppError` with code `invalidArgument` if the text is not a network.
     public init(_ text: String) throws {
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
         guard let address = IPAddress(String(parts[0])) else {
             throw AppError(
-                .invalidArgument, "\"\(text.prefix(64))\" is no network; one is written as 10.0.0.0/8 or 2001:db8::/32."
-            )
+                .invalidArgument,
+                "\"\(text.prefix(64))\" is not a network in CIDR notation, such as 10.0.0.0/8 or 2001:db8::/32.")
         }
         let bits = address.bytes.count * 8
         let prefixLength = parts.count == 2 ? Int(parts[1]) : bits
         guard let prefixLength, (0...bits).contains(prefixLength) else {
-            throw AppError(.invalidArgument, "The prefix of \"\(text.prefix(64))\" must be a number from 0 to \(bits).")
+            throw AppError(
+                .invalidArgument, "The prefix length of \"\(text.prefix(64))\" must be an integer from 0 to \(bits).")
         }
         self.address = address
         self.prefixLength = prefixLength
     }
 
+    /// Returns whether an address is in the network.
     public func contains(_ other: IPAddress) -> Bool {
         guard other.bytes.count == address.bytes.count else { return false }
         let (whole, rest) = prefixLength.quotientAndRemainder(dividingBy: 8)

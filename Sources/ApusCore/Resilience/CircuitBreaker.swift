@@ -1,54 +1,57 @@
 import Synchronization
 
-/// Keeps calls from something that fails anyway: after too many failures it refuses them for a while, then lets single ones
-/// through to see whether it has recovered.
+/// A circuit breaker: after too many failures it rejects calls to a dependency for a while, then admits single calls to
+/// probe whether the dependency has recovered.
 ///
 /// ```swift
 /// let breaker = CircuitBreaker("payments")
 /// let receipt = try await breaker.run { try await payments.charge(order) }
 /// ```
 ///
-/// One per thing that can fail: one for all would let a broken host bar the way to the others.
+/// Use one circuit breaker per dependency, so that a failing dependency does not block calls to the others.
 public final class CircuitBreaker: Sendable {
-    /// When it opens, and for how long.
+    /// The policy that determines when the circuit breaker opens, and for how long.
     public struct Policy: Sendable {
-        /// The time that is looked back on. 10 seconds.
+        /// The sliding window in which calls are counted. 10 seconds by default.
         public var window = Duration.seconds(10)
-        /// It never opens on fewer calls in the window. 20.
+        /// The number of calls in the window below which it never opens. 20 by default.
         public var minimumCalls = 20
-        /// The part of failures that opens it. 0.5.
+        /// The ratio of failed calls at which it opens. 0.5 by default.
         public var failureRatio = 0.5
-        /// How long it refuses all calls. 5 seconds.
+        /// How long it stays open before it admits a probe. 5 seconds by default.
         public var openDuration = Duration.seconds(5)
 
         public init() {}
     }
 
-    /// What it does with calls.
+    /// The state of a circuit breaker.
     public enum State: Sendable, Equatable {
-        /// Lets them through.
+        /// All calls are admitted.
         case closed
-        /// Refuses them.
+        /// All calls are rejected.
         case open
-        /// Lets one at a time through.
+        /// One call at a time is admitted as a probe.
         case halfOpen
     }
 
-    /// How a call went.
+    /// The outcome of a call.
     package enum Outcome: Sendable {
         case success
         case failure
-        /// It says nothing of what was called, as a call that was cancelled.
+        /// The outcome says nothing about the dependency, as for a cancelled call.
         case none
     }
 
-    /// What it stands before, for errors and logs.
+    /// The name of the protected dependency, for error messages and logs.
     public let name: String
     private let machine: Mutex<CircuitStateMachine>
     private let clock: any WallClock
     private let onChange: @Sendable (State) -> Void
 
-    /// - Parameter onChange: Called when the state changes: for logs and metrics.
+    /// Creates a circuit breaker.
+    /// - Parameters:
+    ///   - name: The name of the protected dependency.
+    ///   - onChange: Called when the state changes, for logs and metrics.
     public init(
         _ name: String, policy: Policy = Policy(), clock: any WallClock = SystemClock(),
         onChange: @escaping @Sendable (State) -> Void = { _ in }
@@ -59,13 +62,13 @@ public final class CircuitBreaker: Sendable {
         machine = Mutex(CircuitStateMachine(policy: policy, now: clock.uptime))
     }
 
-    /// What it does with calls now.
+    /// The current state.
     public var state: State { machine.withLock { $0.state(now: clock.uptime) } }
 
-    /// Calls something, unless it is known to fail.
-    /// - Parameter isFailure: Whether an error is the fault of what was called. By default those that may pass by
-    ///   themselves are (see ``StatusCode/isTransient``), but for cancellation and exhausted quotas.
-    /// - Throws: An `AppError` of code `unavailable` when it refuses, and what the operation throws.
+    /// Runs an operation unless the circuit breaker is open.
+    /// - Parameter isFailure: Returns whether an error counts as a failure of the dependency. By default see
+    ///   ``isFailure(_:)``.
+    /// - Throws: An `AppError` with code `unavailable` if the call is rejected; otherwise the error of the operation.
     public func run<Result>(
         isFailure: (any Error) -> Bool = CircuitBreaker.isFailure, _ operation: () async throws -> Result
     ) async throws -> Result {
@@ -80,14 +83,15 @@ public final class CircuitBreaker: Sendable {
         }
     }
 
-    /// Whether an error says that what was called is not well.
+    /// Returns whether an error indicates a failure of the dependency: transient errors (see
+    /// ``StatusCode/isTransient``) except for cancellation, exhausted quotas and aborted operations.
     public static func isFailure(_ error: any Error) -> Bool {
         let code = AppError(wrapping: error).code
         return code.isTransient && code != .cancelled && code != .resourceExhausted && code != .aborted
     }
 
-    /// Asks to make a call. What it gives must be handed back to ``record(_:_:)``, once.
-    /// - Throws: An `AppError` of code `unavailable` when it refuses.
+    /// Admits a call. The returned ticket must be passed to ``record(_:_:)`` exactly once.
+    /// - Throws: An `AppError` with code `unavailable` if the call is rejected.
     package func admit() throws -> CircuitStateMachine.Ticket {
         let (admission, changed) = machine.withLock { machine in
             let before = machine.current
@@ -97,13 +101,14 @@ public final class CircuitBreaker: Sendable {
         if let changed { onChange(changed) }
         switch admission {
         case .admitted(let ticket): return ticket
-        case .refused(let retryAfter):
+        case .rejected(let retryAfter):
             throw AppError(
-                .unavailable, "\(name) has failed too often of late; it is not asked now.", reason: .circuitOpen,
+                .unavailable, "The circuit breaker \"\(name)\" is open after too many failures.", reason: .circuitOpen,
                 retryAfter: retryAfter)
         }
     }
 
+    /// Records the outcome of an admitted call.
     package func record(_ outcome: Outcome, _ ticket: CircuitStateMachine.Ticket) {
         let changed = machine.withLock { machine in
             let before = machine.current

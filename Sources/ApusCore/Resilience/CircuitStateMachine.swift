@@ -1,13 +1,13 @@
-/// What a circuit breaker knows and decides. No clock of its own, no I/O.
+/// The state and decisions of a circuit breaker, without a clock or I/O.
 package struct CircuitStateMachine: Sendable {
-    /// Says when a call was let through: what it tells counts only as long as that still matters.
+    /// Identifies the generation in which a call was admitted. Outcomes from earlier generations are ignored.
     package struct Ticket: Sendable {
         fileprivate let generation: Int
     }
 
     package enum Admission: Sendable {
         case admitted(Ticket)
-        case refused(retryAfter: Duration)
+        case rejected(retryAfter: Duration)
     }
 
     private enum Phase {
@@ -22,12 +22,12 @@ package struct CircuitStateMachine: Sendable {
         var failures = 0
     }
 
-    /// The window is forgotten a tenth at a time.
+    /// The number of buckets that the window is divided into. The window moves by one bucket at a time.
     private static let bucketCount = 10
 
     private let policy: CircuitBreaker.Policy
     private var phase = Phase.closed
-    /// Grows with each change of the phase: who was let through before one tells nothing after it.
+    /// Incremented with each change of the phase, so that outcomes of calls admitted before it are ignored.
     private var generation = 0
     private var buckets = [Bucket](repeating: Bucket(), count: bucketCount)
     private let start: Duration
@@ -54,13 +54,13 @@ package struct CircuitStateMachine: Sendable {
         switch phase {
         case .closed: return .admitted(Ticket(generation: generation))
         case .open(let until):
-            guard now >= until else { return .refused(retryAfter: until - now) }
+            guard now >= until else { return .rejected(retryAfter: until - now) }
             enter(.halfOpen(isProbing: true))
             return .admitted(Ticket(generation: generation))
         case .halfOpen(isProbing: false):
             phase = .halfOpen(isProbing: true)
             return .admitted(Ticket(generation: generation))
-        case .halfOpen(isProbing: true): return .refused(retryAfter: .seconds(1))
+        case .halfOpen(isProbing: true): return .rejected(retryAfter: .seconds(1))
         }
     }
 
@@ -70,7 +70,7 @@ package struct CircuitStateMachine: Sendable {
         case (.closed, .none), (.open, _): break
         case (.closed, .success), (.closed, .failure):
             count(isFailure: outcome == .failure, now)
-            if outcome == .failure, isTooMuch(now) { open(now) }
+            if outcome == .failure, hasReachedFailureRatio(now) { open(now) }
         case (.halfOpen, .none): phase = .halfOpen(isProbing: false)
         case (.halfOpen, .success):
             buckets = [Bucket](repeating: Bucket(), count: Self.bucketCount)
@@ -93,13 +93,13 @@ package struct CircuitStateMachine: Sendable {
 
     private mutating func count(isFailure: Bool, _ now: Duration) {
         let index = index(now)
-        let place = index % Self.bucketCount
-        if buckets[place].index != index { buckets[place] = Bucket(index: index) }
-        buckets[place].calls += 1
-        if isFailure { buckets[place].failures += 1 }
+        let slot = index % Self.bucketCount
+        if buckets[slot].index != index { buckets[slot] = Bucket(index: index) }
+        buckets[slot].calls += 1
+        if isFailure { buckets[slot].failures += 1 }
     }
 
-    private func isTooMuch(_ now: Duration) -> Bool {
+    private func hasReachedFailureRatio(_ now: Duration) -> Bool {
         let oldest = index(now) - Self.bucketCount + 1
         var calls = 0
         var failures = 0

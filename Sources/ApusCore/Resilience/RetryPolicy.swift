@@ -1,13 +1,14 @@
 import Synchronization
 
-/// How often something is tried again, and how long one waits before that: exponentially longer, and at random, so that
-/// those who failed together do not come back together.
+/// The number of attempts and the delays between them: exponential backoff with jitter, so that clients that failed
+/// together do not retry together.
 public struct RetryPolicy: Sendable {
-    /// The most attempts, the first one included. 3.
+    /// The maximum number of attempts, including the first one. 3 by default.
     public var maximumAttempts: Int
-    /// The longest wait before the second attempt; it doubles from attempt to attempt. 100 milliseconds.
+    /// The upper bound of the delay before the second attempt; it doubles with each attempt. 100 milliseconds by
+    /// default.
     public var baseDelay: Duration
-    /// The longest wait of all. 5 seconds.
+    /// The upper bound of all delays. 5 seconds by default.
     public var maximumDelay: Duration
 
     public init(
@@ -18,40 +19,42 @@ public struct RetryPolicy: Sendable {
         self.maximumDelay = maximumDelay
     }
 
-    /// Nothing is tried again.
+    /// A policy without retries.
     public static let never = RetryPolicy(maximumAttempts: 1)
 
-    /// A wait at random from nothing to the longest ("full jitter").
+    /// Returns a random delay between zero and the upper bound of the attempt ("full jitter").
     /// - Parameters:
-    ///   - attempt: How many were made, from 1 on.
-    ///   - random: From 0 to 1.
+    ///   - attempt: The number of attempts made so far, at least 1.
+    ///   - random: A random number from 0 to 1.
     package func delay(after attempt: Int, random: Double = .random(in: 0...1)) -> Duration {
-        var longest = baseDelay
-        for _ in 1..<max(1, min(attempt, 32)) where longest < maximumDelay { longest += longest }
-        return min(longest, maximumDelay) * random
+        var upperBound = baseDelay
+        for _ in 1..<max(1, min(attempt, 32)) where upperBound < maximumDelay { upperBound += upperBound }
+        return min(upperBound, maximumDelay) * random
     }
 }
 
-/// How many retries all calls together may make: a part of the calls, so that what is overloaded is not asked many times as
-/// often for it.
+/// A limit on the retries of all calls together, as a fraction of the calls, so that retries do not multiply the load
+/// on an overloaded dependency.
 public final class RetryBudget: Sendable {
     private let tokens: Mutex<Double>
     private let ratio: Double
     private let capacity: Double
 
+    /// Creates a budget, filled to its capacity.
     /// - Parameters:
-    ///   - ratio: Retries for each call. 0.1.
-    ///   - capacity: Retries that may be saved up; all of them are there at the start. 20.
+    ///   - ratio: The number of retries that each call adds to the budget. 0.1 by default.
+    ///   - capacity: The maximum number of retries that the budget can hold. 20 by default.
     public init(ratio: Double = 0.1, capacity: Int = 20) {
         self.ratio = ratio
         self.capacity = Double(capacity)
         tokens = Mutex(Double(capacity))
     }
 
-    /// A call is made.
+    /// Adds the share of one call to the budget.
     package func deposit() { tokens.withLock { $0 = min(capacity, $0 + ratio) } }
 
-    /// - Returns: Whether one more retry may be made.
+    /// Takes one retry from the budget.
+    /// - Returns: Whether the retry may be made.
     package func withdraw() -> Bool {
         tokens.withLock { tokens in
             guard tokens >= 1 else { return false }

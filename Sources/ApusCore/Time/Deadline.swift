@@ -1,30 +1,30 @@
 public import ServiceContextModule
 
-/// The moment by which an answer is worth nothing any more.
+/// The instant after which the result of an operation is no longer useful.
 ///
-/// A deadline rides in `ServiceContext`. It is set by the server's default, a route or a caller, and on the way in it is
-/// lowered and never raised. Whatever waits for something outside reads it.
+/// A deadline is carried in `ServiceContext`. It is set by the server's default, a route or a caller; inner scopes can
+/// only lower it. Operations that wait for something external should respect it.
 public struct Deadline: Sendable, Comparable {
-    /// The moment itself, on the monotonic clock.
+    /// The instant on the monotonic clock.
     public let instant: ContinuousClock.Instant
 
-    /// A deadline at a moment.
+    /// Creates a deadline at an instant.
     public init(at instant: ContinuousClock.Instant) { self.instant = instant }
 
-    /// A deadline so long from now.
+    /// Returns a deadline at a duration from now.
     public static func after(_ duration: Duration) -> Deadline { Deadline(at: .now + duration) }
 
-    /// What is left; zero or negative once it has passed.
+    /// The remaining time; zero or negative once the deadline has passed.
     public var remaining: Duration { ContinuousClock.now.duration(to: instant) }
 
-    /// Whether it has passed.
+    /// Whether the deadline has passed.
     public var hasPassed: Bool { ContinuousClock.now >= instant }
 
     public static func < (left: Deadline, right: Deadline) -> Bool { left.instant < right.instant }
 
-    /// The error of a deadline that has passed.
+    /// The error for a deadline that has passed.
     public static var exceeded: AppError {
-        AppError(.deadlineExceeded, "The request took longer than it may.")
+        AppError(.deadlineExceeded, "The request exceeded its deadline.")
     }
 }
 
@@ -33,13 +33,13 @@ extension ServiceContext {
         typealias Value = Deadline
     }
 
-    /// The deadline of the work at hand, if it has one.
+    /// The deadline of the current task, if any.
     public internal(set) var deadline: Deadline? {
         get { self[DeadlineKey.self] }
         set { self[DeadlineKey.self] = newValue }
     }
 
-    /// Lowers the deadline. A later one than the present one changes nothing.
+    /// Lowers the deadline. Has no effect if the given deadline is later than the current one.
     public mutating func lower(deadline: Deadline) {
         guard let current = self.deadline else {
             self.deadline = deadline
@@ -49,10 +49,10 @@ extension ServiceContext {
     }
 }
 
-/// Runs an operation under a deadline: what waits inside is cancelled when it passes.
+/// Runs an operation with a deadline and cancels it when the deadline passes.
 ///
-/// - Throws: What the operation throws, or an ``AppError`` of code ``StatusCode/deadlineExceeded`` if the deadline came
-///   first. The operation is awaited either way, so it must heed cancellation.
+/// - Throws: The error of the operation, or an ``AppError`` with code ``StatusCode/deadlineExceeded`` if the deadline
+///   passed first. The operation is awaited in both cases, so it must respond to cancellation.
 public func withDeadline<Result: Sendable>(
     _ deadline: Deadline,
     _ operation: @escaping @Sendable () async throws -> Result
@@ -74,8 +74,8 @@ public func withDeadline<Result: Sendable>(
     }
 }
 
-/// Runs what outlives the request that began it, such as a WebSocket or a stream of events: the deadline was that of the
-/// request's answer.
+/// Runs an operation without the current deadline, which applies only to the response. Used for operations that outlive
+/// the request that started them, such as WebSockets and event streams.
 package func withoutDeadline<Result>(_ operation: () async throws -> Result) async rethrows -> Result {
     var context = ServiceContext.current ?? .topLevel
     context.deadline = nil

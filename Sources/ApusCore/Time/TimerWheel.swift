@@ -1,19 +1,20 @@
 import Synchronization
 
-/// Wakes many who wait for a moment that rarely comes, as deadlines are.
+/// A timer for many concurrent waits that rarely run to completion, such as deadlines.
 ///
-/// A `Task.sleep` that is cancelled leaves its timer behind until the moment comes: calls with deadlines of half a minute would
-/// leave half a minute of calls. Here who no longer waits is forgotten at once. Moments are rounded up to
-/// ``resolution``; those of one slot share a place in the wheel, and one task sleeps for all.
+/// A cancelled `Task.sleep` keeps its timer until it would have fired: with deadlines of 30 seconds, the timers of the
+/// calls of the last 30 seconds would accumulate. Here a cancelled wait is removed at once. Instants are rounded up to
+/// ``resolution``; waits for the same instant share a slot, and one task sleeps for all of them.
 final class TimerWheel: Sendable {
     static let shared = TimerWheel()
 
-    /// How exact it is: nobody is woken early, or later than this by the wheel's doing.
+    /// The precision of the wheel: waits never end early, and the wheel itself delays them by at most this much.
     static let resolution = Duration.milliseconds(4)
-    /// The longest that its task sleeps, because an earlier moment may come up, for which another one does.
-    private static let longestSleep = Duration.milliseconds(500)
+    /// The maximum duration of one sleep of the wheel's task. When a wait for an earlier instant is added, another task
+    /// takes over; the superseded one checks for that after each sleep.
+    private static let maximumSleep = Duration.milliseconds(500)
 
-    /// `@unchecked Sendable`: touched under the wheel's lock alone.
+    /// `@unchecked Sendable`: accessed only while the wheel's lock is held.
     private final class Waiter: @unchecked Sendable {
         var continuation: CheckedContinuation<Void, any Error>?
         var isCancelled = false
@@ -21,15 +22,15 @@ final class TimerWheel: Sendable {
 
     private struct State {
         var slots: [Int: [ObjectIdentifier: Waiter]] = [:]
-        /// The slot that a task sleeps for, if one does.
-        var awaited: Int?
+        /// The slot that the wheel's task sleeps for, if there is a task.
+        var scheduledSlot: Int?
     }
 
     private let start = ContinuousClock.now
     private let state = Mutex(State())
 
-    /// Waits for a moment.
-    /// - Throws: `CancellationError` when the task is cancelled before.
+    /// Waits until an instant.
+    /// - Throws: `CancellationError` if the task is cancelled before.
     func wait(until instant: ContinuousClock.Instant) async throws {
         let slot = slot(of: instant)
         let waiter = Waiter()
@@ -40,8 +41,8 @@ final class TimerWheel: Sendable {
         }
     }
 
-    /// How many wait.
-    var waiters: Int { state.withLock { $0.slots.values.reduce(0) { $0 + $1.count } } }
+    /// The number of waiting tasks.
+    var waiterCount: Int { state.withLock { $0.slots.values.reduce(0) { $0 + $1.count } } }
 
     private func slot(of instant: ContinuousClock.Instant) -> Int {
         let slots = start.duration(to: instant) / Self.resolution
@@ -53,8 +54,8 @@ final class TimerWheel: Sendable {
             guard !waiter.isCancelled else { return (true, false) }
             waiter.continuation = continuation
             state.slots[slot, default: [:]][ObjectIdentifier(waiter)] = waiter
-            guard slot < state.awaited ?? .max else { return (false, false) }
-            state.awaited = slot
+            guard slot < state.scheduledSlot ?? .max else { return (false, false) }
+            state.scheduledSlot = slot
             return (false, true)
         }
         if isCancelled { continuation.resume(throwing: CancellationError()) }
@@ -71,23 +72,24 @@ final class TimerWheel: Sendable {
         continuation?.resume(throwing: CancellationError())
     }
 
-    /// Sleeps for a slot, and for those after it, as long as it is the one that all wait for.
+    /// Sleeps until a slot is due, and then for the slots after it, until there are none or another task has taken
+    /// over.
     private func run(for first: Int) async {
         var slot = first
         while true {
-            let moment = start + Self.resolution * slot
-            try? await Task.sleep(until: min(moment, .now + Self.longestSleep), clock: .continuous)
+            let instant = start + Self.resolution * slot
+            try? await Task.sleep(until: min(instant, .now + Self.maximumSleep), clock: .continuous)
             guard let next = wake(after: slot) else { return }
             slot = next
         }
     }
 
-    /// Wakes those whose moment has come.
-    /// - Returns: The slot to sleep for, if there is one and nobody else does.
+    /// Resumes the waits that are due.
+    /// - Returns: The next slot to sleep for, or `nil` if there is none or another task has taken over.
     private func wake(after slot: Int) -> Int? {
         let now = Int((start.duration(to: .now) / Self.resolution).rounded(.down))
         let (due, next) = state.withLock { state -> ([CheckedContinuation<Void, any Error>], Int?) in
-            guard state.awaited == slot else { return ([], nil) }
+            guard state.scheduledSlot == slot else { return ([], nil) }
             var due: [CheckedContinuation<Void, any Error>] = []
             var next: Int?
             for number in state.slots.keys {
@@ -99,7 +101,7 @@ final class TimerWheel: Sendable {
                     next = min(next ?? .max, number)
                 }
             }
-            state.awaited = next
+            state.scheduledSlot = next
             return (due, next)
         }
         for continuation in due { continuation.resume() }

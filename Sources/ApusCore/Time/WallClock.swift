@@ -1,17 +1,17 @@
 public import FoundationEssentials
 
-/// Where a service reads the time and waits: injected, so that tests turn it by hand.
+/// A clock for reading the time and sleeping. It is injected, so that tests can control it.
 public protocol WallClock: Sendable {
-    /// The date of the moment. May jump when the machine's clock is set.
+    /// The current date. May jump when the system clock is set.
     var now: Date { get }
-    /// Time since some fixed point. Never jumps.
+    /// The time since an arbitrary fixed point. Never jumps.
     var uptime: Duration { get }
-    /// Waits so long.
-    /// - Throws: `CancellationError` when the task is cancelled meanwhile.
+    /// Suspends the task for a duration.
+    /// - Throws: `CancellationError` if the task is cancelled while sleeping.
     func sleep(for duration: Duration) async throws
 }
 
-/// The machine's own clock.
+/// The system clock.
 public struct SystemClock: WallClock {
     private static let start = ContinuousClock.now
 
@@ -27,16 +27,16 @@ public struct SystemClock: WallClock {
 }
 
 extension Duration {
-    /// The same length as a number of seconds, fractions included.
+    /// The duration in seconds, including fractions.
     public var seconds: Double {
         Double(components.seconds) + Double(components.attoseconds) * 1e-18
     }
 
-    /// Whole microseconds, rounded towards zero; as many as fit.
+    /// The duration in whole microseconds, rounded towards zero and clamped to the range of `Int64`.
     package var microseconds: Int64 {
         let (seconds, attoseconds) = components
-        let (whole, overflows) = seconds.multipliedReportingOverflow(by: 1_000_000)
-        let (sum, isOver) = whole.addingReportingOverflow(attoseconds / 1_000_000_000_000)
-        return overflows || isOver ? (seconds < 0 ? .min : .max) : sum
+        let (whole, productOverflows) = seconds.multipliedReportingOverflow(by: 1_000_000)
+        let (sum, sumOverflows) = whole.addingReportingOverflow(attoseconds / 1_000_000_000_000)
+        return productOverflows || sumOverflows ? (seconds < 0 ? .min : .max) : sum
     }
 }

@@ -1,33 +1,33 @@
 public import Apus
 public import NIOCore
 
-/// Talks to an app as a client does, in memory or over a socket: the same calls either way.
+/// A client of an app under test, in memory or over a socket, with the same calls for both.
 public struct TestClient: Sendable {
     let transport: any TestTransport
 
-    /// Sent with every request.
+    /// Header fields to send with every request.
     public var headers: HTTPFields = [:]
 
     init(transport: any TestTransport) { self.transport = transport }
 
-    /// A client of a server on a port of this machine, whoever started it.
+    /// Creates a client of any server that listens on a local port.
     public init(port: Int) { self.init(transport: SocketTransport(port: port)) }
 
-    /// The same client, fields and all, for the server on another port.
+    /// Returns a client with the same header fields for the server on another local port.
     public func at(port: Int) -> TestClient {
         var copy = TestClient(port: port)
         copy.headers = headers
         return copy
     }
 
-    /// The same client with a bearer token.
+    /// Returns the same client with a bearer token.
     public func bearer(_ token: String) -> TestClient {
         var copy = self
         copy.headers[.authorization] = "Bearer \(token)"
         return copy
     }
 
-    /// Any request.
+    /// Sends a request.
     public func send(
         _ method: HTTPRequest.Method, _ target: String, headers: HTTPFields = [:], body: ByteBuffer? = nil
     ) async throws -> ClientResponse {
@@ -36,25 +36,26 @@ public struct TestClient: Sendable {
         return try await transport.send(method, target, all, body)
     }
 
+    /// Sends a GET request.
     public func get(_ target: String, headers: HTTPFields = [:]) async throws -> ClientResponse {
         try await send(.get, target, headers: headers)
     }
 
-    /// Sends JSON.
+    /// Sends a POST request with a JSON body.
     public func post(_ target: String, json: some Encodable, headers: HTTPFields = [:]) async throws -> ClientResponse {
         var headers = headers
         headers[.contentType] = "application/json"
         return try await send(.post, target, headers: headers, body: JSONCoding.encode(json))
     }
 
-    /// Sends nothing.
+    /// Sends a POST request without a body.
     public func post(_ target: String, headers: HTTPFields = [:]) async throws -> ClientResponse {
         try await send(.post, target, headers: headers)
     }
 
-    /// Calls an endpoint as it is declared.
-    /// - Throws: An ``UnexpectedResponse`` for another status than it answers when all goes well, and an `AppError` for a
-    ///   value that cannot be sent or a body that cannot be read.
+    /// Calls a declared endpoint.
+    /// - Throws: An ``UnexpectedResponse`` if the status is not one of the endpoint's success statuses; an `AppError`
+    ///   if a value cannot be encoded or the body cannot be decoded.
     public func call<Output: ResponseConvertible, each Input: RequestInput>(
         _ endpoint: Endpoint<Output, repeat each Input>, _ value: repeat (each Input).Value, headers: HTTPFields = [:]
     ) async throws -> Output {
@@ -65,8 +66,8 @@ public struct TestClient: Sendable {
             try await send(request.method, request.target, headers: all, body: request.body))
     }
 
-    /// Opens a WebSocket, and closes it after the body.
-    /// - Throws: A ``TestWebSocket/Refusal`` when the server answers with something else than 101.
+    /// Opens a WebSocket while the body runs.
+    /// - Throws: A ``TestWebSocket/Refusal`` if the server does not respond with 101.
     public func webSocket<Result>(
         _ target: String, headers: HTTPFields = [:], _ body: (TestWebSocket) async throws -> Result
     ) async throws -> Result {
@@ -84,18 +85,18 @@ public struct TestClient: Sendable {
     }
 }
 
-/// How a client's requests reach the app.
+/// A transport that delivers the requests of a client to the app.
 protocol TestTransport: Sendable {
     func send(
         _ method: HTTPRequest.Method, _ target: String, _ headers: HTTPFields, _ body: ByteBuffer?
     ) async throws -> ClientResponse
 
-    /// Sends a request that asks for an upgrade.
-    /// - Returns: The response, and the connection if it was turned.
+    /// Sends an upgrade request.
+    /// - Returns: The response, and the connection if it was upgraded.
     func upgrade(_ target: String, _ headers: HTTPFields) async throws -> (ClientResponse, (any TestConnection)?)
 }
 
-/// A connection as bytes, seen from the client.
+/// The client's end of a connection, as a byte stream.
 protocol TestConnection: Sendable {
     func read() async throws -> ByteBuffer?
     func write(_ bytes: ByteBuffer) async throws

@@ -2,11 +2,11 @@ public import Apus
 public import NIOCore
 import Synchronization
 
-/// The client's side of a WebSocket.
+/// The client's end of a WebSocket connection.
 public final class TestWebSocket: Sendable {
-    /// The server did not turn the connection.
+    /// The error if the server did not upgrade the connection.
     public struct Refusal: Error {
-        /// What it answered instead.
+        /// The response that the server sent instead.
         public let response: ClientResponse
     }
 
@@ -29,7 +29,7 @@ public final class TestWebSocket: Sendable {
         return TestWebSocket(connection)
     }
 
-    /// The code with which the server closed, once ``receive()`` has returned `nil`.
+    /// The close code sent by the server, available once ``receive()`` has returned `nil`.
     public var receivedCloseCode: UInt16? { closeCode.withLock { $0 } }
 
     /// Sends a text message.
@@ -38,7 +38,7 @@ public final class TestWebSocket: Sendable {
     /// Sends a value as JSON.
     public func send(json value: some Encodable) async throws { try await sendFrame(0x81, JSONCoding.encode(value)) }
 
-    /// Sends one frame as it is given: for tests of what clients should not do.
+    /// Sends a single frame without validation, for tests of invalid client behavior.
     /// - Parameter first: The first byte: FIN, reserved bits and opcode.
     public func sendFrame(_ first: UInt8, _ payload: ByteBuffer) async throws {
         var frame = ByteBuffer(integer: first)
@@ -58,7 +58,7 @@ public final class TestWebSocket: Sendable {
         try await connection.write(frame)
     }
 
-    /// The next text or binary message as text; `nil` once the server has closed. Pings are answered.
+    /// Returns the next text or binary message as text, or `nil` once the server has closed. Pings are answered.
     public func receive() async throws -> String? {
         while true {
             if let (opcode, payload) = nextFrame() {
@@ -77,12 +77,12 @@ public final class TestWebSocket: Sendable {
         }
     }
 
-    /// The next message, decoded from JSON.
+    /// Returns the next message, decoded from JSON, or `nil` once the server has closed.
     public func receiveJSON<Value: Decodable>(_ type: Value.Type = Value.self) async throws -> Value? {
         try await receive().map { try JSONCoding.decode(type, from: ByteBuffer(string: $0)) }
     }
 
-    /// Says goodbye and ends the connection.
+    /// Sends a close frame and closes the connection.
     public func close(code: UInt16 = 1000) async throws {
         defer { connection.close() }
         try await sendFrame(0x88, ByteBuffer(integer: code))

@@ -2,7 +2,7 @@ public import ApusCore
 public import FoundationEssentials
 import Synchronization
 
-/// A clock that stands still until a test moves it.
+/// A clock that advances only when a test advances it.
 public final class ManualClock: WallClock {
     private struct Sleeper {
         let wakeAt: Duration
@@ -19,7 +19,8 @@ public final class ManualClock: WallClock {
     private let start: Date
     private let state = Mutex(State())
 
-    /// - Parameter start: The date at which it stands; 2026-01-01T00:00:00Z by default.
+    /// Creates a clock.
+    /// - Parameter start: The initial date. 2026-01-01T00:00:00Z by default.
     public init(start: Date = Date(timeIntervalSince1970: 1_767_225_600)) { self.start = start }
 
     public var now: Date { start.addingTimeInterval(uptime.seconds) }
@@ -37,7 +38,7 @@ public final class ManualClock: WallClock {
         }
     }
 
-    /// Moves the clock, and wakes those whose time has come.
+    /// Advances the clock and resumes the tasks whose sleep has ended.
     public func advance(by duration: Duration) {
         let woken = state.withLock { state in
             state.elapsed += duration
@@ -48,7 +49,8 @@ public final class ManualClock: WallClock {
         for sleeper in woken { sleeper.continuation.resume() }
     }
 
-    /// Waits until so many tasks sleep: the moment at which moving the clock has an effect. Returns when cancelled.
+    /// Waits until at least this many tasks are sleeping, so that advancing the clock has an effect. Returns early if
+    /// the task is cancelled.
     public func sleepers(_ count: Int) async {
         let id = nextID()
         await withTaskCancellationHandler {
@@ -77,9 +79,9 @@ public final class ManualClock: WallClock {
             if Task.isCancelled { return (true, [] as [CheckedContinuation<Void, Never>]) }
             state.sleepers[id] = sleeper
             let count = state.sleepers.count
-            let done = state.watchers.filter { $0.value.count <= count }
-            for id in done.keys { state.watchers[id] = nil }
-            return (false, done.values.map(\.continuation))
+            let satisfied = state.watchers.filter { $0.value.count <= count }
+            for id in satisfied.keys { state.watchers[id] = nil }
+            return (false, satisfied.values.map(\.continuation))
         }
         if resumesNow { sleeper.continuation.resume(throwing: CancellationError()) }
         for watcher in watchers { watcher.resume() }

@@ -1,7 +1,7 @@
 import NIOCore
 import Synchronization
 
-/// Bytes from one side to the other, as they come.
+/// An unbounded queue of bytes from one end of a connection to the other, for one reader.
 final class ByteQueue: Sendable {
     private struct State {
         var pieces: [ByteBuffer] = []

@@ -4,7 +4,7 @@ import Logging
 import NIOCore
 import Synchronization
 
-/// Calls the app's handler directly: everything but sockets and parsing.
+/// A transport that calls the app's handler directly, without sockets and HTTP parsing.
 struct MemoryTransport: TestTransport {
     let handler: Handler
     let logger: Logger
@@ -67,10 +67,10 @@ private final class CollectingWriter: DeferredHeadWriter {
 
     func response(_ response: Response) -> ClientResponse {
         let state = state.withLock { $0 }
-        let isWhole = state.head != nil || !response.defersHead
+        let hasSentHead = state.head != nil || !response.defersHead
         return ClientResponse(
-            status: response.status, headers: response.adding(isWhole ? state.head ?? [:] : state.trailers).headers,
-            body: state.bytes, trailers: isWhole ? state.trailers : [:])
+            status: response.status, headers: response.adding(hasSentHead ? state.head ?? [:] : state.trailers).headers,
+            body: state.bytes, trailers: hasSentHead ? state.trailers : [:])
     }
 }
 

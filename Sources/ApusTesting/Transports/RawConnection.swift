@@ -1,7 +1,7 @@
 public import NIOCore
 import NIOPosix
 
-/// A TCP connection to a server under test, as bytes: for what a well-behaved client would never send.
+/// A raw TCP connection to a server under test, for sending bytes that a well-behaved client would never send.
 public final class RawConnection: TestConnection {
     private let channel: any Channel
     private let inbound: ByteQueue
@@ -11,13 +11,13 @@ public final class RawConnection: TestConnection {
         self.inbound = inbound
     }
 
-    /// Connects to a port of this machine.
+    /// Connects to a local port.
     public static func connect(port: Int) async throws -> RawConnection {
         try await connect(SocketAddress(ipAddress: "127.0.0.1", port: port))
     }
 
     /// Connects to an address.
-    /// - Parameter prepare: Adds what bytes pass between the socket and here, such as TLS.
+    /// - Parameter prepare: Adds channel handlers between the socket and the connection, such as TLS.
     package static func connect(
         _ address: SocketAddress, prepare: @escaping @Sendable (any Channel) throws -> Void = { _ in }
     ) async throws -> RawConnection {
@@ -33,7 +33,7 @@ public final class RawConnection: TestConnection {
         return RawConnection(channel, inbound)
     }
 
-    /// The next bytes; `nil` once the server has closed.
+    /// Returns the next bytes, or `nil` once the server has closed.
     public func read() async throws -> ByteBuffer? { try await inbound.next() }
 
     /// Sends bytes.
@@ -42,29 +42,30 @@ public final class RawConnection: TestConnection {
     /// Sends text.
     public func write(_ text: String) async throws { try await write(ByteBuffer(string: text)) }
 
-    /// Everything until the server closes, as text.
+    /// Returns everything received until the server closes, as text.
     public func readToEnd() async throws -> String {
         var all = ByteBuffer()
         while let bytes = try await read() { all.writeImmutableBuffer(bytes) }
         return String(buffer: all)
     }
 
-    /// Everything until a text has come, or the server closes.
+    /// Returns everything received until the given text has arrived or the server has closed.
     public func read(until mark: String) async throws -> String {
         var text = ""
         while !text.contains(mark), let bytes = try await read() { text += String(buffer: bytes) }
         return text
     }
 
-    /// Reads no more from the socket: the client that does not keep up.
+    /// Stops reading from the socket, like a client that does not keep up.
     public func pauseReading() async throws { try await channel.setOption(.autoRead, value: false).get() }
 
-    /// Goes on reading.
+    /// Resumes reading from the socket.
     public func resumeReading() async throws { try await channel.setOption(.autoRead, value: true).get() }
 
-    /// Ends the sending side alone.
+    /// Closes the sending direction only.
     public func closeOutput() async throws { try await channel.close(mode: .output) }
 
+    /// Closes the connection.
     public func close() { channel.close(promise: nil) }
 }
 

@@ -3,7 +3,8 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 
-/// Reaches the app through a socket, with NIO's own HTTP client codec: another implementation than the one under test.
+/// A transport that connects through a socket. It uses NIO's HTTP client codec, which is independent of the
+/// implementation under test.
 struct SocketTransport: TestTransport {
     let port: Int
 
@@ -42,19 +43,19 @@ struct SocketTransport: TestTransport {
         var bytes = ByteBuffer()
         while true {
             let text = String(buffer: bytes)
-            if let end = Self.headEnd(text) {
+            if let end = Self.endOfHead(in: text) {
                 bytes.moveReaderIndex(forwardBy: text.prefix(upTo: end).utf8.count)
-                return try await answer(String(text[..<end]), rest: bytes, connection)
+                return try await upgradeResponse(String(text[..<end]), rest: bytes, connection)
             }
             guard let more = try await connection.read() else { throw ChannelError.eof }
             bytes.writeImmutableBuffer(more)
         }
     }
 
-    private static func headEnd(_ text: String) -> String.Index? {
+    private static func endOfHead(in text: String) -> String.Index? {
         var iterator = text.startIndex
         while iterator < text.endIndex {
-            // "\r\n" is one Character in Swift, so an empty line is two of them in a row.
+            // "\r\n" is a single Character in Swift, so an empty line is two of them in a row.
             let next = text.index(after: iterator)
             if text[iterator] == "\r\n", next < text.endIndex, text[next] == "\r\n" { return text.index(after: next) }
             iterator = next
@@ -62,7 +63,7 @@ struct SocketTransport: TestTransport {
         return nil
     }
 
-    private func answer(
+    private func upgradeResponse(
         _ head: String, rest: ByteBuffer, _ connection: RawConnection
     ) async throws -> (ClientResponse, (any TestConnection)?) {
         let lines = head.split(separator: "\r\n")
@@ -75,7 +76,8 @@ struct SocketTransport: TestTransport {
         }
         let status = HTTPResponse.Status(code: code)
         if code == 101 {
-            return (ClientResponse(status: status, headers: fields, body: ByteBuffer()), Prefixed(rest, connection))
+            let head = ClientResponse(status: status, headers: fields, body: ByteBuffer())
+            return (head, PrefixedConnection(rest, connection))
         }
         var body = rest
         let length = fields[.contentLength].flatMap(Int.init) ?? 0
@@ -85,20 +87,20 @@ struct SocketTransport: TestTransport {
     }
 }
 
-/// A connection of which some bytes were read already.
-private struct Prefixed: TestConnection {
-    private let first: ByteQueue
+/// A connection from which some bytes have already been read.
+private struct PrefixedConnection: TestConnection {
+    private let prefix: ByteQueue
     private let connection: RawConnection
 
     init(_ bytes: ByteBuffer, _ connection: RawConnection) {
-        first = ByteQueue()
-        if bytes.readableBytes > 0 { first.push(bytes) }
-        first.finish()
+        prefix = ByteQueue()
+        if bytes.readableBytes > 0 { prefix.push(bytes) }
+        prefix.finish()
         self.connection = connection
     }
 
     func read() async throws -> ByteBuffer? {
-        if let bytes = try await first.next() { return bytes }
+        if let bytes = try await prefix.next() { return bytes }
         return try await connection.read()
     }
     func write(_ bytes: ByteBuffer) async throws { try await connection.write(bytes) }

@@ -1,6 +1,6 @@
 package import NIOCore
 
-/// One frame of RFC 6455 §5.2, unmasked.
+/// A WebSocket frame (RFC 6455 §5.2) with an unmasked payload.
 package struct Frame: Equatable, Sendable {
     package enum Opcode: UInt8, Sendable {
         case continuation = 0x0
@@ -17,7 +17,7 @@ package struct Frame: Equatable, Sendable {
     let opcode: Opcode
     package var payload = ByteBuffer()
 
-    /// The bytes of the frame as a server sends it: never masked.
+    /// Returns the frame encoded as a server sends it, without masking.
     func encoded() -> ByteBuffer {
         let length = payload.readableBytes
         var buffer = ByteBuffer()

@@ -1,6 +1,6 @@
 import NIOCore
 
-/// Puts fragments together (RFC 6455 §5.4) and checks what only whole messages can show.
+/// Assembles messages from fragments (RFC 6455 §5.4) and validates what can only be checked on a complete message.
 struct MessageAssembler: Sendable {
     enum Event: Equatable {
         case message(WebSocketMessage)
@@ -15,14 +15,15 @@ struct MessageAssembler: Sendable {
 
     init(maxMessage: Int) { self.maxMessage = maxMessage }
 
-    /// What a frame completes, if anything.
+    /// Adds a frame.
+    /// - Returns: The event that the frame completes, if any.
     mutating func add(_ frame: Frame) throws(ProtocolViolation) -> Event? {
         switch frame.opcode {
         case .ping: return .ping(frame.payload)
         case .pong: return .pong
         case .close: return try Self.close(frame.payload)
         case .text, .binary:
-            guard opcode == nil else { throw .malformed("A message began before the one before it ended.") }
+            guard opcode == nil else { throw .malformed("A new message started before the previous one was complete.") }
             guard frame.isFinal else {
                 opcode = frame.opcode
                 payload = frame.payload
@@ -30,9 +31,9 @@ struct MessageAssembler: Sendable {
             }
             return .message(try Self.message(frame.opcode, frame.payload))
         case .continuation:
-            guard let opcode else { throw .malformed("A continuation has nothing to continue.") }
+            guard let opcode else { throw .malformed("A continuation frame arrived without a message to continue.") }
             guard payload.readableBytes + frame.payload.readableBytes <= maxMessage else {
-                throw ProtocolViolation(code: .tooBig, reason: "A message may have at most \(maxMessage) bytes.")
+                throw ProtocolViolation(code: .tooBig, reason: "The message exceeds the limit of \(maxMessage) bytes.")
             }
             payload.writeImmutableBuffer(frame.payload)
             guard frame.isFinal else { return nil }
@@ -49,7 +50,7 @@ struct MessageAssembler: Sendable {
     ) throws(ProtocolViolation) -> WebSocketMessage {
         guard opcode == .text else { return .binary(payload) }
         guard let text = String(validating: payload.readableBytesView, as: UTF8.self) else {
-            throw ProtocolViolation(code: .invalidPayload, reason: "A text message must be UTF-8.")
+            throw ProtocolViolation(code: .invalidPayload, reason: "A text message must be valid UTF-8.")
         }
         return .text(text)
     }
@@ -57,11 +58,11 @@ struct MessageAssembler: Sendable {
     private static func close(_ payload: ByteBuffer) throws(ProtocolViolation) -> Event {
         var payload = payload
         guard payload.readableBytes > 0 else { return .close(nil, "") }
-        guard let number: UInt16 = payload.readInteger(), WebSocketCloseCode.mayBeSent(number) else {
-            throw .malformed("The close code is not one that may be sent.")
+        guard let number: UInt16 = payload.readInteger(), WebSocketCloseCode.isAllowedInCloseFrame(number) else {
+            throw .malformed("The close frame has no valid close code.")
         }
         guard let reason = String(validating: payload.readableBytesView, as: UTF8.self) else {
-            throw ProtocolViolation(code: .invalidPayload, reason: "A close reason must be UTF-8.")
+            throw ProtocolViolation(code: .invalidPayload, reason: "A close reason must be valid UTF-8.")
         }
         return .close(WebSocketCloseCode(number), reason)
     }

@@ -1,19 +1,19 @@
 import NIOCore
 import Synchronization
 
-/// Rooms, and who is in them. A message to a room is encoded once, whatever the number of its members.
+/// A set of rooms and their members. A message to a room is encoded once, regardless of the number of members.
 ///
-/// A broadcast never waits: each member has a bounded queue of its own, and ``Overflow`` says what happens to one that
+/// A broadcast never waits: each member has its own bounded queue, and ``Overflow`` decides what happens when a member
 /// does not keep up.
 public final class Hub<Room: Hashable & Sendable>: Sendable {
     private let rooms = Mutex<[Room: [ObjectIdentifier: HubMember]]>([:])
 
     public init() {}
 
-    /// Is in a room as long as a body runs. What is broadcast meanwhile is queued for the member until it is relayed.
+    /// Joins a room while the body runs. Messages broadcast in the meantime are queued until the member relays them.
     /// - Parameters:
-    ///   - capacity: The most messages that are queued. 64.
-    ///   - overflow: What happens past it.
+    ///   - capacity: The maximum number of queued messages. 64 by default.
+    ///   - overflow: The policy for a full queue.
     public func join<Result>(
         _ room: Room, capacity: Int = 64, overflow: Overflow = .latestWins,
         _ body: (HubMember) async throws -> Result
@@ -31,8 +31,8 @@ public final class Hub<Room: Hashable & Sendable>: Sendable {
         return member
     }
 
-    /// Sends a message to all who are in a room.
-    /// - Parameter key: Under ``Overflow/latestWins`` a message replaces the one of the same key that still waits.
+    /// Sends a message to all members of a room.
+    /// - Parameter key: With ``Overflow/latestWins``, the message replaces a queued one with the same key.
     public func broadcast(_ message: WebSocketMessage, to room: Room, key: String? = nil) {
         let members = rooms.withLock { $0[room].map { Array($0.values) } ?? [] }
         guard !members.isEmpty else { return }
@@ -40,7 +40,7 @@ public final class Hub<Room: Hashable & Sendable>: Sendable {
         for member in members { member.push(frame, key: key) }
     }
 
-    /// How many are in a room.
+    /// Returns the number of members of a room.
     public func count(in room: Room) -> Int { rooms.withLock { $0[room]?.count ?? 0 } }
 
     private func remove(_ member: HubMember, from room: Room) {
@@ -51,12 +51,12 @@ public final class Hub<Room: Hashable & Sendable>: Sendable {
     }
 }
 
-/// What happens to a member whose queue is full.
+/// The policy for a member whose queue is full.
 public enum Overflow: Sendable {
-    /// A message replaces the one of the same key that still waits; without one, the oldest is dropped.
+    /// The message replaces a queued one with the same key; if there is none, the oldest message is dropped.
     case latestWins
     /// The new message is dropped.
     case dropNewest
-    /// The member is disconnected, with close code 1013.
+    /// The member is disconnected with close code 1013.
     case disconnect
 }

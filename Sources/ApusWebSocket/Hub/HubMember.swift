@@ -2,7 +2,7 @@ import ApusCore
 import NIOCore
 import Synchronization
 
-/// A place in a room: a bounded queue of messages on their way to one client.
+/// A membership in a room, with a bounded queue of messages for one client.
 public final class HubMember: Sendable {
     private struct State {
         var queue: CircularBuffer<(frame: ByteBuffer, key: String?)> = []
@@ -23,10 +23,10 @@ public final class HubMember: Sendable {
         self.onLeave = onLeave
     }
 
-    /// How many messages were dropped or replaced because the client did not keep up.
+    /// The number of messages that were dropped or replaced because the client did not keep up.
     public var dropped: Int { state.withLock { $0.dropped } }
 
-    /// Leaves the room; what is queued is not sent any more.
+    /// Leaves the room and discards the queued messages.
     func leave() {
         let reader = state.withLock { state in
             state.hasLeft = true
@@ -37,9 +37,10 @@ public final class HubMember: Sendable {
         onLeave(self)
     }
 
-    /// Sends the socket what is broadcast to the room, and hands on what the client sends, until either side ends.
-    /// - Parameter receive: Called with each message of the client, in order. What it throws ends the relay.
-    /// - Throws: An `AppError` of code `resourceExhausted` for a member that was too slow under ``Overflow/disconnect``.
+    /// Sends the room's messages to the socket and passes the client's messages to `receive`, until either side ends.
+    /// - Parameter receive: Called with each message from the client, in order. An error that it throws ends the relay.
+    /// - Throws: An `AppError` with code `resourceExhausted` if the member did not keep up under
+    ///   ``Overflow/disconnect``; errors of the socket and of `receive`.
     public func relay(
         _ socket: WebSocket, receive: @escaping @Sendable (WebSocketMessage) async throws -> Void = { _ in }
     ) async throws {
@@ -80,7 +81,7 @@ public final class HubMember: Sendable {
         if hasOverflowed { onLeave(self) }
     }
 
-    /// The next frame to send; `nil` once the member has left.
+    /// Returns the next frame to send, or `nil` once the member has left.
     func next() async throws -> ByteBuffer? {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in wait(continuation) }
@@ -94,7 +95,8 @@ public final class HubMember: Sendable {
             if Task.isCancelled { return .failure(CancellationError()) }
             if state.hasLeft { return .success(nil) }
             if state.hasOverflowed {
-                return .failure(AppError(.resourceExhausted, "The connection did not keep up."))
+                return .failure(
+                    AppError(.resourceExhausted, "The client did not keep up with the messages of the room."))
             }
             if let first = state.queue.popFirst() { return .success(first.frame) }
             state.reader = continuation
