@@ -59,7 +59,7 @@ extension Document {
         .dataCorrupted(context(index, "The number \(numberText(at: index).prefix(64)) does not fit in \(type)."))
     }
 
-    private func special<Number: BinaryFloatingPoint>(at index: Int, as type: Number.Type) -> Number? {
+    private func nonConformingValue<Number: BinaryFloatingPoint>(at index: Int, as type: Number.Type) -> Number? {
         guard case .convertFromString(let positive, let negative, let nan) = options.nonConformingFloatDecodingStrategy
         else { return nil }
         switch nodes[index].text(in: bytes) {

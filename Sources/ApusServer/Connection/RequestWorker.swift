@@ -55,15 +55,17 @@ final class RequestWorker: @unchecked Sendable {
     /// All in one function, because every asynchronous call looks at where it runs when it comes back.
     private func answerRequests(of tick: Int) async {
         while tick == loop.requestContext.tick, let (owner, request) = work.take() {
-            let response: Response
+            var response: Response
             var isCounted = false
             do {
                 try loop.core.begin(request)
                 isCounted = true
                 response = try await loop.core.handler(request)
             } catch {
-                response = Response(problem: AppError(wrapping: error), requestID: request.context.id)
+                response = Response(error: error)
             }
+            // No middleware has given it a body.
+            if response.unrenderedFailure != nil { response = response.rendered(requestID: request.context.id) }
             // A request whose work is done while it is answered is under way for as long.
             let isConversation = response.defersHead
             if isCounted, !isConversation { loop.core.end() }
