@@ -52,7 +52,7 @@ let package = Package(
         .target(
             name: "ApusCore",
             dependencies: [.product(name: "ServiceContextModule", package: "swift-service-context")]),
-        .target(name: "ApusJSON"),
+        .target(name: "ApusJSON", dependencies: ["ApusCore"]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
 
@@ -165,7 +165,7 @@ let package = Package(
         .target(
             name: "ApusJobs",
             dependencies: [
-                "ApusCore", "ApusData",
+                "ApusCore", "ApusData", "ApusJSON",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceContextModule", package: "swift-service-context"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

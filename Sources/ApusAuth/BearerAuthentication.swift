@@ -35,12 +35,14 @@ public struct BearerAuthentication: Middleware {
 
     private static func token(of request: Request) -> String? {
         if let field = request.headers[.authorization] {
-            let parts = field.split(separator: " ", maxSplits: 1)
-            return parts.count == 2 && parts[0].lowercased() == "bearer" ? String(parts[1]) : nil
+            guard let (scheme, token) = field.cut(at: " "), scheme.asciiLowercased.isExactly("bearer") else {
+                return nil
+            }
+            return String(token.trimmed)
         }
         guard let protocols = request.headers[.secWebSocketProtocol] else { return nil }
-        return protocols.split(whereSeparator: { $0 == "," || $0 == " " }).first { $0.hasPrefix("bearer.") }
-            .map { String($0.dropFirst("bearer.".count)) }
+        return protocols.split(at: ",").map(\.trimmed).first { $0.starts(withBytesOf: "bearer.") }
+            .map { String(Substring($0.utf8.dropFirst("bearer.".utf8.count))) }
     }
 }
 

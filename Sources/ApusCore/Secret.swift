@@ -1,6 +1,7 @@
 /// A value that must not be printed: a key, a password, a token.
 ///
-/// Descriptions, dumps, string interpolation and encoding show `<redacted>`. The value itself is asked for by name.
+/// Descriptions, dumps and string interpolation show `<redacted>`; ``reveal()`` returns the value. A secret can be decoded and
+/// not encoded, so a type that contains one is no `Job`, no session value and no response: the compiler says so.
 public struct Secret<Value: Sendable>: Sendable {
     private let value: Value
 
@@ -19,13 +20,6 @@ extension Secret: CustomStringConvertible, CustomDebugStringConvertible, CustomR
 extension Secret: Decodable where Value: Decodable {
     public init(from decoder: any Decoder) throws {
         self.init(try decoder.singleValueContainer().decode(Value.self))
-    }
-}
-
-extension Secret: Encodable {
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(description)
     }
 }
 

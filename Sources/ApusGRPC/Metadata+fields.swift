@@ -18,7 +18,7 @@ extension Metadata {
         let name = field.name
         guard name.hasSuffix("-bin") else { return addString(field.value, forKey: name) }
         // Several values may have been joined with commas.
-        for part in field.value.split(separator: ",", omittingEmptySubsequences: false) {
+        for part in field.value.split(at: ",", omittingEmpty: false) {
             addBinary(try Self.decode(part, of: name), forKey: name)
         }
     }

@@ -1,3 +1,5 @@
+import ApusCore
+
 extension JSON {
     /// An arbitrary JSON value, for data without a type of its own: documents built at run time, fields passed through
     /// uninterpreted.
@@ -34,12 +36,12 @@ extension JSON {
         public subscript(name: String) -> Value? {
             get {
                 guard case .object(let members) = self else { return nil }
-                return members.first { $0.name == name }?.value
+                return members.first { $0.name.isExactly(name) }?.value
             }
             set {
                 var members: [Member] = []
                 if case .object(let old) = self { members = old }
-                switch (members.firstIndex { $0.name == name }, newValue) {
+                switch (members.firstIndex { $0.name.isExactly(name) }, newValue) {
                 case (let index?, let value?): members[index].value = value
                 case (let index?, nil): members.remove(at: index)
                 case (nil, let value?): members.append(Member(name, value))

@@ -1,5 +1,6 @@
 public import ApusCore
 public import ApusData
+import ApusJSON
 import FoundationEssentials
 
 /// Where jobs are put, and kept until they are done.
@@ -26,7 +27,7 @@ public final class JobQueue: Sendable {
     ) async throws -> JobRecord.ID? {
         let id = JobRecord.ID()
         let now = clock.now
-        let payload = String(decoding: try JSONEncoder().encode(job), as: UTF8.self)
+        let payload = String(decoding: try JSON.Encoder.standard.encode(job), as: UTF8.self)
         let count = try await database.execute(
             """
             INSERT INTO apus_jobs (id, kind, payload, state, max_attempts, unique_key, run_at, created_at)

@@ -1,5 +1,6 @@
 import ApusCore
 import ApusData
+import ApusJSON
 import FoundationEssentials
 public import Logging
 public import ServiceLifecycle
@@ -30,7 +31,7 @@ public final class JobRunner: Service {
 
     private let queue: JobQueue
     private let store: JobStore
-    private let workers: [String: AnyWorker]
+    private let workers: [ExactString: AnyWorker]
     private let configuration: Configuration
     private let logger: Logger
     private let stopping = Mutex(false)
@@ -43,7 +44,8 @@ public final class JobRunner: Service {
         self.configuration = configuration
         self.logger = logger
         store = JobStore(database: queue.database, clock: queue.clock)
-        self.workers = Dictionary(workers.map { AnyWorker($0) }.map { ($0.kind, $0) }) { first, _ in first }
+        self.workers = Dictionary(workers.map { AnyWorker($0) }.map { (ExactString($0.kind), $0) }) { first, _ in first
+        }
     }
 
     /// Runs until the task is cancelled or a graceful shutdown is asked for.
@@ -126,7 +128,7 @@ public final class JobRunner: Service {
     }
 
     private func claim(_ limit: Int) async throws -> [JobRecord] {
-        let jobs = try await store.claim(Array(workers.keys), limit: limit, lease: configuration.lease)
+        let jobs = try await store.claim(workers.keys.map(\.text), limit: limit, lease: configuration.lease)
         running.withLock { running in for job in jobs { running[job.id] = job } }
         return jobs
     }
@@ -158,7 +160,9 @@ public final class JobRunner: Service {
         let context = JobContext(job, store: store, logger: logger)
         var failure: (any Error)?
         do {
-            guard let worker = workers[job.kind] else { throw AppError(.unimplemented, "No worker does \(job.kind).") }
+            guard let worker = workers[ExactString(job.kind)] else {
+                throw AppError(.unimplemented, "No worker does \(job.kind).")
+            }
             try await withDeadline(.after(worker.timeout)) { try await worker.perform(job.payload, context) }
         } catch { failure = error }
         let isInterrupted = failure != nil && Task.isCancelled
@@ -223,7 +227,7 @@ private struct AnyWorker: Sendable {
         perform = { payload, context in
             let job: W.Work
             do {
-                job = try JSONDecoder().decode(W.Work.self, from: Data(payload.utf8))
+                job = try JSON.Decoder.standard.decode(W.Work.self, from: payload.utf8)
             } catch {
                 throw AppError(
                     .invalidArgument, "The stored arguments are not those of a \(W.Work.name).", cause: error)

@@ -5,7 +5,7 @@ import Synchronization
 /// are forgotten first.
 public final class MemoryRateLimiter: RateLimiter {
     private final class Shard: Sendable {
-        let arrivals = Mutex<[String: Duration]>([:])
+        let arrivals = Mutex<[ExactString: Duration]>([:])
     }
 
     private let shards: [Shard]
@@ -20,7 +20,7 @@ public final class MemoryRateLimiter: RateLimiter {
     }
 
     public func take(_ key: String, limit: RateLimitPolicy) -> RateLimitDecision {
-        let now = clock.uptime
+        let (key, now) = (ExactString(key), clock.uptime)
         let shard = shards[key.hashValue & 15]
         return shard.arrivals.withLock { arrivals in
             let (decision, arrival) = GCRA.take(arrivals[key], now: now, limit: limit)
@@ -30,7 +30,7 @@ public final class MemoryRateLimiter: RateLimiter {
         }
     }
 
-    private static func forget(_ arrivals: inout [String: Duration], _ now: Duration, _ limit: Int) {
+    private static func forget(_ arrivals: inout [ExactString: Duration], _ now: Duration, _ limit: Int) {
         arrivals = arrivals.filter { $0.value > now }
         guard arrivals.count >= limit else { return }
         let kept = arrivals.sorted { $0.value > $1.value }.prefix(limit * 9 / 10)

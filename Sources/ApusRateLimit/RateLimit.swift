@@ -55,17 +55,15 @@ public struct RateLimit: Middleware {
         return "a:\(Self.network(of: request.remoteAddress ?? "none"))"
     }
 
-    /// An IPv6 client commands a whole /64, so that is what is counted.
+    /// An IPv6 client has a whole /64 at its disposal, so that is what is counted.
     static func network(of address: String) -> String {
-        guard address.contains(":") else { return address }
-        if let last = address.split(separator: ":").last, last.contains(".") { return String(last) }
-        let halves = address.split(separator: "::", maxSplits: 1, omittingEmptySubsequences: false)
-        var groups = halves[0].split(separator: ":").map(String.init)
-        if halves.count == 2 {
-            let tail = halves[1].split(separator: ":").map(String.init)
-            groups += Array(repeating: "0", count: max(0, 8 - groups.count - tail.count)) + tail
+        guard let parsed = IPAddress(address) else { return address }
+        let bytes = parsed.bytes
+        guard bytes.count == 16 else { return parsed.description }
+        let groups = stride(from: 0, to: 8, by: 2).map {
+            String(UInt16(bytes[$0]) << 8 | UInt16(bytes[$0 + 1]), radix: 16)
         }
-        return groups.prefix(4).joined(separator: ":") + "::/64"
+        return groups.joined(separator: ":") + "::/64"
     }
 }
 

@@ -19,7 +19,9 @@ enum Handshake {
         }
         try checkOrigin(request, options.origins)
         let offered = tokens(request, .secWebSocketProtocol, lowercased: false)
-        if let chosen = options.subprotocols.first(where: offered.contains) { fields[.secWebSocketProtocol] = chosen }
+        if let chosen = options.subprotocols.first(where: offered.containsExactly) {
+            fields[.secWebSocketProtocol] = chosen
+        }
         return fields
     }
 
@@ -43,6 +45,7 @@ enum Handshake {
             .failedPrecondition, "This endpoint requires a WebSocket handshake, version 13.",
             reason: .upgradeRequired)
         error.details.metadata["upgrade"] = "websocket"
+        error.details.metadata["sec-websocket-version"] = "13"
         return error
     }
 
@@ -51,22 +54,16 @@ enum Handshake {
         let isAllowed =
             switch origins {
             case .any: true
-            case .only(let allowed): allowed.contains(origin)
-            case .sameHost: host(of: origin) == request.authority?.lowercased()
+            case .only(let allowed): allowed.containsExactly(origin)
+            case .sameHost: WebOrigin(origin)?.isServed(by: request.authority ?? "") ?? false
             }
         guard isAllowed else {
             throw AppError(.permissionDenied, "The origin \"\(origin.prefix(128))\" may not connect to this endpoint.")
         }
     }
 
-    /// Returns the host and port of an origin: `example.org:8443` for `https://example.org:8443`.
-    private static func host(of origin: String) -> String? {
-        let parts = origin.lowercased().split(separator: "/", omittingEmptySubsequences: true)
-        return parts.count == 2 ? String(parts[1]) : nil
-    }
-
     private static func tokens(_ request: Request, _ name: HTTPField.Name, lowercased: Bool = true) -> [String] {
         let text = request.headers[name] ?? ""
-        return (lowercased ? text.lowercased() : text).split { $0 == "," || $0 == " " || $0 == "\t" }.map(String.init)
+        return (lowercased ? text.asciiLowercased : text).split(at: ",").map { String($0.trimmed) }
     }
 }

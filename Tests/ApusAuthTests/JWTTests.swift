@@ -114,6 +114,64 @@ private struct Member: TokenPrincipal {
         #expect(await refusal(try keys(), forged)?.code == .unauthenticated)
     }
 
+    /// A token with this header and payload, and a right signature.
+    private func signed(_ header: String, _ payload: String) -> String {
+        let text = token(header: header, payload: payload).dropLast()
+        let key = SymmetricKey(data: Data(secret.reveal().utf8))
+        let mac = HMAC<SHA256>.authenticationCode(for: Data(text.utf8), using: key)
+        let signature = Data(mac).base64EncodedString().replacing(["+": "-", "/": "_", "=": ""])
+        return "\(text).\(signature)"
+    }
+
+    private static let header = #"{"alg":"HS256","typ":"at+jwt","kid":"a"}"#
+    private static let payload = #"{"sub":"ada","iss":"apus","aud":"api","exp":99999999999}"#
+
+    @Test(arguments: [
+        (#"{"alg":"HS256","typ":"at+jwt","kid":"a"}"#, true),
+        (#"{"alg":"HS256","typ":"application/at+jwt","kid":"a"}"#, true),
+        (#"{"alg":"HS256","typ":"AT+JWT","kid":"a"}"#, true),
+        (#"{"alg":"HS256","typ":"application/jwt","kid":"a"}"#, false),
+        (#"{"alg":"HS256","typ":"at+jwt","kid":"a","crit":["exp"],"exp":1}"#, false),
+        (#"{"alg":"HS256","typ":"at+jwt","kid":"a","crit":["b64"],"b64":true}"#, false),
+        (#"{"alg":"HS256","typ":"at+jwt","kid":"a","b64":true}"#, false),
+        (#"{"alg":"HS256","typ":"at+jwt","kid":"a","crit":[]}"#, false),
+        (#"{"alg":"HS256","typ":"at+jwt","kid":"a","crit":null}"#, false),
+        (#"{"alg":"HS256","typ":"at+jwt","kid":"a","kid":"a"}"#, false), (#"{"alg":"HS256","kid":"a"}"#, false),
+        (#"{"alg":"HS256","typ":"at+jwt"}"#, false), (#"{"alg":"HS256","typ":"at+jwt","kid":"a","x":"unknown"}"#, true),
+    ])
+    func `A header is an access token's, and has no critical extension`(header: String, isValid: Bool) async throws {
+        let refusal = await refusal(try keys(), signed(header, Self.payload))
+        #expect((refusal == nil) == isValid, "\(header)")
+    }
+
+    @Test(arguments: [
+        (#"{"sub":"ada","iss":"apus","aud":"api","exp":99999999999}"#, true),
+        (#"{"sub":"ada","iss":"apus","aud":["api"],"exp":99999999999}"#, true),
+        (#"{"sub":"ada","iss":"apus","aud":["other","api"],"exp":99999999999}"#, true),
+        (#"{"sub":"ada","iss":"apus","aud":["other"],"exp":99999999999}"#, false),
+        (#"{"sub":"ada","iss":"apus","aud":[],"exp":99999999999}"#, false),
+        (#"{"sub":"ada","iss":"apus","aud":[1],"exp":99999999999}"#, false),
+        (#"{"sub":"ada","iss":"apus","exp":99999999999}"#, false),
+        (#"{"sub":"ada","iss":"apus","aud":"api"}"#, false),
+        (#"{"sub":"ada","sub":"eve","iss":"apus","aud":"api","exp":99999999999}"#, false),
+        (
+            "{\"sub\":\"ada\",\"iss\":\"apus\",\"aud\":\"api\",\"exp\":99999999999,\"\u{E9}\":\"x\",\"e\u{301}\":\"y\"}",
+            false
+        ),
+        ("{\"sub\":\"ada\",\"iss\":\"apus\",\"aud\":\"ap\u{131}\",\"exp\":99999999999}", false),
+    ])
+    func `An audience is one or several, and each claim is there once`(payload: String, isValid: Bool) async throws {
+        let refusal = await refusal(try keys(), signed(Self.header, payload))
+        #expect((refusal == nil) == isValid, "\(payload)")
+    }
+
+    @Test func `Two keys of one id stop the start, and the error names it`() throws {
+        let retired = JWT.Key.hs256(id: "a", secret: Secret(String(repeating: "r", count: 32)))
+        let error = #expect(throws: AppError.self) { try keys(accepting: [retired]) }
+        #expect(error?.message.contains("\"a\"") == true)
+        _ = try keys(.hs256(id: "\u{E9}", secret: secret), accepting: [.hs256(id: "e\u{301}", secret: secret)])
+    }
+
     @Test func `Another type of token is not an access token`() async throws {
         let forged = token(header: #"{"alg":"HS256","typ":"JWT","kid":"a"}"#, payload: #"{"sub":"ada"}"#)
         #expect(await refusal(try keys(), forged)?.code == .unauthenticated)

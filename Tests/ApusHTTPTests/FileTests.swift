@@ -137,12 +137,18 @@ func collect(_ response: Response) async throws -> String {
 
     @Test func `A range that is not there is 416`() async throws {
         for (name, field) in [
-            ("a.txt", "bytes=10-"), ("a.txt", "bytes=-0"), ("empty.bin", "bytes=0-0"), ("empty.bin", "bytes=-5"),
+            ("a.txt", "bytes=10-"), ("a.txt", "bytes=-0"), ("empty.bin", "bytes=0-0"), ("empty.bin", "bytes=-0"),
         ] {
             let response = try await ask(name, .get, [.range: field])
             #expect(response.status == .rangeNotSatisfiable)
             #expect(response.headers[.contentRange] == "bytes */\(name == "a.txt" ? 10 : 0)")
         }
+    }
+
+    @Test func `The last bytes of an empty file are all of it`() async throws {
+        let response = try await ask("empty.bin", .get, [.range: "bytes=-5"])
+        #expect(response.status == .ok)
+        #expect(response.headers[.contentRange] == nil)
     }
 
     @Test func `A range of another state, and one of HEAD, is the whole`() async throws {

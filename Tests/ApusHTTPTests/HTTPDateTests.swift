@@ -22,6 +22,10 @@ import Testing
         "", "0", "now", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 CET", "Sun, 32 Nov 1994 08:49:37 GMT",
         "Sun, 06 Nov 1994 24:00:00 GMT", "Sun, 06 Nov 1994 8:49 GMT", "Sun, 06 Non 1994 08:49:37 GMT",
         "Sun, 06 Nov 99999 08:49:37 GMT", "Sun, -6 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:+7 GMT",
+        "Sun, 31 Feb 1994 08:49:37 GMT", "Sun,06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMT ",
+        "Sun, 6 Nov 1994 8:49:37 GMT",
+        "Xyz, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 gmt", "Sun Nov 06 08:49:37 94",
+        "Sun, 06 nov 1994 08:49:37 GMT",
     ])
     func `What is no date is none`(text: String) { #expect(HTTPDate.parse(text) == nil) }
 }

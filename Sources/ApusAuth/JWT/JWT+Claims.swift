@@ -1,3 +1,4 @@
+import ApusCore
 public import FoundationEssentials
 
 extension JWT {
@@ -7,8 +8,8 @@ extension JWT {
         public var subject: String
         /// `iss`: who issued it. Set by the signer.
         public var issuer = ""
-        /// `aud`: whom it is for. Set by the signer.
-        public var audience = ""
+        /// `aud`: whom it is for, one or several (RFC 7519 §4.1.3). Set by the signer.
+        public var audiences: [String] = []
         /// `iat`. Set by the signer.
         public var issuedAt = Date(timeIntervalSince1970: 0)
         /// `exp`: from then on it is worth nothing.
@@ -50,25 +51,40 @@ extension JWT.Claims: Codable {
         }
         subject = try container.decode(String.self, forKey: Key("sub"))
         issuer = try container.decodeIfPresent(String.self, forKey: Key("iss")) ?? ""
-        audience = try container.decodeIfPresent(String.self, forKey: Key("aud")) ?? ""
+        audiences = try Self.audiences(in: container)
         issuedAt = try date("iat") ?? Date(timeIntervalSince1970: 0)
         self.expiresAt = expiresAt
         notBefore = try date("nbf")
         id = try container.decodeIfPresent(String.self, forKey: Key("jti"))
-        for key in container.allKeys where !Self.registered.contains(key.stringValue) {
+        for key in container.allKeys where !Self.registered.containsExactly(key.stringValue) {
+            // A dictionary cannot keep them apart, and whoever signed them meant two.
+            guard custom[key.stringValue] == nil else {
+                throw DecodingError.dataCorruptedError(
+                    forKey: key, in: container, debugDescription: "Two claims have canonically equivalent names.")
+            }
             custom[key.stringValue] = try? container.decode(String.self, forKey: key)
         }
+    }
+
+    private static func audiences(in container: KeyedDecodingContainer<Key>) throws -> [String] {
+        guard container.contains(Key("aud")) else { return [] }
+        if let one = try? container.decode(String.self, forKey: Key("aud")) { return [one] }
+        return try container.decode([String].self, forKey: Key("aud"))
     }
 
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: Key.self)
         func seconds(_ date: Date) -> Int { Int(date.timeIntervalSince1970) }
-        for (name, value) in custom where !Self.registered.contains(name) {
+        for (name, value) in custom where !Self.registered.containsExactly(name) {
             try container.encode(value, forKey: Key(name))
         }
         try container.encode(subject, forKey: Key("sub"))
         try container.encode(issuer, forKey: Key("iss"))
-        try container.encode(audience, forKey: Key("aud"))
+        if audiences.count == 1 {
+            try container.encode(audiences[0], forKey: Key("aud"))
+        } else {
+            try container.encode(audiences, forKey: Key("aud"))
+        }
         try container.encode(seconds(issuedAt), forKey: Key("iat"))
         try container.encode(seconds(expiresAt), forKey: Key("exp"))
         try container.encodeIfPresent(notBefore.map(seconds), forKey: Key("nbf"))

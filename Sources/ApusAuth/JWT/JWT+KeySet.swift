@@ -1,4 +1,5 @@
 public import ApusCore
+import ApusJSON
 import Crypto
 import FoundationEssentials
 import JWTKit
@@ -9,7 +10,7 @@ extension JWT {
         private let issuer: String
         private let audience: String
         private let signing: Key
-        private let algorithms: [String: String]
+        private let algorithms: [ExactString: String]
         private let leeway: Duration
         private let clock: any WallClock
         private let prepared: Task<JWTKeyCollection, Never>
@@ -20,7 +21,8 @@ extension JWT {
         ///   - signing: The key that new tokens are signed with.
         ///   - accepting: Further keys whose tokens are still trusted.
         ///   - leeway: How far the clocks of two machines may differ. 30 seconds.
-        /// - Throws: An `AppError` of code `invalidArgument` for a key that is too short or malformed.
+        /// - Throws: An `AppError` of code `invalidArgument` for a key that is too short or malformed, or when two keys have the same
+        ///   id.
         public init(
             issuer: String, audience: String, signing: Key, accepting: [Key] = [], leeway: Duration = .seconds(30),
             clock: any WallClock = SystemClock()
@@ -31,7 +33,16 @@ extension JWT {
             self.leeway = leeway
             self.clock = clock
             let keys = [signing] + accepting
-            algorithms = Dictionary(keys.map { ($0.id, $0.algorithm) }) { first, _ in first }
+            var algorithms: [ExactString: String] = [:]
+            for key in keys {
+                guard algorithms.updateValue(key.algorithm, forKey: ExactString(key.id)) == nil else {
+                    throw AppError(
+                        .invalidArgument,
+                        "Two JWT keys have the id \"\(key.id)\": a token's `kid` must name one key, and a retired key needs an id of its own."
+                    )
+                }
+            }
+            self.algorithms = algorithms
             let adders = try keys.map(Self.adder)
             prepared = Task {
                 let collection = JWTKeyCollection()
@@ -43,7 +54,7 @@ extension JWT {
         public func sign(_ claims: Claims) async throws -> String {
             var claims = claims
             claims.issuer = issuer
-            claims.audience = audience
+            claims.audiences = [audience]
             claims.issuedAt = clock.now
             var header = JWTHeader()
             header.typ = "at+jwt"
@@ -55,11 +66,14 @@ extension JWT {
             try checkHeader(token)
             let claims: Claims
             do {
-                claims = try await prepared.value.verify(token, as: Payload.self).claims
+                _ = try await prepared.value.verify(token, as: AnyPayload.self)
+                // Read here, because other coders take one of two claims of a name.
+                let payload = Data(base64URL: token.split(at: ".")[1]) ?? Data()
+                claims = try JSON.Decoder.standard.decode(Claims.self, from: payload)
             } catch {
                 throw Self.refused("The token is not one of ours.", cause: error)
             }
-            guard claims.issuer == issuer, claims.audience == audience else {
+            guard claims.issuer.isExactly(issuer), claims.audiences.containsExactly(audience) else {
                 throw Self.refused("The token is for someone else.")
             }
             let now = clock.now
@@ -72,14 +86,28 @@ extension JWT {
             return claims
         }
 
-        /// The header must name a key of ours with the algorithm of that key, and be an access token's (RFC 9068 §4).
+        /// The header must name a key of ours with the algorithm of that key, and be an access token's (RFC 9068 §4). No extension
+        /// is understood, so a header that has critical ones is invalid (RFC 7515 §4.1.11), and so is one with `b64` (RFC 7797 §6).
         private func checkHeader(_ token: String) throws {
-            guard token.utf8.count <= 8192, let encoded = token.split(separator: ".").first,
-                let json = Data(base64URL: encoded), let header = try? JSONDecoder().decode(Header.self, from: json)
+            guard token.utf8.count <= 8192, let encoded = token.split(at: ".", omittingEmpty: false).first,
+                let json = Data(base64URL: encoded),
+                let header = try? JSON.Decoder.standard.decode(JSON.Value.self, from: json),
+                case .string(let algorithm)? = header["alg"], case .string(let type)? = header["typ"],
+                case .string(let id)? = header["kid"]
             else { throw Self.refused("The token is malformed.") }
-            guard let algorithm = algorithms[header.kid ?? ""], header.alg == algorithm,
-                header.typ.lowercased() == "at+jwt"
-            else { throw Self.refused("The token is not one of ours.") }
+            guard header["crit"] == nil, header["b64"] == nil else {
+                throw Self.refused("The token's header has an extension that is not supported.")
+            }
+            guard let expected = algorithms[ExactString(id)], algorithm.isExactly(expected), Self.isAccessToken(type)
+            else {
+                throw Self.refused("The token is not one of ours.")
+            }
+        }
+
+        /// The media type of access tokens, whose `application/` may be left out (RFC 7515 §4.1.9).
+        private static func isAccessToken(_ type: String) -> Bool {
+            let type = type.asciiLowercased
+            return type.isExactly("at+jwt") || type.isExactly("application/at+jwt")
         }
 
         private static func refused(
@@ -115,10 +143,9 @@ extension JWT {
         }
     }
 
-    private struct Header: Decodable {
-        let alg: String
-        let typ: String
-        let kid: String?
+    /// A payload whose signature alone is looked at.
+    private struct AnyPayload: JWTPayload {
+        func verify(using algorithm: some JWTAlgorithm) {}
     }
 
     private struct Payload: JWTPayload {
@@ -135,8 +162,8 @@ extension JWT {
 extension Data {
     /// Base64 in the alphabet of RFC 4648 §5, without padding.
     fileprivate init?(base64URL text: Substring) {
-        var base64 = text.map { $0 == "-" ? "+" : $0 == "_" ? "/" : $0 }
-        base64 += Array(repeating: "=", count: (4 - base64.count % 4) % 4)
-        self.init(base64Encoded: String(base64))
+        guard !text.utf8.contains(where: { $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: "/") }) else { return nil }
+        let base64 = text.replacing(["-": "+", "_": "/"])
+        self.init(base64Encoded: base64 + String(repeating: "=", count: (4 - base64.utf8.count % 4) % 4))
     }
 }

@@ -8,7 +8,7 @@ public struct IPNetwork: Hashable, Sendable {
     /// Parses a network in CIDR notation or a single address.
     /// - Throws: An `AppError` with code `invalidArgument` if the text is not a network.
     public init(_ text: String) throws {
-        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        let parts = text.split(at: "/", maximumSplits: 1, omittingEmpty: false)
         guard let address = IPAddress(String(parts[0])) else {
             throw AppError(
                 .invalidArgument,

@@ -100,7 +100,7 @@ extension Constraint where Value == String {
     public static func oneOf(_ values: String...) -> Constraint {
         Constraint(
             code: "not_allowed", message: "must be one of \(values.joined(separator: ", "))", keywords: [.oneOf(values)]
-        ) { values.contains($0) }
+        ) { values.containsExactly($0) }
     }
 
     /// Text that a regular expression matches somewhere: put `^` and `$` around it to mean all of the text.

@@ -29,15 +29,7 @@ public struct JSONPointer: Sendable, Hashable, CustomStringConvertible {
         guard name.utf8.contains(where: { $0 == UInt8(ascii: "~") || $0 == UInt8(ascii: "/") }) else {
             return JSONPointer(description: description + "/" + name)
         }
-        var escaped = ""
-        for character in name {
-            switch character {
-            case "~": escaped += "~0"
-            case "/": escaped += "~1"
-            default: escaped.append(character)
-            }
-        }
-        return JSONPointer(description: description + "/" + escaped)
+        return JSONPointer(description: description + "/" + name.replacing(["~": "~0", "/": "~1"]))
     }
 
     /// The pointer to an element of this array.

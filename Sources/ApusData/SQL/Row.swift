@@ -15,7 +15,7 @@ public struct Row: Sendable {
     /// - Throws: An `AppError` of code `internal` when there is no such column or it holds something else: the statement
     ///   and the program disagree, which no client can mend.
     public func get<Value: SQLValueConvertible>(_ column: String, as type: Value.Type = Value.self) throws -> Value {
-        guard let index = columns.firstIndex(of: column) else {
+        guard let index = columns.firstIndex(where: { $0.isExactly(column) }) else {
             throw AppError(.internal, "A query's result lacks a column.", cause: RowMismatch.missing(column, columns))
         }
         return try get(index)

@@ -1,3 +1,5 @@
+import ApusCore
+
 /// A statement with its values. What is interpolated is always bound, never spliced into the text.
 ///
 /// ```swift
@@ -35,10 +37,7 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
 
         /// The name of a table or a column, quoted.
         public mutating func appendInterpolation(identifier name: String) {
-            parts.append(
-                .text(
-                    "\"" + name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
-                        + "\""))
+            parts.append(.text("\"\(name.replacing(["\"": "\"\""]))\""))
         }
     }
 

@@ -52,7 +52,7 @@ struct CallHead {
             case 12 where field.isNamed("grpc-timeout"): timeout = field.value
             case 13 where field.isNamed("grpc-encoding"): encoding = field.value
             case 20 where field.isNamed("grpc-accept-encoding"):
-                let names = field.value.split(whereSeparator: { $0 == "," || $0 == " " })
+                let names = field.value.split(at: ",").map(\.trimmed)
                 acceptsGzip = acceptsGzip || names.contains { $0 == MessageEncoding.gzip.rawValue }
             default:
                 do { try metadata.add(field) } catch { metadataError = metadataError ?? error }

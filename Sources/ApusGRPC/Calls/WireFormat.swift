@@ -1,3 +1,4 @@
+import ApusCore
 import ApusHTTP
 
 /// The layout of a call's messages and status.
@@ -15,11 +16,11 @@ enum WireFormat: Sendable {
             self = .grpc
             return
         }
-        let type = contentType.prefix { $0 != ";" }.lowercased()
-        guard let format = [Self.webText, .web, .grpc].first(where: { type.hasPrefix($0.contentType) }) else {
+        let type = (contentType.cut(at: ";")?.before ?? Substring(contentType)).asciiLowercased
+        guard let format = [Self.webText, .web, .grpc].first(where: { type.starts(withBytesOf: $0.contentType) }) else {
             return nil
         }
-        switch type.dropFirst(format.contentType.count).trimmed {
+        switch Substring(type.utf8.dropFirst(format.contentType.utf8.count)).trimmed {
         case "", "+proto": self = format
         default: return nil
         }

@@ -117,8 +117,8 @@ public struct HTTPRule: Sendable {
     /// - Parameter path: The segments of the request path, still percent-encoded.
     func match(_ path: [Substring]) -> [Substring]? {
         guard let verb, let last = path.last else { return path }
-        guard last.hasSuffix(":" + verb) else { return isVerbInPattern ? path : nil }
-        let rest = last.dropLast(verb.count + 1)
+        guard last.ends(withBytesOf: ":" + verb) else { return isVerbInPattern ? path : nil }
+        let rest = Substring(last.utf8.dropLast(verb.utf8.count + 1))
         return rest.isEmpty ? nil : path.dropLast() + [rest]
     }
 

@@ -63,7 +63,7 @@ struct MessageShapes: Sendable {
     func fields(at path: some StringProtocol, of message: String) -> [Field]? {
         var fields: [Field] = []
         var message: String? = message
-        for name in path.split(separator: ".", maxSplits: Self.maximumDepth, omittingEmptySubsequences: false) {
+        for name in path.split(at: ".", maximumSplits: Self.maximumDepth, omittingEmpty: false) {
             guard fields.count < Self.maximumDepth, let owner = message, let field = field(name, of: owner) else {
                 return nil
             }

@@ -1,3 +1,4 @@
+import ApusCore
 import HTTPTypes
 import NIOCore
 import NIOPosix
@@ -66,7 +67,7 @@ public struct Compression: Middleware {
         default: break
         }
         guard response.upgrade == nil, response.headers[.contentEncoding] == nil,
-            response.headers[.cacheControl]?.lowercased().contains("no-transform") != true,
+            response.headers[.cacheControl]?.asciiLowercased.contains("no-transform") != true,
             let type = (representation?.contentType ?? response.headers[.contentType]).flatMap(MediaType.init)
         else { return false }
         return Self.isText(type)

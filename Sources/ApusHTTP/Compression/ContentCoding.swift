@@ -1,3 +1,5 @@
+import ApusCore
+
 /// A content coding (RFC 9110 §8.4.1), the best one first: zstd takes a fifth of gzip's time for the same size.
 package enum ContentCoding: String, CaseIterable, Sendable {
     /// RFC 8878, with a window of 8 MiB at most (RFC 9659).
@@ -12,9 +14,9 @@ package enum ContentCoding: String, CaseIterable, Sendable {
     static func preferred(by field: String?) -> ContentCoding? {
         guard let field else { return nil }
         var weights: [String: Double] = [:]
-        for item in field.split(separator: ",") {
-            let parts = item.split(separator: ";", omittingEmptySubsequences: false)
-            guard let name = parts.first?.trimmed.lowercased(), !name.isEmpty else { continue }
+        for item in field.split(at: ",") {
+            let parts = item.split(at: ";", omittingEmpty: false)
+            guard let name = parts.first?.trimmed.asciiLowercased, !name.isEmpty else { continue }
             weights[name == "x-gzip" ? "gzip" : name] = weight(parts.dropFirst())
         }
         let identity = weights["identity"] ?? 0
@@ -28,10 +30,8 @@ package enum ContentCoding: String, CaseIterable, Sendable {
 
     private static func weight(_ parameters: some Sequence<Substring>) -> Double {
         for parameter in parameters {
-            let sides = parameter.split(separator: "=", maxSplits: 1)
-            guard sides.count == 2, sides[0].trimmed.lowercased() == "q" else { continue }
-            guard let weight = Double(sides[1].trimmed), (0...1).contains(weight) else { return 0 }
-            return weight
+            guard let (name, value) = parameter.cut(at: "="), name.trimmed.asciiLowercased == "q" else { continue }
+            return Weight.parse(value.trimmed) ?? 0
         }
         return 1
     }
@@ -39,7 +39,7 @@ package enum ContentCoding: String, CaseIterable, Sendable {
     /// Reads `Content-Encoding` of a request.
     /// - Returns: `nil` for `identity`, and no result for codings that are not known or more than one.
     static func of(_ field: String) -> ContentCoding?? {
-        switch field.trimmed.lowercased() {
+        switch field.trimmed.asciiLowercased {
         case "", "identity": .some(nil)
         case "gzip", "x-gzip": .gzip
         case "deflate": .deflate

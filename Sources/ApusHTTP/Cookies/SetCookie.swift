@@ -53,7 +53,7 @@ public struct SetCookie: Sendable, Equatable {
     /// It is `Secure` only where the cookie's name demands that (`__Host-`, `__Secure-`): browsers ignore a secure one over plain
     /// HTTP, and let either kind replace the cookie over TLS.
     public static func removal(of name: String, path: String = "/", domain: String? = nil) -> SetCookie {
-        let isSecure = ["__host-", "__secure-"].contains { name.lowercased().hasPrefix($0) }
+        let isSecure = ["__host-", "__secure-"].contains { name.asciiLowercased.hasPrefix($0) }
         return SetCookie(name, "", maxAge: .zero, path: path, domain: domain, isSecure: isSecure)
     }
 
@@ -66,7 +66,7 @@ public struct SetCookie: Sendable, Equatable {
     func encoded() throws -> String {
         let rest = path + (domain ?? "")
         let isRest = rest.utf8.allSatisfy { (0x20...0x7E).contains($0) && $0 != UInt8(ascii: ";") }
-        guard MediaType.isToken(name), Self.isValue(value), isRest else {
+        guard FieldParameters.isToken(name), Self.isValue(value), isRest else {
             throw AppError(.internal, "The cookie \(name.prefix(64)) has characters that no cookie may have.")
         }
         var text = "\(name)=\(value); Path=\(path)"
@@ -85,11 +85,13 @@ extension Response {
             headers[.cacheControl] = "no-store"
             return
         }
-        let directives = field.split(separator: ",").map { $0.trimmed }
+        let directives = field.split(at: ",").map(\.trimmed)
         func isNamed(_ directive: Substring, _ names: String...) -> Bool {
-            names.contains(directive.prefix { $0 != "=" }.trimmed.lowercased())
+            names.contains((directive.cut(at: "=")?.before ?? directive).trimmed.asciiLowercased)
         }
-        guard !directives.contains(where: { isNamed($0, "no-store") || $0.lowercased() == "private" }) else { return }
+        guard !directives.contains(where: { isNamed($0, "no-store") || $0.asciiLowercased == "private" }) else {
+            return
+        }
         let kept = directives.filter { !isNamed($0, "public", "private", "s-maxage", "proxy-revalidate") }
         headers[.cacheControl] = (["private"] + kept.map(String.init)).joined(separator: ", ")
     }

@@ -11,6 +11,11 @@ public struct Path<Value: Sendable>: RequestInput {
     private let name: String
     private let reader: TextReader<Value>
 
+    init(_ name: String, _ reader: TextReader<Value>) {
+        self.name = name
+        self.reader = reader
+    }
+
     /// - Parameter type: A type that can be read from text, such as `Int` or a typed identifier.
     public init(_ name: String, as type: Value.Type) where Value: LosslessStringConvertible {
         self.name = name
@@ -44,6 +49,11 @@ public struct Path<Value: Sendable>: RequestInput {
 public struct Query<Value: Sendable>: RequestInput {
     private let name: String
     private let reader: TextReader<Value>
+
+    init(_ name: String, _ reader: TextReader<Value>) {
+        self.name = name
+        self.reader = reader
+    }
 
     /// One that must be there, unless there is a default.
     public init(_ name: String, as type: Value.Type, default defaultValue: Value? = nil)
@@ -85,6 +95,11 @@ public struct Header<Value: Sendable>: RequestInput {
     private let name: HTTPField.Name
     private let reader: TextReader<Value>
 
+    init(_ name: HTTPField.Name, _ reader: TextReader<Value>) {
+        self.name = name
+        self.reader = reader
+    }
+
     /// Its text, `nil` when it is missing. Several of the name are joined by commas (RFC 9110 §5.3).
     public init(_ name: HTTPField.Name) where Value == String? { self.init(name, as: String?.self) }
 
@@ -123,6 +138,11 @@ public struct Header<Value: Sendable>: RequestInput {
 public struct Cookie<Value: Sendable>: RequestInput {
     private let name: String
     private let reader: TextReader<Value>
+
+    init(_ name: String, _ reader: TextReader<Value>) {
+        self.name = name
+        self.reader = reader
+    }
 
     /// Its text, `nil` when it is missing.
     public init(_ name: String) where Value == String? { self.init(name, as: String?.self) }

@@ -1,5 +1,6 @@
 import ApusCore
 import ApusJSON
+import FoundationEssentials
 import HTTPTypes
 
 /// Reads a parameter from the texts that came by its name, and writes it for clients.
@@ -21,39 +22,74 @@ struct TextReader<Value: Sendable>: Sendable {
 
     /// The first one. None is an error unless there is a default.
     static func one(default defaultValue: Value? = nil) -> TextReader where Value: LosslessStringConvertible {
-        TextReader(schema: .text(of: Value.self), isRequired: defaultValue == nil) { texts, what in
-            if let text = texts.first { return try read(text, what) }
-            guard let defaultValue else { throw AppError(.invalidArgument, "The \(what()) is required.") }
-            return defaultValue
-        } writeAll: { value in
-            [value.description]
-        }
+        one(.described(), default: defaultValue)
     }
 
     static func optional<Element: LosslessStringConvertible>() -> TextReader where Value == Element? {
-        TextReader(schema: .text(of: Element.self), isRequired: false) { texts, what in
-            try texts.first.map { try TextReader<Element>.read($0, what) }
+        optional(.described())
+    }
+
+    static func list<Element: LosslessStringConvertible>() -> TextReader where Value == [Element] { list(.described()) }
+
+    static func date(default defaultValue: Date? = nil) -> TextReader where Value == Date {
+        one(.date, default: defaultValue)
+    }
+
+    static func optionalDate() -> TextReader where Value == Date? { optional(.date) }
+
+    static func dates() -> TextReader where Value == [Date] { list(.date) }
+
+    private static func one(_ format: TextFormat<Value>, default defaultValue: Value?) -> TextReader {
+        TextReader(schema: format.schema, isRequired: defaultValue == nil) { texts, what in
+            if let text = texts.first { return try format.read(text, what) }
+            guard let defaultValue else { throw AppError(.invalidArgument, "The \(what()) is required.") }
+            return defaultValue
         } writeAll: { value in
-            value.map { [$0.description] } ?? []
+            [format.write(value)]
         }
     }
 
-    static func list<Element: LosslessStringConvertible>() -> TextReader where Value == [Element] {
-        let items = OpenAPI.Schema.text(of: Element.self)
-        return TextReader(schema: .init { ["type": "array", "items": items.make($0)] }, isRequired: false) {
+    private static func optional<Element>(_ format: TextFormat<Element>) -> TextReader where Value == Element? {
+        TextReader(schema: format.schema, isRequired: false) { texts, what in
+            try texts.first.map { try format.read($0, what) }
+        } writeAll: { value in
+            value.map { [format.write($0)] } ?? []
+        }
+    }
+
+    private static func list<Element>(_ format: TextFormat<Element>) -> TextReader where Value == [Element] {
+        TextReader(schema: .init { ["type": "array", "items": format.schema.make($0)] }, isRequired: false) {
             texts, what in
-            try texts.map { try TextReader<Element>.read($0, what) }
+            try texts.map { try format.read($0, what) }
         } writeAll: { values in
-            values.map(\.description)
+            values.map(format.write)
         }
     }
+}
 
-    private static func read(_ text: String, _ what: () -> String) throws -> Value
-    where Value: LosslessStringConvertible {
-        guard let value = Value(text), isFinite(value) else {
+/// How one value is text.
+private struct TextFormat<Value: Sendable>: Sendable {
+    let schema: OpenAPI.Schema
+    let parse: @Sendable (String) -> Value?
+    let write: @Sendable (Value) -> String
+
+    func read(_ text: String, _ what: () -> String) throws -> Value {
+        guard let value = parse(text) else {
             throw AppError(.invalidArgument, "The \(what()) is not a valid \(Value.self): \"\(text.prefix(64))\".")
         }
         return value
+    }
+
+    static func described() -> TextFormat where Value: LosslessStringConvertible {
+        TextFormat(schema: .text(of: Value.self)) { text in
+            Value(text).flatMap { isFinite($0) ? $0 : nil }
+        } write: {
+            $0.description
+        }
+    }
+
+    static var date: TextFormat<Date> {
+        TextFormat<Date>(schema: .of(Date.self), parse: { RFC3339.parse($0) }) { RFC3339.format($0) ?? "" }
     }
 
     /// `nan` and `1e999` are read as numbers, and pass for one within any range that is not looked at twice.

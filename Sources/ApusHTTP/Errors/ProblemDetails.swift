@@ -75,13 +75,12 @@ extension ProblemDetails {
     /// For a reader in a browser.
     fileprivate var page: String {
         let title = Self.escaped("\(status) \(title)")
-        let lines = text.split(separator: "\n").dropFirst().map { "<p>\(Self.escaped(String($0)))</p>" }
+        let lines = text.split(at: "\n").dropFirst().map { "<p>\(Self.escaped(String($0)))</p>" }
         return "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>\(title)</title></head>"
             + "<body><h1>\(title)</h1>\(lines.joined())</body></html>"
     }
 
     private static func escaped(_ text: String) -> String {
-        text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
-            .replacing("\"", with: "&quot;")
+        text.replacing(["&": "&amp;", "<": "&lt;", ">": "&gt;", "\"": "&quot;"])
     }
 }

@@ -1,3 +1,4 @@
+import ApusCore
 import HTTPTypes
 
 /// The media types that a client takes, and how gladly (RFC 9110 §12.5.1).
@@ -20,10 +21,10 @@ struct Accept {
     private static let maximumCount = 64
 
     init(_ field: String) {
-        ranges = field.split(separator: ",").prefix(Self.maximumCount).compactMap { element in
+        ranges = field.split(at: ",").prefix(Self.maximumCount).compactMap { element in
             guard let type = MediaType(String(element.trimmed)) else { return nil }
-            let weight = type.parameters["q"].map { Double($0) ?? 0 } ?? 1
-            return Range(type: type.type, subtype: type.subtype, weight: (0...1).contains(weight) ? weight : 0)
+            let weight = type.parameters["q"].map { Weight.parse($0) ?? 0 } ?? 1
+            return Range(type: type.type, subtype: type.subtype, weight: weight)
         }
     }
 
@@ -31,6 +32,20 @@ struct Accept {
     func weight(of type: MediaType) -> Double {
         ranges.compactMap { range in range.specificity(for: type).map { ($0, range.weight) } }
             .max { $0.0 < $1.0 }?.1 ?? 0
+    }
+}
+
+/// The weight of a preference (RFC 9110 §12.4.2).
+enum Weight {
+    /// `0` to `1`, with three digits after the point at most.
+    static func parse(_ text: some StringProtocol) -> Double? {
+        let bytes = Array(text.utf8)
+        guard (1...5).contains(bytes.count), bytes[0] == UInt8(ascii: "0") || bytes[0] == UInt8(ascii: "1"),
+            bytes.count == 1 || bytes[1] == UInt8(ascii: "."),
+            bytes.dropFirst(2).allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
+            let weight = Double(String(decoding: bytes, as: UTF8.self)), weight <= 1
+        else { return nil }
+        return weight
     }
 }
 

@@ -1,3 +1,5 @@
+import ApusCore
+
 /// An entity tag (RFC 9110 §8.8.3): names one state of what a response shows.
 public struct EntityTag: Sendable, Hashable, CustomStringConvertible {
     /// Whether it only says that two states mean the same, not that they are the same bytes.
@@ -16,22 +18,29 @@ public struct EntityTag: Sendable, Hashable, CustomStringConvertible {
 
     /// Reads what ``description`` gives; `nil` for anything else.
     public init?(parsing text: some StringProtocol) {
-        let isWeak = text.hasPrefix("W/")
-        let quoted = text.dropFirst(isWeak ? 2 : 0)
-        guard quoted.utf8.count >= 2, quoted.first == "\"", quoted.last == "\"" else { return nil }
+        let isWeak = text.starts(withBytesOf: "W/")
+        let quoted = Substring(text).utf8.dropFirst(isWeak ? 2 : 0)
+        let quote = UInt8(ascii: "\"")
+        guard quoted.count >= 2, quoted.first == quote, quoted.last == quote else { return nil }
         let value = quoted.dropFirst().dropLast()
-        guard value.utf8.allSatisfy({ $0 == 0x21 || (0x23...0x7E).contains($0) || $0 >= 0x80 }) else { return nil }
-        self.init(String(value), isWeak: isWeak)
+        guard value.allSatisfy({ $0 == 0x21 || (0x23...0x7E).contains($0) || $0 >= 0x80 }) else { return nil }
+        self.init(String(Substring(value)), isWeak: isWeak)
     }
 
     /// The tags of a list such as `"a", W/"b"`. What is none is left out: no tag is equal to it.
     static func list(_ field: String) -> [EntityTag] {
-        field.split(separator: ",").compactMap { EntityTag(parsing: $0.trimmed) }
+        // A comma may be part of a tag.
+        var isQuoted = false
+        let parts = Substring(field).utf8.split { byte in
+            if byte == UInt8(ascii: "\"") { isQuoted.toggle() }
+            return byte == UInt8(ascii: ",") && !isQuoted
+        }
+        return parts.compactMap { EntityTag(parsing: Substring($0).trimmed) }
     }
 
     /// Whether both mean the same (RFC 9110 §8.8.3.2, weak comparison).
-    func isEquivalent(to other: EntityTag) -> Bool { value == other.value }
+    func isEquivalent(to other: EntityTag) -> Bool { value.isExactly(other.value) }
 
     /// Whether both are the same bytes (strong comparison).
-    func isIdentical(to other: EntityTag) -> Bool { !isWeak && !other.isWeak && value == other.value }
+    func isIdentical(to other: EntityTag) -> Bool { !isWeak && !other.isWeak && value.isExactly(other.value) }
 }

@@ -1,3 +1,5 @@
+import ApusCore
+
 /// The parts of a representation that a client asks for (RFC 9110 §14).
 package enum ByteRanges: Equatable {
     /// All of it: no range was asked for, or what was is not to be understood or not worth it.
@@ -12,11 +14,11 @@ package enum ByteRanges: Equatable {
 
     package init(_ field: String?, size: Int) {
         self = .all
-        guard let field, let equals = field.firstIndex(of: "="), field[..<equals].trimmed.lowercased() == "bytes" else {
-            return
-        }
-        let specs = field[field.index(after: equals)...].split(separator: ",").filter { !$0.trimmed.isEmpty }
+        guard let (unit, list) = field?.cut(at: "="), unit.trimmed.asciiLowercased == "bytes" else { return }
+        let specs = list.split(at: ",").filter { !$0.trimmed.isEmpty }
         guard (1...Self.maximumCount).contains(specs.count) else { return }
+        // The last bytes of nothing are all of it (RFC 9110 §14.1.2), which no `Content-Range` can say.
+        if size == 0, specs.contains(where: { Self.isSuffix($0.trimmed) }) { return }
         var ranges: [Range<Int>] = []
         for spec in specs {
             guard let range = Self.range(spec.trimmed, size) else { return }
@@ -28,11 +30,16 @@ package enum ByteRanges: Equatable {
         self = ranges.isEmpty ? .unsatisfiable : .some(ranges)
     }
 
+    /// Whether the last bytes are asked for, one at least.
+    private static func isSuffix(_ text: Substring) -> Bool {
+        text.starts(withBytesOf: "-") && number(text.dropFirst().trimmed).map { $0 > 0 } ?? false
+    }
+
     /// `first-last`, `first-` or `-count`.
     /// - Returns: An empty range for one that is not there, `nil` for what is none.
     private static func range(_ text: Substring, _ size: Int) -> Range<Int>? {
-        guard let dash = text.firstIndex(of: "-") else { return nil }
-        let (first, last) = (text[..<dash].trimmed, text[text.index(after: dash)...].trimmed)
+        guard let sides = text.cut(at: "-") else { return nil }
+        let (first, last) = (sides.before.trimmed, sides.after.trimmed)
         switch (number(first), number(last)) {
         case (let first?, let last?):
             guard first <= last else { return nil }

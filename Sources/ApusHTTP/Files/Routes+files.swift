@@ -27,7 +27,7 @@ extension Routes {
         let count = fullPath(path).split(separator: "/").count
         let folder = FileFolder(folder)
         let answer: Handler = { request in
-            let segments = request.path.split(separator: "/").dropFirst(count)
+            let segments = request.path.split(at: "/").dropFirst(count)
             return try await folder.file(segments, cacheControl).response(to: request)
         }
         for pattern in [path, path.isEmpty ? "**" : "\(path)/**"] {
@@ -56,7 +56,9 @@ private struct FileFolder: Sendable {
         let path = ([path] + names).joined(separator: "/")
         guard let root = Self.real(self.path), var target = Self.real(path) else { throw Self.notFound }
         if isFolder(target) { target += "/index.html" }
-        guard let real = Self.real(target), real.hasPrefix(root == "/" ? "/" : "\(root)/") else { throw Self.notFound }
+        guard let real = Self.real(target), real.starts(withBytesOf: root == "/" ? "/" : "\(root)/") else {
+            throw Self.notFound
+        }
         return real
     }
 
@@ -64,7 +66,7 @@ private struct FileFolder: Sendable {
 
     /// A name in a folder, and nothing else.
     private static func name(_ segment: Substring) throws -> String {
-        guard let name = PercentEncoding.decode(segment), !name.isEmpty, !name.hasPrefix("."),
+        guard let name = PercentEncoding.decode(segment), !name.isEmpty, !name.starts(withBytesOf: "."),
             !name.utf8.contains(where: { $0 == UInt8(ascii: "/") || $0 == 0 || $0 == UInt8(ascii: "\\") })
         else { throw notFound }
         return name

@@ -27,8 +27,14 @@ struct FormDecoder: Decoder {
         return KeyedDecodingContainer(FormObject(node: node, codingPath: codingPath))
     }
 
-    func unkeyedContainer() -> any UnkeyedDecodingContainer {
-        FormList(elements: node.elements, codingPath: codingPath)
+    func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
+        guard node.isOneKindOfList else {
+            throw DecodingError.dataCorrupted(
+                .init(
+                    codingPath: codingPath,
+                    debugDescription: "must be a list that is written in one way: repeated, with [], or numbered"))
+        }
+        return FormList(elements: node.elements, codingPath: codingPath)
     }
 
     func singleValueContainer() -> any SingleValueDecodingContainer { FormValue(node: node, codingPath: codingPath) }
@@ -39,11 +45,11 @@ private struct FormObject<Key: CodingKey>: KeyedDecodingContainerProtocol {
     let codingPath: [any CodingKey]
 
     var allKeys: [Key] { node.names.compactMap(Key.init(stringValue:)) }
-    func contains(_ key: Key) -> Bool { node.children[key.stringValue] != nil }
-    func decodeNil(forKey key: Key) throws -> Bool { node.children[key.stringValue]?.isEmptyText ?? true }
+    func contains(_ key: Key) -> Bool { node[key.stringValue] != nil }
+    func decodeNil(forKey key: Key) throws -> Bool { node[key.stringValue]?.isEmptyText ?? true }
 
     func decode<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value {
-        if let child = node.children[key.stringValue] {
+        if let child = node[key.stringValue] {
             return try child.decode(type, codingPath + [key])
         }
         // A list of which nothing is checked is not sent at all.
@@ -53,7 +59,7 @@ private struct FormObject<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
     /// Empty text is text.
     func decodeIfPresent(_ type: String.Type, forKey key: Key) throws -> String? {
-        try node.children[key.stringValue]?.decode(type, codingPath + [key])
+        try node[key.stringValue]?.decode(type, codingPath + [key])
     }
 
     func nestedContainer<Nested: CodingKey>(
@@ -63,14 +69,14 @@ private struct FormObject<Key: CodingKey>: KeyedDecodingContainerProtocol {
     }
 
     func nestedUnkeyedContainer(forKey key: Key) throws -> any UnkeyedDecodingContainer {
-        inner(key).unkeyedContainer()
+        try inner(key).unkeyedContainer()
     }
 
     func superDecoder() -> any Decoder { FormDecoder(node: node, codingPath: codingPath) }
     func superDecoder(forKey key: Key) -> any Decoder { inner(key) }
 
     private func inner(_ key: Key) -> FormDecoder {
-        FormDecoder(node: node.children[key.stringValue] ?? .init(), codingPath: codingPath + [key])
+        FormDecoder(node: node[key.stringValue] ?? .init(), codingPath: codingPath + [key])
     }
 }
 
@@ -137,16 +143,22 @@ private struct FormValue: SingleValueDecodingContainer {
 
 extension FormFields.Node {
     fileprivate var isEmptyText: Bool {
-        guard children.isEmpty, case .text("")? = values.first else { return false }
+        guard !hasChildren, case .text("")? = values.first else { return false }
         return true
     }
 
     fileprivate func decode<Value: Decodable>(_ type: Value.Type, _ path: [any CodingKey]) throws -> Value {
-        if type == UploadedFile.self, case .file(let file)? = values.first, let file = file as? Value { return file }
+        if type == UploadedFile.self, values.count == 1, case .file(let file) = values[0], let file = file as? Value {
+            return file
+        }
         guard let scalar = type as? any FormScalar.Type else {
             return try Value(from: FormDecoder(node: self, codingPath: path))
         }
-        guard children.isEmpty, case .text(let text)? = values.first else {
+        guard values.count <= 1 else {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: path, debugDescription: "must be given once; it is there \(values.count) times"))
+        }
+        guard !hasChildren, case .text(let text)? = values.first else {
             throw DecodingError.typeMismatch(type, .init(codingPath: path, debugDescription: "Expected text."))
         }
         guard let value = scalar.read(text) as? Value else {
@@ -197,11 +209,14 @@ extension Bool: FormScalar {
 }
 
 extension Date: FormScalar {
-    fileprivate static func read(_ text: String) -> Date? { JSONCoding.date(text) }
+    fileprivate static func read(_ text: String) -> Date? { RFC3339.parse(text) }
 }
 
 extension Decimal: FormScalar {
-    fileprivate static func read(_ text: String) -> Decimal? { Decimal(string: text) }
+    fileprivate static func read(_ text: String) -> Decimal? {
+        // Foundation would read as far as it understands: `12abc` as 12.
+        DecimalText.isWhole(text) ? Decimal(string: text) : nil
+    }
 }
 
 extension URL: FormScalar {

@@ -13,23 +13,34 @@ package struct FormFields: Sendable {
     struct Node: Sendable {
         var values: [Value] = []
         var names: [String] = []
-        var children: [String: Node] = [:]
+        private var children: [ExactString: Node] = [:]
+
+        subscript(name: String) -> Node? { children[ExactString(name)] }
+
+        var hasChildren: Bool { !children.isEmpty }
 
         mutating func insert(_ value: Value, _ path: ArraySlice<String>) {
             guard let name = path.first else {
                 values.append(value)
                 return
             }
-            if children[name] == nil { names.append(name) }
-            children[name, default: Node()].insert(value, path.dropFirst())
+            if self[name] == nil { names.append(name) }
+            children[ExactString(name), default: Node()].insert(value, path.dropFirst())
         }
 
         /// The elements, if this is read as a list.
         var elements: [Node] {
-            if let child = children[""] { return values.map(Node.init) + child.values.map(Node.init) }
+            if let child = self[""] { return values.map(Node.init) + child.values.map(Node.init) }
             let numbered = names.compactMap { name in Int(name).map { ($0, name) } }.sorted { $0.0 < $1.0 }
-            if !numbered.isEmpty { return numbered.compactMap { children[$0.1] } }
+            if !numbered.isEmpty { return numbered.compactMap { self[$0.1] } }
             return values.map(Node.init)
+        }
+
+        /// Whether it is a list written in one way: `a=1` and `a[]=1` go together, and neither goes with `a[0]=1` or `a[b]=1`.
+        var isOneKindOfList: Bool {
+            let isPlain = !values.isEmpty || self[""] != nil
+            return names.allSatisfy { isPlain ? $0.isEmpty : Int($0) != nil }
+                && (self[""]?.hasChildren ?? false) == false
         }
 
         init() {}
@@ -46,13 +57,7 @@ package struct FormFields: Sendable {
 
     /// Reads `application/x-www-form-urlencoded` (the URL standard, §5.1), strictly: a `%` has two digits after it.
     package init(urlEncoded text: String) throws {
-        for pair in text.split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let name = PercentEncoding.decode(parts[0], plusIsSpace: true),
-                let value = PercentEncoding.decode(parts.count > 1 ? parts[1] : "", plusIsSpace: true)
-            else { throw AppError(.invalidArgument, "The form is not valid percent-encoded UTF-8.") }
-            try add(name, .text(value))
-        }
+        for (name, value) in try URLEncodedPairs.read(text, of: "form") { try add(name, .text(value)) }
     }
 
     mutating func add(_ name: String, _ value: Value) throws {
@@ -71,14 +76,18 @@ package struct FormFields: Sendable {
 
     /// `a[b][]` as `a`, `b` and an empty name. A name whose brackets do not pair is taken as it is.
     static func path(_ name: String) -> [String] {
-        guard let bracket = name.firstIndex(of: "["), bracket > name.startIndex, name.last == "]" else { return [name] }
+        let (open, close) = (UInt8(ascii: "["), UInt8(ascii: "]"))
+        var rest = Substring(name).utf8
+        guard let bracket = rest.firstIndex(of: open), bracket > rest.startIndex, rest.last == close else {
+            return [name]
+        }
         var path = [String(name[..<bracket])]
-        var rest = name[bracket...]
+        rest = rest[bracket...]
         while !rest.isEmpty {
-            guard rest.first == "[", let end = rest.firstIndex(of: "]") else { return [name] }
-            let part = rest[rest.index(after: rest.startIndex)..<end]
-            guard !part.contains("[") else { return [name] }
-            path.append(String(part))
+            guard rest.first == open, let end = rest.firstIndex(of: close) else { return [name] }
+            let part = rest.dropFirst().prefix(upTo: end)
+            guard !part.contains(open) else { return [name] }
+            path.append(String(Substring(part)))
             rest = rest[rest.index(after: end)...]
         }
         return path

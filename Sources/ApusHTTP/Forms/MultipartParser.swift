@@ -100,11 +100,13 @@ package struct MultipartParser {
             throw Self.malformed("the header of a part is not UTF-8")
         }
         var fields = HTTPFields()
-        for line in text.split(separator: "\r\n") {
-            guard let colon = line.firstIndex(of: ":"), let name = HTTPField.Name(String(line[..<colon])) else {
-                throw Self.malformed("the header of a part is no list of fields")
+        for line in text.split(at: "\n") {
+            let line = line.utf8.last == UInt8(ascii: "\r") ? Substring(line.utf8.dropLast()) : line
+            guard !line.isEmpty else { continue }
+            guard let (before, after) = line.cut(at: ":"), let name = HTTPField.Name(String(before)) else {
+                throw Self.malformed("the header of a part is not a list of fields")
             }
-            let value = String(line[line.index(after: colon)...].trimmed)
+            let value = String(after.trimmed)
             guard HTTPField.isValidValue(value) else {
                 throw Self.malformed("a field of a part has control characters")
             }

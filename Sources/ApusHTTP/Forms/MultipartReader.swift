@@ -55,9 +55,9 @@ private struct Part {
 
     init(_ headers: HTTPFields, threshold: Int) throws {
         // RFC 7578 §4.2.
-        guard let field = headers[.contentDisposition], let semicolon = field.firstIndex(of: ";"),
-            field[..<semicolon].trimmed.lowercased() == "form-data",
-            let parameters = MediaType.parameters(field[semicolon...]), let name = parameters["name"]
+        guard let (kind, rest) = headers[.contentDisposition]?.cut(at: ";"),
+            kind.trimmed.asciiLowercased == "form-data",
+            let parameters = FieldParameters.parse(";" + rest, .browser), let name = parameters["name"]
         else { throw MultipartParser.malformed("a part has no Content-Disposition of form-data with a name") }
         self.name = name
         isFile = parameters["filename"] != nil
@@ -94,13 +94,15 @@ private struct Part {
         memory.clear()
     }
 
-    mutating func finish() async throws -> (String, FormFields.Value) {
+    /// - Returns: `nil` for a file that was not chosen: browsers send an empty one without a name (the HTML standard, §4.10.22.4).
+    mutating func finish() async throws -> (String, FormFields.Value)? {
         guard isFile else {
             guard let text = String(validating: memory.readableBytesView, as: UTF8.self) else {
                 throw AppError(.invalidArgument, "The field \"\(name.prefix(64))\" is not UTF-8.")
             }
             return (name, .text(text))
         }
+        if size == 0, filename == nil { return nil }
         try await flush()
         let storage = disk.map(UploadedFile.Storage.disk) ?? .memory(memory)
         return (name, .file(UploadedFile(filename: filename, contentType: contentType, size: size, storage: storage)))

@@ -1,3 +1,4 @@
+import ApusCore
 public import HTTPTypes
 
 /// Cross-origin resource sharing (the Fetch standard): says which pages of other origins may call this service.
@@ -66,7 +67,7 @@ public struct CORS: Middleware {
     private func allowedValue(for origin: String) -> String? {
         switch origins {
         case .all: "*"
-        case .only(let origins): origins.contains(origin) ? origin : nil
+        case .only(let origins): origins.containsExactly(origin) ? origin : nil
         }
     }
 }

@@ -31,14 +31,12 @@ public struct CrossOriginProtection: Middleware {
         default: break
         }
         let origin = request.headers[.origin]
-        if let origin, trusted.contains(origin) { return true }
+        if let origin, trusted.containsExactly(origin) { return true }
         if let site = request.headers[.secFetchSite] { return site == "same-origin" || site == "none" }
         guard let origin else { return true }
         // `null` is the origin of sandboxed pages, which anybody can make.
-        guard let separator = origin.utf8.firstIndex(of: UInt8(ascii: "/")), let authority = request.authority else {
-            return false
-        }
-        return origin[separator...].dropFirst(2).lowercased() == authority.lowercased()
+        guard let origin = WebOrigin(origin), let authority = request.authority else { return false }
+        return origin.isServed(by: authority)
     }
 
     public func describe(_ operation: inout OpenAPI.Operation) {

@@ -64,10 +64,10 @@ public struct TrustedProxies: Middleware {
     /// `for=192.0.2.60;proto=https;host=example.org, for="[2001:db8::1]:8080"`.
     package static func forwarded(_ field: String) -> [Hop] {
         elements(field).suffix(maximumHops).map { element in
-            guard let parameters = MediaType.parameters(";" + element) else { return Hop() }
+            guard let parameters = FieldParameters.parse(";" + element) else { return Hop() }
             return Hop(
                 address: parameters["for"].flatMap(address),
-                isSecure: parameters["proto"].map { $0.lowercased() == "https" },
+                isSecure: parameters["proto"].map { $0.asciiLowercased == "https" },
                 host: parameters["host"].flatMap(host))
         }
     }
@@ -79,7 +79,7 @@ public struct TrustedProxies: Middleware {
             // The proxy says how it was asked, and not by whom.
             return [
                 Hop(
-                    isSecure: schemes.last.map { $0.lowercased() == "https" },
+                    isSecure: schemes.last.map { $0.asciiLowercased == "https" },
                     host: hosts.last.flatMap { host(String($0)) })
             ]
         }
@@ -88,7 +88,7 @@ public struct TrustedProxies: Middleware {
                 list.count == 1 ? list[0] : index < list.count ? list[list.count - 1 - index] : nil
             }
             return Hop(
-                address: address(String(text)), isSecure: at(schemes).map { $0.lowercased() == "https" },
+                address: address(String(text)), isSecure: at(schemes).map { $0.asciiLowercased == "https" },
                 host: at(hosts).map(String.init).flatMap(host))
         }.reversed()
     }
@@ -96,21 +96,34 @@ public struct TrustedProxies: Middleware {
     /// Splits at commas, but for those in quotes.
     private static func elements(_ field: String) -> [Substring] {
         var isQuoted = false
-        let parts = field.split(omittingEmptySubsequences: false) { character in
-            if character == "\"" { isQuoted.toggle() }
-            return character == "," && !isQuoted
+        let parts = Substring(field).utf8.split(omittingEmptySubsequences: false) { byte in
+            if byte == UInt8(ascii: "\"") { isQuoted.toggle() }
+            return byte == UInt8(ascii: ",") && !isQuoted
         }
-        return parts.map(\.trimmed).filter { !$0.isEmpty }
+        return parts.map { Substring($0).trimmed }.filter { !$0.isEmpty }
     }
 
     /// An address with or without brackets and port; `nil` for `unknown` and for hidden ones.
     private static func address(_ text: String) -> IPAddress? {
         if let address = IPAddress(text) { return address }
-        if text.hasPrefix("["), let end = text.firstIndex(of: "]") {
-            return IPAddress(String(text[text.index(after: text.startIndex)..<end]))
+        if text.starts(withBytesOf: "["), let (address, rest) = text.dropFirst().cut(at: "]") {
+            return rest.isEmpty || isPort(rest) ? IPAddress(String(address)) : nil
         }
-        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        return parts.count == 2 ? IPAddress(String(parts[0])) : nil
+        guard let (address, port) = text.cut(at: ":"), isPort(":" + port) else { return nil }
+        return IPAddress(String(address))
+    }
+
+    /// A colon with a port, or with a name in its place (RFC 7239 §6.3).
+    private static func isPort(_ text: Substring) -> Bool {
+        text.starts(withBytesOf: ":")
+            && text.utf8.dropFirst().allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+                    UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
+                    true
+                default: false
+                }
+            }
     }
 
     /// A host with or without a port, and nothing that could be part of a path.

@@ -1,3 +1,5 @@
+import ApusCore
+
 /// The values of a route's `:name` segments. Few, so lists are faster than a dictionary.
 public struct PathParameters: Sendable {
     private var names: [String] = []
@@ -13,6 +15,6 @@ public struct PathParameters: Sendable {
 
     /// The decoded value of a segment.
     public subscript(name: String) -> String? {
-        names.firstIndex(of: name).map { values[$0] }
+        names.firstIndex { $0.isExactly(name) }.map { values[$0] }
     }
 }

@@ -143,27 +143,18 @@ public struct Request: Sendable {
     /// The decoded values of a query parameter, in the order in which they came.
     /// - Throws: An ``AppError`` of code `invalidArgument` when the query is not valid percent-encoding.
     public func queryValues(_ name: String) throws -> [String] {
-        try queryItems().compactMap { $0.name == name ? $0.value : nil }
+        try queryItems().compactMap { $0.name.isExactly(name) ? $0.value : nil }
     }
 
     /// All parameters of the query, decoded, in the order in which they came.
     /// - Throws: An ``AppError`` of code `invalidArgument` when the query is not valid percent-encoding.
     package func queryItems() throws -> [(name: String, value: String)] {
-        guard let rawQuery else { return [] }
-        var items: [(name: String, value: String)] = []
-        for pair in rawQuery.split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let key = PercentEncoding.decode(parts[0], plusIsSpace: true),
-                let value = PercentEncoding.decode(parts.count > 1 ? parts[1] : "", plusIsSpace: true)
-            else { throw AppError(.invalidArgument, "The query is not valid percent-encoded UTF-8.") }
-            items.append((key, value))
-        }
-        return items
+        try rawQuery.map { try URLEncodedPairs.read($0, of: "query") } ?? []
     }
 
     /// The segments of the path as they came; without an empty one at the end.
     package var rawPathSegments: [Substring] {
-        var parts = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+        var parts = Substring(path.utf8.dropFirst()).split(at: "/", omittingEmpty: false)
         if parts.last?.isEmpty == true { parts.removeLast() }
         return parts
     }

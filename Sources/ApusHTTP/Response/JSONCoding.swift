@@ -1,42 +1,13 @@
 import ApusCore
 import ApusJSON
-import FoundationEssentials
 public import NIOCore
 
-/// JSON as Apus reads and writes it: dates as RFC 3339 text with milliseconds, field names as they are, each key of an
-/// object once.
+/// JSON as Apus reads and writes it, in buffers: by ``ApusJSON/JSON/Encoder/standard`` and
+/// ``ApusJSON/JSON/Decoder/standard``.
 public enum JSONCoding {
-    private static let encoder = {
-        var encoder = JSON.Encoder()
-        encoder.outputFormatting = .withoutEscapingSlashes
-        encoder.dateEncodingStrategy = .custom { date, encoder in
-            var container = encoder.singleValueContainer()
-            try container.encode(date.formatted(.iso8601WithMilliseconds))
-        }
-        return encoder
-    }()
-
-    private static let decoder = {
-        var decoder = JSON.Decoder()
-        decoder.limits.duplicateKeys = .reject
-        decoder.dateDecodingStrategy = .custom { decoder in
-            let container = try decoder.singleValueContainer()
-            let text = try container.decode(String.self)
-            if let date = date(text) { return date }
-            throw DecodingError.dataCorruptedError(
-                in: container, debugDescription: "Expected an RFC 3339 date such as 2026-01-31T12:00:00Z.")
-        }
-        return decoder
-    }()
-
-    /// An RFC 3339 date, with a fraction of a second or without.
-    static func date(_ text: String) -> Date? {
-        (try? Date(text, strategy: .iso8601WithMilliseconds)) ?? (try? Date(text, strategy: .iso8601))
-    }
-
     /// Any value as JSON.
     public static func encode(_ value: some Encodable) throws -> ByteBuffer {
-        try encoder.withEncoded(value) { ByteBuffer(bytes: $0) }
+        try JSON.Encoder.standard.withEncoded(value) { ByteBuffer(bytes: $0) }
     }
 
     /// A value from JSON.
@@ -49,19 +20,11 @@ public enum JSONCoding {
     /// A value from JSON.
     public static func decode<Value: Decodable>(_ type: Value.Type, from bytes: some Sequence<UInt8>) throws -> Value {
         do {
-            return try decoder.decode(type, from: bytes)
+            return try JSON.Decoder.standard.decode(type, from: bytes)
         } catch let error as DecodingError {
             throw AppError(decoding: error)
         }
     }
-}
-
-extension ParseStrategy where Self == Date.ISO8601FormatStyle {
-    fileprivate static var iso8601WithMilliseconds: Self { .init(includingFractionalSeconds: true) }
-}
-
-extension FormatStyle where Self == Date.ISO8601FormatStyle {
-    fileprivate static var iso8601WithMilliseconds: Self { .init(includingFractionalSeconds: true) }
 }
 
 extension AppError {

@@ -35,7 +35,9 @@ public struct Page<Item: Encodable & Sendable>: Encodable, ResponseConvertible {
 
     /// The request's own address with another cursor.
     private static func link(_ request: Request, _ cursor: String) -> String {
-        let rest = (request.rawQuery ?? "").split(separator: "&").filter { $0.prefix { $0 != "=" } != "cursor" }
+        let rest = (request.rawQuery ?? "").split(at: "&").filter {
+            !($0.cut(at: "=")?.before ?? $0).isExactly("cursor")
+        }
         return "\(request.path)?" + (rest + ["cursor=\(cursor)"]).joined(separator: "&")
     }
 

@@ -1,3 +1,4 @@
+import ApusCore
 import HTTPTypes
 
 /// What a client says of the state that it knows (RFC 9110 §13).

@@ -1,3 +1,4 @@
+import ApusCore
 public import HTTPTypes
 public import NIOCore
 
@@ -99,7 +100,7 @@ extension Response {
     mutating func addVary(_ name: String) {
         let fields = headers[values: .vary]
         let isNamed = fields.contains { field in
-            field.split(separator: ",").contains { $0.trimmed == "*" || $0.trimmed.lowercased() == name.lowercased() }
+            field.split(at: ",").contains { $0.trimmed == "*" || $0.trimmed.asciiLowercased == name.asciiLowercased }
         }
         if !isNamed { headers[values: .vary] = fields + [name] }
     }

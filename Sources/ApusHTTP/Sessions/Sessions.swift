@@ -214,7 +214,7 @@ public struct Sessions: Middleware {
     }
 
     private func verified(_ cookie: String) -> Token? {
-        let parts = cookie.split(separator: ".", omittingEmptySubsequences: false)
+        let parts = cookie.split(at: ".", omittingEmpty: false)
         guard parts.count == 2, let bytes = Base64URL.decode(parts[0]), bytes.count == 32,
             let signature = Base64URL.decode(parts[1])
         else { return nil }

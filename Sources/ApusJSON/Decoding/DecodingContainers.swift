@@ -1,3 +1,4 @@
+import ApusCore
 import FoundationEssentials
 
 /// The decoder of one value, passed to `init(from:)`.
@@ -43,7 +44,7 @@ struct ObjectReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
     private let document: Document
     private let object: Int
     /// The node index of each value by name; `nil` for objects whose keys are looked up by linear search.
-    private let index: [String: Int]?
+    private let index: [ExactString: Int]?
 
     init(_ document: Document, _ object: Int) throws {
         guard document.nodes[object].kind == .object else { throw document.mismatch([String: Any].self, at: object) }
@@ -56,8 +57,13 @@ struct ObjectReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
     var codingPath: [any CodingKey] { document.path(to: object) }
 
     var allKeys: [Key] {
-        if let index { return index.keys.compactMap(Key.init(stringValue:)) }
-        return document.keys(ofObject: object).compactMap { Key(stringValue: document.text(at: $0)) }
+        let names =
+            if let index {
+                index.sorted { $0.value < $1.value }.map(\.key.text)
+            } else {
+                document.keys(ofObject: object).map(document.text)
+            }
+        return document.checkDictionaryKeys(names, of: object, Key.self).compactMap(Key.init(stringValue:))
     }
 
     func contains(_ key: Key) -> Bool { find(key) != nil }
@@ -115,7 +121,7 @@ struct ObjectReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
     @inline(__always) private func find(_ key: Key) -> Int? { find(key.stringValue) }
 
     @inline(__always) private func find(_ name: String) -> Int? {
-        if let index { return index[name] }
+        if let index { return index[ExactString(name)] }
         return document.value(of: name, inObject: object)
     }
 
@@ -216,14 +222,14 @@ struct ArrayReader: UnkeyedDecodingContainer {
 extension Document {
     /// Returns the node index of each value of an object by name, after key conversion. If names are equal, the first
     /// value is used.
-    fileprivate func index(ofObject object: Int) -> [String: Int] {
+    fileprivate func index(ofObject object: Int) -> [ExactString: Int] {
         let keys = keys(ofObject: object)
-        var index: [String: Int] = [:]
+        var index: [ExactString: Int] = [:]
         index.reserveCapacity(keys.count)
         let container: [any CodingKey] =
             if case .custom = options.keyDecodingStrategy { path(to: object) } else { [] }
         for key in keys {
-            let name = name(text(at: key), in: container)
+            let name = ExactString(name(text(at: key), in: container))
             if index[name] == nil { index[name] = key + 1 }
         }
         return index

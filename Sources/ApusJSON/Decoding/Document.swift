@@ -7,6 +7,8 @@ final class Document {
     let nodes: UnsafeMutablePointer<Node>
     private(set) var bytes: UnsafeBufferPointer<UInt8>
     private var ownedBytes: UnsafeMutableBufferPointer<UInt8>?
+    /// An error that was found where none can be thrown: it counts once the value is decoded.
+    private(set) var deferredError: DecodingError?
     /// The index of a `null` node that stands for missing values.
     let missingIndex: Int
     /// The last failure and its node. Types may try several decodings in turn, so the line is computed only for an
@@ -42,10 +44,7 @@ final class Document {
     /// objects without an index.
     @inline(__always) func value(of name: String, inObject object: Int) -> Int? {
         var name = name
-        let found = name.withUTF8 { key(with: $0, inObject: object) }
-        if let found { return found }
-        return name.utf8.allSatisfy { $0 < 0x80 }
-            ? nil : keys(ofObject: object).first { text(at: $0) == name }.map { $0 + 1 }
+        return name.withUTF8 { key(with: $0, inObject: object) }
     }
 
     private func key(with name: UnsafeBufferPointer<UInt8>, inObject object: Int) -> Int? {
@@ -86,6 +85,25 @@ final class Document {
     }
 
     func text(at index: Int) -> String { nodes[index].text(in: bytes) }
+
+    /// Notes that two keys are equal as Swift's strings compare and differ in their code units, if a `Dictionary` asks for
+    /// them: it would lose one of the values without a word.
+    /// - Returns: The keys that the container has.
+    func checkDictionaryKeys(_ names: [String], of object: Int, _ type: any CodingKey.Type) -> [String] {
+        guard names.contains(where: { name in !name.utf8.allSatisfy { $0 < 0x80 } }), Set(names).count < names.count,
+            "\(type)" == "_DictionaryCodingKey"
+        else { return names }
+        guard case .reject = options.limits.duplicateKeys else {
+            // The first one is used, as of keys that are the same.
+            var seen: Set<String> = []
+            return names.filter { seen.insert($0).inserted }
+        }
+        deferredError =
+            deferredError
+            ?? .dataCorrupted(
+                context(object, "Two keys are canonically equivalent, which a Dictionary cannot keep apart."))
+        return names
+    }
 
     // MARK: Errors
 

@@ -51,7 +51,9 @@ extension JSON {
             }
             defer { if !isKnownUniquelyReferenced(&document) { document.copyBytes() } }
             do {
-                return try document.decode(type, at: 0)
+                let value = try document.decode(type, at: 0)
+                if let error = document.deferredError { throw error }
+                return value
             } catch let error as DecodingError {
                 throw document.located(error)
             }

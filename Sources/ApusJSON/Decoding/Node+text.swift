@@ -1,3 +1,5 @@
+import ApusCore
+
 extension Node {
     /// Returns the bytes between the quotes of a string.
     @inline(__always) func contents(in bytes: UnsafeBufferPointer<UInt8>) -> UnsafeBufferPointer<UInt8> {
@@ -12,7 +14,7 @@ extension Node {
     }
 
     func hasSameText(as other: Node, in bytes: UnsafeBufferPointer<UInt8>) -> Bool {
-        if !isPlain || !other.isPlain { return text(in: bytes) == other.text(in: bytes) }
+        if !isPlain || !other.isPlain { return text(in: bytes).isExactly(other.text(in: bytes)) }
         guard end &- start == other.end &- other.start else { return false }
         return contents(in: bytes).elementsEqual(other.contents(in: bytes))
     }

@@ -1,3 +1,5 @@
+import ApusCore
+
 /// Detects duplicate keys in an object that is being closed.
 struct ObjectKeys {
     /// The maximum number of keys that are compared pairwise and looked up by linear search.
@@ -46,10 +48,10 @@ struct ObjectKeys {
     }
 
     private var firstDuplicateByHashing: Int? {
-        var texts: Set<String> = []
+        var texts: Set<ExactString> = []
         var key = object + 1
         while key < end {
-            guard texts.insert(nodes[key].text(in: bytes)).inserted else { return key }
+            guard texts.insert(ExactString(nodes[key].text(in: bytes))).inserted else { return key }
             key = nodes.after(key + 1)
         }
         return nil

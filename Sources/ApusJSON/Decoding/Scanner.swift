@@ -1,3 +1,5 @@
+import ApusCore
+
 /// A single-pass parser that validates a whole document and lists its values.
 ///
 /// Open containers are tracked in the node list, where each node refers to its parent, so nesting uses no stack space.
@@ -300,7 +302,7 @@ struct Scanner {
             child = open
             next = parentIndex(of: open)
         }
-        return tokens.reversed().map { "/" + $0.replacing("~", with: "~0").replacing("/", with: "~1") }.joined()
+        return tokens.reversed().map { "/" + $0.replacing(["~": "~0", "/": "~1"]) }.joined()
     }
 
     private func key(of child: Int, inOpenObject object: Int) -> Int? {

@@ -1,3 +1,4 @@
+import ApusCore
 import ApusHTTP
 import HTTPTypes
 
@@ -94,13 +95,13 @@ enum RequestHeadParser {
         if method == .connect { throw .tunnelRefused }
         if bytes[range.lowerBound] == UInt8(ascii: "/") { return (text, nil) }
         if text == "*" && method == .options { return (text, nil) }
-        for scheme in ["http://", "https://"] where text.prefix(scheme.count).lowercased() == scheme {
-            let rest = text.dropFirst(scheme.count)
-            let end = rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex
-            let authority = rest[..<end]
+        for scheme in ["http://", "https://"] where text.prefix(scheme.count).asciiLowercased == scheme {
+            let rest = text.utf8.dropFirst(scheme.utf8.count)
+            let end = rest.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? rest.endIndex
+            let authority = Substring(rest[..<end])
             guard !authority.isEmpty, authority.utf8.allSatisfy(\.isAuthority) else { throw .unsupportedTarget }
-            let path = rest[end...]
-            return (path.first == "/" ? String(path) : "/" + path, String(authority))
+            let path = Substring(rest[end...])
+            return (path.utf8.first == UInt8(ascii: "/") ? String(path) : "/" + path, String(authority))
         }
         throw .unsupportedTarget
     }

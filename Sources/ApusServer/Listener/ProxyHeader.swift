@@ -37,8 +37,7 @@ package enum ProxyHeader {
         }
         let line = bytes[..<end]
         guard line.last == UInt8(ascii: "\r") else { return .malformed }
-        let fields = String(decoding: line.dropLast(), as: UTF8.self).split(
-            separator: " ", omittingEmptySubsequences: false)
+        let fields = String(decoding: line.dropLast(), as: UTF8.self).split(at: " ", omittingEmpty: false)
         buffer.moveReaderIndex(forwardBy: line.count + 1)
         if fields.count >= 2, fields[1] == "UNKNOWN" { return .client(nil) }
         guard fields.count == 6, fields[1] == "TCP4" || fields[1] == "TCP6",

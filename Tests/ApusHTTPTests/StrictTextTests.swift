@@ -1,0 +1,179 @@
+import ApusCore
+import ApusJSON
+import FoundationEssentials
+import HTTPTypes
+import NIOCore
+import Testing
+
+@testable import ApusHTTP
+
+/// Text is read whole, by its grammar, and taken apart by bytes.
+@Suite struct StrictTextTests {
+    private struct Item: Codable, Sendable, ResponseConvertible {
+        var at: Date?
+        var price: Decimal?
+    }
+
+    private func post(_ body: String, _ type: String) async throws -> Response {
+        try await respond(.post, "/", headers: [.contentType: type], body: body) {
+            $0.post("", Body(Item.self, as: .json, .form)) { $0 }
+        }
+    }
+
+    @Test(arguments: ["2026-11-27T03:05:01Zjunk", "2026-02-30T00:00:00Z", "2026-11-27T03:05:01+0000", "2026-11-27"])
+    func `A malformed date is refused in bodies, forms and parameters`(text: String) async throws {
+        #expect(try await post("{\"at\":\"\(text)\"}", "application/json").status == .unprocessableContent)
+        let encoded = PercentEncoding.encode(text)
+        #expect(try await post("at=\(encoded)", "application/x-www-form-urlencoded").status == .unprocessableContent)
+        let query = try await respond(.get, "/?at=\(encoded)") { routes in
+            routes.get("", Query("at", as: Date.self)) { _ in "" }
+        }
+        #expect(query.status == .badRequest)
+    }
+
+    @Test func `A date is one in bodies, forms and parameters of every place`() async throws {
+        let json = try await post(#"{"at":"2026-11-27t03:05:01.5z"}"#, "application/json")
+        #expect(text(json) == #"{"at":"2026-11-27T03:05:01.500Z"}"#)
+        let form = try await post("at=2026-11-27T04:05:01%2B01:00", "application/x-www-form-urlencoded")
+        #expect(text(form) == #"{"at":"2026-11-27T03:05:01.000Z"}"#)
+        let field = HTTPField.Name("X-At")!
+        let response = try await respond(
+            .get, "/1970-01-01T00:00:01Z?at=1970-01-01T00:00:02Z&all=1970-01-01T00:00:03Z",
+            headers: [field: "1970-01-01T00:00:04Z", .cookie: "at=1970-01-01T00:00:05Z"]
+        ) { routes in
+            routes.get(
+                ":at", Path("at", as: Date.self), Query("at", as: Date.self), Query("all", as: [Date].self),
+                Header(field, as: Date?.self), Cookie("at", as: Date.self), Query("none", as: Date?.self)
+            ) { path, query, all, header, cookie, none in
+                ([path, query] + all + [header ?? path, cookie, none ?? Date(timeIntervalSince1970: 6)])
+                    .map { String(Int($0.timeIntervalSince1970)) }.joined()
+            }
+        }
+        #expect(text(response) == "123456")
+    }
+
+    @Test(arguments: [
+        ("12", true), ("-1.50", true), ("1e3", true), ("12abc", false), ("1,5", false), ("", true), (" 1", false),
+        ("1.", false), (".5", false), ("0x10", false), ("1e", false), ("nan", false), ("1 2", false),
+    ])
+    func `A decimal of a form is read whole`(text: String, isDecimal: Bool) async throws {
+        let response = try await post("price=\(PercentEncoding.encode(text))", "application/x-www-form-urlencoded")
+        #expect(response.status == (isDecimal ? .ok : .unprocessableContent), "\(text)")
+    }
+
+    @Test func `A key in NFC and in NFD is not twice the same`() throws {
+        struct Both: Decodable {
+            let composed: Int
+            let decomposed: Int
+
+            enum CodingKeys: String, CodingKey {
+                case composed = "\u{E9}"
+                case decomposed = "other"
+            }
+        }
+        let body = "{\"\u{E9}\":1,\"e\u{301}\":2,\"other\":3}"
+        #expect(try JSONCoding.decode(Both.self, from: body.utf8).composed == 1)
+        let value = try JSONCoding.decode(JSON.Value.self, from: body.utf8)
+        #expect(value["\u{E9}"] == .integer(1))
+        #expect(value["e\u{301}"] == .integer(2))
+        let error = #expect(throws: AppError.self) { try JSONCoding.decode([String: Int].self, from: body.utf8) }
+        #expect(error?.code == .invalidArgument)
+        #expect(throws: AppError.self) { try JSONCoding.decode(Both.self, from: "{\"e\u{301}\":1,\"other\":3}".utf8) }
+    }
+
+    @Test func `A combining mark after a delimiter hides nothing`() async throws {
+        let response = try await respond(
+            .get, "/?a=%CC%81b&c=d", headers: [.cookie: "a=1;\u{301}b=2; c=\u{301}3; d=4"]
+        ) { routes in
+            routes.get("", Query("a"), Query("c"), Cookie("a"), Cookie("c"), Cookie("d")) { a, c, one, three, four in
+                "\(a)|\(c)|\(one ?? "-")|\(three ?? "-")|\(four ?? "-")"
+            }
+        }
+        #expect(text(response).isExactly("\u{301}b|d|1|\u{301}3|4"))
+        let fields = try FormFields(urlEncoded: "a=\u{301}1&\u{301}b=2&c[\u{301}d]=3")
+        #expect(fields.root.names.count == 3)
+        #expect(fields.root["\u{301}b"] != nil)
+        #expect(fields.root["c"]?["\u{301}d"] != nil)
+    }
+
+    @Test func `Form fields that differ in their code units are two`() throws {
+        let fields = try FormFields(urlEncoded: "\u{E9}=1&e\u{301}=2&K=3&\u{212A}=4")
+        #expect(fields.root.names.count == 4)
+    }
+
+    @Test(
+        arguments: [
+            ("tags=a&tags=b", .ok), ("tags[]=a&tags[]=b", .ok), ("tags=a&tags[]=b", .ok), ("tags[0]=a&tags[1]=b", .ok),
+            ("tags=a&tags[0]=b", .unprocessableContent), ("tags[]=a&tags[0]=b", .unprocessableContent),
+            ("tags=a&tags[x]=b", .unprocessableContent), ("tags[0]=a&tags[x]=b", .unprocessableContent),
+            ("name=a&name=b", .unprocessableContent),
+        ] as [(String, HTTPResponse.Status)])
+    func `A field that is both a list and a single value, or a list in two ways, loses nothing in silence`(
+        form: String, status: HTTPResponse.Status
+    ) async throws {
+        struct Tags: Codable, Sendable, ResponseConvertible {
+            var tags: [String]
+            var name: String?
+        }
+        let response = try await respond(
+            .post, "/", headers: [.contentType: "application/x-www-form-urlencoded"], body: form
+        ) { $0.post("", Body(Tags.self, as: .form)) { $0 } }
+        #expect(response.status == status, "\(form)")
+        if status != .ok {
+            #expect(
+                try problem(response).errors?.first?.pointer
+                    == (form.utf8.first == UInt8(ascii: "t") ? "/tags" : "/name"))
+        }
+    }
+
+    @Test func `A closed list of strings has its strings by code units`() {
+        let constraint = Constraint<String>.oneOf("caf\u{E9}")
+        let rule = Rule<String>("word", \.self, constraint)
+        #expect(rule.name == "word")
+        #expect(["cafe\u{301}", "caf\u{E9}"].map { Wrapper(word: $0).validationFailures().isEmpty } == [false, true])
+    }
+
+    private struct Wrapper: Validatable {
+        let word: String
+        static let rules: [Rule<Wrapper>] = [Rule("word", \.word, .oneOf("caf\u{E9}"))]
+    }
+
+    @Test(arguments: [
+        ("https://example.org", "example.org", true), ("https://example.org", "EXAMPLE.org:443", true),
+        ("https://example.org:443", "example.org", true), ("http://example.org", "example.org:80", true),
+        ("http://example.org", "example.org:443", false), ("https://example.org", "example.org:80", false),
+        ("https://example.org:8443", "example.org:8443", true), ("https://example.org:8443", "example.org", false),
+        ("http://[::1]:8080", "[::1]:8080", true), ("http://[::1]", "[::1]:80", true), ("null", "example.org", false),
+        ("", "", false), ("https://", "", false), ("https://example.org/path", "example.org", false),
+        ("https://evil.org/example.org", "example.org", false), ("https://example.or\u{67}", "example.org", true),
+        ("https://\u{212A}.org", "k.org", false),
+    ])
+    func `An origin is that of a host with its default port or without`(
+        origin: String, authority: String, isSame: Bool
+    ) {
+        #expect((WebOrigin(origin)?.isServed(by: authority) ?? false) == isSame)
+    }
+
+    @Test(arguments: [
+        (#"; name="a""#, "a"), (#"; name="a\""#, "a\\"), (#"; name="a%22b""#, "a\"b"),
+        (#"; name="a%0D%0Ab""#, "a\r\nb"),
+        (#"; name="a%41""#, "a%41"), (#"; name="a\"b""#, "a\"b"), ("; name=\"\u{301}a\"\u{20}", "\u{301}a"),
+        (#"; name="a\"; x="y""#, "a\\"), (#"; name=token"#, "token"), (#"; name="a;b""#, "a;b"),
+    ])
+    func `Names of form parts are read as browsers write them`(field: String, name: String) throws {
+        #expect(try #require(FieldParameters.parse(field, .browser)?["name"]).isExactly(name))
+    }
+
+    @Test(arguments: [(#"; a="b\"c\d""#, #"b"cd"#), (#"; a="x;y""#, "x;y"), ("; a=b ; c=d", "b"), ("; A=b", "b")])
+    func `Other parameters are read by RFC 9110`(field: String, value: String) {
+        #expect(FieldParameters.parse(field)?["a"] == value)
+    }
+
+    @Test(arguments: [#"; a="b"#, "; a", "; a=", "a=b", #"; a="b"c"#, "; a=b c", "; =b", #"; a="b\"#])
+    func `Malformed parameters are none`(field: String) { #expect(FieldParameters.parse(field) == nil) }
+
+    @Test func `A quote in an identifier or a pointer is escaped whatever follows it`() {
+        let pointer = JSONPointer.root.appending("a/\u{301}~\u{301}")
+        #expect(pointer.description.isExactly("/a~1\u{301}~0\u{301}"))
+    }
+}
