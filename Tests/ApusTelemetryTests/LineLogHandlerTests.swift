@@ -22,7 +22,7 @@ import Testing
         func append(_ text: String) { lines.withLock { $0 += text } }
     }
 
-    @Test func `A JSON line is one line and one object whatever is in it`() throws {
+    @Test func `A JSON log entry is one object on one line, whatever its values`() throws {
         let text = line(
             .json, "a \"quote\"\nand a break",
             ["path": "/\u{1B}[31m\r\n\\", "n": .stringConvertible(42), "list": ["a", "b"]])
@@ -49,7 +49,7 @@ import Testing
         #expect(decoded.requestID == "r1")
     }
 
-    @Test(arguments: LineLogHandler.Format.allCases) func `Secrets are redacted by their names`(
+    @Test(arguments: LineLogHandler.Format.allCases) func `Values with names of secrets are redacted`(
         format: LineLogHandler.Format
     ) {
         let text = line(
@@ -62,7 +62,7 @@ import Testing
         #expect(text.contains("fine"))
     }
 
-    @Test func `A text line cannot be broken or move the cursor`() {
+    @Test func `Control characters are escaped in a text line`() {
         let text = line(.text, "a\nb", ["k": "\u{1B}[2J"])
         #expect(text.dropLast().utf8.allSatisfy { $0 >= 0x20 })
     }

@@ -4,7 +4,7 @@ import ApusTesting
 import Testing
 
 @Suite struct APIDescriptionTests {
-    @Test func `A service in development describes itself, at openapi json and on a page`() async throws {
+    @Test func `The OpenAPI document and the documentation page are served in development`() async throws {
         try await FirstService.app.test { app in
             let document = try await app.client.get("/openapi.json").json(JSON.Value.self)
             #expect(document["info"]?["title"] == "first-service")
@@ -23,7 +23,7 @@ import Testing
         }
     }
 
-    @Test func `Elsewhere it does so when it is asked to`() async throws {
+    @Test func `The documentation is off by default in production, and can be turned on or off`() async throws {
         for (settings, status) in [
             (["environment": "production"], HTTPResponse.Status.notFound),
             (["environment": "production", "docs.enabled": "true"], .ok), (["docs.enabled": "false"], .notFound),

@@ -7,29 +7,29 @@ import Testing
     private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
 
-    /// Without the blanks at the beginnings of lines: what stands in a function is indented there.
-    private static func lines(_ text: String) -> String {
+    /// Returns the text without indentation, because code inside a function is indented.
+    private static func unindented(_ text: String) -> String {
         text.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }.joined(separator: "\n")
     }
 
     @Test(arguments: [
         "Clients", "Events", "Files", "Forms", "HTTPClient", "Inputs", "OpenAPI", "Sessions", "Validation",
     ])
-    func `The code of an article is code that is compiled here`(article: String) throws {
+    func `The code blocks of an article are part of Articles.swift`(article: String) throws {
         let source = try String(
             contentsOf: Self.root.appending(path: "Tests/ApusTests/Articles.swift"), encoding: .utf8)
         let text = try String(
             contentsOf: Self.root.appending(path: "Documentation/\(article).md"), encoding: .utf8)
         let blocks = text.matches(of: /```swift\n((?s).*?)```/).map { String($0.1) }
         #expect(!blocks.isEmpty)
-        for block in blocks { #expect(Self.lines(source).contains(Self.lines(block)), "\(block)") }
+        for block in blocks { #expect(Self.unindented(source).contains(Self.unindented(block)), "\(block)") }
     }
 
-    @Test func `What the articles show works`() async throws {
+    @Test func `The code of the articles works`() async throws {
         struct ArticleModule: Module {
             func configure(_ app: inout AppBuilder) throws {
                 let sessions = try Sessions(
-                    MemorySessionStore(), secrets: [Secret("a secret of a test, thirty-two bytes long")])
+                    MemorySessionStore(), secrets: [Secret("a secret for tests, at least 32 bytes long")])
                 app.routes { routes in
                     Articles.endpoints(routes)
                     Articles.inputs(routes)
@@ -64,8 +64,8 @@ import Testing
             let login = try await client.send(.post, "/login", headers: form, body: ByteBuffer(string: "color=red"))
             let cookie = try #require(login.headers[.setCookie]?.prefix { $0 != ";" })
             #expect(try await client.get("/", headers: [.cookie: String(cookie)]).text == "red")
-            let refused = try await client.post("/registrations", json: ["name": "", "email": "x"])
-            #expect(try refused.problem().errors?.map(\.pointer) == ["/tags"])
+            let rejected = try await client.post("/registrations", json: ["name": "", "email": "x"])
+            #expect(try rejected.problem().errors?.map(\.pointer) == ["/tags"])
         }
     }
 }

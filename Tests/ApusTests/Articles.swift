@@ -1,5 +1,5 @@
-// The code of the articles in Documentation, word for word: each block there that begins with the same line as one of these
-// functions' bodies stands here, and ArticleTests compares.
+// The code blocks of the articles in Documentation. ArticleTests checks that this file contains each of them word for
+// word, apart from indentation.
 
 import Apus
 import ApusHTTPClient
@@ -90,8 +90,8 @@ enum Articles {
 
     static func describing(_ routes: Routes) {
         routes.get("rates", Query("day", as: String.self)) { _ in Rates(euro: 1) }
-            .summary("What money is worth.", "By the central bank, at noon.")
-            .tags("money").mayFail(.notFound, "There are none of that day.")
+            .summary("Get the exchange rates of a day.", "Published by the central bank at noon.")
+            .tags("money").mayFail(.notFound, "No rates for this day.")
     }
 
     static func uploads(_ routes: Routes) {
@@ -135,7 +135,7 @@ enum Articles {
 
     static func client(_ client: HTTPClient) async throws -> Rates {
         let response = try await client.send(.get, "https://api.example.org/rates", limit: 64 << 10)
-        guard response.status == .ok else { throw AppError(.unavailable, "There are no rates now.") }
+        guard response.status == .ok else { throw AppError(.unavailable, "The exchange rates are unavailable.") }
         return try response.json(Rates.self)
     }
 

@@ -19,7 +19,7 @@ private struct Wiring: Module {
         } catch let error as StartupError { return error.problems }
     }
 
-    @Test func `Parts are built from parts, each once`() async throws {
+    @Test func `A part is built from the parts that it resolves, and can be overridden`() async throws {
         let app = App("test") {
             Wiring { app in
                 app.provide(A.self) { A(b: try $0.resolve()) }
@@ -32,11 +32,11 @@ private struct Wiring: Module {
             }
         }
         #expect(try await app.test { try await $0.client.get("/name").text } == "real")
-        let faked = app.override(C.self) { _ in C(name: "fake") }
-        #expect(try await faked.test { try await $0.client.get("/name").text } == "fake")
+        let overridden = app.override(C.self) { _ in C(name: "fake") }
+        #expect(try await overridden.test { try await $0.client.get("/name").text } == "fake")
     }
 
-    @Test func `A missing part stops the start with the chain that led there`() async throws {
+    @Test func `The start fails if a part is missing, and the error shows the dependency chain`() async throws {
         let problems = try await problems { app in
             app.provide(A.self) { A(b: try $0.resolve()) }
             app.provide(B.self) { B(c: try $0.resolve()) }
@@ -44,7 +44,7 @@ private struct Wiring: Module {
         #expect(problems.contains("A → B → C: nothing provides C."))
     }
 
-    @Test func `Parts that need each other stop the start with the circle`() async throws {
+    @Test func `The start fails if parts depend on each other, and the error shows the cycle`() async throws {
         let problems = try await problems { app in
             app.provide(A.self) { A(b: try $0.resolve()) }
             app.provide(B.self) { B(c: try $0.resolve()) }
@@ -53,7 +53,7 @@ private struct Wiring: Module {
         #expect(problems.contains("A → B → C → A: they need each other."))
     }
 
-    @Test func `A part that is provided twice is named with both places`() async throws {
+    @Test func `The start fails if a part is provided twice, and the error shows both locations`() async throws {
         let problems = try await problems { app in
             app.provide(C.self) { _ in C(name: "1") }
             app.provide(C.self) { _ in C(name: "2") }
@@ -62,7 +62,7 @@ private struct Wiring: Module {
         #expect(problems[0].hasPrefix("C is provided twice: at ApusTests/ContainerTests.swift:"))
     }
 
-    @Test func `Ambiguous routes stop the start`() async throws {
+    @Test func `The start fails if routes are ambiguous`() async throws {
         let problems = try await problems { app in
             app.routes { routes in
                 routes.get("a/:x", Path("x")) { $0 }

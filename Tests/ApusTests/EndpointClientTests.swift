@@ -17,7 +17,7 @@ private struct Parcel: Codable, Sendable, Equatable, ResponseConvertible {
     var stops: [Address]
 }
 
-/// Everything that a request has, as text.
+/// The values of all inputs of a request.
 private struct Everything: Codable, Sendable, Equatable, ResponseConvertible {
     var path: String
     var number: Int
@@ -28,8 +28,8 @@ private struct Everything: Codable, Sendable, Equatable, ResponseConvertible {
     var theme: String?
 }
 
-/// An input that only servers have a use for.
-private struct Address4: RequestInput {
+/// An input that a client cannot send.
+private struct ServerOnlyInput: RequestInput {
     func extract(from request: Request) -> String { "192.0.2.1" }
 }
 
@@ -50,10 +50,10 @@ private enum Shop {
     static let accepted = Endpoint(.post, "accepted", answers: Accepted<[Int]>.self)
     static let nothing = Endpoint(.delete, "nothing", answers: NoContent.self)
     static let raw = Endpoint(.get, "raw", answers: Response.self)
-    static let guarded = Endpoint(.get, "guarded", Address4(), answers: String.self)
+    static let serverOnly = Endpoint(.get, "server-only", ServerOnlyInput(), answers: String.self)
     static let led = Endpoint(.get, "led", answers: String.self)
     static let ledByTwo = Endpoint(.get, "led/:a/:b", Path("a"), Path("b"), answers: String.self)
-    static let odd = Endpoint(.get, "odd", answers: Parcel.self)
+    static let missing = Endpoint(.get, "missing", answers: Parcel.self)
 }
 
 private struct ShopModule: Module {
@@ -75,8 +75,8 @@ private struct ShopModule: Module {
             routes.on(Shop.accepted) { Accepted([1, 2]) }
             routes.on(Shop.nothing) { NoContent() }
             routes.on(Shop.raw) { Response(status: .init(code: 299), headers: [.server: "me"]) }
-            routes.on(Shop.guarded) { $0 }
-            routes.get("odd") { _ in throw AppError(.notFound, "There is no parcel.") }
+            routes.on(Shop.serverOnly) { $0 }
+            routes.get("missing") { _ in throw AppError(.notFound, "Parcel not found.") }
             routes.group(Query("who", as: String?.self)) { routes in
                 routes.on(Shop.led) { "\($0 ?? "nobody")" }
                 routes.on(Shop.ledByTwo) { "\($0 ?? "nobody") \($1) \($2)" }
@@ -94,23 +94,24 @@ private struct ShopModule: Module {
         try await App("shop") { ShopModule() }.test { try await body($0.client) }
     }
 
-    @Test func `What a client writes into path, query, header and cookie is what the handler reads`() async throws {
+    @Test func `Path, query, header and cookie values reach the handler unchanged`() async throws {
         try await test { client in
-            let odd = "a/b?c#d e%2F+&=é🐦"
-            let seen = try await client.call(Shop.everything, odd, -5, odd, [odd, ""], 3, "agent (x)", "dark")
+            let special = "a/b?c#d e%2F+&=é🐦"
+            let received = try await client.call(
+                Shop.everything, special, -5, special, [special, ""], 3, "agent (x)", "dark")
             #expect(
-                seen
+                received
                     == Everything(
-                        path: odd, number: -5, search: odd, tags: [odd, ""], limit: 3, agent: "agent (x)",
+                        path: special, number: -5, search: special, tags: [special, ""], limit: 3, agent: "agent (x)",
                         theme: "dark"))
-            let none = try await client.call(Shop.everything, "x", 0, nil, [], 20, nil, nil)
-            #expect(none == Everything(path: "x", number: 0, tags: [], limit: 20))
+            let defaults = try await client.call(Shop.everything, "x", 0, nil, [], 20, nil, nil)
+            #expect(defaults == Everything(path: "x", number: 0, tags: [], limit: 20))
             #expect(try await client.call(Shop.resume, "17") == "17")
             #expect(try await client.call(Shop.resume, nil) == "from the beginning")
         }
     }
 
-    @Test func `A body goes as JSON, as a form or as bytes`() async throws {
+    @Test func `A body is sent as JSON, as a form or as bytes`() async throws {
         try await test { client in
             #expect(try await client.call(Shop.json, parcel) == parcel)
             let created = try await client.call(Shop.form, parcel)
@@ -119,7 +120,7 @@ private struct ShopModule: Module {
         }
     }
 
-    @Test func `Every output is read as it was meant`() async throws {
+    @Test func `The output types of endpoints are decoded`() async throws {
         try await test { client in
             #expect(try await client.call(Shop.accepted).value == [1, 2])
             _ = try await client.call(Shop.nothing)
@@ -144,7 +145,7 @@ private struct ShopModule: Module {
         }
     }
 
-    @Test func `A group's own input comes first, and is not the endpoint's to send`() async throws {
+    @Test func `The input of a group comes first in the handler and is not part of the call`() async throws {
         try await test { client in
             let led = try await client.call(Shop.led)
             let ledByTwo = try await client.call(Shop.ledByTwo, "x", "y")
@@ -153,32 +154,32 @@ private struct ShopModule: Module {
         }
     }
 
-    @Test func `Another status than those of success is thrown, with its problem`() async throws {
+    @Test func `An unsuccessful response is thrown as an error with its problem details`() async throws {
         try await test { client in
-            let error = await #expect(throws: UnexpectedResponse.self) { try await client.call(Shop.odd) }
+            let error = await #expect(throws: UnexpectedResponse.self) { try await client.call(Shop.missing) }
             #expect(error?.status == .notFound)
             #expect(error?.problem?.code == "NOT_FOUND")
-            #expect(error?.description == "404 Not Found: There is no parcel.")
+            #expect(error?.description == "404 Not Found: Parcel not found.")
         }
     }
 
-    @Test(arguments: ["", ".", ".."]) func `What cannot be a segment of a path is not sent`(text: String) async throws {
+    @Test(arguments: ["", ".", ".."])
+    func `An invalid path segment is rejected by the client`(text: String) async throws {
         try await test { client in
             let error = await #expect(throws: AppError.self) { try await client.call(Shop.text, text) }
             #expect(error?.code == .invalidArgument)
         }
     }
 
-    @Test(arguments: ["a;b", "a\r\nSet-Cookie: x", "ü"]) func `What cannot be a cookie is not sent`(text: String)
-        async throws
-    {
+    @Test(arguments: ["a;b", "a\r\nSet-Cookie: x", "ü"])
+    func `An invalid cookie value is rejected by the client`(text: String) async throws {
         try await test { client in
             let error = await #expect(throws: AppError.self) { try await client.call(Shop.cookie, text) }
             #expect(error?.code == .invalidArgument)
         }
     }
 
-    @Test func `What cannot be a header field is not sent, and what only a server has a use for cannot be`()
+    @Test func `Invalid header values and inputs that cannot be sent are rejected by the client`()
         async throws
     {
         try await test { client in
@@ -186,14 +187,16 @@ private struct ShopModule: Module {
                 try await client.call(Shop.everything, "x", 0, nil, [], 20, "a\r\nb: c", nil)
             }
             #expect(injected?.code == .invalidArgument)
-            let server = await #expect(throws: AppError.self) { try await client.call(Shop.guarded, "192.0.2.7") }
-            #expect(server?.code == .unimplemented)
+            let serverOnly = await #expect(throws: AppError.self) {
+                try await client.call(Shop.serverOnly, "192.0.2.7")
+            }
+            #expect(serverOnly?.code == .unimplemented)
             let files = await #expect(throws: AppError.self) { try await client.call(Shop.uploads, parcel) }
             #expect(files?.code == .unimplemented)
         }
     }
 
-    @Test func `An endpoint in a group with a path is refused, and where that is`() {
+    @Test func `An endpoint in a group with a path is rejected, and the error shows its location`() {
         let routes = Routes()
         routes.group("v2") { routes in
             routes.on(Shop.led, file: "Shop/Routes.swift", line: 7) { "" }

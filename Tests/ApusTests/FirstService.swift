@@ -1,4 +1,4 @@
-// The first service of the README, word for word: what follows the mark stands there too, and ReadmeTests compares.
+// The first service of the README. ReadmeTests checks that the README contains the code below the mark word for word.
 // MARK: README
 import Apus
 

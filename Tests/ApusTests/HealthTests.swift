@@ -4,7 +4,7 @@ import ApusTesting
 import Testing
 
 @Suite(.timeLimit(.minutes(2))) struct HealthTests {
-    @Test func `An app without modules is alive and ready, and logs a line a request`() async throws {
+    @Test func `An app without modules is live and ready, and logs one line per request`() async throws {
         try await App("empty", engines: SQLiteEngine()) {}.test(.socket) { app in
             #expect(try await app.client.get("/health/live").status == .ok)
             #expect(try await app.client.get("/health/ready").status == .ok)
@@ -18,12 +18,12 @@ import Testing
         }
     }
 
-    @Test func `An app without an engine has no database and needs none`() async throws {
+    @Test func `An app without a database engine is ready`() async throws {
         let status = try await App("bare") {}.test { try await $0.client.get("/health/ready").status }
         #expect(status == .ok)
     }
 
-    @Test func `A database of a scheme that no engine opens stops the start`() async throws {
+    @Test func `The start fails if no engine supports the scheme of the database URL`() async throws {
         let error = await #expect(throws: StartupError.self) {
             try await App("empty", engines: SQLiteEngine()) {}.test(settings: ["database.url": "mysql://x"]) { _ in }
         }

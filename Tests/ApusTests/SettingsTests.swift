@@ -11,7 +11,7 @@ import Testing
         try await body(folder.path)
     }
 
-    @Test func `Flags win over variables, those over the env file, that over YAML, and that over defaults`()
+    @Test func `Flags override variables, which override the env file, then YAML, then defaults`()
         async throws
     {
         let files = [
@@ -29,7 +29,7 @@ import Testing
         }
     }
 
-    @Test func `The environment decides which file is read`() async throws {
+    @Test func `The environment determines which file is read`() async throws {
         let files = [
             "config/production.yaml": "x: { y: production }", "config/development.yaml": "x: { y: development }",
         ]
@@ -39,7 +39,7 @@ import Testing
         }
     }
 
-    @Test func `Every problem is reported at once, and a secret is not shown`() async throws {
+    @Test func `All problems are reported at once, without the values of secrets`() async throws {
         let settings = try await Settings(
             arguments: ["--http-port=70000", "--nonsense", "--key=hunter2"],
             variables: ["T_OUT": "soon", "LOG": "loud", "ENVIRONMENT": "production"], folder: "/nonexistent")
@@ -63,7 +63,7 @@ import Testing
 
     private enum Level: String, CaseIterable { case quiet, loudest }
 
-    @Test func `A length of time below its minimum is refused`() async throws {
+    @Test func `A duration below its minimum is rejected`() async throws {
         let settings = try await Settings(variables: ["T": "0s"], folder: "/nonexistent")
         #expect(settings.duration("t", default: .seconds(5), atLeast: .milliseconds(1)) == .seconds(5))
         #expect(throws: StartupError.self) { try settings.check() }
@@ -71,21 +71,20 @@ import Testing
 
     @Test(arguments: [
         ("250ms", 0.25), ("30s", 30), ("5m", 300), ("1.5h", 5400), ("2d", 172_800),
-    ]) func `Lengths of time`(text: String, seconds: Double) async throws {
+    ]) func `A duration consists of a number and a unit`(text: String, seconds: Double) async throws {
         let settings = try await Settings(variables: ["T": text], folder: "/nonexistent")
         #expect(settings.duration("t", default: .zero).seconds == seconds)
         try settings.check()
     }
 
-    @Test(arguments: ["5", "s", "-5s", "5 s", "1e99h", "5x", "٣s"]) func `What is no length of time`(text: String)
-        async throws
-    {
+    @Test(arguments: ["5", "s", "-5s", "5 s", "1e99h", "5x", "٣s"])
+    func `A malformed duration is rejected`(text: String) async throws {
         let settings = try await Settings(variables: ["T": text], folder: "/nonexistent")
         _ = settings.duration("t", default: .zero)
         #expect(throws: StartupError.self) { try settings.check() }
     }
 
-    @Test func `A malformed file stops the start`() async throws {
+    @Test func `A malformed file is rejected`() async throws {
         try await withFolder(["config/development.yaml": "a: [1, 2"]) { folder in
             await #expect(throws: (any Error).self) { try await Settings(folder: folder) }
         }

@@ -1,7 +1,8 @@
 import Apus
 import ApusSQLite
 
-/// A real-time delivery tracker: customers order, drivers deliver, and whoever is concerned watches it happen.
+/// A real-time delivery tracker: customers place orders, drivers deliver them, and customers and dispatchers follow the
+/// deliveries live.
 @main
 struct DeliveryTracker {
     static func main() async { await app.run() }

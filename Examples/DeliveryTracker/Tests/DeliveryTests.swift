@@ -5,7 +5,7 @@ import Testing
 
 @testable import DeliveryTracker
 
-/// Keeps the pushes for a test to look at.
+/// Records pushes instead of sending them.
 private final class RecordingPushGateway: PushGateway {
     private let sent = Mutex<[Push]>([])
     var pushes: [Push] { sent.withLock { $0 } }
@@ -24,9 +24,8 @@ private final class RecordingPushGateway: PushGateway {
             }
     }
 
-    @Test(arguments: TestApp.Transport.allCases) func `From registration to delivery`(transport: TestApp.Transport)
-        async throws
-    {
+    @Test(arguments: TestApp.Transport.allCases)
+    func `An order is placed, paid, assigned, picked up and delivered`(transport: TestApp.Transport) async throws {
         try await test(transport) { app, scenario, gateway in
             let (customer, driver) = (try await scenario.register("customer"), try await scenario.register("driver"))
             let order = try await scenario.placeAndPay(customer)
@@ -38,13 +37,14 @@ private final class RecordingPushGateway: PushGateway {
             try await app.runJobs()
             #expect(
                 gateway.pushes.map(\.body) == [
-                    "is paid. We are looking for a driver.", "has a driver.", "is on its way.", "has arrived.",
+                    "We received your payment and are looking for a driver.", "A driver has accepted your order.",
+                    "Your order is on its way.", "Your order has arrived.",
                 ])
             #expect(Set(gateway.pushes.map(\.id)).count == 4)
         }
     }
 
-    @Test func `An order that is placed again with its key is the same order`() async throws {
+    @Test func `Repeating a request with its idempotency key returns the same order`() async throws {
         try await test { _, scenario, _ in
             let customer = try await scenario.register("customer")
             let first = try await scenario.place(customer, key: "\"k-1\"")
@@ -64,7 +64,7 @@ private final class RecordingPushGateway: PushGateway {
     }
 
     @Test(arguments: TestApp.Transport.allCases)
-    func `Of drivers who race for an order one gets it and the others a 409`(
+    func `One of several drivers racing for an order gets it, and the others receive 409`(
         transport: TestApp.Transport
     ) async throws {
         try await test(transport) { _, scenario, _ in
@@ -81,7 +81,7 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test func `A forged, an old, a changed and a replayed payment are refused, and a repeated one changes nothing`()
+    @Test func `Forged, expired, modified and replayed payments are rejected, and a redelivery changes nothing`()
         async throws
     {
         let clock = ManualClock()
@@ -91,52 +91,53 @@ private final class RecordingPushGateway: PushGateway {
             let customer = try await scenario.register("customer")
             let placed = try await scenario.place(customer)
             let body = try scenario.event(placed)
-            let good = scenario.signature.sign(body.readableBytesView)
+            let signature = scenario.signature.sign(body.readableBytesView)
 
-            let forger = PaymentSignature(secret: Secret("whsec_somebody_else_wrote_this"), clock: clock)
+            let forger = PaymentSignature(secret: Secret("whsec_secret_of_a_third_party"), clock: clock)
             let forged = try await scenario.deliver(webhook: body, signature: forger.sign(body.readableBytesView))
             #expect(forged.status == .badRequest)
             #expect(try forged.problem().reason == "BAD_SIGNATURE")
             let missing = try await app.client.send(.post, "/v1/payments/webhook", body: body)
             #expect(missing.status == .badRequest)
-            let changed = try await scenario.deliver(webhook: scenario.event(placed, id: "evt_2"), signature: good)
-            #expect(changed.status == .badRequest)
+            let modified = try await scenario.deliver(
+                webhook: scenario.event(placed, id: "evt_2"), signature: signature)
+            #expect(modified.status == .badRequest)
             #expect(
                 try await customer.call(OrderEndpoints.show, placed.order.id).state == .awaitingPayment)
 
-            #expect(try await scenario.deliver(webhook: body, signature: good).status == .ok)
-            let replayed = try await scenario.deliver(webhook: body, signature: good)
+            #expect(try await scenario.deliver(webhook: body, signature: signature).status == .ok)
+            let replayed = try await scenario.deliver(webhook: body, signature: signature)
             #expect(replayed.status == .conflict)
             #expect(try replayed.problem().reason == "REPLAYED")
             clock.advance(by: .seconds(5))
-            let repeated = try await scenario.deliver(webhook: body)
-            #expect(repeated.text == #"{"event":"evt_\#(placed.payment.id)","new":false}"#)
+            let redelivered = try await scenario.deliver(webhook: body)
+            #expect(redelivered.text == #"{"event":"evt_\#(placed.payment.id)","new":false}"#)
             let second = try await scenario.deliver(webhook: scenario.event(placed, id: "evt_3"))
             #expect(second.status == .conflict)
             clock.advance(by: .seconds(400))
-            #expect(try await scenario.deliver(webhook: body, signature: good).status == .badRequest)
+            #expect(try await scenario.deliver(webhook: body, signature: signature).status == .badRequest)
             #expect(try await customer.call(OrderEndpoints.show, placed.order.id).state == .paid)
         }
     }
 
-    @Test func `A payment of another amount is refused and leaves no trace`() async throws {
+    @Test func `A payment with the wrong amount is rejected and not recorded`() async throws {
         try await test { _, scenario, _ in
             let placed = try await scenario.place(try await scenario.register("customer"))
             let wrong = try JSONCoding.encode(
                 PaymentEvent(
                     id: "evt_x", type: "payment.succeeded",
                     data: .init(payment: placed.payment.id, amount: 1, currency: "EUR")))
-            let refused = try await scenario.deliver(webhook: wrong)
-            #expect(refused.status == .conflict)
-            #expect(try refused.problem().reason == "WRONG_AMOUNT")
-            // The same event with the right amount is not taken for a repetition.
+            let rejected = try await scenario.deliver(webhook: wrong)
+            #expect(rejected.status == .conflict)
+            #expect(try rejected.problem().reason == "WRONG_AMOUNT")
+            // The same event with the right amount is not treated as a redelivery.
             let right = try await scenario.deliver(webhook: scenario.event(placed, id: "evt_x"))
             #expect(right.status == .ok)
         }
     }
 
     @Test(arguments: TestApp.Transport.allCases)
-    func `A customer who watches sees a snapshot, every fix and every change, and is sent no push`(
+    func `A connected customer receives a snapshot, every fix and every change, but no push`(
         transport: TestApp.Transport
     ) async throws {
         try await test(transport) { app, scenario, gateway in
@@ -154,7 +155,7 @@ private final class RecordingPushGateway: PushGateway {
                 try await driver.webSocket("/v1/drivers/position") { device in
                     let start = Date()
                     for step in 0..<3 {
-                        // A second apart: two of one millisecond would be the same fix twice.
+                        // One second apart: two fixes in the same millisecond would have the same time.
                         let fix = GPSFix(
                             latitude: 38.7369 + Double(step) * 0.0001, longitude: -9.1427, at: start + Double(step))
                         try await device.send(json: fix)
@@ -162,7 +163,7 @@ private final class RecordingPushGateway: PushGateway {
                         #expect(message?.position?.place == fix.place)
                     }
                 }
-                // Whoever comes later sees in the snapshot where the driver is.
+                // The snapshot of a later connection contains the driver's position.
                 try await customer.webSocket("/v1/orders/\(order.id)/live") { second in
                     let message = try await second.receiveJSON(Scenario.Message.self)
                     #expect(message?.positions?.first?.place.latitude == 38.7369 + 2 * 0.0001)
@@ -173,7 +174,7 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test func `Once the order is delivered its customer no longer learns where the driver is`() async throws {
+    @Test func `The customer of a delivered order no longer sees the driver's position`() async throws {
         try await test { _, scenario, _ in
             let (customer, driver) = (try await scenario.register("customer"), try await scenario.register("driver"))
             let order = try await scenario.placeAndPay(customer)
@@ -193,7 +194,7 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test func `Money that comes for a cancelled order is kept account of and owed back`() async throws {
+    @Test func `A payment for a cancelled order becomes due for refund`() async throws {
         try await test { app, scenario, _ in
             let customer = try await scenario.register("customer")
             let payments: any PaymentRepository = try app.resolve()
@@ -207,15 +208,15 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test func `An event of another kind is acknowledged, whatever its shape`() async throws {
+    @Test func `An event of another type is acknowledged, whatever its payload`() async throws {
         try await test { _, scenario, _ in
             let event = ByteBuffer(string: #"{"id":"evt_9","type":"customer.created","data":["anything"]}"#)
-            let answer = try await scenario.deliver(webhook: event)
-            #expect(answer.status == .ok)
+            let response = try await scenario.deliver(webhook: event)
+            #expect(response.status == .ok)
         }
     }
 
-    @Test func `A connection does not outlive its token`() async throws {
+    @Test func `A connection is closed when its token expires`() async throws {
         try await DeliveryTracker.app.test(
             .socket, settings: ["auth.password-cost": "4", "auth.token-lifetime": "1s"]
         ) { app in
@@ -228,7 +229,7 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test func `Secrets out of the source are refused where others can reach the service`() async throws {
+    @Test func `Default secrets are rejected if the service is reachable from other hosts`() async throws {
         let error = await #expect(throws: StartupError.self) {
             try await DeliveryTracker.app.test(settings: ["http.host": "0.0.0.0"]) { _ in }
         }
@@ -236,33 +237,35 @@ private final class RecordingPushGateway: PushGateway {
         #expect(error?.description.contains("auth.secret, payments.webhook-secret") == true)
     }
 
-    @Test(arguments: TestApp.Transport.allCases) func `Nobody else can watch an order`(transport: TestApp.Transport)
+    @Test(arguments: TestApp.Transport.allCases) func `Live connections are open only to the accounts they belong to`(
+        transport: TestApp.Transport
+    )
         async throws
     {
         try await test(transport) { app, scenario, _ in
             let order = try await scenario.placeAndPay(try await scenario.register("customer"))
             let (other, driver) = (try await scenario.register("customer"), try await scenario.register("driver"))
-            func refusal(_ client: TestClient, _ path: String) async throws -> Int? {
+            func refusedStatus(_ client: TestClient, _ path: String) async throws -> Int? {
                 do {
                     try await client.webSocket(path) { _ in }
                     return nil
                 } catch let refusal as TestWebSocket.Refusal { return refusal.response.status.code }
             }
-            #expect(try await refusal(other, "/v1/orders/\(order.id)/live") == 404)
-            #expect(try await refusal(driver, "/v1/orders/\(order.id)/live") == 403)
-            #expect(try await refusal(app.client, "/v1/orders/\(order.id)/live") == 401)
-            #expect(try await refusal(other, "/v1/orders/nonsense/live") == 400)
-            #expect(try await refusal(other, "/v1/fleet/live") == 403)
-            #expect(try await refusal(other, "/v1/drivers/position") == 403)
+            #expect(try await refusedStatus(other, "/v1/orders/\(order.id)/live") == 404)
+            #expect(try await refusedStatus(driver, "/v1/orders/\(order.id)/live") == 403)
+            #expect(try await refusedStatus(app.client, "/v1/orders/\(order.id)/live") == 401)
+            #expect(try await refusedStatus(other, "/v1/orders/nonsense/live") == 400)
+            #expect(try await refusedStatus(other, "/v1/fleet/live") == 403)
+            #expect(try await refusedStatus(other, "/v1/drivers/position") == 403)
             #expect(try await other.get("/v1/orders/\(order.id)").status == .notFound)
         }
     }
 
-    @Test func `Fixes that cannot be true are dropped, counted, and told to the device`() async throws {
+    @Test func `Implausible fixes are dropped, counted and reported to the device`() async throws {
         try await test { app, scenario, _ in
             let driver = try await scenario.register("driver")
             try await driver.webSocket("/v1/drivers/position") { device in
-                func reason(_ fix: GPSFix) async throws -> FixRefusal? {
+                func reason(_ fix: GPSFix) async throws -> FixRejection? {
                     try await device.send(json: fix)
                     return try await device.receiveJSON(Scenario.Message.self)?.reason
                 }
@@ -287,23 +290,23 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test func `A device that floods is slowed down`() async throws {
+    @Test func `Fixes above the rate limit are dropped`() async throws {
         try await test { app, scenario, _ in
             let tracking: TrackingService = try app.resolve()
             let driver = Driver(id: Account.ID())
-            var refusals: [FixRefusal] = []
+            var rejections: [FixRejection] = []
             for number in 0..<30 {
                 do {
                     let at = Date(timeIntervalSinceNow: Double(number) / 100)
                     try await tracking.receive(GPSFix(latitude: 38.7, longitude: -9.1, at: at), from: driver)
-                } catch let refusal as FixRefusal { refusals.append(refusal) }
+                } catch let rejection as FixRejection { rejections.append(rejection) }
             }
-            #expect(refusals.contains(.flood))
-            #expect(refusals.allSatisfy { $0 == .flood })
+            #expect(rejections.contains(.flood))
+            #expect(rejections.allSatisfy { $0 == .flood })
         }
     }
 
-    @Test func `Bad input is a clear problem`() async throws {
+    @Test func `Invalid requests are answered with problem documents`() async throws {
         try await test(.socket) { _, scenario, _ in
             let customer = try await scenario.register("customer")
             let json: HTTPFields = [.contentType: "application/json"]
@@ -337,7 +340,7 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test func `An expired token is refused and says so`() async throws {
+    @Test func `An expired token is rejected with the reason TOKEN_EXPIRED`() async throws {
         let clock = ManualClock()
         let app = DeliveryTracker.app.override((any WallClock).self) { _ in clock }
         try await app.test(settings: ["auth.password-cost": "4", "auth.token-lifetime": "1m"]) { app in
@@ -350,7 +353,7 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test func `The map is a page that needs nothing from elsewhere`() async throws {
+    @Test func `The map page loads nothing from other origins`() async throws {
         try await test { app, _, _ in
             let page = try await app.client.get("/")
             #expect(page.headers[.contentType] == "text/html; charset=utf-8")
@@ -359,14 +362,14 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test func `Outside of development the secrets must be given`() async throws {
+    @Test func `Secrets are required outside of development`() async throws {
         let error = await #expect(throws: StartupError.self) {
             try await DeliveryTracker.app.test(settings: ["environment": "production"]) { _ in }
         }
         #expect(error?.problems.count == 2)
     }
 
-    @Test func `Simulated drivers deliver`() async throws {
+    @Test func `Simulated drivers deliver orders`() async throws {
         let settings = ["auth.password-cost": "4", "simulator.enabled": "true", "simulator.drivers": "2"]
         let clock = ManualClock()
         try await DeliveryTracker.app.override((any WallClock).self) { _ in clock }.test(settings: settings) { app in

@@ -14,7 +14,7 @@ import Testing
             placedAt: Date())
     }
 
-    @Test func `An order goes from payment to delivery, one step after the other`() throws {
+    @Test func `An order goes through the states from payment to delivery`() throws {
         var order = order()
         try order.confirmPayment()
         try order.assign(to: driver)
@@ -24,27 +24,27 @@ import Testing
         #expect(order.state.isFinal)
     }
 
-    @Test func `No step may be left out or made twice`() throws {
+    @Test func `No step can be skipped or repeated`() throws {
         var order = order()
-        #expect(throws: OrderError.notPossible(in: .awaitingPayment)) { try order.assign(to: driver) }
+        #expect(throws: OrderError.invalidTransition(from: .awaitingPayment)) { try order.assign(to: driver) }
         try order.confirmPayment()
-        #expect(throws: OrderError.notPossible(in: .paid)) { try order.confirmPayment() }
+        #expect(throws: OrderError.invalidTransition(from: .paid)) { try order.confirmPayment() }
         try order.assign(to: driver)
-        #expect(throws: OrderError.notPossible(in: .assigned)) { try order.deliver(by: driver) }
-        #expect(throws: OrderError.notPossible(in: .assigned)) { try order.cancel() }
+        #expect(throws: OrderError.invalidTransition(from: .assigned)) { try order.deliver(by: driver) }
+        #expect(throws: OrderError.invalidTransition(from: .assigned)) { try order.cancel() }
     }
 
-    @Test func `The first driver who asks has the order, and nobody else may handle it`() throws {
+    @Test func `The first driver gets the order, and no other driver can take or handle it`() throws {
         var order = order()
         try order.confirmPayment()
         try order.assign(to: driver)
-        // Who asks again, because the answer was lost, is told the same.
+        // Idempotent: a driver who did not receive the response retries.
         try order.assign(to: driver)
         #expect(throws: OrderError.takenByAnotherDriver) { try order.assign(to: Account.ID()) }
-        #expect(throws: OrderError.notYours) { try order.pickUp(by: Account.ID()) }
+        #expect(throws: OrderError.notAssignedToDriver) { try order.pickUp(by: Account.ID()) }
     }
 
-    @Test func `Distances on Earth`() {
+    @Test func `The distance is the great-circle distance`() {
         let lisbon = Place(latitude: 38.7223, longitude: -9.1393)
         let porto = Place(latitude: 41.1579, longitude: -8.6291)
         #expect((273_000...275_000).contains(lisbon.distance(to: porto)))
@@ -59,8 +59,8 @@ import Testing
         GPSFix(latitude: latitude, longitude: longitude, at: now.addingTimeInterval(seconds))
     }
 
-    private func refusal(_ filter: inout FixFilter, _ fix: GPSFix, now: Date? = nil) -> FixRefusal? {
-        do throws(FixRefusal) {
+    private func rejection(_ filter: inout FixFilter, _ fix: GPSFix, now: Date? = nil) -> FixRejection? {
+        do throws(FixRejection) {
             try filter.check(fix, now: now ?? self.now)
             return nil
         } catch { return error }
@@ -68,36 +68,36 @@ import Testing
 
     @Test(arguments: [
         (91.0, 0.5), (-90.1, 0.5), (0.5, 180.1), (0.5, -181), (.nan, 0.5), (0.5, .infinity), (0, 0),
-    ]) func `What is not on Earth, or is the zero point, is invalid`(latitude: Double, longitude: Double) {
+    ]) func `Coordinates out of range and the zero point are invalid`(latitude: Double, longitude: Double) {
         var filter = FixFilter()
-        #expect(refusal(&filter, fix(latitude, longitude)) == .invalid)
+        #expect(rejection(&filter, fix(latitude, longitude)) == .invalid)
     }
 
-    @Test(arguments: [(10.0, nil), (10.1, FixRefusal.future), (-60, nil), (-60.1, .stale)])
-    func `A fix must be of now`(seconds: Double, expected: FixRefusal?) {
+    @Test(arguments: [(10.0, nil), (10.1, FixRejection.future), (-60, nil), (-60.1, .stale)])
+    func `A fix may be up to 10 s ahead and 60 s old`(seconds: Double, expected: FixRejection?) {
         var filter = FixFilter()
-        #expect(refusal(&filter, fix(at: seconds)) == expected)
+        #expect(rejection(&filter, fix(at: seconds)) == expected)
     }
 
-    @Test func `A fix that is not newer than the one before it is stale`() {
+    @Test func `A fix that is not newer than the previous one is stale`() {
         var filter = FixFilter()
-        #expect(refusal(&filter, fix(at: -5)) == nil)
-        #expect(refusal(&filter, fix(at: -5)) == .stale)
-        #expect(refusal(&filter, fix(at: -6)) == .stale)
-        #expect(refusal(&filter, fix(at: -4)) == nil)
+        #expect(rejection(&filter, fix(at: -5)) == nil)
+        #expect(rejection(&filter, fix(at: -5)) == .stale)
+        #expect(rejection(&filter, fix(at: -6)) == .stale)
+        #expect(rejection(&filter, fix(at: -4)) == nil)
     }
 
-    @Test func `A jump is dropped, and does not spoil what follows`() {
+    @Test func `A jump is dropped and does not affect later fixes`() {
         var filter = FixFilter()
-        #expect(refusal(&filter, fix(at: -5)) == nil)
-        #expect(refusal(&filter, fix(38.8, at: -4)) == .jump)
-        #expect(refusal(&filter, fix(38.7005, at: -3)) == nil)
+        #expect(rejection(&filter, fix(at: -5)) == nil)
+        #expect(rejection(&filter, fix(38.8, at: -4)) == .jump)
+        #expect(rejection(&filter, fix(38.7005, at: -3)) == nil)
     }
 
-    @Test func `A wrong first fix does not bar the way for ever`() {
+    @Test func `A wrong first fix affects later fixes for only a minute`() {
         var filter = FixFilter()
-        #expect(refusal(&filter, fix(0.5, 0.5)) == nil)
-        #expect(refusal(&filter, fix(at: 5), now: now.addingTimeInterval(5)) == .jump)
-        #expect(refusal(&filter, fix(at: 61), now: now.addingTimeInterval(61)) == nil)
+        #expect(rejection(&filter, fix(0.5, 0.5)) == nil)
+        #expect(rejection(&filter, fix(at: 5), now: now.addingTimeInterval(5)) == .jump)
+        #expect(rejection(&filter, fix(at: 61), now: now.addingTimeInterval(61)) == nil)
     }
 }

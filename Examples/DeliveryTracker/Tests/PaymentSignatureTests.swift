@@ -10,22 +10,22 @@ import Testing
 
     private var signature: PaymentSignature { PaymentSignature(secret: Secret("whsec_test"), clock: clock) }
 
-    @Test func `A body is accepted with its own signature, beside others of an old secret`() throws {
+    @Test func `A body is accepted if one of several signatures matches`() throws {
         let header = signature.sign(body)
         #expect(try signature.verify(header, body: body) == clock.now)
         let other = String(repeating: "0", count: 64)
         #expect(try signature.verify(header + ",v1=\(other),v0=x", body: body) == clock.now)
     }
 
-    @Test func `The signature is the one of the field's description`() throws {
-        // HMAC-SHA256 of "1767225600.{}" under "whsec_test", by Python's hmac module.
+    @Test func `A signature computed by another implementation is accepted`() throws {
+        // HMAC-SHA256 of "1767225600.{}" keyed with "whsec_test", computed with Python's hmac module.
         let header = "t=1767225600,v1=\(PaymentSignatureTests.vector)"
         #expect(try signature.verify(header, body: Array("{}".utf8)) == clock.now)
     }
 
     private static let vector = "4a942ef9477fb7b15b98664cf7ff2c2543984c1fa6bdf3520b48dcb25bcd1fe4"
 
-    @Test func `A changed body, a changed time and another secret are refused`() {
+    @Test func `A modified body, a modified timestamp and another secret are rejected`() {
         let header = signature.sign(body)
         let other = PaymentSignature(secret: Secret("whsec_other"), clock: clock)
         #expect(throws: AppError.self) { try signature.verify(header, body: body + [0x20]) }
@@ -33,7 +33,7 @@ import Testing
         #expect(throws: AppError.self) { try other.verify(header, body: body) }
     }
 
-    @Test func `A signature is accepted for five minutes either way`() throws {
+    @Test func `A signature is accepted for five minutes`() throws {
         let header = signature.sign(body)
         clock.advance(by: .seconds(300))
         _ = try signature.verify(header, body: body)
@@ -44,7 +44,7 @@ import Testing
     @Test(arguments: [
         nil, "", "t=,v1=", "v1=00", "t=1767225600", "t=1767225600,v1=", "t=1767225600,v1=zz", "t=x,v1=00",
         "t=99999999999999999999,v1=00", ",,,===,,",
-    ]) func `A malformed field is refused`(header: String?) {
+    ]) func `A missing or malformed header is rejected`(header: String?) {
         #expect(throws: AppError.self) { try signature.verify(header, body: body) }
     }
 }

@@ -4,14 +4,14 @@ import Testing
 
 @testable import DeliveryTracker
 
-/// The steps of a delivery, as clients make them: the same over memory, over a socket, and against the real binary.
+/// The steps of a delivery, as performed by clients: in memory, over sockets and against the real binary alike.
 struct Scenario: Sendable {
     let client: TestClient
-    /// Signs what the payment provider sends.
+    /// Signs webhook deliveries in place of the payment provider.
     let signature: PaymentSignature
 
     struct Token: Decodable { let token: String }
-    struct AccountAnswer: Decodable { let id: Account.ID }
+    struct AccountResponse: Decodable { let id: Account.ID }
 
     static let secret = "whsec_everybody_can_read_this"
     static let idempotencyKey = HTTPField.Name("Idempotency-Key")!
@@ -22,7 +22,7 @@ struct Scenario: Sendable {
         signature = PaymentSignature(secret: Secret(Self.secret), clock: clock)
     }
 
-    /// Registers, logs in, and gives the client back with its token.
+    /// Registers an account, logs in, and returns a client with the token.
     func register(_ role: String) async throws -> TestClient {
         let email = "\(role)-\(Identifier<Account>())@example.org"
         let form = ["email": email, "name": role, "password": "a long password", "role": role]
@@ -59,18 +59,18 @@ struct Scenario: Sendable {
 
     func placeAndPay(_ customer: TestClient) async throws -> OrderView {
         let placed = try await place(customer)
-        let answer = try await deliver(webhook: event(placed))
-        try #require(answer.status == .ok, "\(answer.text)")
+        let response = try await deliver(webhook: event(placed))
+        try #require(response.status == .ok, "\(response.text)")
         return placed.order
     }
 
-    /// A message of the live feed, as a client reads it.
+    /// A message of the live feed, as decoded by a client.
     struct Message: Decodable, Sendable {
         let type: String
         let order: OrderView?
         let orders: [OrderView]?
         let position: PositionView?
         let positions: [PositionView]?
-        let reason: FixRefusal?
+        let reason: FixRejection?
     }
 }

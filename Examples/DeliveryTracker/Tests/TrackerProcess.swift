@@ -2,12 +2,12 @@ import ApusTesting
 import Foundation
 import Synchronization
 
-/// The real binary, in a folder of its own.
+/// A process of the real binary, with its own working directory.
 final class TrackerProcess: Sendable {
-    /// What the binary printed, line by line.
+    /// The output of the binary, by line.
     private struct Output {
         var lines: [String] = []
-        var rest = ""
+        var incompleteLine = ""
         var isFinished = false
         var waiters: [(id: Int, isMet: @Sendable ([String]) -> Bool, continuation: CheckedContinuation<Bool, Never>)] =
             []
@@ -24,62 +24,63 @@ final class TrackerProcess: Sendable {
     private let output = Mutex(Output())
     private let exit = Gate()
 
-    /// Spawned and waited for by hand: Foundation's `Process` may miss the end of one that ends at once.
+    /// Starts the binary with `posix_spawn`, because Foundation's `Process` may miss the exit of a process that exits
+    /// at once.
     /// - Parameters:
-    ///   - folder: The working directory, where `data` is.
-    ///   - arguments: The verb, if any, and flags.
+    ///   - folder: The working directory, which will contain `data`.
+    ///   - arguments: The command, if any, and flags.
     init(in folder: URL, _ arguments: [String]) throws {
         let binary = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
             .appending(path: "delivery-tracker").path
-        var ends: [Int32] = [0, 0]
-        guard pipe(&ends) == 0 else { throw Failure(output: ["pipe: \(errno)"]) }
-        // Or the next process would inherit them, and the end of this one would not be seen before that one's.
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        var descriptors: [Int32] = [0, 0]
+        guard pipe(&descriptors) == 0 else { throw Failure(output: ["pipe: \(errno)"]) }
+        // Otherwise the next process would inherit the pipe and keep it open after the exit of this process.
+        for descriptor in descriptors { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO)
-        posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO)
-        // The shell changes the folder and then becomes the binary.
+        posix_spawn_file_actions_adddup2(&actions, descriptors[1], STDOUT_FILENO)
+        posix_spawn_file_actions_adddup2(&actions, descriptors[1], STDERR_FILENO)
+        // The shell changes the working directory and replaces itself with the binary.
         let shell = ["/bin/sh", "-c", "cd \"$0\" && exec \"$@\"", folder.path, binary]
         var words = (shell + arguments).map { strdup($0) } + [nil]
         defer { for word in words { free(word) } }
         var pid: pid_t = 0
         let result = posix_spawn(&pid, shell[0], &actions, nil, &words, environ)
-        close(ends[1])
+        close(descriptors[1])
         self.pid = pid
         guard result == 0 else {
-            close(ends[0])
-            throw Failure(output: ["\(binary) cannot be started: \(result)"])
+            close(descriptors[0])
+            throw Failure(output: ["\(binary) could not be started: error \(result)"])
         }
-        let source = ends[0]
-        Thread.detachNewThread { self.follow(source) }
+        let source = descriptors[0]
+        Thread.detachNewThread { self.readOutput(from: source) }
     }
 
-    /// Reads what the process prints until it ends, and then learns how it ended.
-    private func follow(_ source: Int32) {
+    /// Reads the output of the process until it exits, and then its exit status.
+    private func readOutput(from source: Int32) {
         var buffer = [UInt8](repeating: 0, count: 65536)
         while true {
             let count = read(source, &buffer, buffer.count)
             if count < 0 && errno == EINTR { continue }
-            received(Data(buffer.prefix(max(0, count))))
+            append(Data(buffer.prefix(max(0, count))))
             if count <= 0 { break }
         }
         close(source)
-        var ended: Int32 = 0
-        while waitpid(pid, &ended, 0) < 0 && errno == EINTR {}
+        var waitStatus: Int32 = 0
+        while waitpid(pid, &waitStatus, 0) < 0 && errno == EINTR {}
         // The low seven bits are the signal; without one, the next byte is the exit code (wait(2)).
-        let code = ended & 0x7F == 0 ? ended >> 8 & 0xFF : -(ended & 0x7F)
+        let code = waitStatus & 0x7F == 0 ? waitStatus >> 8 & 0xFF : -(waitStatus & 0x7F)
         status.withLock { $0 = code }
         exit.open()
     }
 
     /// Starts the server on a free port and waits until it listens.
-    static func serving(
-        in folder: URL, _ arguments: [String] = [], verb: String? = nil
+    static func startServer(
+        in folder: URL, _ arguments: [String] = [], command: String? = nil
     ) async throws -> (TrackerProcess, port: Int) {
         let common = ["--http-port=0", "--auth-password-cost=4", "--jobs-lease=1s"]
-        let process = try TrackerProcess(in: folder, [verb].compactMap { $0 } + common + arguments)
+        let process = try TrackerProcess(in: folder, [command].compactMap { $0 } + common + arguments)
         guard await process.wait(for: { $0.contains { $0.contains(" listening ") } }),
             let line = process.lines.first(where: { $0.contains(" listening ") }),
             let port = line.split(separator: "address=127.0.0.1:").last.flatMap({ Int($0.prefix { $0.isNumber }) })
@@ -93,7 +94,7 @@ final class TrackerProcess: Sendable {
 
     var lines: [String] { output.withLock { $0.lines } }
 
-    /// The ids of the pushes that were printed, by what they say and about which order.
+    /// The ids of the printed pushes, by order and text.
     var pushes: [String: Set<String>] {
         lines.filter { $0.hasPrefix("PUSH ") }.reduce(into: [:]) { result, line in
             let words = line.split(separator: " ", maxSplits: 4)
@@ -102,8 +103,8 @@ final class TrackerProcess: Sendable {
         }
     }
 
-    /// Waits for lines.
-    /// - Returns: Whether they came before the output ended, or the test was cancelled.
+    /// Waits until the printed lines meet a condition.
+    /// - Returns: `false` if the output ended or the task was cancelled before.
     func wait(for isMet: @escaping @Sendable ([String]) -> Bool) async -> Bool {
         let id = output.withLock { $0.nextID() }
         return await withTaskCancellationHandler {
@@ -126,19 +127,19 @@ final class TrackerProcess: Sendable {
 
     func send(_ signal: Int32) { kill(pid, signal) }
 
-    /// Waits for the end.
-    /// - Returns: The exit code, or the signal as a negative number.
-    func ended() async throws -> Int32 {
+    /// Waits for the process to exit.
+    /// - Returns: The exit code, or the signal that ended the process as a negative number.
+    func waitForExit() async throws -> Int32 {
         try await exit.wait()
         return status.withLock { $0 }
     }
 
-    private func received(_ data: Data) {
+    private func append(_ data: Data) {
         let met = output.withLock { output -> [(CheckedContinuation<Bool, Never>, Bool)] in
-            output.rest += String(decoding: data, as: UTF8.self)
-            while let end = output.rest.firstIndex(of: "\n") {
-                output.lines.append(String(output.rest[..<end]))
-                output.rest = String(output.rest[output.rest.index(after: end)...])
+            output.incompleteLine += String(decoding: data, as: UTF8.self)
+            while let end = output.incompleteLine.firstIndex(of: "\n") {
+                output.lines.append(String(output.incompleteLine[..<end]))
+                output.incompleteLine = String(output.incompleteLine[output.incompleteLine.index(after: end)...])
             }
             output.isFinished = data.isEmpty
             let (lines, isFinished) = (output.lines, output.isFinished)
@@ -150,7 +151,7 @@ final class TrackerProcess: Sendable {
     }
 }
 
-/// A folder that is removed afterwards.
+/// Runs the body with a new folder, which is removed afterwards.
 func withFolder<Result>(_ body: (URL) async throws -> Result) async throws -> Result {
     let folder = FileManager.default.temporaryDirectory.appending(path: "delivery-tracker-\(UUID())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

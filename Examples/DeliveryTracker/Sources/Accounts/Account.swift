@@ -1,16 +1,16 @@
 import ApusCore
 import FoundationEssentials
 
-/// Someone who can log in.
+/// A user who can log in.
 struct Account: Identifiable, Sendable {
     typealias ID = Identifier<Account>
 
     enum Role: String, Codable, Sendable, CaseIterable {
-        /// Orders, and watches the orders of their own.
+        /// Places orders and follows their own.
         case customer
-        /// Delivers.
+        /// Delivers orders.
         case driver
-        /// Watches everything. Cannot be registered from outside.
+        /// Watches all orders and drivers. Cannot be registered through the API.
         case dispatcher
     }
 

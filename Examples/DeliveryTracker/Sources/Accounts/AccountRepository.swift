@@ -1,6 +1,6 @@
 import Apus
 
 protocol AccountRepository: Repository where Entity == Account {
-    /// The account of an address, in whatever case it is written.
+    /// Returns the account with an email address, compared without regard to case.
     func find(email: String) async throws -> Account?
 }

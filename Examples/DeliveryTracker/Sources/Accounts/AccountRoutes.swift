@@ -6,11 +6,11 @@ struct AccountRoutes: Sendable {
     func add(to routes: Routes, limit: RateLimit) {
         routes.group("v1", limit) { routes in
             routes.post("accounts", Body(Registration.self), handler: register)
-                .summary("Registers a customer or a driver.")
-                .mayFail(.conflict, "There is an account with this address already.")
+                .summary("Register a customer or a driver.")
+                .mayFail(.conflict, "An account with this email address already exists.")
             routes.post("sessions", Body(Login.self), handler: logIn)
-                .summary("Logs in.", "Gives a bearer token for the other operations.")
-                .mayFail(.unauthorized, "The address or the password is wrong.")
+                .summary("Log in.", "Returns a bearer token for the other operations.")
+                .mayFail(.unauthorized, "The email address or the password is wrong.")
         }
     }
 
@@ -26,7 +26,7 @@ struct AccountRoutes: Sendable {
 }
 
 struct Registration: Decodable, Sendable, Validatable {
-    /// Dispatchers are not made from outside.
+    /// The roles that can be registered through the API.
     enum Role: String, Decodable, Sendable, CaseIterable {
         case customer, driver
 

@@ -1,7 +1,7 @@
 import Apus
 import FoundationEssentials
 
-/// Registers accounts and lets them in.
+/// Registers accounts and logs them in.
 struct AccountService: Sendable {
     private let accounts: any AccountRepository
     private let passwords: any PasswordHasher
@@ -27,16 +27,16 @@ struct AccountService: Sendable {
         do {
             try await accounts.insert(account)
         } catch let error as AppError where error.code == .alreadyExists {
-            throw AppError(.alreadyExists, "There is an account with this e-mail address already.", cause: error)
+            throw AppError(.alreadyExists, "An account with this email address already exists.", cause: error)
         }
         return account
     }
 
     func logIn(email: String, password: Secret<String>) async throws -> Session {
         let account = try await accounts.find(email: email)
-        let isRight = try await passwords.verify(password, against: account?.passwordHash)
-        guard let account, isRight else {
-            throw AppError(.unauthenticated, "The e-mail address or the password is wrong.")
+        let isCorrect = try await passwords.verify(password, against: account?.passwordHash)
+        guard let account, isCorrect else {
+            throw AppError(.unauthenticated, "The email address or the password is wrong.")
         }
         return try await session(for: account)
     }
@@ -47,15 +47,15 @@ struct AccountService: Sendable {
         return Session(token: token, expiresAt: expiresAt)
     }
 
-    /// The account of an address, registered now if there is none yet: with a password that nobody knows.
-    func ensure(email: String, name: String, role: Account.Role) async throws -> Account {
+    /// Returns the account with an email address, registering it with a random password if it does not exist.
+    func findOrRegister(email: String, name: String, role: Account.Role) async throws -> Account {
         if let account = try await accounts.find(email: email) { return account }
         let password = Secret(Identifier<Account>().description + Identifier<Account>().description)
         return try await register(email: email, name: name, password: password, role: role)
     }
 }
 
-/// What a login gives.
+/// A bearer token and its expiry.
 struct Session: Codable, ResponseConvertible {
     let token: String
     let expiresAt: Date

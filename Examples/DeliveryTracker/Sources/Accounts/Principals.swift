@@ -1,6 +1,8 @@
 import Apus
 
-/// Who a token may stand for. Each is a type of its own, so that a route says by its signature who may call it.
+// The principals that a token can identify. Each role has its own type, so that the signature of a route states who may
+// call it.
+
 struct Customer: TokenPrincipal {
     let id: Account.ID
     var subject: String { id.description }
@@ -31,7 +33,7 @@ extension JWT.Claims {
 
     fileprivate func accountID(of role: Account.Role) throws -> Account.ID {
         guard custom["role"] == role.rawValue, let id = Account.ID(subject) else {
-            throw AppError(.permissionDenied, "Only a \(role.rawValue) may do this.")
+            throw AppError(.permissionDenied, "This operation requires the role \"\(role.rawValue)\".")
         }
         return id
     }

@@ -1,6 +1,6 @@
 import Apus
 
-/// The page with the map.
+/// Serves the map at `/`.
 struct MapModule: Module {
     func configure(_ app: inout AppBuilder) throws {
         app.routes { routes in

@@ -1,23 +1,23 @@
 import Apus
 
-/// A message for someone's phone.
+/// A push notification.
 struct Push: Sendable, Equatable {
-    /// The same for every attempt to send it: the receiving side shows it once.
+    /// The same for every attempt to send the push, so that the receiving device shows it only once.
     let id: String
     let recipient: Account.ID
     let title: String
     let body: String
-    /// A later push of the same key replaces an earlier one on the screen.
+    /// A push replaces an earlier one with the same key on the screen.
     let collapseKey: String
 }
 
-/// Sends pushes.
+/// Sends push notifications.
 protocol PushGateway: Sendable {
-    /// - Throws: An `AppError` whose code says whether another attempt makes sense.
+    /// - Throws: An `AppError` whose code determines whether sending is retried.
     func send(_ push: Push) async throws
 }
 
-/// Sends nothing: writes to standard output what it would send.
+/// Prints pushes to standard output instead of sending them.
 struct PrintingPushGateway: PushGateway {
     func send(_ push: Push) {
         print("PUSH id=\(push.id) to=\(push.recipient) collapse=\(push.collapseKey) \(push.title): \(push.body)")

@@ -1,6 +1,6 @@
 import Apus
 
-/// Tells a customer who is not watching what became of their order.
+/// Notifies a customer who is not connected of the new state of their order.
 struct SendPush: Job, Equatable {
     static let name = "send-push"
 
@@ -27,12 +27,12 @@ struct SendPushWorker: Worker {
 
     private static func text(of state: Order.State) -> String {
         switch state {
-        case .awaitingPayment: "is waiting for your payment."
-        case .paid: "is paid. We are looking for a driver."
-        case .assigned: "has a driver."
-        case .pickedUp: "is on its way."
-        case .delivered: "has arrived."
-        case .cancelled: "was cancelled."
+        case .awaitingPayment: "Your order is waiting for payment."
+        case .paid: "We received your payment and are looking for a driver."
+        case .assigned: "A driver has accepted your order."
+        case .pickedUp: "Your order is on its way."
+        case .delivered: "Your order has arrived."
+        case .cancelled: "Your order was cancelled."
         }
     }
 }

@@ -6,5 +6,5 @@
     import Darwin
 #endif
 
-/// Hands on what was printed at once, so that a killed process has not kept it for itself.
+/// Flushes standard output, so that printed lines are not lost if the process is killed.
 func flushStandardOutput() { fflush(nil) }

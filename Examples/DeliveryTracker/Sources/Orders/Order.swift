@@ -1,7 +1,7 @@
 import ApusCore
 import FoundationEssentials
 
-/// Something to be brought from one place to another, and how far it has come.
+/// An item to be delivered from one place to another, and the state of its delivery.
 struct Order: Identifiable, Sendable {
     typealias ID = Identifier<Order>
 
@@ -13,11 +13,11 @@ struct Order: Identifiable, Sendable {
         case delivered
         case cancelled
 
-        /// Whether nothing more can happen.
+        /// Whether the state can no longer change.
         var isFinal: Bool { self == .delivered || self == .cancelled }
 
-        /// Whether the driver's whereabouts concern the customer.
-        var isUnderWay: Bool { self == .assigned || self == .pickedUp }
+        /// Whether a driver is working on the order, so that the customer sees the driver's position.
+        var isInProgress: Bool { self == .assigned || self == .pickedUp }
     }
 
     let id: ID
@@ -36,7 +36,7 @@ struct Order: Identifiable, Sendable {
             state: .awaitingPayment, driver: nil)
     }
 
-    /// An order as it was stored.
+    /// Creates an order from its stored values.
     init(
         id: ID, customer: Account.ID, item: String, pickup: Place, dropoff: Place, price: Money, placedAt: Date,
         state: State, driver: Account.ID?
@@ -53,68 +53,68 @@ struct Order: Identifiable, Sendable {
     }
 
     mutating func confirmPayment() throws(OrderError) {
-        try move(from: .awaitingPayment, to: .paid)
+        try transition(from: .awaitingPayment, to: .paid)
     }
 
-    /// Gives the order to a driver: to the first one who asks.
+    /// Assigns the order to a driver. The first driver to ask gets it.
     mutating func assign(to driver: Account.ID) throws(OrderError) {
-        // A driver whose answer was lost asks again.
+        // Idempotent: a driver who did not receive the response retries.
         if self.driver == driver && state == .assigned { return }
         guard self.driver == nil else { throw .takenByAnotherDriver }
-        try move(from: .paid, to: .assigned)
+        try transition(from: .paid, to: .assigned)
         self.driver = driver
     }
 
     mutating func pickUp(by driver: Account.ID) throws(OrderError) {
-        try check(driver)
-        try move(from: .assigned, to: .pickedUp)
+        try requireAssignment(to: driver)
+        try transition(from: .assigned, to: .pickedUp)
     }
 
     mutating func deliver(by driver: Account.ID) throws(OrderError) {
-        try check(driver)
-        try move(from: .pickedUp, to: .delivered)
+        try requireAssignment(to: driver)
+        try transition(from: .pickedUp, to: .delivered)
     }
 
-    /// Gives up the order; not once it is on its way.
+    /// Cancels the order, which is possible until a driver is assigned.
     mutating func cancel() throws(OrderError) {
-        guard state == .awaitingPayment || state == .paid else { throw .notPossible(in: state) }
+        guard state == .awaitingPayment || state == .paid else { throw .invalidTransition(from: state) }
         state = .cancelled
     }
 
-    private func check(_ driver: Account.ID) throws(OrderError) {
-        guard self.driver == driver else { throw .notYours }
+    private func requireAssignment(to driver: Account.ID) throws(OrderError) {
+        guard self.driver == driver else { throw .notAssignedToDriver }
     }
 
-    private mutating func move(from: State, to: State) throws(OrderError) {
-        guard state == from else { throw .notPossible(in: state) }
+    private mutating func transition(from: State, to: State) throws(OrderError) {
+        guard state == from else { throw .invalidTransition(from: state) }
         state = to
     }
 }
 
 enum OrderError: Error, Equatable {
     case takenByAnotherDriver
-    case notYours
-    case notPossible(in: Order.State)
+    case notAssignedToDriver
+    case invalidTransition(from: Order.State)
 }
 
-/// A point on Earth, in degrees.
+/// A geographic position, in degrees.
 struct Place: Codable, Hashable, Sendable {
     let latitude: Double
     let longitude: Double
 
-    /// The distance over the surface in metres, by the haversine formula.
+    /// Returns the great-circle distance in metres, by the haversine formula.
     func distance(to other: Place) -> Double {
         let radius = 6_371_000.0
         let (a, b) = (latitude * .pi / 180, other.latitude * .pi / 180)
         let (dLat, dLon) = (b - a, (other.longitude - longitude) * .pi / 180)
-        let h = pow2(sine(dLat / 2)) + cosine(a) * cosine(b) * pow2(sine(dLon / 2))
+        let h = square(sine(dLat / 2)) + cosine(a) * cosine(b) * square(sine(dLon / 2))
         return 2 * radius * arcsine(min(1, h.squareRoot()))
     }
 }
 
-/// An amount in the smallest unit of its currency.
+/// An amount of money, in the minor unit of its currency.
 struct Money: Codable, Hashable, Sendable {
     let amount: Int
-    /// Three capital letters (ISO 4217).
+    /// The ISO 4217 code, three capital letters.
     let currency: String
 }

@@ -1,6 +1,6 @@
 import Apus
 
-/// What the clients of orders call, Swift's own among them.
+/// The endpoints of orders, declared once for the routes and for Swift clients.
 enum OrderEndpoints {
     private static let id = Path("id", as: Order.ID.self)
 

@@ -1,13 +1,13 @@
 import Apus
 
 protocol OrderRepository: Repository where Entity == Order {
-    /// The orders of a customer, the latest first.
-    /// - Parameter last: Where to go on, exclusively; `nil` for the latest of all.
+    /// Returns the orders of a customer, newest first.
+    /// - Parameter last: The last order of the previous page; `nil` for the first page.
     func orders(of customer: Account.ID, after last: Order.ID?, limit: Int) async throws -> [Order]
-    /// The order that a driver is on, if any.
+    /// Returns the order that a driver is working on, if any.
     func current(of driver: Account.ID) async throws -> Order?
-    /// Paid orders that no driver has taken, the oldest first.
+    /// Returns paid orders without a driver, oldest first.
     func waiting(limit: Int) async throws -> [Order]
-    /// All orders to which something can still happen, the latest first.
+    /// Returns orders that are not in a final state, newest first.
     func open(limit: Int) async throws -> [Order]
 }

@@ -6,26 +6,30 @@ struct OrderRoutes: Sendable {
 
     func add(to routes: Routes, limit: RateLimit, idempotency: IdempotencyKeys) {
         routes.group(Authenticated(Customer.self), limit, idempotency) { routes in
-            routes.on(OrderEndpoints.place, handler: place).summary("Places an order.")
-            routes.on(OrderEndpoints.list, handler: list).summary("One's own orders, the latest first.")
-            routes.on(OrderEndpoints.show, handler: show).summary("One of one's own orders.")
-                .mayFail(.notFound, "There is none of one's own.")
-            routes.on(OrderEndpoints.cancel, handler: cancel).summary("Calls an order off.")
-                .mayFail(.notFound, "There is none of one's own.").mayFail(.conflict, "It is too late for that.")
+            routes.on(OrderEndpoints.place, handler: place).summary("Place an order.")
+            routes.on(OrderEndpoints.list, handler: list).summary("List the customer's orders, newest first.")
+            routes.on(OrderEndpoints.show, handler: show).summary("Get one of the customer's orders.")
+                .mayFail(.notFound, "Order not found.")
+            routes.on(OrderEndpoints.cancel, handler: cancel).summary("Cancel an order.")
+                .mayFail(.notFound, "Order not found.").mayFail(.conflict, "The order can no longer be cancelled.")
         }
         routes.group(Authenticated(Driver.self)) { routes in
-            routes.on(OrderEndpoints.waiting, handler: waiting).summary("Orders that wait for a driver.")
-            routes.on(OrderEndpoints.assign, handler: assign).summary("Takes an order on.")
-                .mayFail(.notFound, "There is none.").mayFail(.conflict, "Someone else has it, or it is off.")
-            routes.on(OrderEndpoints.pickUp, handler: pickUp).summary("Has picked an order up.")
-                .mayFail(.notFound, "There is none.").mayFail(.conflict, "It is not this driver's, or not so far.")
-            routes.on(OrderEndpoints.deliver, handler: deliver).summary("Has delivered an order.")
-                .mayFail(.notFound, "There is none.").mayFail(.conflict, "It is not this driver's, or not so far.")
+            routes.on(OrderEndpoints.waiting, handler: waiting)
+                .summary("List the orders waiting for a driver, oldest first.")
+            routes.on(OrderEndpoints.assign, handler: assign).summary("Accept an order for delivery.")
+                .mayFail(.notFound, "Order not found.")
+                .mayFail(.conflict, "The order is not available, or the driver is on another order.")
+            routes.on(OrderEndpoints.pickUp, handler: pickUp).summary("Mark an order as picked up.")
+                .mayFail(.notFound, "Order not found.").mayFail(.conflict, "The order was already picked up.")
+            routes.on(OrderEndpoints.deliver, handler: deliver).summary("Mark an order as delivered.")
+                .mayFail(.notFound, "Order not found.")
+                .mayFail(.conflict, "The order has not been picked up yet, or was already delivered.")
         }
     }
 
     @Sendable func place(_ customer: Customer, _ request: PlaceOrder) async throws -> Created<PlacedOrder> {
-        // The order and the answer to its key are committed together: whoever repeats the request after a crash receives it.
+        // The order and the response for its idempotency key are committed together, so that a retry after a crash
+        // receives the same response.
         try await unitOfWork.perform {
             let (order, payment) = try await orders.place(request, for: customer)
             let placed = PlacedOrder(order: OrderView(order), payment: PaymentView(payment))

@@ -1,6 +1,6 @@
 import Apus
 
-/// What can be done with orders, and who hears of it.
+/// Places orders, changes their state, and publishes every change.
 struct OrderService: Sendable {
     private let orders: any OrderRepository
     private let payments: any PaymentRepository
@@ -21,7 +21,7 @@ struct OrderService: Sendable {
         self.clock = clock
     }
 
-    /// Takes an order and asks for its payment.
+    /// Places an order with a pending payment.
     func place(_ request: PlaceOrder, for customer: Customer) async throws -> (order: Order, payment: Payment) {
         let order = Order(
             id: Order.ID(), customer: customer.id, item: request.item, pickup: request.pickup, dropoff: request.dropoff,
@@ -30,12 +30,13 @@ struct OrderService: Sendable {
         try await unitOfWork.perform {
             try await orders.insert(order)
             try await payments.insert(payment)
-            feed.announce(order)
+            feed.publish(order)
         }
         return (order, payment)
     }
 
-    /// An order of a customer's own. Another's is not found: who does not own it may not know that it exists.
+    /// Returns an order of a customer. An order of another customer is reported as not found, so as not to reveal that
+    /// it exists.
     func get(_ id: Order.ID, for customer: Customer) async throws -> Order {
         let order = try await orders.get(id)
         guard order.customer == customer.id else { throw SQLOrderRepository.notFound(id) }
@@ -63,9 +64,9 @@ struct OrderService: Sendable {
         }
     }
 
-    /// The money for an order is there.
-    /// - Returns: Whether the order goes on; not if it was cancelled meanwhile.
-    func paymentCame(for id: Order.ID) async throws -> Bool {
+    /// Marks an order as paid, unless it was cancelled in the meantime.
+    /// - Returns: Whether the order was marked as paid.
+    func confirmPayment(for id: Order.ID) async throws -> Bool {
         guard try await orders.get(id).state != .cancelled else { return false }
         _ = try await change(id) { try $0.confirmPayment() }
         return true
@@ -74,7 +75,8 @@ struct OrderService: Sendable {
     func assign(_ id: Order.ID, to driver: Driver) async throws -> Order {
         try await unitOfWork.perform {
             if let current = try await orders.current(of: driver.id), current.id != id {
-                throw AppError(.failedPrecondition, "You are on another order: \(current.id).", reason: "DRIVER_BUSY")
+                throw AppError(
+                    .failedPrecondition, "You already have an order in progress: \(current.id).", reason: "DRIVER_BUSY")
             }
             return try await change(id) { try $0.assign(to: driver.id) }
         }
@@ -88,8 +90,8 @@ struct OrderService: Sendable {
         try await change(id) { try $0.deliver(by: driver.id) }
     }
 
-    /// Changes an order. Whoever watches it is told once that is committed; a customer who does not watch is sent a push,
-    /// which is enqueued in the same transaction, so that neither is ever there without the other.
+    /// Changes an order, and publishes the change once it is committed. If the customer is not connected, a push is
+    /// enqueued in the same transaction, so that the change and the push are committed together or not at all.
     private func change(_ id: Order.ID, _ change: @escaping @Sendable (inout Order) throws -> Void) async throws
         -> Order
     {
@@ -101,15 +103,15 @@ struct OrderService: Sendable {
                 throw AppError(error)
             }
             if !feed.isWatched(order) { try await jobs.enqueue(SendPush(order)) }
-            feed.announce(order)
+            feed.publish(order)
             return order
         }
     }
 }
 
-/// What a delivery costs.
+/// The pricing of deliveries.
 enum Tariff {
-    /// 2.50 €, and 0.80 € a kilometre.
+    /// Returns 2.50 € plus 0.80 € per kilometre.
     static func price(from pickup: Place, to dropoff: Place) -> Money {
         Money(amount: 250 + Int(pickup.distance(to: dropoff) * 0.08), currency: "EUR")
     }
@@ -120,11 +122,11 @@ extension AppError {
         switch error {
         case .takenByAnotherDriver:
             self.init(.aborted, "Another driver has taken this order.", reason: "ORDER_TAKEN")
-        case .notYours: self.init(.permissionDenied, "This order is not yours.")
-        case .notPossible(let state):
+        case .notAssignedToDriver: self.init(.permissionDenied, "This order is not assigned to you.")
+        case .invalidTransition(let state):
             self.init(
-                .failedPrecondition, "That is not possible while the order is \(state.rawValue).", reason: "ORDER_STATE"
-            )
+                .failedPrecondition, "This is not possible for an order in state \"\(state.rawValue)\".",
+                reason: "ORDER_STATE")
         }
     }
 }

@@ -6,9 +6,9 @@
     import Darwin
 #endif
 
-// The C library's functions under names of our own, so that the domain imports no platform.
+// Wrappers of functions of the C library, so that the domain does not import a platform module.
 
 func sine(_ x: Double) -> Double { sin(x) }
 func cosine(_ x: Double) -> Double { cos(x) }
 func arcsine(_ x: Double) -> Double { asin(x) }
-func pow2(_ x: Double) -> Double { x * x }
+func square(_ x: Double) -> Double { x * x }

@@ -1,12 +1,12 @@
 import ApusCore
 
-/// What is owed for an order, and whether it came.
+/// The payment for an order.
 struct Payment: Identifiable, Sendable {
     typealias ID = Identifier<Payment>
 
     enum State: String, Codable, Sendable, CaseIterable {
         case pending, confirmed
-        /// It came, or had come, and the order is off: someone has to pay it back.
+        /// The payment was received and the order is cancelled: the amount must be refunded.
         case refundDue = "refund_due"
     }
 
@@ -22,19 +22,19 @@ struct Payment: Identifiable, Sendable {
         self.state = state
     }
 
-    /// The order is off. What came is owed back.
+    /// Marks a received payment as due for refund, because its order is cancelled.
     mutating func orderCancelled() {
         if state == .confirmed { state = .refundDue }
     }
 
     mutating func confirm(_ received: Money) throws(PaymentError) {
         guard received == price else { throw .wrongAmount(expected: price) }
-        guard state == .pending else { throw .confirmedAlready }
+        guard state == .pending else { throw .alreadyConfirmed }
         state = .confirmed
     }
 }
 
 enum PaymentError: Error, Equatable {
     case wrongAmount(expected: Money)
-    case confirmedAlready
+    case alreadyConfirmed
 }

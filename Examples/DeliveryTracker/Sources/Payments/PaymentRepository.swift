@@ -1,10 +1,10 @@
 import Apus
 
 protocol PaymentRepository: Repository where Entity == Payment {
-    /// The payment of an order.
+    /// Returns the payment for an order.
     func payment(of order: Order.ID) async throws -> Payment?
-    /// When the delivery of an event was signed that was accepted last; `nil` for an event that never came.
+    /// Returns when the last accepted delivery of an event was signed; `nil` if the event was never received.
     func lastDelivery(ofEvent id: String) async throws -> Date?
-    /// Remembers an event, or a later delivery of it.
+    /// Records an event, or a later delivery of it.
     func record(event id: String, signedAt: Date) async throws
 }

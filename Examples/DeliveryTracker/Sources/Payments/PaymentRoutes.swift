@@ -6,10 +6,13 @@ struct PaymentRoutes: Sendable {
     func add(to routes: Routes) {
         routes.post("v1/payments/webhook", RawBody(), Header(HTTPField.Name("Payment-Signature")!), handler: receive)
             .bodyLimit(64 << 10)
-            .summary("Hears from the payment provider.", "The body is signed: see Payment-Signature.")
-            .mayFail(.badRequest, "The body is no event.")
-            .mayFail(.unauthorized, "The signature is missing, old or wrong.")
-            .mayFail(.conflict, "This delivery was accepted before.")
+            .summary(
+                "Receive an event from the payment provider.",
+                "The Payment-Signature header carries an HMAC-SHA256 signature of the time and the body."
+            )
+            .mayFail(.badRequest, "The body is not a valid event.")
+            .mayFail(.unauthorized, "The signature is missing, expired or wrong.")
+            .mayFail(.conflict, "The delivery or the payment was already accepted, or the amount is wrong.")
     }
 
     @Sendable func receive(_ body: ByteBuffer, _ signature: String?) async throws -> Receipt {

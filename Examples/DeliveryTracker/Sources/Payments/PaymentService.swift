@@ -1,6 +1,6 @@
 import Apus
 
-/// Hears from the payment provider.
+/// Processes events from the payment provider.
 struct PaymentService: Sendable {
     private let payments: any PaymentRepository
     private let orders: OrderService
@@ -16,13 +16,14 @@ struct PaymentService: Sendable {
         self.unitOfWork = unitOfWork
     }
 
-    /// Takes in a delivery of the webhook.
+    /// Processes a delivery to the webhook.
     ///
-    /// The provider repeats a delivery until it is acknowledged, signing it anew each time: such a one is acknowledged and
-    /// changes nothing. One that carries a signature that was accepted before is a replay by someone else, and refused.
+    /// The provider redelivers an event until it is acknowledged, and signs each delivery anew: a redelivery is
+    /// acknowledged and changes nothing. A delivery with a signature that was already accepted is a replay by a third
+    /// party, and is rejected.
     func receive(body: ByteBuffer, signature header: String?) async throws -> Receipt {
         let signedAt = try signature.verify(header, body: body.readableBytesView)
-        // Events of other kinds have other shapes; they are acknowledged and not looked into.
+        // Events of other types have other payloads; they are acknowledged without decoding them.
         let head = try JSONCoding.decode(PaymentEvent.Head.self, from: body)
         guard head.type == "payment.succeeded" else { return Receipt(event: head.id, isNew: false) }
         let event = try JSONCoding.decode(PaymentEvent.self, from: body)
@@ -30,15 +31,15 @@ struct PaymentService: Sendable {
             if let last = try await payments.lastDelivery(ofEvent: event.id) {
                 guard signedAt > last else {
                     throw AppError(
-                        .alreadyExists, "This delivery of \(event.id) was accepted before.", reason: "REPLAYED")
+                        .alreadyExists, "This delivery of event \(event.id) was already accepted.", reason: "REPLAYED")
                 }
                 try await payments.record(event: event.id, signedAt: signedAt)
                 return Receipt(event: event.id, isNew: false)
             }
             try await payments.record(event: event.id, signedAt: signedAt)
             let payment = try await confirm(event.data)
-            if try await !orders.paymentCame(for: payment.order) {
-                // The customer gave up while the money was on its way.
+            if try await !orders.confirmPayment(for: payment.order) {
+                // The customer cancelled the order before the payment arrived.
                 try await payments.update(payment.id) { $0.orderCancelled() }
             }
             return Receipt(event: event.id, isNew: true)
@@ -54,16 +55,16 @@ struct PaymentService: Sendable {
             switch error {
             case .wrongAmount(let expected):
                 throw AppError(
-                    .failedPrecondition, "\(expected.amount) \(expected.currency) were expected.",
+                    .failedPrecondition, "Wrong amount: expected \(expected.amount) \(expected.currency).",
                     reason: "WRONG_AMOUNT")
-            case .confirmedAlready:
-                throw AppError(.alreadyExists, "This payment was confirmed before.", reason: "PAID_ALREADY")
+            case .alreadyConfirmed:
+                throw AppError(.alreadyExists, "This payment was already confirmed.", reason: "PAID_ALREADY")
             }
         }
     }
 }
 
-/// What the provider says.
+/// An event from the payment provider.
 struct PaymentEvent: Codable, Sendable {
     struct Payload: Codable, Sendable {
         let payment: Payment.ID
@@ -71,7 +72,7 @@ struct PaymentEvent: Codable, Sendable {
         let currency: String
     }
 
-    /// What every event has.
+    /// The fields that all events have.
     struct Head: Codable, Sendable {
         let id: String
         let type: String
@@ -82,10 +83,10 @@ struct PaymentEvent: Codable, Sendable {
     let data: Payload
 }
 
-/// What the provider is answered.
+/// The acknowledgement of an event.
 struct Receipt: Codable, Sendable, ResponseConvertible {
     let event: String
-    /// Whether this delivery changed something.
+    /// Whether this delivery changed anything.
     let isNew: Bool
 
     enum CodingKeys: String, CodingKey {

@@ -2,24 +2,29 @@ import Apus
 import Crypto
 import FoundationEssentials
 
-/// The signature of a payment provider's webhook: `t=<seconds>,v1=<hex>`, where the hex is the HMAC-SHA256 of
-/// `<seconds>.<body>` with the whole shared secret as its key. Several `v1` may be given while secrets are exchanged.
+/// Signs and verifies deliveries to the payment provider's webhook.
+///
+/// A signature is `t=<seconds>,v1=<hex>`, where `<hex>` is the HMAC-SHA256 of `<seconds>.<body>` with the whole shared
+/// secret as the key. There may be several `v1` values while the secret is rotated.
 struct PaymentSignature: Sendable {
     private let secret: Secret<String>
     private let tolerance: Duration
     private let clock: any WallClock
 
-    /// - Parameter tolerance: How far the time of the signature may be from now: what is older is a replay.
+    /// - Parameter tolerance: The maximum difference between a signature's timestamp and the current time. It limits
+    ///   replays.
     init(secret: Secret<String>, tolerance: Duration = .seconds(300), clock: any WallClock) {
         self.secret = secret
         self.tolerance = tolerance
         self.clock = clock
     }
 
-    /// - Returns: When the delivery was signed.
-    /// - Throws: An `AppError` of code `invalidArgument` for a signature that is missing, malformed, old or wrong.
+    /// Verifies the signature of a body.
+    /// - Returns: When the body was signed.
+    /// - Throws: An `AppError` with the code `invalidArgument` if the signature is missing, malformed, expired or
+    ///   wrong.
     func verify(_ header: String?, body: some Collection<UInt8>) throws -> Date {
-        guard let header else { throw Self.refused("The Payment-Signature field is missing.") }
+        guard let header else { throw Self.badSignature("The Payment-Signature header is missing.") }
         var timestamp: Int64?
         var signatures: [[UInt8]] = []
         for part in header.split(separator: ",") {
@@ -32,20 +37,21 @@ struct PaymentSignature: Sendable {
             }
         }
         guard let timestamp, !signatures.isEmpty else {
-            throw Self.refused("The Payment-Signature field must be t=<seconds>,v1=<hex>.")
+            throw Self.badSignature("The Payment-Signature header must have the form t=<seconds>,v1=<hex>.")
         }
         let expected = mac(timestamp, body)
-        // Every signature is compared, and each in constant time.
+        // All signatures are compared, each in constant time.
         let matches = signatures.map { constantTimeEqual($0, expected) }
-        guard matches.contains(true) else { throw Self.refused("The signature is wrong.") }
+        guard matches.contains(true) else { throw Self.badSignature("The signature does not match the body.") }
         let signedAt = Date(timeIntervalSince1970: Double(timestamp))
         guard abs(clock.now.timeIntervalSince(signedAt)) <= tolerance.seconds else {
-            throw Self.refused("The signature is too old.")
+            throw Self.badSignature(
+                "The signature's timestamp is not within \(Int(tolerance.seconds)) seconds of the current time.")
         }
         return signedAt
     }
 
-    /// The field for a body: what the provider does, and the simulator in its place.
+    /// Returns the header value for a body, as the provider sends it, or the simulator in its place.
     func sign(_ body: some Collection<UInt8>) -> String {
         let timestamp = Int64(clock.now.timeIntervalSince1970)
         let digits = Array("0123456789abcdef")
@@ -64,7 +70,7 @@ struct PaymentSignature: Sendable {
         return stride(from: 0, to: 64, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
     }
 
-    private static func refused(_ message: String) -> AppError {
+    private static func badSignature(_ message: String) -> AppError {
         AppError(.invalidArgument, message, reason: "BAD_SIGNATURE")
     }
 }

@@ -1,6 +1,6 @@
-/// A few streets of Lisbon, laid out as a grid.
+/// A grid of streets in Lisbon.
 enum City {
-    /// Metres a second: a scooter in a hurry.
+    /// The speed of drivers, in metres per second.
     static let speed = 40.0
 
     private static let center = Place(latitude: 38.7369, longitude: -9.1427)
@@ -9,18 +9,18 @@ enum City {
         "Francesinha", "Two pastéis de nata", "Bacalhau à Brás", "Caldo verde", "A bunch of basil",
     ]
 
-    /// A street corner.
-    static func corner() -> Place {
+    /// Returns a random street corner.
+    static func randomCorner() -> Place {
         Place(
             latitude: center.latitude + Double(Int.random(in: -5...5)) * block,
             longitude: center.longitude + Double(Int.random(in: -7...7)) * block)
     }
 
-    static func item() -> String { items.randomElement() ?? items[0] }
+    static func randomItem() -> String { items.randomElement() ?? items[0] }
 
-    static func between(_ start: Place, _ end: Place, share: Double) -> Place {
+    static func interpolate(from start: Place, to end: Place, fraction: Double) -> Place {
         Place(
-            latitude: start.latitude + (end.latitude - start.latitude) * share,
-            longitude: start.longitude + (end.longitude - start.longitude) * share)
+            latitude: start.latitude + (end.latitude - start.latitude) * fraction,
+            longitude: start.longitude + (end.longitude - start.longitude) * fraction)
     }
 }

@@ -1,6 +1,6 @@
 import Apus
 
-/// Plays customers, the payment provider and drivers. It goes through the same services as real ones do.
+/// Simulates a customer, the payment provider and drivers, through the same services that real ones use.
 struct Simulator: Service {
     let drivers: Int
     let tick: Duration
@@ -15,35 +15,39 @@ struct Simulator: Service {
     func run() async throws {
         await cancelWhenGracefulShutdown {
             await withTaskGroup(of: Void.self) { group in
-                group.addTask { await play("customer") { try await customers() } }
+                group.addTask { await runRepeatedly("customer") { try await runCustomer() } }
                 for number in 1...drivers {
-                    group.addTask { await play("driver \(number)") { try await driver(number) } }
+                    group.addTask { await runRepeatedly("driver \(number)") { try await runDriver(number) } }
                 }
             }
         }
     }
 
-    /// Plays a part, from the beginning again after a failure, until it is cancelled.
-    private func play(_ part: String, _ body: () async throws -> Void) async {
+    /// Runs a part of the simulation until the task is cancelled, restarting it after a failure.
+    private func runRepeatedly(_ part: String, _ body: () async throws -> Void) async {
         while !Task.isCancelled {
             do {
                 try await body()
             } catch {
                 guard !Task.isCancelled else { return }
-                logger.warning("A simulated part stumbled.", metadata: ["part": "\(part)", "error": "\(error)"])
+                logger.warning(
+                    "A part of the simulation failed and is restarted.",
+                    metadata: ["part": "\(part)", "error": "\(error)"])
             }
             try? await clock.sleep(for: tick)
         }
     }
 
-    // MARK: Customers
+    // MARK: Customer
 
-    private func customers() async throws {
-        let account = try await accounts.ensure(email: "customer@simulator.example", name: "Ada", role: .customer)
+    private func runCustomer() async throws {
+        let account = try await accounts.findOrRegister(
+            email: "customer@simulator.example", name: "Ada", role: .customer)
         let customer = Customer(id: account.id)
         while true {
             if try await orders.waiting().count < drivers {
-                let request = PlaceOrder(item: City.item(), pickup: City.corner(), dropoff: City.corner())
+                let request = PlaceOrder(
+                    item: City.randomItem(), pickup: City.randomCorner(), dropoff: City.randomCorner())
                 let (_, payment) = try await orders.place(request, for: customer)
                 try await clock.sleep(for: tick * 2)
                 try await pay(payment)
@@ -62,13 +66,13 @@ struct Simulator: Service {
 
     // MARK: Drivers
 
-    private func driver(_ number: Int) async throws {
-        let account = try await accounts.ensure(
+    private func runDriver(_ number: Int) async throws {
+        let account = try await accounts.findOrRegister(
             email: "driver-\(number)@simulator.example", name: "Driver \(number)", role: .driver)
         let driver = Driver(id: account.id)
-        var place = tracking.position(of: driver.id)?.place ?? City.corner()
+        var place = tracking.position(of: driver.id)?.place ?? City.randomCorner()
         while true {
-            // An order of before a restart is gone on with.
+            // Resumes an order that was in progress before a restart.
             var order = try await orders.current(of: driver)
             if order == nil { order = try await nextOrder(for: driver) }
             guard let order else {
@@ -96,7 +100,7 @@ struct Simulator: Service {
         return nil
     }
 
-    /// Along the streets: first one way, then the other.
+    /// Drives along the streets: first east or west, then north or south.
     private func drive(_ driver: Driver, from place: inout Place, to destination: Place) async throws {
         let corner = Place(latitude: place.latitude, longitude: destination.longitude)
         for target in [corner, destination] {
@@ -104,7 +108,7 @@ struct Simulator: Service {
             let metres = start.distance(to: target)
             let steps = max(1, Int(metres / (City.speed * tick.seconds)))
             for step in 1...steps {
-                place = City.between(start, target, share: Double(step) / Double(steps))
+                place = City.interpolate(from: start, to: target, fraction: Double(step) / Double(steps))
                 try await report(place, driver)
                 try await clock.sleep(for: tick)
             }
@@ -115,8 +119,8 @@ struct Simulator: Service {
         do {
             try await tracking.receive(
                 GPSFix(latitude: place.latitude, longitude: place.longitude, at: clock.now), from: driver)
-        } catch is FixRefusal {
-            // Counted already. A device does not mind either.
+        } catch is FixRejection {
+            // Already counted; the driver continues, as a real device would.
         }
     }
 }

@@ -1,6 +1,6 @@
 import Apus
 
-/// Drivers and customers that do not exist, so that there is something to see. Off unless `simulator.enabled` says so.
+/// Simulates drivers and a customer, for demonstrations. Disabled unless `simulator.enabled` is set.
 struct SimulatorModule: Module {
     func configure(_ app: inout AppBuilder) throws {
         let drivers = app.settings.int("simulator.drivers", default: 5, in: 1...100)
@@ -14,9 +14,9 @@ struct SimulatorModule: Module {
         }
         app.routes { routes, container in
             let accounts: AccountService = try container.resolve()
-            // Whoever can reach a simulated service may watch it.
+            // Requires no authentication: anyone who can reach a simulated service may watch it.
             routes.post("v1/simulator/session") {
-                let account = try await accounts.ensure(
+                let account = try await accounts.findOrRegister(
                     email: "dispatcher@simulator.example", name: "Dispatcher", role: .dispatcher)
                 return try await accounts.session(for: account)
             }

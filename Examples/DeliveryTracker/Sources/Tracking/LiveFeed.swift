@@ -1,7 +1,7 @@
 import Apus
 import NIOCore
 
-/// What is told to those who watch: changes of orders, and where drivers are.
+/// Publishes changes of orders and positions of drivers to connected clients.
 final class LiveFeed: Sendable {
     private enum Room: Hashable, Sendable {
         case order(Order.ID)
@@ -13,28 +13,28 @@ final class LiveFeed: Sendable {
 
     init(logger: Logger) { self.logger = logger }
 
-    /// Whether the customer of an order is connected.
+    /// Returns whether the customer of an order is connected.
     func isWatched(_ order: Order) -> Bool { hub.count(in: .order(order.id)) > 0 }
 
-    /// Watches one order as long as a body runs.
+    /// Subscribes to one order while the body runs.
     func watch(_ order: Order.ID, _ body: (HubMember) async throws -> Void) async throws {
         try await hub.join(.order(order), body)
     }
 
-    /// Watches everything as long as a body runs.
+    /// Subscribes to all orders and drivers while the body runs.
     func watchFleet(_ body: (HubMember) async throws -> Void) async throws {
         try await hub.join(.fleet, capacity: 1024, body)
     }
 
-    /// Tells of an order once the present transaction is committed.
-    func announce(_ order: Order) {
+    /// Publishes an order once the current transaction is committed.
+    func publish(_ order: Order) {
         UnitOfWork.afterCommit {
             self.send(.order(OrderView(order)), to: [.order(order.id), .fleet], key: "order:\(order.id)")
         }
     }
 
-    /// Tells where a driver is. Only the latest position matters to a client that does not keep up.
-    func announce(_ position: PositionView, for order: Order.ID?) {
+    /// Publishes the position of a driver. A client that does not keep up receives only the latest one.
+    func publish(_ position: PositionView, for order: Order.ID?) {
         send(.position(position), to: (order.map { [.order($0)] } ?? []) + [.fleet], key: "driver:\(position.driver)")
     }
 
@@ -48,20 +48,20 @@ final class LiveFeed: Sendable {
     }
 }
 
-/// Where a driver is.
+/// The position of a driver.
 struct PositionView: Codable, Sendable {
     let driver: Account.ID
     let place: Place
     let at: Date
 }
 
-/// A message to those who watch.
+/// A message of the live feed.
 enum FeedMessage: Encodable, Sendable {
     case order(OrderView)
     case position(PositionView)
     case snapshot(orders: [OrderView], positions: [PositionView])
-    /// To a driver: a fix was not believed.
-    case dropped(FixRefusal)
+    /// Sent to a driver whose fix was dropped.
+    case dropped(FixRejection)
 
     private enum Keys: String, CodingKey {
         case type, order, position, orders, positions, reason

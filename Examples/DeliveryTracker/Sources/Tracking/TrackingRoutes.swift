@@ -10,34 +10,35 @@ struct TrackingRoutes: Sendable {
 
     func add(to routes: Routes) {
         routes.group("v1/orders", Authenticated(Customer.self)) { routes in
-            // The order is looked up before the connection turns: someone else's is 404, as it is over REST.
+            // The order is looked up before the upgrade: an order of another customer is 404, as in the REST API.
             routes.webSocket(":id/live", OwnOrder(orders: orders), options: Self.options, handler: watch)
-                .summary("Watches an order live, over WebSocket.").mayFail(.notFound, "There is none of one's own.")
+                .summary("Watch an order live over WebSocket.").mayFail(.notFound, "Order not found.")
         }
         routes.group("v1/drivers", Authenticated(Driver.self)) { routes in
             routes.webSocket("position", options: Self.options, handler: report)
-                .summary("Reports where a driver is, over WebSocket.")
+                .summary("Report the driver's position over WebSocket.")
         }
         routes.group("v1/fleet", Authenticated(Dispatcher.self)) { routes in
             routes.webSocket("live", options: Self.options, handler: watchFleet)
-                .summary("Watches all drivers and open orders live, over WebSocket.")
-            routes.get("statistics") { _ in tracking.statistics }.summary("How many fixes were believed and dropped.")
+                .summary("Watch all drivers and open orders live over WebSocket.")
+            routes.get("statistics") { _ in tracking.statistics }
+                .summary("Get the number of accepted and dropped position fixes.")
         }
     }
 
-    /// A customer watches one order.
+    /// Sends a customer one order and its changes.
     @Sendable func watch(_ socket: WebSocket, _ customer: Customer, _ id: Order.ID) async throws {
-        // Joined first and read then: what changes in between is queued behind the snapshot.
+        // Subscribes before reading the order: changes in between are queued behind the snapshot.
         try await feed.watch(id) { member in
             let order = try await orders.get(id, for: customer)
-            let driver = order.state.isUnderWay ? order.driver : nil
+            let driver = order.state.isInProgress ? order.driver : nil
             let positions = [tracking.position(of: driver)].compactMap { $0 }
             try await socket.send(.snapshot(orders: [OrderView(order)], positions: positions))
             try await member.relay(socket)
         }
     }
 
-    /// A dispatcher watches everything.
+    /// Sends a dispatcher all open orders and drivers, and their changes.
     @Sendable func watchFleet(_ socket: WebSocket, _ dispatcher: Dispatcher) async throws {
         try await feed.watchFleet { member in
             try await socket.send(
@@ -46,7 +47,7 @@ struct TrackingRoutes: Sendable {
         }
     }
 
-    /// A driver reports where they are.
+    /// Receives the fixes of a driver.
     @Sendable func report(_ socket: WebSocket, _ driver: Driver) async throws {
         for try await message in socket {
             do {
@@ -54,17 +55,17 @@ struct TrackingRoutes: Sendable {
                     let fix = try? JSONCoding.decode(GPSFix.self, from: ByteBuffer(string: text))
                 else {
                     tracking.count(.malformed)
-                    throw FixRefusal.malformed
+                    throw FixRejection.malformed
                 }
                 try await tracking.receive(fix, from: driver)
-            } catch let refusal as FixRefusal {
-                try await socket.send(.dropped(refusal))
+            } catch let rejection as FixRejection {
+                try await socket.send(.dropped(rejection))
             }
         }
     }
 }
 
-/// The order in the path, if it is the customer's own.
+/// The id of the order in the path, which must belong to the customer.
 private struct OwnOrder: RequestInput {
     let orders: OrderService
 

@@ -1,15 +1,15 @@
 import Apus
 import Synchronization
 
-/// Takes in the fixes of drivers and keeps the latest of each.
+/// Receives the fixes of drivers and keeps the latest position of each.
 final class TrackingService: Sendable {
     private struct State {
         var filters: [Account.ID: FixFilter] = [:]
         var positions: [Account.ID: PositionView] = [:]
         var accepted = 0
-        var dropped: [FixRefusal: Int] = [:]
+        var dropped: [FixRejection: Int] = [:]
 
-        mutating func forget(before date: Date) {
+        mutating func prune(before date: Date) {
             positions = positions.filter { $0.value.at >= date }
             filters = filters.filter { positions[$0.key] != nil }
         }
@@ -21,12 +21,12 @@ final class TrackingService: Sendable {
     private let clock: any WallClock
     private let state = Mutex(State())
 
-    /// How long a position is worth showing, in seconds.
+    /// How long a position is shown, in seconds.
     private static let lifetime = 300.0
-    /// How many are remembered before old ones are looked for.
-    private static let rememberedDrivers = 1000
+    /// The number of positions above which old ones are removed.
+    private static let pruningThreshold = 1000
 
-    /// Devices report once a second; a few more after a tunnel are all right.
+    /// Devices report once per second; the limit leaves room for a burst of fixes after a tunnel.
     private static let fixLimit = RateLimitPolicy(20, per: .seconds(10))
 
     init(feed: LiveFeed, orders: OrderService, limiter: any RateLimiter, clock: any WallClock) {
@@ -36,12 +36,12 @@ final class TrackingService: Sendable {
         self.clock = clock
     }
 
-    /// Takes in a fix, and tells those who watch the driver's order.
-    /// - Throws: A ``FixRefusal``, which is counted, or what the database throws.
+    /// Processes a fix, and publishes the position to the watchers of the driver's order.
+    /// - Throws: A ``FixRejection``, which is counted, or a database error.
     func receive(_ fix: GPSFix, from driver: Driver) async throws {
         do {
             guard try await limiter.take("gps:\(driver.id)", limit: Self.fixLimit).isAllowed else {
-                throw FixRefusal.flood
+                throw FixRejection.flood
             }
             let position = PositionView(driver: driver.id, place: fix.place, at: fix.at)
             let now = clock.now
@@ -49,34 +49,34 @@ final class TrackingService: Sendable {
                 try state.filters[driver.id, default: FixFilter()].check(fix, now: now)
                 state.positions[driver.id] = position
                 state.accepted += 1
-                if state.positions.count > Self.rememberedDrivers { state.forget(before: now - Self.lifetime) }
+                if state.positions.count > Self.pruningThreshold { state.prune(before: now - Self.lifetime) }
             }
-            feed.announce(position, for: try await orders.current(of: driver)?.id)
-        } catch let refusal as FixRefusal {
-            count(refusal)
-            throw refusal
+            feed.publish(position, for: try await orders.current(of: driver)?.id)
+        } catch let rejection as FixRejection {
+            count(rejection)
+            throw rejection
         }
     }
 
-    /// Counts a fix that was dropped.
-    func count(_ refusal: FixRefusal) { state.withLock { $0.dropped[refusal, default: 0] += 1 } }
+    /// Counts a dropped fix.
+    func count(_ rejection: FixRejection) { state.withLock { $0.dropped[rejection, default: 0] += 1 } }
 
-    /// The latest position of a driver, if it is not an old one.
+    /// Returns the latest position of a driver, unless it has expired.
     func position(of driver: Account.ID?) -> PositionView? {
         guard let driver, let position = state.withLock({ $0.positions[driver] }) else { return nil }
         return position.at >= clock.now - Self.lifetime ? position : nil
     }
 
-    /// The latest position of every driver who reported of late.
+    /// The latest positions of all drivers, without expired ones.
     var positions: [PositionView] {
         let start = clock.now - Self.lifetime
         return state.withLock { $0.positions.values.filter { $0.at >= start } }
     }
 
-    /// How many fixes were believed, and how many were dropped for which reason.
+    /// The number of accepted fixes, and the number of dropped fixes by reason.
     var statistics: TrackingStatistics {
         state.withLock { state in
-            let dropped = FixRefusal.allCases.map { ($0.rawValue, state.dropped[$0] ?? 0) }
+            let dropped = FixRejection.allCases.map { ($0.rawValue, state.dropped[$0] ?? 0) }
             return TrackingStatistics(accepted: state.accepted, dropped: Dictionary(uniqueKeysWithValues: dropped))
         }
     }
