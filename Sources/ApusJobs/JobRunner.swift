@@ -48,6 +48,20 @@ public final class JobRunner: Service {
         }
     }
 
+    /// What is wrong with a list of workers: a sentence for each job name that several of them perform.
+    package static func repeatedNames(of workers: [any Worker]) -> [String] {
+        func name<W: Worker>(_ worker: W) -> String { W.Work.name }
+        var first: [ExactString: any Worker] = [:]
+        return workers.compactMap { worker in
+            let name = name(worker)
+            guard let other = first[ExactString(name)] else {
+                first[ExactString(name)] = worker
+                return nil
+            }
+            return "The jobs named \"\(name)\" have two workers: \(type(of: other)) and \(type(of: worker))."
+        }
+    }
+
     /// Runs until the task is cancelled or a graceful shutdown is asked for.
     public func run() async throws {
         guard !workers.isEmpty else { return try await gracefulShutdown() }
@@ -91,7 +105,22 @@ public final class JobRunner: Service {
         }
     }
 
-    package func rescue() async throws -> Int { try await store.rescue() }
+    /// Frees the jobs of processes that died, as far as they are known to be dead by now.
+    package func rescue() async throws -> Int {
+        let held = try await store.leases()
+        let own = running.withLock { Set($0.keys) }
+        let uptime = queue.clock.uptime
+        let dead = observed.withLock { observed in
+            observed.note(held.filter { !own.contains($0.id) }, uptime: uptime)
+            // A live process renews each lease at a third of its length. Time is this process's own: a clock that was set, or a
+            // machine that slept, has taken nobody's time.
+            return observed.unchanged(for: configuration.lease * 2 / 3, uptime: uptime)
+        }
+        let now = queue.clock.now
+        return try await store.rescue(dead.filter { $0.until < now })
+    }
+
+    private let observed = Mutex(ObservedLeases())
 
     private enum Part { case fetching, maintenance, stop }
 
@@ -148,7 +177,7 @@ public final class JobRunner: Service {
     }
 
     private func rescueAndReport() async throws {
-        let count = try await store.rescue()
+        let count = try await rescue()
         guard count > 0 else { return }
         logger.warning("Jobs of a dead worker were freed.", metadata: ["count": "\(count)"])
         queue.signal.notify()

@@ -11,23 +11,26 @@ struct JobStore: Sendable {
         "id = \(id) AND fence = \(fence) AND state = \(JobRecord.State.running)"
     }
 
-    /// Takes jobs that are due, the oldest first.
+    /// Takes jobs that are due, the oldest first. Their leases begin when they are taken: not when this began to wait for the
+    /// database.
     func claim(_ kinds: [String], limit: Int, lease: Duration) async throws -> [JobRecord] {
-        let now = clock.now
         let names = SQL.joined(kinds.map { "\($0)" }, separator: ", ")
-        return try await database.query(
-            """
-            UPDATE apus_jobs
-            SET state = \(JobRecord.State.running), attempt = attempt + 1, fence = fence + 1,
-                lease_until = \(now.addingTimeInterval(lease.seconds))
-            WHERE id IN (
-                SELECT id FROM apus_jobs
-                WHERE state = 'available' AND run_at <= \(now) AND kind IN (\(names))
-                ORDER BY run_at, id LIMIT \(limit)
-            )
-            RETURNING *
-            """
-        ).map(JobRecord.init(row:)).sorted { ($0.runAt, $0.id) < ($1.runAt, $1.id) }
+        return try await database.transaction {
+            let now = clock.now
+            return try await database.query(
+                """
+                UPDATE apus_jobs
+                SET state = \(JobRecord.State.running), attempt = attempt + 1, fence = fence + 1,
+                    lease_until = \(now.addingTimeInterval(lease.seconds))
+                WHERE id IN (
+                    SELECT id FROM apus_jobs
+                    WHERE state = 'available' AND run_at <= \(now) AND kind IN (\(names))
+                    ORDER BY run_at, id LIMIT \(limit)
+                )
+                RETURNING *
+                """
+            ).map(JobRecord.init(row:)).sorted { ($0.runAt, $0.id) < ($1.runAt, $1.id) }
+        }
     }
 
     /// - Returns: Whether the job was still this worker's.
@@ -74,23 +77,42 @@ struct JobStore: Sendable {
         for start in stride(from: 0, to: jobs.count, by: 100) {
             let part = jobs[start..<min(start + 100, jobs.count)]
             let conditions = SQL.joined(part.map { "(\(running($0.id, $0.fence)))" }, separator: " OR ")
-            try await database.execute(
-                "UPDATE apus_jobs SET lease_until = \(clock.now.addingTimeInterval(lease.seconds)) WHERE \(conditions)")
+            try await database.transaction {
+                let until = clock.now.addingTimeInterval(lease.seconds)
+                try await database.execute("UPDATE apus_jobs SET lease_until = \(until) WHERE \(conditions)")
+            }
         }
     }
 
-    /// Frees the jobs of workers that died: their lease ran out.
+    /// The leases of all running jobs.
+    func leases() async throws -> [ObservedLeases.Lease] {
+        try await database.query(
+            "SELECT id, fence, lease_until FROM apus_jobs WHERE state = 'running' AND lease_until IS NOT NULL"
+        ).map { row in
+            ObservedLeases.Lease(
+                id: try row.get("id"), fence: try row.get("fence"), until: try row.get("lease_until"))
+        }
+    }
+
+    /// Frees the jobs of processes that died, unless their leases were renewed meanwhile.
     /// - Returns: How many there were.
-    func rescue() async throws -> Int {
-        let now = clock.now
-        return try await database.execute(
-            """
-            UPDATE apus_jobs
-            SET state = CASE WHEN attempt >= max_attempts THEN 'discarded' ELSE 'available' END,
-                finished_at = CASE WHEN attempt >= max_attempts THEN \(now) ELSE NULL END,
-                run_at = \(now), lease_until = NULL, last_error = 'The worker died.'
-            WHERE state = 'running' AND lease_until < \(now)
-            """)
+    func rescue(_ leases: [ObservedLeases.Lease]) async throws -> Int {
+        var count = 0
+        for start in stride(from: 0, to: leases.count, by: 100) {
+            let part = leases[start..<min(start + 100, leases.count)]
+            let conditions = SQL.joined(
+                part.map { "(\(running($0.id, $0.fence)) AND lease_until = \($0.until))" }, separator: " OR ")
+            let now = clock.now
+            count += try await database.execute(
+                """
+                UPDATE apus_jobs
+                SET state = CASE WHEN attempt >= max_attempts THEN 'discarded' ELSE 'available' END,
+                    finished_at = CASE WHEN attempt >= max_attempts THEN \(now) ELSE NULL END,
+                    run_at = \(now), lease_until = NULL, last_error = 'The worker died.'
+                WHERE \(conditions)
+                """)
+        }
+        return count
     }
 
     /// Forgets what was completed or discarded long ago.

@@ -2,32 +2,47 @@ import ApusCore
 import GRDB
 import Synchronization
 
-/// Something to do on a connection, and whoever waits for it. Cancelled before it began, it is never done.
+/// Something to do on a connection, and the task that waits for it. Cancelled before it began, it is never done; cancelled while
+/// it reads, it is interrupted.
 final class Operation: Sendable {
     private enum State {
         case waiting(@Sendable ((any Error)?) -> Void)
-        case running(@Sendable ((any Error)?) -> Void)
+        /// - Parameter interrupt: Ends what is running; `nil` for what must not be ended from outside.
+        case running(@Sendable ((any Error)?) -> Void, interrupt: (@Sendable () -> Void)?)
         case finished
     }
 
+    /// When it began to wait, on the monotonic clock.
+    let enqueuedAt = ContinuousClock.now
+    /// Whether it must not be part of a transaction.
+    let runsAlone: Bool
     private let body: @Sendable (GRDB.Database) throws -> Void
     private let state: Mutex<State>
 
     /// - Parameter completion: Called once, with the error if there is one.
     init(
-        _ body: @escaping @Sendable (GRDB.Database) throws -> Void,
+        runsAlone: Bool = false, _ body: @escaping @Sendable (GRDB.Database) throws -> Void,
         completion: @escaping @Sendable ((any Error)?) -> Void
     ) {
+        self.runsAlone = runsAlone
         self.body = body
         state = Mutex(.waiting(completion))
     }
 
+    /// - Parameter interrupt: Ends the statement when the task is cancelled. Called while the operation is running, and never after.
     /// - Returns: Whether the operation is to be run; not if it was cancelled.
-    func begin() -> Bool {
+    func begin(interrupt: (@Sendable () -> Void)? = nil) -> Bool {
         state.withLock { state in
             guard case .waiting(let completion) = state else { return false }
-            state = .running(completion)
+            state = .running(completion, interrupt: interrupt)
             return true
+        }
+    }
+
+    /// Whether its turn has not come, and somebody still waits for it.
+    var isWaiting: Bool {
+        state.withLock { state in
+            if case .waiting = state { true } else { false }
         }
     }
 
@@ -37,7 +52,7 @@ final class Operation: Sendable {
         let completion = state.withLock { state -> (@Sendable ((any Error)?) -> Void)? in
             defer { state = .finished }
             switch state {
-            case .waiting(let completion), .running(let completion): return completion
+            case .waiting(let completion), .running(let completion, _): return completion
             case .finished: return nil
             }
         }
@@ -46,9 +61,16 @@ final class Operation: Sendable {
 
     func cancel() {
         let completion = state.withLock { state -> (@Sendable ((any Error)?) -> Void)? in
-            guard case .waiting(let completion) = state else { return nil }
-            state = .finished
-            return completion
+            switch state {
+            case .waiting(let completion):
+                state = .finished
+                return completion
+            case .running(_, let interrupt):
+                // Under the lock: the thread cannot go on to another statement meanwhile.
+                interrupt?()
+                return nil
+            case .finished: return nil
+            }
         }
         completion?(CancellationError())
     }
@@ -60,7 +82,8 @@ extension Operation {
     ///   - refusal: The error when no thread takes the operation any more.
     ///   - submit: Hands the operation to a thread; `false` when there is none.
     static func run<Result: Sendable>(
-        refusal: AppError = AppError(.unavailable, "The database is closed."), submit: (Operation) -> Bool,
+        refusal: AppError = AppError(.unavailable, "The database is closed."), runsAlone: Bool = false,
+        submit: (Operation) -> Bool,
         _ body: @escaping @Sendable (GRDB.Database) throws -> Result
     ) async throws -> Result {
         try Task.checkCancellation()
@@ -68,7 +91,7 @@ extension Operation {
         let current = Mutex<Operation?>(nil)
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
-                let operation = Operation({ try result.set(body($0)) }) { error in
+                let operation = Operation(runsAlone: runsAlone, { try result.set(body($0)) }) { error in
                     if let error { continuation.resume(throwing: error) } else { continuation.resume() }
                 }
                 current.withLock { $0 = operation }

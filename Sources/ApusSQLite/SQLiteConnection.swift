@@ -8,11 +8,16 @@ import GRDBSQLite
 struct SQLiteConnection: Sendable {
     private let queue: DatabaseQueue
 
-    init(path: String, options: SQLiteOptions, readonly: Bool) throws {
+    /// - Parameter waitsForLock: Asked, on the connection's thread, whether to try again for a lock that another process has; by
+    ///   default as long as the options say.
+    init(
+        path: String, options: SQLiteOptions, readonly: Bool, waitsForLock: (@Sendable () -> Bool)? = nil
+    ) throws {
         var configuration = GRDB.Configuration()
         configuration.readonly = readonly
         configuration.journalMode = readonly || path == ":memory:" ? .default : .wal
-        configuration.busyMode = .timeout(options.busyTimeout.seconds)
+        configuration.busyMode =
+            waitsForLock.map { waits in .callback { _ in waits() } } ?? .timeout(options.busyTimeout.seconds)
         // Transactions are opened and closed by statements of ours, across several visits to the connection.
         configuration.allowsUnsafeTransactions = true
         configuration.label = readonly ? "apus.sqlite.reader" : "apus.sqlite.writer"
@@ -39,6 +44,9 @@ struct SQLiteConnection: Sendable {
             throw AppError(sqlite: error)
         }
     }
+
+    /// Ends the statement that is running, from any thread.
+    func interrupt() { queue.interrupt() }
 
     func close() { try? queue.close() }
 }
@@ -127,6 +135,7 @@ extension AppError {
             self.init(.failedPrecondition, "The change breaks a rule of the database.", cause: error)
         default:
             switch error.resultCode {
+            case .SQLITE_INTERRUPT: self.init(.cancelled, "The statement was cancelled.", cause: error)
             case .SQLITE_BUSY, .SQLITE_LOCKED, .SQLITE_FULL, .SQLITE_IOERR:
                 self.init(.unavailable, "The database cannot be used right now.", cause: error)
             case .SQLITE_CORRUPT, .SQLITE_NOTADB:

@@ -15,8 +15,9 @@ public final class SQLiteDatabase: ApusData.Database {
     /// - Parameter path: A file, made if it is not there, or `:memory:`.
     /// - Throws: An `AppError` of code `unavailable` when the file cannot be opened.
     public init(path: String, options: SQLiteOptions = SQLiteOptions()) throws {
-        let connection = try SQLiteConnection(path: path, options: options, readonly: false)
-        writer = Writer(connection, options)
+        let lock = WriteLock(timeout: options.busyTimeout)
+        let connection = try SQLiteConnection(path: path, options: options, readonly: false) { lock.waits() }
+        writer = Writer(connection, options, lock)
         if path == ":memory:" || options.readers < 1 {
             reads = nil
         } else {
@@ -32,10 +33,12 @@ public final class SQLiteDatabase: ApusData.Database {
 
     private static func read(from queue: WorkQueue<Operation>, on connection: SQLiteConnection) {
         while let operation = queue.pop().first {
-            guard operation.begin() else { continue }
+            guard operation.begin(interrupt: connection.interrupt) else { continue }
             do {
                 try connection.use(operation.run)
                 operation.finish(nil)
+            } catch let error as AppError where error.code == .cancelled {
+                operation.finish(CancellationError())
             } catch {
                 operation.finish(error)
             }
@@ -47,14 +50,18 @@ public final class SQLiteDatabase: ApusData.Database {
         if !sql.isRead, let result = try await joined({ try await query(sql) }) { return result }
         if let transaction = current { return try await transaction.run { try $0.rows(of: sql) } }
         if let reads, sql.isRead { return try await Operation.run(submit: reads.push) { try $0.rows(of: sql) } }
-        return try await Operation.run(submit: { writer.submit(.single($0)) }) { try $0.rows(of: sql) }
+        return try await Operation.run(runsAlone: sql.runsAlone, submit: { writer.submit(.single($0)) }) {
+            try $0.rows(of: sql)
+        }
     }
 
     @discardableResult
     public func execute(_ sql: ApusData.SQL) async throws -> Int {
         if let result = try await joined({ try await execute(sql) }) { return result }
         if let transaction = current { return try await transaction.run { try $0.change(by: sql) } }
-        return try await Operation.run(submit: { writer.submit(.single($0)) }) { try $0.change(by: sql) }
+        return try await Operation.run(runsAlone: sql.runsAlone, submit: { writer.submit(.single($0)) }) {
+            try $0.change(by: sql)
+        }
     }
 
     @discardableResult
@@ -71,13 +78,12 @@ public final class SQLiteDatabase: ApusData.Database {
             result = try await AmbientTransaction.$current.withValue(ambient, operation: body)
             try await ambient.prepareCommit(self)
             try Task.checkCancellation()
-            try await transaction.commit()
+            try await transaction.commit { [writer] done in writer.afterCommit(ambient.committed(), done) }
         } catch {
-            ambient.ended(committed: false)
+            ambient.rolledBack()
             await transaction.rollback()
             throw error
         }
-        ambient.ended(committed: true)
         return result
     }
 

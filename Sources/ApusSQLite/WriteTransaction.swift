@@ -18,14 +18,20 @@ final class WriteTransaction: Sendable {
     }
 
     /// Commits. Not held up by the task's cancellation: what was asked for is done or undone.
-    func commit() async throws { try await end("COMMIT") }
+    /// - Parameter onCommitted: Called on the writer's thread once it is committed, and calls what it is given, in its own time: the
+    ///   wait ends then.
+    func commit(onCommitted: @escaping @Sendable (_ done: @escaping @Sendable () -> Void) -> Void) async throws {
+        try await end("COMMIT", onCommitted)
+    }
 
-    func rollback() async { try? await end("ROLLBACK") }
+    func rollback() async { try? await end("ROLLBACK") { $0() } }
 
-    private func end(_ sql: String) async throws {
+    private func end(
+        _ sql: String, _ onSuccess: @escaping @Sendable (@escaping @Sendable () -> Void) -> Void
+    ) async throws {
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             let operation = Operation({ try $0.execute(sql: sql) }) { error in
-                if let error { continuation.resume(throwing: error) } else { continuation.resume() }
+                if let error { continuation.resume(throwing: error) } else { onSuccess { continuation.resume() } }
             }
             if !steps.push(.end(operation)) { operation.finish(Self.over) }
         }
@@ -43,19 +49,20 @@ final class WriteTransaction: Sendable {
     func onStart(_ operation: Operation) { started.withLock { $0 = operation } }
 
     /// Serves the transaction to its end.
-    func run(on connection: SQLiteConnection, limit: Duration) {
+    func run(on connection: SQLiteConnection, limit: Duration, _ lock: WriteLock) {
         // Whatever is pushed from here on finds the queue closed; whatever was pushed before is answered.
         defer { failRemaining() }
-        guard let start = started.withLock({ $0.take() }), start.begin() else { return }
+        guard let start = started.withLock({ $0.take() }) else { return }
         do {
-            try connection.use { database in
-                try database.execute(sql: "BEGIN IMMEDIATE")
-                try start.run(on: database)
-            }
+            try lock.acquire(for: [start]) { try connection.use { try $0.execute(sql: "BEGIN IMMEDIATE") } }
         } catch {
             return start.finish(error)
         }
-        start.finish(nil)
+        guard start.begin() else {
+            try? connection.use { try $0.execute(sql: "ROLLBACK") }
+            return
+        }
+        finish(start, on: connection)
         while let step = steps.pop(until: Date(timeIntervalSinceNow: limit.seconds)).first {
             switch step {
             case .statement(let operation), .end(let operation): perform(operation, on: connection)
@@ -69,6 +76,10 @@ final class WriteTransaction: Sendable {
 
     private func perform(_ operation: Operation, on connection: SQLiteConnection) {
         guard operation.begin() else { return }
+        finish(operation, on: connection)
+    }
+
+    private func finish(_ operation: Operation, on connection: SQLiteConnection) {
         do {
             try connection.use(operation.run)
             operation.finish(nil)

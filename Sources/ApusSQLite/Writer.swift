@@ -11,15 +11,29 @@ final class Writer: Sendable {
 
     private let connection: SQLiteConnection
     private let options: SQLiteOptions
+    private let lock: WriteLock
     private let queue = WorkQueue<Item>()
     private let stopped = WorkQueue<Void>()
+    private let committed = WorkQueue<@Sendable () -> Void>()
 
-    init(_ connection: SQLiteConnection, _ options: SQLiteOptions) {
+    init(_ connection: SQLiteConnection, _ options: SQLiteOptions, _ lock: WriteLock) {
         self.connection = connection
         self.options = options
+        self.lock = lock
     }
 
-    func start() { startThread("apus.sqlite.writer") { self.loop() } }
+    func start() {
+        startThread("apus.sqlite.writer") { self.loop() }
+        startThread("apus.sqlite.committed") { [committed] in
+            while let action = committed.pop().first { action() }
+        }
+    }
+
+    /// Runs what follows a commit, after what follows earlier ones. Called on the writer's thread.
+    func afterCommit(_ actions: [@Sendable () -> Void], _ done: @escaping @Sendable () -> Void) {
+        guard !actions.isEmpty else { return done() }
+        for action in actions + [done] where !committed.push(action) { action() }
+    }
 
     func submit(_ item: Item) -> Bool { queue.push(item) }
 
@@ -36,35 +50,59 @@ final class Writer: Sendable {
             var singles: [Operation] = []
             for item in items {
                 switch item {
+                case .single(let operation) where operation.runsAlone:
+                    commit(singles)
+                    singles = []
+                    runAlone(operation)
                 case .single(let operation): singles.append(operation)
                 case .transaction(let transaction):
                     commit(singles)
                     singles = []
-                    transaction.run(on: connection, limit: options.idleTransactionLimit)
+                    transaction.run(on: connection, limit: options.idleTransactionLimit, lock)
                 }
             }
             commit(singles)
         }
         connection.close()
+        committed.close()
         stopped.close()
     }
 
     private func commit(_ operations: [Operation]) {
-        let operations = operations.filter { $0.begin() }
-        if operations.count > 1, let failures = commitTogether(operations) {
-            for (operation, failure) in zip(operations, failures) { operation.finish(failure) }
+        guard !operations.isEmpty else { return }
+        do {
+            try lock.acquire(for: operations) { try connection.use { try $0.execute(sql: "BEGIN IMMEDIATE") } }
+        } catch {
+            // Another process has the lock: to try each by itself would make the last one wait for all.
+            for operation in operations { operation.finish(error) }
+            return
+        }
+        let begun = operations.filter { $0.begin() }
+        if begun.count == 1 {
+            let outcome = failure { database in
+                try begun[0].run(on: database)
+                try database.execute(sql: "COMMIT")
+            }
+            _ = failure { if $0.isInsideTransaction { try $0.execute(sql: "ROLLBACK") } }
+            begun[0].finish(outcome)
+        } else if let failures = commitTogether(begun) {
+            for (operation, failure) in zip(begun, failures) { operation.finish(failure) }
         } else {
-            // One alone; or the group as such failed, as at a full disk: each then succeeds or fails by itself.
-            for operation in operations { operation.finish(failure { try operation.run(on: $0) }) }
+            // The group as such failed, as at a full disk: each then succeeds or fails by itself.
+            for operation in begun { operation.finish(failure { try operation.run(on: $0) }) }
         }
     }
 
-    /// Commits a group.
+    private func runAlone(_ operation: Operation) {
+        guard operation.begin() else { return }
+        operation.finish(failure { try operation.run(on: $0) })
+    }
+
+    /// Runs a group in the open transaction, and commits it.
     /// - Returns: What became of each; `nil` when the group could not be committed, and nothing of it is stored.
     private func commitTogether(_ operations: [Operation]) -> [(any Error)?]? {
         var failures: [(any Error)?] = []
         let outcome = failure { database in
-            try database.execute(sql: "BEGIN IMMEDIATE")
             for operation in operations { failures.append(try Self.runInside(operation, database)) }
             try database.execute(sql: "COMMIT")
         }

@@ -1,3 +1,4 @@
+import ApusCore
 import FoundationEssentials
 public import Logging
 
@@ -42,14 +43,26 @@ public struct LineLogHandler: LogHandler {
         if let provided = metadataProvider?.get() { all.merge(provided) { $1 } }
         if let explicit = event.metadata { all.merge(explicit) { $1 } }
         let fields = all.sorted { $0.key < $1.key }
-        let time = Date().formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+        let dropped = output.takeDropped()
+        let time = RFC3339.format(Date()) ?? ""
         var line = ""
-        switch format {
-        case .json: writeJSON(event.level, "\(event.message)", fields, time, into: &line)
-        case .text: writeText(event.level, "\(event.message)", fields, time, into: &line)
+        if dropped > 0 {
+            write(.warning, "Log lines were dropped.", [("count", .stringConvertible(dropped))], time, into: &line)
+            line += "\n"
         }
+        write(event.level, "\(event.message)", fields, time, into: &line)
         line += "\n"
-        output.write(line)
+        output.write(line, reporting: dropped)
+    }
+
+    private func write(
+        _ level: Logger.Level, _ message: String, _ fields: [(key: String, value: Logger.MetadataValue)],
+        _ time: String, into line: inout String
+    ) {
+        switch format {
+        case .json: writeJSON(level, message, fields, time, into: &line)
+        case .text: writeText(level, message, fields, time, into: &line)
+        }
     }
 
     private func writeJSON(

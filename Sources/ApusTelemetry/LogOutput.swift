@@ -6,35 +6,41 @@
     import Darwin
 #endif
 
-/// Where log lines go.
+/// The destination of log lines.
+///
+/// The standard streams are written by a thread of their own, so that whoever logs never waits for who reads: not an event loop
+/// either. When the reader does not keep up, lines are dropped and counted; the next line that has room says how many.
 public struct LogOutput: Sendable {
-    package let write: @Sendable (String) -> Void
+    private let writer: LineWriter?
+    private let function: @Sendable (String) -> Void
 
     /// Lines for a function: for tests.
-    public init(_ write: @escaping @Sendable (String) -> Void) { self.write = write }
+    public init(_ write: @escaping @Sendable (String) -> Void) {
+        writer = nil
+        function = write
+    }
 
-    /// The process's standard output. A line is written in one call, so that lines of threads do not mix.
-    public static let standardOutput = LogOutput { write($0, to: STDOUT_FILENO) }
+    package init(_ writer: LineWriter) {
+        self.writer = writer
+        function = { _ in }
+    }
+
+    /// The process's standard output.
+    public static let standardOutput = LogOutput(LineWriter(descriptor: STDOUT_FILENO))
 
     /// The process's standard error, for programs whose output is something else.
-    public static let standardError = LogOutput { write($0, to: STDERR_FILENO) }
+    public static let standardError = LogOutput(LineWriter(descriptor: STDERR_FILENO))
 
-    private static func write(_ line: String, to descriptor: Int32) {
-        var line = line
-        line.withUTF8 { bytes in
-            var rest = UnsafeRawBufferPointer(bytes)
-            while let base = rest.baseAddress, rest.count > 0 {
-                #if canImport(Darwin)
-                    let count = Darwin.write(descriptor, base, rest.count)
-                #elseif canImport(Musl)
-                    let count = Musl.write(descriptor, base, rest.count)
-                #else
-                    let count = Glibc.write(descriptor, base, rest.count)
-                #endif
-                // A closed or full output must not take the service down.
-                guard count > 0 else { return }
-                rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-            }
-        }
+    /// Writes a line, which ends in a line feed. Never blocks.
+    /// - Parameter dropped: How many dropped lines it tells of: they count again if it is dropped itself.
+    package func write(_ line: String, reporting dropped: Int = 0) {
+        guard let writer else { return function(line) }
+        writer.write(line, reporting: dropped)
     }
+
+    /// How many lines were dropped, to be told of by the next one.
+    package func takeDropped() -> Int { writer?.takeDropped() ?? 0 }
+
+    /// Waits until all lines are written, for a second at most: at the end of a process.
+    package func flush() { writer?.flush() }
 }

@@ -22,6 +22,27 @@ import Testing
         #expect(try await hasher.verify(Secret("x"), against: stronger))
     }
 
+    @Test func `After a change of cost every password takes as much work, of whatever cost its hash is`() {
+        typealias Cost = ScryptPasswordHasher.Cost
+        for (stored, now) in [(14, 17), (10, 17), (16, 17), (6, 7), (17, 17)] {
+            let rest = ScryptPasswordHasher.costs(of: Cost(log2Rounds: now).work - Cost(log2Rounds: stored).work)
+            #expect(rest.reduce(Cost(log2Rounds: stored).work) { $0 + $1.work } == Cost(log2Rounds: now).work)
+        }
+        var wide = Cost(log2Rounds: 4)
+        wide.blockSize = 16
+        let rest = ScryptPasswordHasher.costs(of: Cost(log2Rounds: 10).work - wide.work)
+        #expect(rest.reduce(wide.work) { $0 + $1.work } == Cost(log2Rounds: 10).work)
+    }
+
+    @Test func `A hash of another cost is to be made anew`() async throws {
+        let hash = try await hasher.hash(Secret("x"))
+        #expect(!hasher.needsRehash(hash))
+        let stronger = ScryptPasswordHasher(cost: .init(log2Rounds: 8))
+        #expect(stronger.needsRehash(hash))
+        #expect(try await stronger.verify(Secret("x"), against: hash))
+        #expect(stronger.needsRehash("nonsense"))
+    }
+
     @Test func `The default cost is OWASP's, and works`() async throws {
         let hash = try await ScryptPasswordHasher().hash(Secret("x"))
         #expect(hash.hasPrefix("$scrypt$ln=17,r=8,p=1$"))

@@ -329,4 +329,137 @@ import Testing
     ) {
         #expect(throws: (any Error).self) { try SQLiteEngine().open(url) }
     }
+
+    private final class Numbers: Sendable {
+        private let numbers = Mutex<[Int]>([])
+        var all: [Int] { numbers.withLock { $0 } }
+        func append(_ number: Int) { numbers.withLock { $0.append(number) } }
+    }
+
+    @Test func `What follows a commit runs in the order of the commits`() async throws {
+        try await withDatabase { database async throws in
+            // The order in which transactions hold the writer is that of their commits.
+            let (committed, followed) = (Numbers(), Numbers())
+            @Sendable func commit(_ number: Int) async throws {
+                try await database.transaction {
+                    try await database.execute(
+                        "INSERT INTO notes (id, title, count) VALUES (\(Identifier<Note>()), 'x', \(number))")
+                    committed.append(number)
+                    UnitOfWork.afterCommit { followed.append(number) }
+                }
+                #expect(followed.all.contains(number))
+            }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for number in 0..<200 { group.addTask { try await commit(number) } }
+                try await group.waitForAll()
+            }
+            #expect(followed.all.count == 200)
+            #expect(followed.all == committed.all)
+        }
+    }
+
+    /// Runs a body while another connection holds the write lock of the file.
+    private func withForeignLock(
+        _ options: SQLiteOptions, _ body: (any Database) async throws -> Void
+    ) async throws {
+        try await withFolder { folder in
+            let path = folder.path + "/a.sqlite"
+            let (database, other) = (try SQLiteDatabase(path: path, options: options), try SQLiteDatabase(path: path))
+            try await database.execute("CREATE TABLE notes (title TEXT)")
+            let (begun, finish) = (Gate(), Gate())
+            async let holding: Void = other.transaction {
+                try await other.execute("INSERT INTO notes VALUES ('foreign')")
+                begun.open()
+                try await finish.wait()
+            }
+            try await begun.wait()
+            try await body(database)
+            finish.open()
+            try await holding
+            try await database.execute("INSERT INTO notes VALUES ('later')")
+            await database.close()
+            await other.close()
+        }
+    }
+
+    @Test func `Behind a foreign lock writes end at their deadlines, all of them`() async throws {
+        try await withForeignLock(SQLiteOptions()) { database in
+            let start = ContinuousClock.now
+            @Sendable func write(_ number: Int) async throws {
+                _ = try await withDeadline(.after(.milliseconds(100))) {
+                    if number % 2 == 0 {
+                        try await database.execute("INSERT INTO notes VALUES ('late')")
+                    } else {
+                        try await database.transaction {
+                            try await database.execute("INSERT INTO notes VALUES ('late')")
+                        }
+                    }
+                }
+            }
+            let codes = await withTaskGroup(of: StatusCode?.self) { group in
+                for number in 0..<10 { group.addTask { await code { try await write(number) } } }
+                return await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(codes.allSatisfy { $0 == .deadlineExceeded })
+            // One after the other they would have waited five seconds each.
+            #expect(start.duration(to: .now) < .seconds(5))
+        }
+    }
+
+    @Test func `Writes that wait for a foreign lock wait together, and end as unavailable`() async throws {
+        var options = SQLiteOptions()
+        options.busyTimeout = .milliseconds(200)
+        try await withForeignLock(options) { database in
+            let start = ContinuousClock.now
+            @Sendable func write() async throws {
+                try await database.transaction { try await database.execute("INSERT INTO notes VALUES ('x')") }
+            }
+            let codes = await withTaskGroup(of: StatusCode?.self) { group in
+                for _ in 0..<30 { group.addTask { await code { try await write() } } }
+                return await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(codes.allSatisfy { $0 == .unavailable })
+            #expect(start.duration(to: .now) < .seconds(5))
+        }
+    }
+
+    @Test func `A query past its deadline is interrupted, and the next one runs`() async throws {
+        try await withFolder { folder in
+            var options = SQLiteOptions()
+            options.readers = 1
+            let database = try SQLiteDatabase(path: folder.path + "/a.sqlite", options: options)
+            let endless: SQL =
+                "SELECT COUNT(*) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n)"
+            for _ in 0..<3 {
+                let ended = await code {
+                    try await withDeadline(.after(.milliseconds(50))) { _ = try await database.query(endless) }
+                }
+                #expect(ended == .deadlineExceeded)
+                #expect(try await database.query("SELECT 1").first?.get(0) == 1)
+            }
+            await database.close()
+        }
+    }
+
+    @Test func `What no transaction can contain runs by itself`() async throws {
+        try await withDatabase { database async throws in
+            @Sendable func run(_ number: Int) async throws {
+                if number % 2 == 0 { try await database.execute("PRAGMA optimize") }
+                try await database.execute(
+                    "INSERT INTO notes (id, title, count) VALUES (\(Identifier<Note>()), 'x', \(number))")
+            }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for number in 0..<20 { group.addTask { try await run(number) } }
+                try await group.waitForAll()
+            }
+            #expect(try await count(database) == 20)
+        }
+    }
+
+    @Test func `The quotes of an identifier are doubled, whatever follows them`() {
+        let name = "a\"\u{301}; DROP TABLE notes; --"
+        let sql: SQL = "SELECT \(identifier: name)"
+        let text = sql.rendered { _ in "?" }.text
+        #expect(text.utf8.elementsEqual("SELECT \"a\"\"\u{301}; DROP TABLE notes; --\"".utf8))
+    }
 }

@@ -8,7 +8,7 @@ import Testing
     private static let long = String(repeating: "Apus apus, the common swift. ", count: 5000)
 
     private func inflated(_ bytes: ByteBuffer, _ coding: ContentCoding, piece: Int = .max) throws -> String {
-        let decompressor = Decompressor(coding)
+        let decompressor = try Decompressor(coding)
         var whole = ByteBuffer(), rest = bytes
         while rest.readableBytes > 0 {
             decompressor.append(rest.readSlice(length: min(piece, rest.readableBytes))!)
@@ -80,7 +80,7 @@ import Testing
             func setTrailers(_ trailers: HTTPFields) {}
             init(_ decompressor: Decompressor) { self.decompressor = decompressor }
         }
-        let pieces = Pieces(Decompressor(coding))
+        let pieces = Pieces(try Decompressor(coding))
         try await produce(pieces)
         #expect(pieces.texts == ["[1", ",", "2]"])
         #expect(pieces.decompressor.isFinished)
@@ -126,8 +126,8 @@ import Testing
         }
     }
 
-    private func compressed(_ text: String, _ coding: ContentCoding = .gzip) -> ByteBuffer {
-        coding.compressor(level: 9).compress(ByteBuffer(string: text), .finish)
+    private func compressed(_ text: String, _ coding: ContentCoding = .gzip) throws -> ByteBuffer {
+        try coding.compressor(level: 9).compress(ByteBuffer(string: text), .finish)
     }
 
     @Test func `Compressed bodies of requests are read as what they stand for`() async throws {
@@ -138,8 +138,8 @@ import Testing
             #expect(text(try await post(compressed(numbers, coding), name)) == numbers)
         }
         for (name, coding) in [("gzip", ContentCoding.gzip), ("zstd", .zstd)] {
-            var several = compressed("one, ", coding)
-            for text in ["", "two, ", "", "three"] { several.writeImmutableBuffer(compressed(text, coding)) }
+            var several = try compressed("one, ", coding)
+            for text in ["", "two, ", "", "three"] { several.writeImmutableBuffer(try compressed(text, coding)) }
             #expect(text(try await post(several, name)) == "one, two, three")
         }
         #expect(text(try await post(ByteBuffer(string: "plain"), "identity")) == "plain")
@@ -150,13 +150,15 @@ import Testing
     @Test(arguments: ["br", "gzip, gzip", "zst", "gzip,", "nonsense"]) func `Other codings are 415`(coding: String)
         async throws
     {
-        #expect(try await post(compressed("hello"), coding).status == .unsupportedMediaType)
+        let response = try await post(compressed("hello"), coding)
+        #expect(response.status == .unsupportedMediaType)
+        #expect(response.headers[.acceptEncoding] == "zstd, gzip, deflate")
     }
 
     @Test(arguments: ContentCoding.allCases) func `What is cut off, changed, or goes on is 400`(coding: ContentCoding)
         async throws
     {
-        let whole = compressed(String(Self.long.prefix(3000)), coding)
+        let whole = try compressed(String(Self.long.prefix(3000)), coding)
         for length in 1..<whole.readableBytes {
             #expect(try await post(whole.getSlice(at: 0, length: length)!, coding.rawValue).status == .badRequest)
         }
@@ -218,12 +220,47 @@ import Testing
     @Test(arguments: ContentCoding.allCases) func `A bomb is refused long before it is large`(coding: ContentCoding)
         async throws
     {
-        let bomb = compressed(String(repeating: "\0", count: 100 << 20), coding)
+        let bomb = try compressed(String(repeating: "\0", count: 100 << 20), coding)
         #expect(bomb.readableBytes < 200_000)
         #expect(try await post(bomb, coding.rawValue).status == .contentTooLarge)
         #expect(try await post(bomb, coding.rawValue, limit: 1 << 30, ratio: 50).status == .contentTooLarge)
-        let small = compressed(String(repeating: "a", count: 60_000), coding)
+        let small = try compressed(String(repeating: "a", count: 60_000), coding)
         #expect(try await post(small, coding.rawValue).status == .ok)
         #expect(try await post(small, coding.rawValue, limit: 59_999).status == .contentTooLarge)
+    }
+
+    @Test func `A compressed body obeys the limit of its route, larger or smaller than the default`() async throws {
+        let noise = String((0..<3_000_000).map { _ in Character(UnicodeScalar(UInt8.random(in: 33...126))) })
+        func post(_ text: String, limit: Int) async throws -> HTTPResponse.Status {
+            let body = RequestBody(try compressed(text))
+            let routes = Routes()
+            routes.post("", RawBody()) { "\($0.readableBytes)" }.bodyLimit(limit)
+            let router = try Router(routes)
+            let request = Request(method: .post, target: "/", headers: [.contentEncoding: "gzip"], body: body)
+            return await answer(request, behind: Decompression()) { await router.respond(to: $0) }.status
+        }
+        #expect(try await post(noise, limit: 4 << 20) == .ok)
+        #expect(try await post(noise, limit: 2 << 20) == .contentTooLarge)
+        #expect(try await post("hello", limit: 5) == .ok)
+        #expect(try await post("hello", limit: 4) == .contentTooLarge)
+    }
+
+    @Test func `A 304 has the Vary and the tag of the 200 that it stands for`() async throws {
+        for text in [Self.long, "short"] {
+            func ask(_ tag: String?) async -> Response {
+                var headers: RequestHeaders = [.acceptEncoding: "gzip"]
+                headers[.ifNoneMatch] = tag
+                return await answer(
+                    Request(method: .get, target: "/", headers: headers), behind: Compression(), EntityTags()
+                ) { _ in .text(text) }
+            }
+            let whole = await ask(nil)
+            let tag = try #require(whole.headers[.eTag])
+            let spared = await ask(tag)
+            #expect(spared.status == .notModified)
+            #expect(spared.headers[.eTag] == tag)
+            #expect(spared.headers[.vary] == whole.headers[.vary])
+            #expect(spared.headers[.contentEncoding] == nil && spared.headers[.contentType] == nil)
+        }
     }
 }

@@ -55,4 +55,12 @@ import Testing
             to: Request(method: .get, target: "/"))
         await #expect(throws: AppError.self) { try await collect(response) }
     }
+
+    @Test func `A stream ends with the token of its request`() async throws {
+        let context = RequestContext()
+        context.principalTimeLeft = .milliseconds(1)
+        let response = EventStream { _ in try await Task.sleep(for: .seconds(3600)) }.response(
+            to: Request(method: .get, target: "/", context: context))
+        #expect(try await collect(response) == "")
+    }
 }

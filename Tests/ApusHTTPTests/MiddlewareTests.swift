@@ -88,6 +88,12 @@ import Testing
         let plain = await answer(request([.origin: "https://app.example"]), behind: cors) { _ in Response(status: .ok) }
         #expect(plain.headers[.accessControlExposeHeaders]?.contains("X-Request-Id") == true)
         #expect(plain.headers[.vary] == "Origin")
+        for headers: RequestHeaders in [[:], [.origin: "https://evil.example"]] {
+            let failed = await answer(request(headers), behind: cors) { _ in throw AppError(.notFound, "Nothing.") }
+            #expect(failed.status == .notFound)
+            #expect(failed.headers[.vary] == "Origin")
+        }
+        #expect(await answer(request(), behind: CORS(origins: .all)) { _ in .text("x") }.headers[.vary] == nil)
     }
 
     @Test(
@@ -211,5 +217,45 @@ import Testing
         #expect(try await type(rendering, "ORDER_TAKEN").type == "https://example.org/problems/order-taken")
         #expect(try await type(rendering, nil).type == "about:blank")
         #expect(try await type(rendering, nil).instance == "/a/b")
+    }
+
+    @Test func `Middleware of users decorates errors as it does other responses`() async throws {
+        struct Stamp: Middleware {
+            func handle(_ request: Request, next: Next) async -> Response {
+                var response = await next(request)
+                response.headers[.server] = response.error.map { "failed with \($0.code.name)" } ?? "fine"
+                return response
+            }
+        }
+        struct Failing: Middleware {
+            func handle(_ request: Request, next: Next) async throws -> Response {
+                throw AppError(.unavailable, "Not now.", retryAfter: .seconds(3))
+            }
+        }
+        let thrown = await answer(request(), behind: ErrorRendering(), Stamp()) { _ in
+            throw AppError(.notFound, "No order.")
+        }
+        #expect(thrown.status == .notFound)
+        #expect(thrown.headers[.server] == "failed with NOT_FOUND")
+        #expect(try problem(thrown).detail == "No order.")
+        let refused = await answer(request(), behind: ErrorRendering(), Stamp(), Failing()) { _ in .text("never") }
+        #expect(refused.headers[.server] == "failed with UNAVAILABLE")
+        #expect(refused.headers[.retryAfter] == "3")
+        #expect(await answer(request(), behind: Stamp()) { _ in .text("x") }.headers[.server] == "fine")
+    }
+
+    @Test func `What middleware makes of an error's status is what the document says`() async throws {
+        struct Hiding: Middleware {
+            func handle(_ request: Request, next: Next) async -> Response {
+                var response = await next(request)
+                if response.status == .forbidden { response.status = .notFound }
+                return response
+            }
+        }
+        let response = await answer(request(), behind: ErrorRendering(), Hiding()) { _ in
+            throw AppError(.permissionDenied, "Not yours.")
+        }
+        #expect(response.status == .notFound)
+        #expect(try problem(response).status == 404)
     }
 }

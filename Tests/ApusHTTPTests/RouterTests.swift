@@ -2,6 +2,7 @@ import ApusCore
 import ApusHTTP
 import HTTPTypes
 import NIOCore
+import Synchronization
 import Testing
 
 @Suite struct RouterTests {
@@ -116,11 +117,119 @@ import Testing
         #expect(router.listing.map(\.template) == ["/v1/deep/x"])
     }
 
+    @Test func `What a group lists runs in the order in which it is written`() async throws {
+        struct Word: RequestInput {
+            let word: String
+            func extract(from request: Request) throws -> String {
+                guard request.headers[.authorization] == word else { throw AppError(.unauthenticated, "Who?") }
+                return word
+            }
+        }
+        let calls = Calls()
+        let router = try router { routes in
+            routes.group("v1", Noting("outer", calls), Noting("second", calls)) { routes in
+                routes.group("in", Word(word: "w"), Noting("after", calls)) { routes in
+                    routes.get(":n", Path("n")) { word, n in "\(word)\(n)" }
+                    routes.get("") { word in word }
+                }
+            }
+        }
+        let anonymous = await router.respond(to: Request(method: .get, target: "/v1/in/7"))
+        #expect(anonymous.status == .unauthorized)
+        #expect(calls.take() == ["outer", "second"])
+        let known = await router.respond(
+            to: Request(method: .get, target: "/v1/in/7", headers: [.authorization: "w"]))
+        #expect(known.body.buffer.map { String(buffer: $0) } == "w7")
+        #expect(calls.take() == ["outer", "second", "after"])
+    }
+
+    @Test func `A group with an input may be within another one, and its input may build on the outer one's`()
+        async throws
+    {
+        struct Caller: RequestInput {
+            let calls: Calls
+            func extract(from request: Request) throws -> Int {
+                calls.note("caller")
+                return 7
+            }
+        }
+        struct Owned: RequestInput {
+            func extract(from request: Request) throws -> String {
+                "\(try Path("id").extract(from: request)) of \(try request.input(Int.self))"
+            }
+            func describe(_ operation: inout OpenAPI.Operation) { Path("id").describe(&operation) }
+        }
+        let calls = Calls()
+        let router = try router { routes in
+            routes.group("things", Caller(calls: calls)) { routes in
+                routes.group(":id", Owned(), Noting("inner", calls)) { routes in
+                    routes.get("") { caller, thing in "\(caller): \(thing)" }
+                    routes.get("parts/:part", Path("part"), Query("q", default: "-")) { caller, thing, part, q in
+                        "\(caller): \(part) of \(thing) \(q)"
+                    }
+                    routes.group("deep", Noting("deep", calls)) { $0.get("") { _, thing in thing } }
+                }
+                routes.group("plain") { $0.get("x") { caller in "\(caller)" } }
+            }
+        }
+        #expect(try await text(router, "/things/a") == "7: a of 7")
+        #expect(calls.take() == ["caller", "inner"])
+        #expect(try await text(router, "/things/a/parts/b?q=c") == "7: b of a of 7 c")
+        #expect(try await text(router, "/things/a/deep") == "a of 7")
+        #expect(try await text(router, "/things/plain/x") == "7")
+        let outside = try self.router { $0.get(":id", Owned()) { $0 } }
+        #expect(await outside.respond(to: Request(method: .get, target: "/a")).status == .internalServerError)
+    }
+
+    @Test func `An input that reads a segment which the path does not have stops the start, with every other problem`()
+        throws
+    {
+        let routes = Routes()
+        routes.get("orders/:order", Path("id")) { $0 }
+        routes.get("orders/:order/a", Path("order")) { $0 }
+        routes.get("a/**/b") { "" }
+        routes.get("same") { "" }
+        routes.get("same") { "" }
+        routes.group("x", Path("gone")) { $0.get("") { $0 } }
+        var problems: [RouteProblem] = []
+        _ = Router(routes, &problems)
+        #expect(problems.count == 4)
+        #expect(problems.first?.description.contains("Path(\"id\")") == true)
+        #expect(problems.first?.description.contains("/orders/:order") == true)
+        #expect(throws: RouteProblem.self) { try Router(routes) }
+    }
+
     @Test func `The route's template is left for the access log`() async throws {
         let router = try router { $0.get("orders/:id", Path("id")) { id in id } }
         let request = Request(method: .get, target: "/orders/7")
         _ = await router.respond(to: request)
         #expect(request.context.route == "/orders/:id")
+    }
+}
+
+private final class Calls: Sendable {
+    private let names = Mutex<[String]>([])
+    func note(_ name: String) { names.withLock { $0.append(name) } }
+    func take() -> [String] {
+        names.withLock { names in
+            defer { names = [] }
+            return names
+        }
+    }
+}
+
+private struct Noting: Middleware {
+    let name: String
+    let calls: Calls
+
+    init(_ name: String, _ calls: Calls) {
+        self.name = name
+        self.calls = calls
+    }
+
+    func handle(_ request: Request, next: Next) async -> Response {
+        calls.note(name)
+        return await next(request)
     }
 }
 

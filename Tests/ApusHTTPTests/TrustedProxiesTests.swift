@@ -8,7 +8,7 @@ import Testing
         _ headers: RequestHeaders, from peer: String? = "10.0.0.1", fields: TrustedProxies.Fields = .xForwarded
     ) async throws -> String {
         let middleware = TrustedProxies(
-            [try IPNetwork("10.0.0.0/8"), try IPNetwork("fd00::/8")], fields: fields)
+            [try IPNetwork("10.0.0.0/8"), try IPNetwork("fd00::/8")], fields: fields, trustsHost: true)
         let request = Request(method: .get, target: "/", authority: "inner", headers: headers, remoteAddress: peer)
         let response = await middleware.handle(request) { request in
             .text("\(request.remoteAddress ?? "none") \(request.isSecure) \(request.authority ?? "")")
@@ -66,5 +66,19 @@ import Testing
         #expect(
             try await seen([standard: String(repeating: "\"", count: 100_001)], fields: .forwarded)
                 == "10.0.0.1 false inner")
+    }
+
+    @Test func `A host that a proxy passes on counts only where that is configured`() async throws {
+        for fields in TrustedProxies.Fields.allCases {
+            let middleware = TrustedProxies([try IPNetwork("10.0.0.0/8")], fields: fields)
+            let request = Request(
+                method: .get, target: "/", authority: "inner",
+                headers: [list: "192.0.2.7", host: "evil.example", standard: "for=192.0.2.7;host=evil.example"],
+                remoteAddress: "10.0.0.1")
+            let response = await middleware.handle(request) { request in
+                .text("\(request.remoteAddress ?? "none") \(request.authority ?? "")")
+            }
+            #expect(text(response) == "192.0.2.7 inner")
+        }
     }
 }

@@ -1,4 +1,5 @@
 import Apus
+import ApusSQLite
 import ApusTesting
 import Testing
 
@@ -70,5 +71,65 @@ private struct Wiring: Module {
             }
         }
         #expect(problems.count == 1)
+    }
+
+    private struct Ping: Job {
+        static let name = "ping"
+    }
+
+    private struct FirstPinger: Worker {
+        func perform(_ job: Ping, _ context: JobContext) async throws {}
+    }
+
+    private struct SecondPinger: Worker {
+        func perform(_ job: Ping, _ context: JobContext) async throws {}
+    }
+
+    @Test func `Workers without a database stop the start`() async throws {
+        let problems = try await problems { $0.workers.add(FirstPinger()) }
+        #expect(problems.count == 1 && problems[0].contains("no database"))
+    }
+
+    @Test func `Two workers of one job name stop the start, and the error names both`() async throws {
+        let app = App("test", engines: SQLiteEngine()) {
+            Wiring { app in
+                app.workers.add(FirstPinger())
+                app.workers.add(SecondPinger())
+            }
+        }
+        let error = await #expect(throws: StartupError.self) { try await app.test { _ in } }
+        let problem = try #require(error?.problems.first)
+        for part in ["\"ping\"", "FirstPinger", "SecondPinger"] { #expect(problem.contains(part)) }
+    }
+
+    @Test func `All problems of routes are reported at once`() async throws {
+        let problems = try await problems { app in
+            app.routes { routes in
+                routes.get("a/:b", Path("c")) { $0 }
+                routes.get("x") { "" }
+                routes.get("x") { "" }
+            }
+        }
+        #expect(problems.count == 2)
+    }
+
+    @Test(arguments: [
+        (["http.host": "127.0.0.1"], true), (["http.host": "::1"], true), (["http.host": "127.9.9.9"], true),
+        (["http.host": "0.0.0.0"], false), (["http.host": "127.evil.example"], false),
+        (["http.unix-socket": "/tmp/apus-test.sock"], false), (["http.trusted-proxies": "10.0.0.0/8"], false),
+        (["http.proxies": "10.0.0.0/8"], false),
+    ])
+    func `Development secrets are refused as soon as anything says that the service is reached from outside`(
+        settings: [String: String], isAllowed: Bool
+    ) async throws {
+        let app = App("test") {
+            Wiring { app in _ = app.settings.secret("key", developmentDefault: "public") }
+        }
+        var problems: [String] = []
+        do { try await app.test(settings: settings) { _ in } } catch let error as StartupError {
+            problems = error.problems
+        }
+        #expect(problems.isEmpty == isAllowed, "\(problems)")
+        if !isAllowed { #expect(problems.contains { $0.contains("key") && $0.contains("development default") }) }
     }
 }

@@ -66,6 +66,8 @@ public struct AppBuilder {
         /// Adds one.
         public mutating func add(_ make: @escaping @Sendable (Container) throws -> Element) { factories.append(make) }
 
+        var isEmpty: Bool { factories.isEmpty }
+
         func build(_ container: Container) throws -> [Element] { try factories.map { try $0(container) } }
     }
 

@@ -43,13 +43,20 @@ extension App {
         provideCommonParts(&builder, database, logger)
         for (id, provider) in overrides { builder.override(id, with: provider) }
         for problem in builder.problems { settings.note(problem) }
-        check(settings.publicSecrets, common.server.listeners, settings, logger)
+        check(settings.publicSecrets, common, settings, logger)
+        if database == nil, engines.isEmpty, !builder.workers.isEmpty {
+            settings.note(
+                "This app has workers and no database to keep their jobs in: give it an engine, App(…, engines: SQLiteEngine())."
+            )
+        }
         try settings.check()
 
         let container = try Resolver(providers: builder.providers).buildAll()
         let readiness = Readiness(database: database)
         let router = try router(builder, container, readiness, common)
         let workers = try builder.workers.build(container)
+        let twice = JobRunner.repeatedNames(of: workers)
+        guard twice.isEmpty else { throw StartupError(problems: twice) }
         let runner = try database.map { _ in
             JobRunner(try container.resolve(), workers: workers, configuration: common.jobs, logger: logger)
         }
@@ -70,15 +77,18 @@ extension App {
     }
 
     /// Secrets out of the source are good enough for one's own machine alone.
-    private func check(_ publicSecrets: [String], _ listeners: [Listener], _ settings: Settings, _ logger: Logger) {
+    private func check(
+        _ publicSecrets: [String], _ common: CommonSettings, _ settings: Settings, _ logger: Logger
+    ) {
         guard !publicSecrets.isEmpty else { return }
         let keys = publicSecrets.joined(separator: ", ")
-        let open = listeners.map(\.address).filter { !$0.isLocal }
-        if open.isEmpty {
+        let signs = common.signsOfOutsideAccess
+        if signs.isEmpty {
             logger.warning("These settings have their public development defaults.", metadata: ["keys": .string(keys)])
         } else {
             settings.note(
-                "\(keys): the development defaults may be used on the loopback interface only, not on \(open[0]).")
+                "\(keys): the development defaults may be used on the loopback interface only, and \(signs.joined(separator: ", "))."
+            )
         }
     }
 
@@ -118,15 +128,13 @@ extension App {
         let description = APIDescription(title: name, version: version)
         readiness.addRoutes(to: routes)
         if common.servesDocs { description.addRoutes(to: routes) }
-        do {
-            for build in builder.routeBuilders { try build(routes, container) }
-            routes.grpc(try builder.grpc.build(container))
-            routes.grpcCommonServices(reflects: common.reflects) { await readiness.isReady }
-            let router = try Router(routes)
-            description.describe(router)
-            return router
-        } catch let problem as RouteProblem {
-            throw StartupError(problems: [problem.description])
-        }
+        for build in builder.routeBuilders { try build(routes, container) }
+        routes.grpc(try builder.grpc.build(container))
+        routes.grpcCommonServices(reflects: common.reflects) { await readiness.isReady }
+        var problems: [RouteProblem] = []
+        let router = Router(routes, &problems)
+        guard problems.isEmpty else { throw StartupError(problems: problems.map(\.description)) }
+        description.describe(router)
+        return router
     }
 }

@@ -23,6 +23,7 @@ struct CommonSettings {
     private let allowedOrigins: [String]
     private let trustedProxies: [IPNetwork]
     private let forwardedFields: TrustedProxies.Fields
+    private let trustsForwardedHost: Bool
     private let problemTypes: String?
     private let compresses: Bool
     private let decompresses: Bool
@@ -79,16 +80,30 @@ struct CommonSettings {
         reflects = settings.bool("grpc.reflection", default: isDevelopment)
         trustedProxies = settings.networks("http.trusted-proxies")
         forwardedFields = settings.choice("http.forwarded-fields", default: TrustedProxies.Fields.xForwarded)
+        trustsForwardedHost = settings.bool("http.trusts-forwarded-host", default: false)
         problemTypes = settings.string("http.problem-types")
         compresses = settings.bool("http.compression", default: false)
         decompresses = settings.bool("http.decompression", default: true)
+    }
+
+    /// What says that the service is reached from outside of this machine.
+    var signsOfOutsideAccess: [String] {
+        var signs = server.listeners.map(\.address).filter { !$0.isLoopback }.map { "the server listens on \($0)" }
+        if !trustedProxies.isEmpty { signs.append("http.trusted-proxies names proxies") }
+        if server.listeners.contains(where: { !$0.proxies.isEmpty }) {
+            signs.append("http.proxies names proxies that speak the PROXY protocol")
+        }
+        return signs
     }
 
     /// The middleware of every app, outermost first. Errors are rendered inside of what must see all responses.
     var middleware: [any Middleware] {
         var all: [any Middleware] = []
         // Whatever comes after it is to know the client, not the proxy.
-        if !trustedProxies.isEmpty { all.append(TrustedProxies(trustedProxies, fields: forwardedFields)) }
+        if !trustedProxies.isEmpty {
+            all.append(
+                TrustedProxies(trustedProxies, fields: forwardedFields, trustsHost: trustsForwardedHost))
+        }
         all += [RequestID(), AccessLog(), SecurityHeaders()]
         if !allowedOrigins.isEmpty { all.append(CORS(origins: .only(Set(allowedOrigins)))) }
         if compresses { all.append(Compression()) }

@@ -18,7 +18,11 @@ extension App {
             let logOutput: LogOutput = role.printsResult ? .standardError : .standardOutput
             CommonSettings(settings, name: name).bootstrapLogging(output: logOutput)
             try await run(role, assemble(settings: settings, logOutput: logOutput))
+            logOutput.flush()
+            LogOutput.standardOutput.flush()
         } catch {
+            LogOutput.standardOutput.flush()
+            LogOutput.standardError.flush()
             FileHandle.standardError.write(Data("\(Self.text(of: error))\n".utf8))
             exit(1)
         }
@@ -49,13 +53,13 @@ extension App {
             for id in try await assembly.migrator?.run() ?? [] {
                 assembly.logger.info("migration applied", metadata: ["migration": "\(id)"])
             }
-            try await serve(assembly, [assembly.jobRunner].compactMap { $0 } + assembly.services, listens: true)
+            try await serve(assembly, assembly.services + [assembly.jobRunner].compactMap { $0 }, listens: true)
         case .serve:
             try await checkMigrations(assembly)
             try await serve(assembly, assembly.services, listens: true)
         case .worker:
             try await checkMigrations(assembly)
-            try await serve(assembly, [assembly.jobRunner].compactMap { $0 }, listens: false)
+            try await serve(assembly, assembly.services + [assembly.jobRunner].compactMap { $0 }, listens: false)
         }
     }
 
@@ -66,7 +70,8 @@ extension App {
         }
     }
 
-    /// Runs services until the stop. They stop in the reverse order: the server first, the database last.
+    /// Runs services until the stop. They stop in the reverse order: the server first, then the jobs, then what modules run, such
+    /// as clients that jobs use, and the database last.
     private func serve(_ assembly: Assembly, _ services: [any Service], listens: Bool) async throws {
         var all: [any Service] = [DatabaseService(database: assembly.database)] + services
         if listens { all.append(assembly.makeServer(announcing: name)) }

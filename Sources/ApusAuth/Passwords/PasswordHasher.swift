@@ -11,4 +11,8 @@ public protocol PasswordHasher: Sendable {
     /// Give `nil` for an account that does not exist: the answer is `false` and takes as long as any other, so that nobody
     /// can find out which accounts there are.
     func verify(_ password: Secret<String>, against hash: String?) async throws -> Bool
+
+    /// Whether a hash was made at another cost than new ones are: make a new one when its owner next logs in, while the password
+    /// is at hand.
+    func needsRehash(_ hash: String) -> Bool
 }

@@ -2,6 +2,7 @@ public import ApusCore
 import Crypto
 import CryptoExtras
 import FoundationEssentials
+import Synchronization
 
 /// Hashes with scrypt (RFC 7914), written in the PHC form `$scrypt$ln=17,r=8,p=1$salt$hash`.
 ///
@@ -9,7 +10,7 @@ import FoundationEssentials
 /// bounded number may wait for them.
 public final class ScryptPasswordHasher: PasswordHasher {
     /// How much work a guess is to cost.
-    public struct Cost: Sendable {
+    public struct Cost: Sendable, Equatable {
         /// The binary logarithm of the iterations. 17, as OWASP recommends; each step down halves time and memory.
         public var log2Rounds = 17
         /// The block size.
@@ -18,10 +19,15 @@ public final class ScryptPasswordHasher: PasswordHasher {
         public var parallelism = 1
 
         public init(log2Rounds: Int = 17) { self.log2Rounds = log2Rounds }
+
+        /// What the time of one hash is proportional to.
+        var work: Int { (1 << log2Rounds) * blockSize * parallelism }
     }
 
     private let cost: Cost
     private let pool: BlockingPool
+    /// The most work that a known hash takes: what all others are made to take, too.
+    private let maximumWork: Mutex<Int>
     /// What an unknown account's password is compared with.
     private let decoy: String
 
@@ -31,6 +37,7 @@ public final class ScryptPasswordHasher: PasswordHasher {
     ///   - waiting: How many more may wait.
     public init(cost: Cost = Cost(), threads: Int = 2, waiting: Int = 64) {
         self.cost = cost
+        maximumWork = Mutex(cost.work)
         pool = BlockingPool(name: "apus.password", threads: threads, waiting: waiting)
         decoy = Self.encode(cost, salt: Self.randomBytes(16), hash: Self.randomBytes(32))
     }
@@ -47,10 +54,25 @@ public final class ScryptPasswordHasher: PasswordHasher {
         guard let stored = Self.decode(hash ?? decoy) else {
             throw AppError(.internal, "A stored password hash is malformed.")
         }
+        let work = maximumWork.withLock { work in
+            work = max(work, stored.cost.work)
+            return work
+        }
         let isRight = try await pool.run {
-            constantTimeEqual(try Self.derive(password, stored.salt, stored.cost), stored.hash)
+            let isRight = constantTimeEqual(try Self.derive(password, stored.salt, stored.cost), stored.hash)
+            // A hash of a lower cost, as there are after a change of cost, would tell by its time that the account exists.
+            for rest in Self.costs(of: work - stored.cost.work) { _ = try Self.derive(password, stored.salt, rest) }
+            return isRight
         }
         return isRight && hash != nil
+    }
+
+    public func needsRehash(_ hash: String) -> Bool { Self.decode(hash).map { $0.cost != cost } ?? true }
+
+    /// Costs whose work is as much together, as far as it can be divided.
+    static func costs(of work: Int) -> [Cost] {
+        let blockSize = Cost().blockSize
+        return (1..<32).reversed().filter { (work / blockSize) >> $0 & 1 == 1 }.map { Cost(log2Rounds: $0) }
     }
 
     private static func derive(_ password: Secret<String>, _ salt: [UInt8], _ cost: Cost) throws -> [UInt8] {

@@ -4,7 +4,7 @@ public import FoundationEssentials
 public protocol WallClock: Sendable {
     /// The current date. May jump when the system clock is set.
     var now: Date { get }
-    /// The time since an arbitrary fixed point. Never jumps.
+    /// The time since an arbitrary fixed point. Never jumps: it stands still while the machine sleeps.
     var uptime: Duration { get }
     /// Suspends the task for a duration.
     /// - Throws: `CancellationError` if the task is cancelled while sleeping.
@@ -13,7 +13,7 @@ public protocol WallClock: Sendable {
 
 /// The system clock.
 public struct SystemClock: WallClock {
-    private static let start = ContinuousClock.now
+    private static let start = SuspendingClock.now
 
     public init() {}
 

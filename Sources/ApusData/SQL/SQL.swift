@@ -69,8 +69,13 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
     }
 
     /// Whether the statement certainly only reads.
-    package var isRead: Bool {
-        guard case .text(let text)? = parts.first else { return false }
-        return text.drop { $0.isWhitespace }.prefix(6).uppercased() == "SELECT"
+    package var isRead: Bool { firstWord == "SELECT" }
+
+    /// Whether the statement may be one that no transaction can contain.
+    package var runsAlone: Bool { ["VACUUM", "PRAGMA", "ATTACH", "DETACH"].contains(firstWord) }
+
+    private var firstWord: String {
+        guard case .text(let text)? = parts.first else { return "" }
+        return text.drop { $0.isWhitespace }.prefix { $0.isLetter }.uppercased()
     }
 }

@@ -73,12 +73,15 @@ package final class AmbientTransaction: Sendable {
         }
     }
 
-    package func ended(committed: Bool) {
-        let actions = state.withLock { state in
+    /// Ends it. The engine calls this at the commit, and runs what it gives in the order of commits.
+    /// - Returns: What is to be run now.
+    package func committed() -> [@Sendable () -> Void] {
+        state.withLock { state in
             defer { state.afterCommit = [] }
             state.isOver = true
-            return committed ? state.afterCommit : []
+            return state.afterCommit
         }
-        for action in actions { action() }
     }
+
+    package func rolledBack() { _ = committed() }
 }

@@ -19,7 +19,8 @@ public struct UnitOfWork: Sendable {
 
     /// Runs something once the present transaction is committed, and never if it is not; at once outside of one.
     ///
-    /// For what cannot be undone, such as telling clients.
+    /// For what cannot be undone, such as telling clients. Actions run one after the other, in the order of the commits, before
+    /// ``perform(_:)`` returns.
     public static func afterCommit(_ action: @escaping @Sendable () -> Void) {
         if let current = AmbientTransaction.current, current.addAfterCommit(action) { return }
         action()

@@ -59,14 +59,14 @@ enum MessageEncoding: String, Sendable {
 
     /// Returns the compressed message with its prefix.
     func encode(_ bytes: ByteBuffer) async throws -> ByteBuffer {
-        guard bytes.readableBytes > Self.maximumEncodedOnLoop else { return encodeNow(bytes) }
-        return try await NIOThreadPool.singleton.runIfActive { encodeNow(bytes) }
+        guard bytes.readableBytes > Self.maximumEncodedOnLoop else { return try encodeNow(bytes) }
+        return try await NIOThreadPool.singleton.runIfActive { try encodeNow(bytes) }
     }
 
-    private func encodeNow(_ bytes: ByteBuffer) -> ByteBuffer {
+    private func encodeNow(_ bytes: ByteBuffer) throws -> ByteBuffer {
         switch self {
         case .identity: MessageBytes.frame(bytes, isCompressed: false)
-        case .gzip: MessageBytes.frame(ContentCoding.gzip.compress(bytes), isCompressed: true)
+        case .gzip: MessageBytes.frame(try ContentCoding.gzip.compress(bytes), isCompressed: true)
         }
     }
 }

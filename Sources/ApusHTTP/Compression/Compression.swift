@@ -36,7 +36,7 @@ public struct Compression: Middleware {
         case .empty: break
         case .stream(_, let produce):
             response.body = .stream { writer in
-                let compressing = CompressingWriter(writer, coding.compressor(level: level))
+                let compressing = CompressingWriter(writer, try coding.compressor(level: level))
                 try await produce(compressing)
                 try await compressing.finish()
             }
@@ -87,10 +87,10 @@ public struct Compression: Middleware {
 
     private func compress(_ bytes: ByteBuffer, _ coding: ContentCoding) async throws -> ByteBuffer {
         guard bytes.readableBytes > Self.largestOnLoop else {
-            return coding.compressor(level: level).compress(bytes, .finish)
+            return try coding.compressor(level: level).compress(bytes, .finish)
         }
         return try await NIOThreadPool.singleton.runIfActive { [level] in
-            coding.compressor(level: level).compress(bytes, .finish)
+            try coding.compressor(level: level).compress(bytes, .finish)
         }
     }
 }
@@ -119,7 +119,7 @@ private final class CompressingWriter: ResponseBodyWriter, @unchecked Sendable {
     private func write(_ bytes: ByteBuffer, _ flush: CompressorFlush) async throws {
         try door.enter("A compressed body is written")
         defer { door.leave() }
-        try await writer.write(compressor.compress(bytes, flush))
+        try await writer.write(try compressor.compress(bytes, flush))
     }
 
     func setTrailers(_ trailers: HTTPFields) { writer.setTrailers(trailers) }

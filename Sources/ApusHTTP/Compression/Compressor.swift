@@ -1,8 +1,20 @@
+import ApusCore
 import NIOCore
 
 /// Compresses a stream of bytes. One task at a time uses it.
 protocol Compressor: AnyObject {
-    func compress(_ bytes: ByteBuffer, _ flush: CompressorFlush) -> ByteBuffer
+    /// - Throws: A ``CompressionMemoryError`` when the library has no memory.
+    func compress(_ bytes: ByteBuffer, _ flush: CompressorFlush) throws -> ByteBuffer
+}
+
+/// A library has no memory for what it is to do: the request fails, and the process goes on.
+struct CompressionMemoryError: AppErrorConvertible {
+    let library: String
+
+    var appError: AppError {
+        AppError(
+            .unavailable, "There is no memory to compress or decompress this.", retryAfter: .seconds(1), cause: self)
+    }
 }
 
 /// What becomes of bytes that a ``Compressor`` was given.
@@ -15,20 +27,21 @@ enum CompressorFlush {
 
 extension ContentCoding {
     /// - Parameter level: 1, the fastest, to 9, the smallest, on libz's scale.
-    func compressor(level: Int = 6) -> any Compressor {
+    /// - Throws: A ``CompressionMemoryError``.
+    func compressor(level: Int = 6) throws -> any Compressor {
         let level = min(max(level, 1), 9)
         return switch self {
-        case .zstd: ZstdCompressor(level: (level + 1) / 2)
-        case .gzip: Deflater(windowBits: Self.gzipWindowBits, level: level)
-        case .deflate: Deflater(windowBits: Self.zlibWindowBits, level: level)
+        case .zstd: try ZstdCompressor(level: (level + 1) / 2)
+        case .gzip: try Deflater(windowBits: Self.gzipWindowBits, level: level)
+        case .deflate: try Deflater(windowBits: Self.zlibWindowBits, level: level)
         }
     }
 
-    func decompressionEngine() -> any DecompressionEngine {
+    func decompressionEngine() throws -> any DecompressionEngine {
         switch self {
-        case .zstd: ZstdDecompressor()
-        case .gzip: Inflater(windowBits: Self.gzipWindowBits)
-        case .deflate: Inflater(windowBits: Self.zlibWindowBits)
+        case .zstd: try ZstdDecompressor()
+        case .gzip: try Inflater(windowBits: Self.gzipWindowBits)
+        case .deflate: try Inflater(windowBits: Self.zlibWindowBits)
         }
     }
 

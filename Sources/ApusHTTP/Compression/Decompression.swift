@@ -24,7 +24,7 @@ public struct Decompression: Middleware {
         }
         guard let coding else { return await next(request) }
         var request = request
-        let source = DecompressingSource(request.body, coding, maximumRatio: maximumRatio)
+        let source = try DecompressingSource(request.body, coding, maximumRatio: maximumRatio)
         request.body = RequestBody(source, limit: request.body.limit)
         request.headers[.contentEncoding] = nil
         request.headers[.contentLength] = nil
@@ -52,17 +52,26 @@ private final class DecompressingSource: RequestBodySource, @unchecked Sendable 
     private var received = 0
     private var made = 0
 
-    init(_ body: RequestBody, _ coding: ContentCoding, maximumRatio: Int) {
+    init(_ body: RequestBody, _ coding: ContentCoding, maximumRatio: Int) throws {
         self.body = body
-        iterator = body.makeAsyncIterator()
-        decompressor = Decompressor(coding)
+        // The limit of the route may be another one than that of the server, and is known when the body is read.
+        var compressed = body
+        compressed.limit = .max
+        iterator = compressed.makeAsyncIterator()
+        decompressor = try Decompressor(coding)
         self.maximumRatio = maximumRatio
     }
 
     var length: Int? { nil }
     var trailers: HTTPFields { body.trailers }
 
-    func next() async throws -> ByteBuffer? {
+    /// What compression may add to bytes that it cannot make smaller.
+    private static func maximumCompressed(_ limit: Int) -> Int {
+        let (sum, overflows) = limit.addingReportingOverflow(limit / 8 + 1024)
+        return overflows ? .max : sum
+    }
+
+    func next(limit: Int) async throws -> ByteBuffer? {
         try door.enter("A compressed body is read")
         defer { door.leave() }
         while true {
@@ -82,6 +91,7 @@ private final class DecompressingSource: RequestBodySource, @unchecked Sendable 
                 return nil
             }
             received += piece.readableBytes
+            guard received <= Self.maximumCompressed(limit) else { throw RequestBody.tooLarge(limit) }
             decompressor.append(piece)
         }
     }

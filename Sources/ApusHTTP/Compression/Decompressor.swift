@@ -16,9 +16,9 @@ final class Decompressor {
 
     private static let mostEmptyStreams = 100
 
-    init(_ coding: ContentCoding) {
+    init(_ coding: ContentCoding) throws {
         self.coding = coding
-        engine = coding.decompressionEngine()
+        engine = try coding.decompressionEngine()
     }
 
     /// Gives it more to read.
@@ -39,9 +39,9 @@ final class Decompressor {
     private func step(_ count: Int) throws -> ByteBuffer {
         var output = ByteBufferAllocator().buffer(capacity: count)
         var step: DecompressionStep?
-        _ = input.withUnsafeReadableBytes { bytes in
-            output.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { memory in
-                step = engine.step(bytes, UnsafeMutableRawBufferPointer(rebasing: memory.prefix(count)))
+        _ = try input.withUnsafeReadableBytes { bytes in
+            try output.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { memory in
+                step = try engine.step(bytes, UnsafeMutableRawBufferPointer(rebasing: memory.prefix(count)))
                 return step?.made ?? 0
             }
         }
@@ -77,7 +77,8 @@ final class Decompressor {
 protocol DecompressionEngine: AnyObject {
     /// Reads from one and writes to the other as far as it comes.
     /// - Returns: `nil` for what is not compressed so.
-    func step(_ input: UnsafeRawBufferPointer, _ output: UnsafeMutableRawBufferPointer) -> DecompressionStep?
+    /// - Throws: A ``CompressionMemoryError``.
+    func step(_ input: UnsafeRawBufferPointer, _ output: UnsafeMutableRawBufferPointer) throws -> DecompressionStep?
 
     /// Begins anew, with the next stream.
     func restart()

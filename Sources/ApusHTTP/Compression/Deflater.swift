@@ -5,11 +5,11 @@ import NIOCore
 final class Deflater: Compressor {
     private var stream = z_stream()
 
-    init(windowBits: Int32, level: Int) {
+    init(windowBits: Int32, level: Int) throws {
         let result = deflateInit2_(
             &stream, Int32(level), Z_DEFLATED, windowBits, 8, Z_DEFAULT_STRATEGY, ZLIB_VERSION,
             Int32(MemoryLayout<z_stream>.size))
-        precondition(result == Z_OK, "libz has no memory.")
+        guard result == Z_OK else { throw CompressionMemoryError(library: "libz") }
     }
 
     deinit { deflateEnd(&stream) }

@@ -4,16 +4,16 @@ import CZlib
 final class Inflater: DecompressionEngine {
     private var stream = z_stream()
 
-    init(windowBits: Int32) {
+    init(windowBits: Int32) throws {
         let result = inflateInit2_(&stream, windowBits, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
-        precondition(result == Z_OK, "libz has no memory.")
+        guard result == Z_OK else { throw CompressionMemoryError(library: "libz") }
     }
 
     deinit { inflateEnd(&stream) }
 
     func restart() { inflateReset(&stream) }
 
-    func step(_ input: UnsafeRawBufferPointer, _ output: UnsafeMutableRawBufferPointer) -> DecompressionStep? {
+    func step(_ input: UnsafeRawBufferPointer, _ output: UnsafeMutableRawBufferPointer) throws -> DecompressionStep? {
         stream.next_in = UnsafeMutablePointer(mutating: input.bindMemory(to: UInt8.self).baseAddress)
         stream.avail_in = UInt32(input.count)
         stream.next_out = output.bindMemory(to: UInt8.self).baseAddress
@@ -21,6 +21,8 @@ final class Inflater: DecompressionEngine {
         let result = inflate(&stream, Z_NO_FLUSH)
         stream.next_in = nil
         stream.next_out = nil
+        // Memory for its window is allocated when it is needed.
+        guard result != Z_MEM_ERROR else { throw CompressionMemoryError(library: "libz") }
         guard [Z_OK, Z_BUF_ERROR, Z_STREAM_END].contains(result) else { return nil }
         return DecompressionStep(
             consumed: input.count - Int(stream.avail_in), made: output.count - Int(stream.avail_out),

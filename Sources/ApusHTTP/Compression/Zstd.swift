@@ -9,8 +9,8 @@ final class ZstdCompressor: Compressor {
     private let context: OpaquePointer
 
     /// - Parameter level: On libzstd's scale.
-    init(level: Int) {
-        guard let context = ZSTD_createCCtx() else { preconditionFailure("libzstd has no memory.") }
+    init(level: Int) throws {
+        guard let context = ZSTD_createCCtx() else { throw CompressionMemoryError(library: "libzstd") }
         ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, Int32(level))
         ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, Self.windowLog)
         self.context = context
@@ -18,18 +18,18 @@ final class ZstdCompressor: Compressor {
 
     deinit { ZSTD_freeCCtx(context) }
 
-    func compress(_ bytes: ByteBuffer, _ flush: CompressorFlush) -> ByteBuffer {
+    func compress(_ bytes: ByteBuffer, _ flush: CompressorFlush) throws -> ByteBuffer {
         var output = ByteBuffer()
-        bytes.withUnsafeReadableBytes { bytes in
+        try bytes.withUnsafeReadableBytes { bytes in
             var input = ZSTD_inBuffer(src: bytes.baseAddress, size: bytes.count, pos: 0)
             var left = 0
             repeat {
                 output.writeWithUnsafeMutableBytes(minimumWritableBytes: ZSTD_compressBound(bytes.count)) { memory in
                     var room = ZSTD_outBuffer(dst: memory.baseAddress, size: memory.count, pos: 0)
                     left = ZSTD_compressStream2(context, &room, &input, flush == .finish ? ZSTD_e_end : ZSTD_e_flush)
-                    precondition(ZSTD_isError(left) == 0, "libzstd has no memory.")
                     return room.pos
                 }
+                guard ZSTD_isError(left) == 0 else { throw CompressionMemoryError(library: "libzstd") }
             } while left > 0
         }
         return output
@@ -43,8 +43,8 @@ final class ZstdDecompressor: DecompressionEngine {
 
     private let context: OpaquePointer
 
-    init() {
-        guard let context = ZSTD_createDCtx() else { preconditionFailure("libzstd has no memory.") }
+    init() throws {
+        guard let context = ZSTD_createDCtx() else { throw CompressionMemoryError(library: "libzstd") }
         ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, Self.maximumWindowLog)
         self.context = context
     }
@@ -53,10 +53,13 @@ final class ZstdDecompressor: DecompressionEngine {
 
     func restart() { ZSTD_DCtx_reset(context, ZSTD_reset_session_only) }
 
-    func step(_ input: UnsafeRawBufferPointer, _ output: UnsafeMutableRawBufferPointer) -> DecompressionStep? {
+    func step(_ input: UnsafeRawBufferPointer, _ output: UnsafeMutableRawBufferPointer) throws -> DecompressionStep? {
         var source = ZSTD_inBuffer(src: input.baseAddress, size: input.count, pos: 0)
         var room = ZSTD_outBuffer(dst: output.baseAddress, size: output.count, pos: 0)
         let result = ZSTD_decompressStream(context, &room, &source)
+        guard ZSTD_getErrorCode(result) != ZSTD_error_memory_allocation else {
+            throw CompressionMemoryError(library: "libzstd")
+        }
         guard ZSTD_isError(result) == 0 else { return nil }
         return DecompressionStep(consumed: source.pos, made: room.pos, isEnd: result == 0)
     }

@@ -15,7 +15,7 @@ import Synchronization
 ///
 /// `send` waits while the client does not keep up. An idle stream sends a comment now and then, so that neither proxies nor
 /// the client take it for dead. The body is cancelled when the client goes, and when the server stops: clients come again
-/// by themselves. No deadline of the request holds for it.
+/// by themselves. It ends with the token that the request was authenticated by, too. No deadline of the request holds for it.
 public struct EventStream: ResponseConvertible {
     private let heartbeat: Duration
     private let retry: Duration?
@@ -41,10 +41,12 @@ public struct EventStream: ResponseConvertible {
         let headers: HTTPFields = [
             .contentType: "text/event-stream", .cacheControl: "no-store", .xAccelBuffering: "no",
         ]
-        return Response(status: .ok, headers: headers, body: .stream { try await run($0) })
+        return Response(
+            status: .ok, headers: headers,
+            body: .stream { [timeLeft = request.context.principalTimeLeft] in try await run($0, timeLeft) })
     }
 
-    private func run(_ writer: any ResponseBodyWriter) async throws {
+    private func run(_ writer: any ResponseBodyWriter, _ timeLeft: Duration?) async throws {
         let events = EventWriter(writer)
         if let retry { try await events.write("retry: \(Int(retry.seconds * 1000))\n\n") }
         let (stop, stopper) = AsyncStream.makeStream(of: Never.self)
@@ -54,6 +56,8 @@ public struct EventStream: ResponseConvertible {
                 group.addTask { try await body(events) }
                 group.addTask { try await events.keepAlive(every: heartbeat, clock) }
                 group.addTask { for await _ in stop {} }
+                // A token that has expired says nothing any more.
+                if let timeLeft { group.addTask { try await clock.sleep(for: timeLeft) } }
                 // The first to end ends all: the body, the server, or the client that is gone.
                 defer { group.cancelAll() }
                 try await group.next()

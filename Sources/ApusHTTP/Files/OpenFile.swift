@@ -50,9 +50,11 @@ final class OpenFile: Sendable {
 
     private static func open(_ path: String, _ flags: Int32) async throws -> OpenFile {
         try await onPool {
-            let descriptor = systemOpen(path, flags | O_CLOEXEC, 0o600)
-            guard descriptor >= 0 else { throw Failure(code: errno, path: path) }
-            return OpenFile(descriptor)
+            while true {
+                let descriptor = systemOpen(path, flags | O_CLOEXEC, 0o600)
+                if descriptor >= 0 { return OpenFile(descriptor) }
+                guard errno == EINTR else { throw Failure(code: errno, path: path) }
+            }
         }
     }
 

@@ -17,12 +17,18 @@ public struct TrustedProxies: Middleware {
 
     private let networks: [IPNetwork]
     private let fields: Fields
+    private let trustsHost: Bool
     /// More hops than these are not looked at.
     private static let maximumHops = 32
 
-    public init(_ networks: [IPNetwork], fields: Fields = .xForwarded) {
+    /// - Parameters:
+    ///   - fields: Which fields the proxies write.
+    ///   - trustsHost: Whether the proxies write the host, too. By default it is not read: many proxies pass on what a client
+    ///     has put there.
+    public init(_ networks: [IPNetwork], fields: Fields = .xForwarded, trustsHost: Bool = false) {
         self.networks = networks
         self.fields = fields
+        self.trustsHost = trustsHost
     }
 
     public func handle(_ request: Request, next: Next) async -> Response {
@@ -33,7 +39,7 @@ public struct TrustedProxies: Middleware {
         var request = request
         for hop in hops(of: request).reversed() {
             if let isSecure = hop.isSecure { request.isSecure = isSecure }
-            if let host = hop.host { request.authority = host }
+            if trustsHost, let host = hop.host { request.authority = host }
             // An unknown or hidden address ends what can be known: the nearest that is known stays.
             guard let address = hop.address else { break }
             request.remoteAddress = address.description

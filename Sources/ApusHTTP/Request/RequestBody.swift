@@ -101,6 +101,8 @@ extension RequestBody: AsyncSequence {
         init(body: RequestBody) { self.body = body }
 
         public mutating func next() async throws -> ByteBuffer? {
+            // Before anything is read: a client that waits for 100 is to hear of it now (RFC 9110 §10.1.1).
+            if count == 0, !isFinished { try body.checkLength() }
             guard !isFinished, let piece = try await nextPiece() else { return nil }
             count += piece.readableBytes
             guard count <= body.limit else {
@@ -116,7 +118,7 @@ extension RequestBody: AsyncSequence {
             case .buffer(let buffer):
                 isFinished = true
                 return buffer.readableBytes > 0 ? buffer : nil
-            case .stream(let source): return try await source.next()
+            case .stream(let source): return try await source.next(limit: body.limit)
             }
         }
     }
@@ -129,5 +131,6 @@ package protocol RequestBodySource: AnyObject, Sendable {
     /// The fields after the body, once all of it has come.
     var trailers: HTTPFields { get }
     /// The next piece, `nil` after the last one.
-    func next() async throws -> ByteBuffer?
+    /// - Parameter limit: The most bytes that the reader takes. Who makes many of few must know it; the reader counts itself.
+    func next(limit: Int) async throws -> ByteBuffer?
 }

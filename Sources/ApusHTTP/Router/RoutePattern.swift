@@ -1,3 +1,5 @@
+import ApusCore
+
 /// A route's path, read: constants, `:name`, `*` and `**`.
 struct RoutePattern: Sendable {
     enum Segment: Sendable, Equatable {
@@ -15,23 +17,27 @@ struct RoutePattern: Sendable {
     let template: String
 
     /// - Throws: A ``RouteProblem`` when the pattern makes no sense.
-    init(_ text: String, site: RouteSite) throws {
-        let parts = text.split(separator: "/")
-        var names: Set<String> = []
-        segments = try parts.enumerated().map { index, part in
+    init(_ text: String, site: RouteSite) throws(RouteProblem) {
+        let parts = text.split(at: "/")
+        var names: Set<ExactString> = []
+        var segments: [Segment] = []
+        for (index, part) in parts.enumerated() {
             switch part {
             case "**":
                 guard index == parts.count - 1 else { throw RouteProblem.restNotLast(text, site) }
-                return .rest
-            case "*": return .parameter(nil)
-            case _ where part.hasPrefix(":"):
-                let name = String(part.dropFirst())
+                segments.append(.rest)
+            case "*": segments.append(.parameter(nil))
+            case _ where part.starts(withBytesOf: ":"):
+                let name = String(Substring(part.utf8.dropFirst()))
                 guard !name.isEmpty else { throw RouteProblem.namelessParameter(text, site) }
-                guard names.insert(name).inserted else { throw RouteProblem.repeatedParameter(name, text, site) }
-                return .parameter(name)
-            default: return .constant(String(part))
+                guard names.insert(ExactString(name)).inserted else {
+                    throw RouteProblem.repeatedParameter(name, text, site)
+                }
+                segments.append(.parameter(name))
+            default: segments.append(.constant(String(part)))
             }
         }
+        self.segments = segments
         template = "/" + parts.joined(separator: "/")
     }
 
@@ -45,6 +51,17 @@ struct RoutePattern: Sendable {
             }
         }
         return "/" + parts.joined(separator: "/")
+    }
+
+    /// The names that inputs may read, as documents have them.
+    var parameterNames: [String] {
+        segments.enumerated().compactMap { index, segment in
+            switch segment {
+            case .constant: nil
+            case .parameter(let name): name ?? "segment\(index + 1)"
+            case .rest: "rest"
+            }
+        }
     }
 
     /// What two patterns have in common exactly when they match the same paths with the same precedence.
@@ -78,6 +95,8 @@ public enum RouteProblem: Error, CustomStringConvertible {
     case namelessParameter(String, RouteSite)
     /// The same name twice in a path.
     case repeatedParameter(String, String, RouteSite)
+    /// An input that reads a segment which the path does not have.
+    case missingParameter(String, String, RouteSite)
     /// An ``Endpoint``, whose path is the whole one, in a group with a path.
     case endpointInGroup(String, prefix: String, RouteSite)
 
@@ -88,6 +107,8 @@ public enum RouteProblem: Error, CustomStringConvertible {
         case .restNotLast(let path, let site): "** must be the last segment of \(path) at \(site)."
         case .namelessParameter(let path, let site): "A ':' in \(path) at \(site) has no name after it."
         case .repeatedParameter(let name, let path, let site): ":\(name) is there twice in \(path) at \(site)."
+        case .missingParameter(let name, let path, let site):
+            "The input Path(\"\(name)\") at \(site) has no segment :\(name) in \(path)."
         case .endpointInGroup(let path, let prefix, let site):
             "The endpoint at \(site) has a whole path, and would come to be at \(path): take \(prefix) off its group."
         }

@@ -71,18 +71,39 @@ public struct Router: Sendable {
 
     private(set) var described: [Described] = []
 
-    /// - Throws: A ``RouteProblem`` that names both places when two routes match the same paths.
+    /// - Throws: The first ``RouteProblem``, such as one that names both places where two routes match the same paths.
     public init(_ routes: Routes) throws {
+        var problems: [RouteProblem] = []
+        self.init(routes, &problems)
+        if let problem = problems.first { throw problem }
+    }
+
+    /// - Parameter problems: Receives everything that is wrong with the routes. Those are left out then.
+    package init(_ routes: Routes, _ problems: inout [RouteProblem]) {
         var trie = RouteTrie.Builder()
         for route in routes.all {
-            if let problem = route.problem { throw problem }
-            let pattern = try RoutePattern(route.path, site: route.site)
+            if let problem = route.problem {
+                problems.append(problem)
+                continue
+            }
+            let pattern: RoutePattern
+            do throws(RouteProblem) { pattern = try RoutePattern(route.path, site: route.site) } catch {
+                problems.append(error)
+                continue
+            }
+            let names = pattern.parameterNames
+            for parameter in route.operation.parameters where parameter.place == .path && route.parts.isEmpty {
+                guard !names.containsExactly(parameter.name) else { continue }
+                problems.append(.missingParameter(parameter.name, pattern.template, route.site))
+            }
             let index = trie.insert(pattern, next: endpoints.count)
             if index == endpoints.count { endpoints.append(Endpoint()) }
             if let other = endpoints[index].entry(for: route.method) {
-                throw RouteProblem.ambiguous(
-                    method: route.method.rawValue, first: other.pattern.template, other.route.site,
-                    second: pattern.template, route.site)
+                problems.append(
+                    .ambiguous(
+                        method: route.method.rawValue, first: other.pattern.template, other.route.site,
+                        second: pattern.template, route.site))
+                continue
             }
             endpoints[index].entries.append((route.method, Entry(route: route, pattern: pattern)))
             listing.append((route.method.rawValue, pattern.template))

@@ -91,6 +91,8 @@ final class InboundStream: RequestBodySource {
         }
     }
 
+    func next(limit: Int) async throws -> ByteBuffer? { try await next() }
+
     func next() async throws -> ByteBuffer? {
         let piece = try await nextPiece()
         if let piece { onTake(piece.readableBytes) }

@@ -25,9 +25,20 @@ package enum ResponseHeadEncoder {
             buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { space in
                 var writer = HeadWriter(space)
                 writer.write(status)
-                for field in headers where !isReserved(field) { writer.write(field) }
+                var hasUpgrade = false
+                for field in headers where !isReserved(field) {
+                    if field.name.canonicalName.utf8.count == 7, field.name == .upgrade {
+                        // HTTP/1.0 has no upgrades (RFC 9110 §7.8).
+                        if isVersion10 { continue }
+                        hasUpgrade = true
+                    }
+                    writer.write(field)
+                }
                 writer.write(framing)
-                if !keepAlive {
+                if hasUpgrade {
+                    // Whoever sends `Upgrade` names it in `Connection`, so that no proxy passes it on.
+                    writer.write(keepAlive ? "Connection: upgrade\r\n" : "Connection: close, upgrade\r\n")
+                } else if !keepAlive {
                     writer.write("Connection: close\r\n")
                 } else if isVersion10 {
                     writer.write("Connection: keep-alive\r\n")

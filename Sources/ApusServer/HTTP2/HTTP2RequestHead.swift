@@ -22,6 +22,8 @@ struct HTTP2RequestHead {
     let connectProtocol: String?
     /// The announced length of the body.
     let contentLength: Int?
+    /// Whether the client waits for 100 before it sends the body (RFC 9110 §10.1.1).
+    let expectsContinue: Bool
 
     /// - Parameter table: Memory for the fields, which is kept from one request to the next.
     init(_ block: HPACKHeaders, limits: ServerLimits, _ table: inout FieldTable) throws(Problem) {
@@ -29,6 +31,7 @@ struct HTTP2RequestHead {
         table.removeAll()
         var contentLength: Int?
         var host: String?
+        var expectsContinue = false
         for (name, value, _) in block {
             if name.utf8.first == .colon {
                 // Pseudo-header fields come first.
@@ -41,7 +44,12 @@ struct HTTP2RequestHead {
             case 14 where name == "content-length":
                 guard contentLength == nil, let length = HTTP2Field.length(value) else { throw .malformed }
                 contentLength = length
-            case 4 where name == "host": host = value
+            case 4 where name == "host":
+                guard host == nil else { throw .malformed }
+                host = value
+            case 6 where name == "expect":
+                guard value.asciiLowercased.isExactly("100-continue") else { throw .refused(.unknownExpectation) }
+                expectsContinue = true
             default: break
             }
             table.append(name, value)
@@ -58,8 +66,10 @@ struct HTTP2RequestHead {
         guard path.utf8.first == UInt8(ascii: "/") || (path == "*" && method == .options),
             path.utf8.allSatisfy({ $0 > .space && $0 < 0x7F && $0 != UInt8(ascii: "#") })
         else { throw .refused(.unsupportedTarget) }
-        if let host, let authority = pseudo.authority, host != authority {
-            throw .refused(AppError(.invalidArgument, "Host and :authority must be the same."), .badRequest)
+        // RFC 9113 §8.3.1: neither may be empty, and the two may not contradict each other. Hosts have no case.
+        if pseudo.authority?.isEmpty == true || pseudo.scheme?.isEmpty == true { throw .malformed }
+        if let host, let authority = pseudo.authority, !host.asciiLowercased.isExactly(authority.asciiLowercased) {
+            throw .malformed
         }
         guard let authority = pseudo.authority ?? host, authority.utf8.allSatisfy(\.isAuthority) else {
             throw .refused(.malformedHost)
@@ -70,6 +80,7 @@ struct HTTP2RequestHead {
         target = path
         self.authority = authority
         self.contentLength = contentLength
+        self.expectsContinue = expectsContinue
         headers = table.headers()
     }
 

@@ -21,6 +21,8 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     private var isHead = false
     private var isConnect = false
     private var hasFailedBody = false
+    /// Whether the client waits for 100 before it sends the body.
+    private var owesContinue = false
     /// Whether the client may take its time with the body: the two sides converse.
     private var mayPause = false
     private var hasResponse = false
@@ -106,12 +108,22 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         guard let head = awaited.take() else { return }
         let stream = InboundStream(length: head.contentLength, capacity: .max) { [weak self] bytes in
             self?.onLoop { $0.consumed(bytes) }
-        } onDemand: {
+        } onDemand: { [weak self] in
+            if head.expectsContinue { self?.onLoop { $0.sendContinue() } }
         }
+        owesContinue = head.expectsContinue && early.readableBytes == 0
         body = stream
         if early.readableBytes > 0 { _ = stream.push(Self.kept(early)) }
         early = ByteBuffer()
         start(head, RequestBody(stream, limit: limits.bodyBytes))
+    }
+
+    /// Asks for the body. No 100 can be sent once the response has begun.
+    private func sendContinue() {
+        guard owesContinue, !hasResponse, !isClosed else { return }
+        owesContinue = false
+        connection.send([":status": "100"], of: self)
+        connection.flushSoon()
     }
 
     /// Takes bytes of a body that may come whole before its request has started: to read it takes no waiting then.
@@ -150,6 +162,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
                 return resetMalformed()
             }
         }
+        owesContinue = false
         clock.received(bodyBytes: bytes.readableBytes)
         guard awaited == nil else { return receiveEarly(bytes, isEnd: isEnd) }
         if let upgraded {
@@ -236,7 +249,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         if let answeredEarly, !isRemoteEnded, now - answeredEarly > Self.lingerTime { return reset(.noError) }
         guard upgraded == nil else { return }
         let awaitsBody =
-            body != nil && !isRemoteEnded && !hasFailedBody && !mayPause && window > 0
+            body != nil && !isRemoteEnded && !hasFailedBody && !mayPause && !owesContinue && window > 0
             && connection.window > 0
         switch clock.tick(limits, now: now, elapsed: elapsed, awaitsBody: awaitsBody, hasResponse: hasResponse) {
         case .none: break
@@ -297,6 +310,8 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     private func deliverStream(_ response: Response) async {
         if let upgrade = response.upgrade { return await self.upgrade(response, upgrade) }
         guard case .stream(let length, let produce) = response.body else { return }
+        // The producer may read the body yet.
+        sendContinue()
         hasResponse = true
         let writer = HTTP2BodyWriter(stream: self, response, length: length)
         mayPause = response.defersHead

@@ -44,11 +44,13 @@ extension Listener.Address: CustomStringConvertible {
         }
     }
 
-    /// Whether only this machine can reach it.
-    package var isLocal: Bool {
+    /// Whether it is of the loopback interface. A unix socket is not: a proxy stands behind it, as a rule.
+    package var isLoopback: Bool {
         switch self {
-        case .tcp(let host, _): host.hasPrefix("127.") || host == "::1" || host == "localhost"
-        case .unix: true
+        case .tcp(let host, _):
+            guard let bytes = IPAddress(host)?.bytes else { return host == "localhost" }
+            return bytes.count == 4 ? bytes[0] == 127 : bytes.dropLast().allSatisfy { $0 == 0 } && bytes.last == 1
+        case .unix: return false
         }
     }
 }

@@ -18,6 +18,6 @@ struct Account: Identifiable, Sendable {
     let email: String
     let name: String
     let role: Role
-    let passwordHash: String
+    var passwordHash: String
     let createdAt: Date
 }

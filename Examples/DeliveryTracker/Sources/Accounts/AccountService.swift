@@ -38,6 +38,10 @@ struct AccountService: Sendable {
         guard let account, isCorrect else {
             throw AppError(.unauthenticated, "The email address or the password is wrong.")
         }
+        if passwords.needsRehash(account.passwordHash) {
+            let hash = try await passwords.hash(password)
+            try await accounts.update(account.id) { $0.passwordHash = hash }
+        }
         return try await session(for: account)
     }
 
