@@ -21,7 +21,7 @@ extension FuzzTarget {
     }
 
     private static func frames(in pieces: [ByteBuffer]) -> Outcome {
-        var reader = FrameReader(largestBlock: 256)
+        var reader = FrameReader(maximumBlockSize: 256)
         var outcome = Outcome()
         // Without the preface, most inputs would be rejected immediately.
         reader.append(ByteBuffer(bytes: FrameReader.preface))

@@ -5,38 +5,39 @@ import NIOCore
 import NIOPosix
 public import ServiceLifecycle
 
-/// Serves HTTP/1.1 and HTTP/2, with and without TLS, on TCP ports and unix sockets.
+/// Serves HTTP/1.1 and HTTP/2, with and without TLS, on TCP ports and Unix sockets.
 ///
 /// ```swift
 /// let router = try Router(routes)
 /// try await Server(.init(port: 8080), logger: logger) { try await router.respond(to: $0) }.run()
 /// ```
 ///
-/// As a `Service` it stops in order: it keeps listening for ``Configuration/shutdownGrace`` so that load balancers can
-/// look elsewhere, then closes the listener, tells upgraded connections to come back elsewhere, waits for the requests in
-/// flight, and closes what is left after ``Configuration/shutdownLimit``.
+/// As a `Service`, it shuts down in order: it keeps accepting connections for ``Configuration/shutdownGrace``, so that
+/// load balancers can redirect traffic. Then it closes the listeners, asks upgraded connections to disconnect, waits
+/// for the requests in flight, and closes the remaining connections after ``Configuration/shutdownLimit``.
 public final class Server: Service {
-    /// Where and how to listen.
+    /// The listeners and limits of a server.
     public struct Configuration: Sendable {
-        /// Where to listen. At least one.
+        /// The listeners. At least one.
         public var listeners: [Listener]
-        /// The number of event loops; the number of cores by default.
+        /// The number of event loops. The number of cores by default.
         public var threads: Int
-        /// What clients may take.
+        /// The limits on what clients may use.
         public var limits = ServerLimits()
-        /// How long to keep accepting after the stop began. None by default.
+        /// How long to keep accepting connections after shutdown has begun. Zero by default.
         public var shutdownGrace = Duration.zero
-        /// How long requests in flight may take to end once the listener is closed. 20 seconds.
+        /// How long requests in flight may take to finish after the listeners have closed. 20 seconds by default.
         public var shutdownLimit = Duration.seconds(20)
-        /// How many upgraded connections are told to leave at a time, each batch 100 ms after the one before. 500.
+        /// How many upgraded connections are asked to disconnect at a time. Batches are 100 ms apart. 500 by default.
         public var shutdownBatch = 500
 
+        /// Creates a configuration.
         public init(listeners: [Listener], threads: Int? = nil) {
             self.listeners = listeners
             self.threads = threads ?? System.coreCount
         }
 
-        /// One TCP port without encryption; 0 lets the system choose.
+        /// Creates a configuration with one TCP listener without TLS. If `port` is 0, the system chooses one.
         public init(host: String = "127.0.0.1", port: Int = 8080, threads: Int? = nil) {
             self.init(listeners: [Listener(.tcp(host: host, port: port))], threads: threads)
         }
@@ -47,10 +48,12 @@ public final class Server: Service {
     private let onListening: @Sendable ([Listener.Address]) -> Void
     private let onStopping: @Sendable () -> Void
 
+    /// Creates a server.
     /// - Parameters:
-    ///   - onListening: Called once connections are accepted, with where: the listeners in their order, and their real ports.
-    ///   - onStopping: Called first when the server is asked to stop; the place to fail readiness.
-    ///   - handler: Answers every request. Errors that it throws are rendered as problem documents.
+    ///   - onListening: Called when the server accepts connections, with the addresses of the listeners in their order
+    ///     and with their actual ports.
+    ///   - onStopping: Called first when the server begins to shut down. Use it to fail the readiness check.
+    ///   - handler: Responds to every request. Errors that it throws are rendered as problem documents.
     public init(
         _ configuration: Configuration,
         logger: Logger,
@@ -64,8 +67,8 @@ public final class Server: Service {
         core = ServerCore(limits: configuration.limits, logger: logger, handler: handler)
     }
 
-    /// Listens until the task is cancelled or a graceful shutdown is asked for.
-    /// - Throws: An `AppError` of code `unavailable` when an address cannot be listened on, `failedPrecondition` when a
+    /// Serves requests until the task is cancelled or graceful shutdown is triggered.
+    /// - Throws: An `AppError` with code `unavailable` if an address cannot be bound, or `failedPrecondition` if a
     ///   certificate or key cannot be used.
     public func run() async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.threads)
@@ -95,7 +98,7 @@ public final class Server: Service {
         try await group.shutdownGracefully()
     }
 
-    /// All listeners or none.
+    /// Binds all listeners, or none if one of them fails.
     private func listen(_ group: any EventLoopGroup, _ loops: [LoopState]) async throws -> [BoundListener] {
         var bound: [BoundListener] = []
         do {
@@ -112,36 +115,36 @@ public final class Server: Service {
     private func stop(_ listeners: [BoundListener], _ loops: [LoopState]) async {
         let logger = core.logger
         onStopping()
-        logger.info("stopping: not ready any more", metadata: ["grace_s": "\(configuration.shutdownGrace.seconds)"])
-        // Cancelled means at once: the waits below then return immediately.
+        logger.info("stopping: no longer ready", metadata: ["grace_s": "\(configuration.shutdownGrace.seconds)"])
+        // If the task is cancelled, this wait and the ones below return immediately.
         try? await Task.sleep(for: configuration.shutdownGrace)
         for listener in listeners { await listener.close() }
         logger.info("stopping: listeners closed")
         core.startDraining()
-        await onEach(loops) { for connection in $0.all { connection.drain() } }
+        await onEach(loops) { for connection in $0.allConnections { connection.drain() } }
         await drainUpgraded(loops)
         await waitForConnections(loops)
         await onEach(loops) { loop in
             loop.stopTicking()
-            for connection in loop.all { connection.abort() }
+            for connection in loop.allConnections { connection.abort() }
             loop.endWorkers()
         }
-        // Once more round each loop: what the closing of a channel leaves for later is done before the executors move on.
+        // Work that closing a channel has deferred must run before the executors leave the loops.
         await onEach(loops) { _ in }
         logger.info("stopping: connections closed")
     }
 
-    /// Batches, so that not all clients reconnect at the same moment.
+    /// Drains upgraded connections in batches, so that their clients do not all reconnect at the same moment.
     private func drainUpgraded(_ loops: [LoopState]) async {
         let batch = configuration.shutdownBatch
-        var told = 0
+        var drained = 0
         var isFull = false
         for loop in loops {
-            let connections = (try? await loop.eventLoop.submit { loop.all }.get()) ?? []
+            let connections = (try? await loop.eventLoop.submit { loop.allConnections }.get()) ?? []
             var start = 0
             while start < connections.count {
                 if isFull { try? await Task.sleep(for: .milliseconds(100)) }
-                // As many connections as it takes to tell a batch.
+                // A connection may have several upgraded streams or none: take connections until the batch is full.
                 let from = start
                 let (next, count) =
                     (try? await loop.eventLoop.submit {
@@ -154,11 +157,14 @@ public final class Server: Service {
                         return (index, count)
                     }.get()) ?? (connections.count, 0)
                 start = next
-                told += count
+                drained += count
                 isFull = count >= batch
             }
         }
-        if told > 0 { core.logger.info("stopping: upgraded connections told to leave", metadata: ["count": "\(told)"]) }
+        if drained > 0 {
+            core.logger.info(
+                "stopping: upgraded connections asked to disconnect", metadata: ["count": "\(drained)"])
+        }
     }
 
     private func waitForConnections(_ loops: [LoopState]) async {
@@ -167,7 +173,8 @@ public final class Server: Service {
             try? await Task.sleep(for: .milliseconds(20))
         }
         guard core.openConnections > 0 else { return }
-        core.logger.warning("stopping: connections cut off", metadata: ["count": "\(core.openConnections)"])
+        core.logger.warning(
+            "stopping: time limit reached, closing connections", metadata: ["count": "\(core.openConnections)"])
     }
 
     private func onEach(_ loops: [LoopState], _ work: @escaping @Sendable (LoopState) -> Void) async {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import ApusServer
 
-/// The requests of `Corpus/requests.txt`: what is sent, what comes, and whether the connection stays.
+/// A case of `Corpus/requests.txt`: the bytes sent, the expected statuses, and whether the connection stays open.
 struct CorpusCase: Sendable, CustomTestStringConvertible {
     let name: String
     var bytes: [UInt8] = []
@@ -55,36 +55,36 @@ struct CorpusCase: Sendable, CustomTestStringConvertible {
 }
 
 @Suite(.timeLimit(.minutes(2))) struct CorpusTests {
-    @Test func `The corpus is there and whole`() {
+    @Test func `The corpus is complete`() {
         #expect(CorpusCase.all.count > 100)
         #expect(CorpusCase.all.allSatisfy { !$0.bytes.isEmpty && !$0.statuses.isEmpty })
     }
 
-    @Test func `Every request is answered as the corpus says, and its connection has the fate that it says`()
-        async throws
-    {
+    @Test func `Responses and the state of the connection are as the corpus specifies`() async throws {
         let probe = "GET /hello HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n"
         try await withServer { port in
-            for one in CorpusCase.all {
+            for testCase in CorpusCase.all {
                 let connection = try await RawConnection.connect(port: port)
-                try await connection.write(ByteBuffer(bytes: one.bytes))
-                // On a connection that stays open one more request is answered, and closes it.
-                if one.staysOpen { try await connection.write(probe) }
+                try await connection.write(ByteBuffer(bytes: testCase.bytes))
+                // A connection that is still open answers one more request, which closes it.
+                if testCase.staysOpen { try await connection.write(probe) }
                 let statuses = Self.statuses(in: try await connection.readToEnd())
-                #expect(statuses == one.statuses + (one.staysOpen ? ["200"] : []), "\(one.name)")
+                #expect(statuses == testCase.statuses + (testCase.staysOpen ? ["200"] : []), "\(testCase.name)")
             }
         }
     }
 
-    @Test(arguments: CorpusCase.all) func `Any split of a request of the corpus is read the same way`(one: CorpusCase) {
-        let whole = Self.read([one.bytes])
-        #expect(Self.read(one.bytes.map { [$0] }) == whole)
-        for split in one.bytes.indices.dropFirst() {
-            #expect(Self.read([Array(one.bytes[..<split]), Array(one.bytes[split...])]) == whole, "split at \(split)")
+    @Test(arguments: CorpusCase.all)
+    func `The result of parsing does not depend on how the bytes are split`(testCase: CorpusCase) {
+        let bytes = testCase.bytes
+        let whole = Self.read([bytes])
+        #expect(Self.read(bytes.map { [$0] }) == whole)
+        for split in bytes.indices.dropFirst() {
+            #expect(Self.read([Array(bytes[..<split]), Array(bytes[split...])]) == whole, "split at \(split)")
         }
     }
 
-    /// All that a parser says, with the pieces of bodies joined.
+    /// Returns everything that the parser reports, with the pieces of bodies joined.
     private static func read(_ pieces: [[UInt8]]) -> [String] {
         var parser = HTTP1Parser(maxHeadBytes: 16 << 10, maxHeadFields: 100)
         var parts: [String] = []

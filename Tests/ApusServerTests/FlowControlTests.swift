@@ -8,7 +8,7 @@ import NIOHTTP2
 import Synchronization
 import Testing
 
-/// What a client of HTTP/2 allows for, and what it is allowed.
+/// Flow control of HTTP/2, in both directions.
 @Suite(.timeLimit(.minutes(2))) struct FlowControlTests {
     private static let text = String((0..<100_000).map { Character(UnicodeScalar(97 + UInt8($0 % 26))) })
 
@@ -32,7 +32,7 @@ import Testing
     }
 
     @Test(arguments: ["/text", "/trailers"])
-    func `A response goes out as the client allows for it, in frames of its size`(path: String) async throws {
+    func `A response is sent within the client's window, in frames of at most 16 KiB`(path: String) async throws {
         try await withTextServer { port in
             let client = try await HTTP2Client.connect(
                 port: port, settings: [.init(parameter: .initialWindowSize, value: 1)])
@@ -49,8 +49,7 @@ import Testing
                     received += String(buffer: bytes)
                     isEnded = content.endStream
                     guard !isEnded else { break }
-                    // More each time, of the stream and of the connection.
-                    // The stream may have ended by now.
+                    // Grow the windows of the stream and the connection, more each time. The stream may have ended.
                     try? await update(client, 1, by: received.utf8.count + 1)
                     try await update(client, 0, by: bytes.readableBytes)
                 case .headers(let content): isEnded = content.endStream
@@ -66,7 +65,7 @@ import Testing
         try await withTextServer { port in
             let client = try await HTTP2Client.connect(
                 port: port, settings: [.init(parameter: .initialWindowSize, value: 1 << 20)])
-            // 65,535 bytes go out for both of them, whoever asked first.
+            // Both share a window of 65,535 bytes.
             try await client.request(1, "GET", "/text")
             try await client.request(3, "GET", "/text")
             var counts: [HTTP2StreamID: Int] = [:]
@@ -86,7 +85,7 @@ import Testing
         }
     }
 
-    @Test func `A window that a client makes smaller afterwards is waited for until it is open again`() async throws {
+    @Test func `A response waits while the client has shrunk its window below zero`() async throws {
         try await withTextServer { port in
             let client = try await HTTP2Client.connect(
                 port: port, settings: [.init(parameter: .initialWindowSize, value: 50_000)])
@@ -103,7 +102,7 @@ import Testing
                 hasShrunk = true
                 try await client.send(0, .settings(.settings([.init(parameter: .initialWindowSize, value: 10)])))
                 try await update(client, 0, by: 100_000)
-                // 49,990 of these only make up for what was taken back.
+                // 49,990 of these only compensate for the reduction.
                 try await update(client, 1, by: 49_990 + 50_000)
             }
             #expect(received == 100_000)
@@ -111,7 +110,7 @@ import Testing
         }
     }
 
-    @Test func `More requests than may be under way are refused, and the connection goes on`() async throws {
+    @Test func `Requests beyond the limit are refused, and the connection stays open`() async throws {
         var limits = ServerLimits()
         limits.concurrentStreams = 2
         let gate = Gate()
@@ -133,7 +132,7 @@ import Testing
             while HTTP2Bytes.frames(3, in: answer).count < 2, let more = try await connection.read() {
                 answer += more.readableBytesView
             }
-            // REFUSED_STREAM: they may be asked again.
+            // REFUSED_STREAM, so the client may retry them.
             #expect(HTTP2Bytes.frames(3, in: answer).map(\.stream) == [5, 7])
             #expect(HTTP2Bytes.frames(3, in: answer).map(\.payload) == [[0, 0, 0, 7], [0, 0, 0, 7]])
             gate.open()
@@ -145,7 +144,8 @@ import Testing
         }
     }
 
-    @Test func `A stream of large pieces goes on as the socket takes them, without a word of the client`() async throws
+    @Test func `A stream of large pieces continues as the socket accepts them, without frames from the client`()
+        async throws
     {
         let (count, size) = (50, 200_000)
         try await withServer(routes: { routes in
@@ -159,7 +159,7 @@ import Testing
         }) { port in
             let connection = try await RawConnection.connect(port: port)
             let get: [UInt8] = [0x82, 0x86, 0x44, 5] + Array("/text".utf8) + [0x41, 1, 0x61]
-            // Also the frames may be as large as the pieces.
+            // The windows are at their maximum, and frames may be as large as the pieces.
             let settings: [UInt8] = [0, 4, 0x7F, 0xFF, 0xFF, 0xFF, 0, 5, 0, 0xFF, 0xFF, 0xFF]
             var bytes = HTTP2Bytes.preface + HTTP2Bytes.frame(4, 0, 0, settings)
             bytes += HTTP2Bytes.frame(8, 0, 0, [0x7F, 0xFF, 0, 0]) + HTTP2Bytes.frame(1, 5, 1, get)
@@ -171,7 +171,7 @@ import Testing
         }
     }
 
-    @Test func `A client that has said all, and ended its side, receives all`() async throws {
+    @Test func `A client that closes its sending side after a request receives the whole response`() async throws {
         let size = 3_000_000
         try await withServer(routes: { $0.get("text") { String(repeating: "x", count: size) } }) { port in
             let connection = try await RawConnection.connect(port: port)
@@ -188,7 +188,7 @@ import Testing
         }
     }
 
-    @Test func `A request that comes after the goodbye of an idle connection is not done`() async throws {
+    @Test func `A request that arrives after GOAWAY on an idle connection is not processed`() async throws {
         var limits = ServerLimits()
         limits.idleTimeout = .milliseconds(100)
         let count = Mutex(0)
@@ -219,7 +219,7 @@ import Testing
         }
     }
 
-    @Test func `A client that does not read what it asks for is not read from either, and ends`() async throws {
+    @Test func `A client that does not read its responses is not read from and is disconnected`() async throws {
         var limits = ServerLimits()
         limits.idleTimeout = .seconds(2)
         let count = Mutex(0)
@@ -235,7 +235,7 @@ import Testing
             let connection = try await RawConnection.connect(port: port)
             try await connection.pauseReading()
             let get: [UInt8] = [0x82, 0x86, 0x44, 5] + Array("/text".utf8) + [0x41, 1, 0x61]
-            // All windows are open as far as can be: nothing but the socket holds the server back.
+            // All windows are at their maximum, so only the socket holds the server back.
             var bytes = HTTP2Bytes.preface + HTTP2Bytes.frame(4, 0, 0, [0, 4, 0x7F, 0xFF, 0xFF, 0xFF])
             bytes += HTTP2Bytes.frame(8, 0, 0, [0x7F, 0xFF, 0, 0])
             try await connection.write(ByteBuffer(bytes: bytes))
@@ -245,7 +245,7 @@ import Testing
                     try await connection.write(ByteBuffer(bytes: requests))
                 }
             }
-            // Each answer is 100 kB, and the sockets hold a few megabytes.
+            // Each response is 100 kB, and the sockets hold a few megabytes.
             #expect(count.withLock { $0 } < 1000)
             connection.close()
         }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import ApusServer
 
-/// Frames as bytes, both ways.
+/// Reading and writing of frames.
 @Suite struct FrameTests {
     private static let settings = frame(4, 0, 0, [])
 
@@ -14,9 +14,9 @@ import Testing
         return Array(bytes.readableBytesView) + payload
     }
 
-    /// What comes of bytes that are read in pieces, and how it ends.
+    /// Reads bytes in pieces, and returns the frames and the failure, if any.
     private func read(_ pieces: [[UInt8]]) -> (frames: [FrameReader.Frame], failure: HTTP2ErrorCode?) {
-        var reader = FrameReader(largestBlock: 100)
+        var reader = FrameReader(maximumBlockSize: 100)
         var frames: [FrameReader.Frame] = []
         do throws(HTTP2Failure) {
             for piece in pieces {
@@ -32,7 +32,7 @@ import Testing
     private static let conversation: [UInt8] =
         FrameReader.preface + frame(4, 0, 0, [0, 4, 0, 1, 0, 0])
         + frame(4, 1, 0, [])
-        // A padded head with a priority, in three pieces.
+        // A padded header block with a priority, in three fragments.
         + frame(1, 0x28 | 1, 1, [2] + [0, 0, 0, 0, 16] + [0x82] + [0, 0]) + frame(9, 0, 1, []) + frame(9, 4, 1, [0x84])
         + frame(0, 0x8, 3, [1] + Array("hi".utf8) + [0]) + frame(0, 1, 3, [])
         + frame(2, 0, 5, [0, 0, 0, 0, 1]) + frame(3, 0, 3, [0, 0, 0, 8])
@@ -47,46 +47,46 @@ import Testing
         .pingAcknowledged(8), .windowUpdate(stream: 0, by: 5),
     ]
 
-    @Test func `Frames are read, however their bytes come`() {
+    @Test func `Frames are read however their bytes are split`() {
         #expect(read([Self.conversation]).frames == Self.frames)
         #expect(read(Self.conversation.map { [$0] }).frames == Self.frames)
         for index in Self.conversation.indices {
             let halves = [Array(Self.conversation[..<index]), Array(Self.conversation[index...])]
             let (frames, failure) = read(halves)
             #expect(frames == Self.frames && failure == nil)
-            // Cut off there, it waits for more.
+            // The first half alone waits for more bytes.
             #expect(read([halves[0]]).failure == nil)
         }
     }
 
     @Test(
         arguments: [
-            ("data of no stream", frame(0, 0, 0, []), .protocolError),
-            ("a head of no stream", frame(1, 4, 0, [0x82]), .protocolError),
-            ("padding past the end", frame(0, 8, 1, [3, 0, 0]), .protocolError),
+            ("DATA without a stream", frame(0, 0, 0, []), .protocolError),
+            ("HEADERS without a stream", frame(1, 4, 0, [0x82]), .protocolError),
+            ("padding beyond the end of the frame", frame(0, 8, 1, [3, 0, 0]), .protocolError),
             ("padding without a length", frame(0, 8, 1, []), .frameSizeError),
-            ("a priority that is cut off", frame(1, 0x24, 1, [0, 0]), .frameSizeError),
-            ("a priority of four bytes", frame(2, 0, 1, [0, 0, 0, 0]), .frameSizeError),
-            ("a reset of no stream", frame(3, 0, 0, [0, 0, 0, 0]), .protocolError),
-            ("a reset of three bytes", frame(3, 0, 1, [0, 0, 0]), .frameSizeError),
-            ("settings of a stream", frame(4, 0, 1, []), .protocolError),
-            ("settings of five bytes", frame(4, 0, 0, [0, 0, 0, 0, 0]), .frameSizeError),
-            ("an answer to settings with some", frame(4, 1, 0, [0, 0, 0, 0, 0, 0]), .frameSizeError),
-            ("a promise", frame(5, 4, 1, [0, 0, 0, 2]), .protocolError),
-            ("a ping of a stream", frame(6, 0, 1, Array(repeating: 0, count: 8)), .protocolError),
-            ("a ping of seven bytes", frame(6, 0, 0, Array(repeating: 0, count: 7)), .frameSizeError),
-            ("a goodbye of seven bytes", frame(7, 0, 0, Array(repeating: 0, count: 7)), .frameSizeError),
-            ("a window that grows by nothing", frame(8, 0, 1, [0x80, 0, 0, 0]), .protocolError),
-            ("a window of three bytes", frame(8, 0, 0, [0, 0, 1]), .frameSizeError),
-            ("a continuation of nothing", frame(9, 4, 1, []), .protocolError),
+            ("HEADERS with a truncated priority", frame(1, 0x24, 1, [0, 0]), .frameSizeError),
+            ("PRIORITY of four bytes", frame(2, 0, 1, [0, 0, 0, 0]), .frameSizeError),
+            ("RST_STREAM without a stream", frame(3, 0, 0, [0, 0, 0, 0]), .protocolError),
+            ("RST_STREAM of three bytes", frame(3, 0, 1, [0, 0, 0]), .frameSizeError),
+            ("SETTINGS on a stream", frame(4, 0, 1, []), .protocolError),
+            ("SETTINGS of five bytes", frame(4, 0, 0, [0, 0, 0, 0, 0]), .frameSizeError),
+            ("an acknowledgement of SETTINGS with a payload", frame(4, 1, 0, [0, 0, 0, 0, 0, 0]), .frameSizeError),
+            ("PUSH_PROMISE", frame(5, 4, 1, [0, 0, 0, 2]), .protocolError),
+            ("PING on a stream", frame(6, 0, 1, Array(repeating: 0, count: 8)), .protocolError),
+            ("PING of seven bytes", frame(6, 0, 0, Array(repeating: 0, count: 7)), .frameSizeError),
+            ("GOAWAY of seven bytes", frame(7, 0, 0, Array(repeating: 0, count: 7)), .frameSizeError),
+            ("WINDOW_UPDATE with an increment of 0", frame(8, 0, 1, [0x80, 0, 0, 0]), .protocolError),
+            ("WINDOW_UPDATE of three bytes", frame(8, 0, 0, [0, 0, 1]), .frameSizeError),
+            ("CONTINUATION without a header block", frame(9, 4, 1, []), .protocolError),
             (
-                "a block with a ping in it", frame(1, 0, 1, []) + frame(6, 0, 0, Array(repeating: 0, count: 8)),
+                "a block interrupted by PING", frame(1, 0, 1, []) + frame(6, 0, 0, Array(repeating: 0, count: 8)),
                 .protocolError
             ),
-            ("a block of two streams", frame(1, 0, 1, []) + frame(9, 4, 3, []), .protocolError),
-            ("a block that is too long", frame(1, 4, 1, Array(repeating: 0x82, count: 101)), .enhanceYourCalm),
+            ("a block continued on another stream", frame(1, 0, 1, []) + frame(9, 4, 3, []), .protocolError),
+            ("a block that is too large", frame(1, 4, 1, Array(repeating: 0x82, count: 101)), .enhanceYourCalm),
             (
-                "a block of endless pieces", frame(1, 0, 1, []) + (0..<40).flatMap { _ in frame(9, 0, 1, []) },
+                "a block in too many fragments", frame(1, 0, 1, []) + (0..<40).flatMap { _ in frame(9, 0, 1, []) },
                 .enhanceYourCalm
             ),
             (
@@ -94,18 +94,18 @@ import Testing
                 .frameSizeError
             ),
         ] as [(String, [UInt8], HTTP2ErrorCode)])
-    func `What is no frame is a failure of its kind`(what: String, bytes: [UInt8], code: HTTP2ErrorCode) {
-        #expect(read([FrameReader.preface + Self.settings + bytes]).failure == code, "\(what)")
+    func `A malformed frame has the right error code`(name: String, bytes: [UInt8], code: HTTP2ErrorCode) {
+        #expect(read([FrameReader.preface + Self.settings + bytes]).failure == code, "\(name)")
     }
 
-    @Test func `Something else than the preface and settings is no HTTP/2`() {
+    @Test func `A connection that does not begin with the preface and SETTINGS is rejected`() {
         #expect(read([Array("GET / HTTP/1.1\r\n".utf8)]).failure == .protocolError)
         #expect(read([Array("PRI * HTTP/2.0\r\n\r\nSX".utf8)]).failure == .protocolError)
         #expect(
             read([FrameReader.preface + Self.frame(6, 0, 0, Array(repeating: 0, count: 8))]).failure == .protocolError)
     }
 
-    @Test func `What is written is read as it was`() throws {
+    @Test func `Written frames are read back unchanged`() throws {
         let writer = FrameWriter()
         var output = ByteBuffer(bytes: FrameReader.preface)
         writer.settings([.init(identifier: 3, value: 100)], to: &output)
@@ -126,13 +126,13 @@ import Testing
     }
 
     @Test(arguments: [10, 16_000, 16_384, 40_000, 100_000])
-    func `A head that is larger than a frame goes out in several`(size: Int) throws {
+    func `A header block larger than a frame is split into several frames`(size: Int) throws {
         var writer = FrameWriter()
-        var reader = FrameReader(largestBlock: 200_000)
+        var reader = FrameReader(maximumBlockSize: 200_000)
         var decoder = HPACKDecoder(
             allocator: ByteBufferAllocator(), maxDynamicTableSize: 4096, maxHeaderListSize: 300_000)
         reader.append(ByteBuffer(bytes: FrameReader.preface + Self.settings))
-        // Both sides' tables stay the same from one to the next.
+        // The dynamic tables of both sides stay in sync from one block to the next.
         for stream in [1, 3] as [UInt32] {
             let headers: HPACKHeaders = [":status": "200", "x": String(repeating: "~", count: size), "y": "z"]
             var output = ByteBuffer()
@@ -145,11 +145,11 @@ import Testing
         }
     }
 
-    @Test func `A flood is one of more than two hundred in half a minute`() throws {
+    @Test func `More than 200 events in 30 seconds are a flood`() throws {
         var gate = FloodGate(now: .uptimeNanoseconds(0))
-        for second in 0..<400 { try gate.pass(now: .uptimeNanoseconds(UInt64(second) * 1_000_000_000)) }
+        for second in 0..<400 { try gate.record(now: .uptimeNanoseconds(UInt64(second) * 1_000_000_000)) }
         let failure = #expect(throws: HTTP2Failure.self) {
-            for _ in 0...200 { try gate.pass(now: .uptimeNanoseconds(400_000_000_000)) }
+            for _ in 0...200 { try gate.record(now: .uptimeNanoseconds(400_000_000_000)) }
         }
         #expect(failure?.code == .enhanceYourCalm)
     }

@@ -7,15 +7,15 @@ import ServiceLifecycle
 import Testing
 
 @Suite(.timeLimit(.minutes(2))) struct GracefulStopTests {
-    @Test func `A stop under load loses no request`() async throws {
+    @Test func `A graceful stop under load loses no request`() async throws {
         let answered = try await stopUnderLoad(clients: 16) { port, progress in
             let connection = try await RawConnection.connect(port: port)
             var count = 0
             while true {
                 try await connection.write("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
                 let answer = try await connection.read(until: "\r\n\r\nHello")
-                // Each request that was sent is answered until an answer says that it is the last.
-                #expect(answer.hasPrefix("HTTP/1.1 200"), "lost after \(count)")
+                // Every request is answered until a response announces that it is the last one.
+                #expect(answer.hasPrefix("HTTP/1.1 200"), "lost after \(count) requests")
                 guard !answer.isEmpty else { return count }
                 count += 1
                 progress(count)
@@ -25,7 +25,7 @@ import Testing
         #expect(answered > 200)
     }
 
-    @Test func `A stop under load loses no request of HTTP/2 that was accepted`() async throws {
+    @Test func `A graceful stop under load loses no accepted HTTP/2 request`() async throws {
         let answered = try await stopUnderLoad(clients: 4) { port, progress in
             let client = try await HTTP2Client.connect(port: port)
             let (answered, lost) = await client.load("/hello", inFlight: 16, progress: progress)
@@ -35,8 +35,8 @@ import Testing
         #expect(answered > 200)
     }
 
-    /// Stops a server once its first client was answered 200 times.
-    /// - Parameter client: Given the port and what to call with its count of answers; returns that count.
+    /// Stops a server once its first client has received 200 responses.
+    /// - Parameter client: Receives the port and a function to report its number of responses; returns that number.
     private func stopUnderLoad(
         clients: Int, _ client: @escaping @Sendable (Int, @Sendable (Int) -> Void) async throws -> Int
     ) async throws -> Int {
@@ -65,7 +65,7 @@ import Testing
         }
     }
 
-    @Test func `On a graceful stop requests in flight are answered and the listener is closed`() async throws {
+    @Test func `On a graceful stop, requests in flight are answered and the listener is closed`() async throws {
         let started = Gate()
         let gate = Gate()
         let routes = Routes()
@@ -102,7 +102,7 @@ import Testing
     }
 
     @Test(arguments: ["HTTP/1.1", "HTTP/2"])
-    func `A stream of events ends when the server stops, and lives on through its silence until then`(
+    func `An event stream stays open while it is silent, and ends when the server stops`(
         version: String
     ) async throws {
         let clock = ManualClock()
@@ -130,7 +130,7 @@ import Testing
                 #expect(begin.contains("Content-Type: text/event-stream\r\n"))
                 await clock.sleepers(1)
                 clock.advance(by: .seconds(15))
-                // The first event came in this time.
+                // The first event was sent within this interval.
                 await clock.sleepers(1)
                 clock.advance(by: .seconds(15))
                 #expect(try await connection.read(until: ":\n\n").contains(":\n\n"))

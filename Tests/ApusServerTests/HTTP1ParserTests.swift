@@ -5,7 +5,7 @@ import Testing
 
 @testable import ApusServer
 
-/// What a parser makes of a stream of bytes, pieces of bodies joined.
+/// The result of parsing a request, with the pieces of its body joined.
 private enum Outcome: Equatable {
     case request(HTTPRequest.Method, String, HTTPFields, body: String)
     case failure(HTTP1Error)
@@ -49,7 +49,7 @@ private func parse(_ pieces: [String], maxHead: Int = 16 << 10, maxFields: Int =
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloX",
     ]
 
-    @Test(arguments: samples) func `Any split of the same bytes gives the same requests`(text: String) {
+    @Test(arguments: samples) func `The result of parsing does not depend on how the bytes are split`(text: String) {
         let whole = parse([text])
         #expect(parse(text.utf8.map { String(UnicodeScalar($0)) }) == whole)
         let bytes = Array(text.utf8)
@@ -59,7 +59,7 @@ private func parse(_ pieces: [String], maxHead: Int = 16 << 10, maxFields: Int =
         }
     }
 
-    @Test func `Pipelined requests, bodies and fields are read`() {
+    @Test func `Pipelined requests, bodies and fields are parsed`() {
         let outcomes = parse([Self.samples[1]])
         #expect(
             outcomes == [
@@ -68,16 +68,16 @@ private func parse(_ pieces: [String], maxHead: Int = 16 << 10, maxFields: Int =
                 .request(.get, "/c", [.init("Host")!: "a"], body: ""),
             ])
         guard case .request(_, _, _, let body)? = parse([Self.samples[2]]).first else {
-            Issue.record("No request."); return
+            Issue.record("No request was parsed."); return
         }
         #expect(body == "hello, big world")
         guard case .request(_, let target, _, _)? = parse([Self.samples[3]]).first else {
-            Issue.record("No request."); return
+            Issue.record("No request was parsed."); return
         }
         #expect(target == "/abs?x")
     }
 
-    /// Each must be refused with exactly this error, at the latest when its last byte is there.
+    /// Each must be rejected with exactly this error, at the latest after its last byte.
     @Test(arguments: [
         ("GET /\r\n\r\n", HTTP1Error.malformedRequestLine),
         ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", .malformedRequestLine),
@@ -117,7 +117,7 @@ private func parse(_ pieces: [String], maxHead: Int = 16 << 10, maxFields: Int =
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", .unsupportedTransferCoding),
         ("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", .unsupportedTransferCoding),
     ])
-    func `What two servers could read in two ways is refused`(text: String, error: HTTP1Error) {
+    func `A malformed or ambiguous request is rejected`(text: String, error: HTTP1Error) {
         #expect(parse([text]) == [.failure(error)])
         #expect(parse(text.utf8.map { String(decoding: [$0], as: UTF8.self) }).count == 1)
     }
@@ -127,12 +127,12 @@ private func parse(_ pieces: [String], maxHead: Int = 16 << 10, maxFields: Int =
         "1\r\na\n0\r\n\r\n",
         "fffffffffffffffff\r\n", ";x\r\n", "1\r\na\r\nzz\r\n",
     ])
-    func `A malformed chunk is refused`(body: String) {
+    func `A malformed chunk is rejected`(body: String) {
         let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
         #expect(parse([head + body]).last == .failure(.malformedChunk), "\(body.debugDescription)")
     }
 
-    @Test func `An endless chunk size line and endless trailers are refused`() {
+    @Test func `Endless chunk size lines and endless trailers are rejected`() {
         let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
         let noise = String(repeating: "x", count: 5000)
         #expect(parse([head + "1;" + noise]).last == .failure(.malformedChunk))
@@ -140,25 +140,25 @@ private func parse(_ pieces: [String], maxHead: Int = 16 << 10, maxFields: Int =
         #expect(parse([head + "0\r\n" + trailers]).last == .failure(.malformedChunk))
     }
 
-    @Test(arguments: [-1, 0, 1]) func `The limit of the head's bytes is exact`(difference: Int) {
+    @Test(arguments: [-1, 0, 1]) func `The limit on the size of the head is exact`(difference: Int) {
         let frame = "GET / HTTP/1.1\r\nHost: a\r\nX: \r\n\r\n".utf8.count
         let text = "GET / HTTP/1.1\r\nHost: a\r\nX: \(String(repeating: "x", count: 512 - frame + difference))\r\n\r\n"
         #expect((parse([text], maxHead: 512).first == .failure(.headTooLarge(limit: 512))) == (difference > 0))
     }
 
-    @Test(arguments: [-1, 0, 1]) func `The limit of the fields is exact`(difference: Int) {
+    @Test(arguments: [-1, 0, 1]) func `The limit on the number of fields is exact`(difference: Int) {
         let fields = (1..<(10 + difference)).map { "X\($0): y\r\n" }.joined()
         let outcome = parse(["GET / HTTP/1.1\r\nHost: a\r\n\(fields)\r\n"], maxFields: 10).first
         #expect((outcome == .failure(.tooManyFields(limit: 10))) == (difference > 0))
     }
 
-    @Test func `A head without an end is refused at the limit, not before`() {
+    @Test func `A head without an end is rejected at the limit, not before`() {
         let start = "GET /" + String(repeating: "a", count: 507)
         #expect(parse([start], maxHead: 512) == [.incomplete])
         #expect(parse([start, "a"], maxHead: 512) == [.failure(.headTooLarge(limit: 512))])
     }
 
-    @Test func `Mutations of good requests never crash, and never yield a request with a line break in a field`() {
+    @Test func `Mutated requests never crash the parser and never yield a line break in a field`() {
         var generator = SeededGenerator(state: 0x5EED)
         for round in 0..<20_000 {
             var bytes = Array(Self.samples[round % Self.samples.count].utf8)
@@ -179,7 +179,7 @@ private func parse(_ pieces: [String], maxHead: Int = 16 << 10, maxFields: Int =
     }
 }
 
-/// The same numbers in every run (SplitMix64).
+/// Generates the same numbers in every run (SplitMix64).
 private struct SeededGenerator: RandomNumberGenerator {
     var state: UInt64
 

@@ -3,7 +3,7 @@ import Testing
 
 @testable import ApusServer
 
-/// The machine, with its clock turned by hand.
+/// A state machine with a manual clock.
 private struct Fixture {
     var machine: HTTP1StateMachine
     var now = NIODeadline.uptimeNanoseconds(1_000_000_000)
@@ -38,16 +38,16 @@ private struct Fixture {
     private let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     private let upload = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
 
-    @Test func `A pipelined request waits for the response before it`() {
+    @Test func `A pipelined request waits for the response to the previous one`() {
         var fixture = Fixture()
         #expect(fixture.receive(get + get).count == 1)
         #expect(fixture.machine.wantsRead)
         #expect(fixture.respond() == true)
-        guard case .start = fixture.machine.next() else { Issue.record("The second request must start now."); return }
-        guard case .wait = fixture.machine.next() else { Issue.record("There is no third one."); return }
+        guard case .start = fixture.machine.next() else { Issue.record("The second request did not start."); return }
+        guard case .wait = fixture.machine.next() else { Issue.record("A third request started."); return }
     }
 
-    @Test func `Pipelined bytes past the limit hold the client back`() {
+    @Test func `Pipelined requests beyond the limit stop reading from the client`() {
         var limits = ServerLimits()
         limits.bufferedBytes = 100
         var fixture = Fixture(limits)
@@ -57,7 +57,7 @@ private struct Fixture {
         #expect(!fixture.machine.wantsRead)
     }
 
-    @Test func `No request starts while the client does not read its responses, and in the end it is cut off`() {
+    @Test func `No request starts while the client reads no responses, and its connection is eventually closed`() {
         var fixture = Fixture()
         fixture.machine.writabilityChanged(false)
         #expect(fixture.receive(get).isEmpty)
@@ -66,7 +66,7 @@ private struct Fixture {
         #expect(fixture.tick(after: 2, pending: 1000) == .close)
     }
 
-    @Test func `A slow reader is left alone as long as it reads, whatever the other clocks say`() {
+    @Test func `A slow reader is not disconnected while it makes progress, whatever the other timeouts`() {
         var fixture = Fixture()
         _ = fixture.receive(get)
         _ = fixture.respond()
@@ -81,13 +81,13 @@ private struct Fixture {
         #expect(last.tick(after: 3) == .close)
     }
 
-    @Test func `A connection without requests is closed after the idle time, not before`() {
+    @Test func `A connection without requests is closed after the idle timeout, not before`() {
         var fixture = Fixture()
         #expect(fixture.tick(after: 60) == .none)
         #expect(fixture.tick(after: 1) == .close)
     }
 
-    @Test func `A head that does not end is answered 408 after its time, however it drips`() {
+    @Test func `A head that does not end is answered 408 after its timeout, even if bytes keep arriving`() {
         var fixture = Fixture()
         for _ in 0..<10 {
             #expect(fixture.receive("G").isEmpty)
@@ -96,12 +96,12 @@ private struct Fixture {
         #expect(fixture.tick(after: 1) == .reject(.headTimeout))
     }
 
-    @Test func `A body that drips is cut off after the grace; one that keeps up, or is not asked for, is not`() {
-        var drip = Fixture()
-        _ = drip.receive(upload)
-        #expect(drip.tick(after: 5) == .none)
-        _ = drip.receive("x")
-        #expect(drip.tick(after: 1) == .failBody(.bodyTooSlow))
+    @Test func `A slow body fails after the grace period; one that is fast enough or not wanted does not`() {
+        var slow = Fixture()
+        _ = slow.receive(upload)
+        #expect(slow.tick(after: 5) == .none)
+        _ = slow.receive("x")
+        #expect(slow.tick(after: 1) == .failBody(.bodyTooSlow))
 
         var steady = Fixture()
         _ = steady.receive(upload)
@@ -117,7 +117,7 @@ private struct Fixture {
         #expect(held.tick(after: 20) == .none)
     }
 
-    @Test func `A handler past its deadline is cancelled, and left behind when it does not heed that`() {
+    @Test func `A handler past its deadline is cancelled, and abandoned if it does not return`() {
         var fixture = Fixture()
         _ = fixture.receive(get)
         #expect(fixture.tick(after: 30) == .none)
@@ -127,7 +127,7 @@ private struct Fixture {
         #expect(fixture.machine.beginResponse() == nil)
     }
 
-    @Test func `A body that nobody read is read past when it is small and ends the connection when it is large`() {
+    @Test func `A small unread body is skipped; a large one ends the connection`() {
         var small = Fixture()
         _ = small.receive("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n")
         #expect(small.respond() == true)
@@ -135,7 +135,7 @@ private struct Fixture {
 
         var large = Fixture()
         _ = large.receive(upload)
-        #expect(large.respond() == false, "and the response says so")
+        #expect(large.respond() == false, "the response announces it")
         #expect(large.machine.isLingering)
 
         var chunked = Fixture()
@@ -145,7 +145,7 @@ private struct Fixture {
         #expect(chunked.machine.isLingering)
     }
 
-    @Test func `A body that nobody read and that does not come ends the connection soon`() {
+    @Test func `An unread body that does not arrive ends the connection after the grace period`() {
         var fixture = Fixture()
         _ = fixture.receive("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n")
         #expect(fixture.respond() == true)
@@ -153,7 +153,7 @@ private struct Fixture {
         #expect(fixture.tick(after: 1) == .close)
     }
 
-    @Test func `A client that hangs up cancels its request, and its body fails`() {
+    @Test func `A client that disconnects cancels its request, and its body fails`() {
         var fixture = Fixture()
         _ = fixture.receive(upload)
         _ = fixture.machine.inputClosed()
@@ -162,10 +162,10 @@ private struct Fixture {
         #expect(fixture.respond() == false)
 
         var idle = Fixture()
-        guard case .close = idle.machine.inputClosed() else { Issue.record("Nothing to wait for."); return }
+        guard case .close = idle.machine.inputClosed() else { Issue.record("It did not close."); return }
     }
 
-    @Test func `A client that ends its sending side after its request is served to the end`() {
+    @Test func `A client that closes its sending side after its request still receives the response`() {
         var fixture = Fixture()
         fixture.machine.bodyWanted(false)
         _ = fixture.receive("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n")
@@ -174,15 +174,15 @@ private struct Fixture {
         #expect(!fixture.machine.isAbandonedByPeer)
         fixture.machine.bodyWanted(true)
         guard case .deliver = fixture.machine.next(), case .endBody = fixture.machine.next() else {
-            Issue.record("The body is here and whole.")
+            Issue.record("The body was not delivered completely.")
             return
         }
         #expect(fixture.machine.isAbandonedByPeer)
         #expect(fixture.respond() == true)
-        guard case .wait = fixture.machine.next() else { Issue.record("There is no more."); return }
+        guard case .wait = fixture.machine.next() else { Issue.record("Another request started."); return }
     }
 
-    @Test func `A connection that turns idle while the server stops is closed a second later`() {
+    @Test func `A connection that becomes idle during shutdown is closed one second later`() {
         var fixture = Fixture()
         _ = fixture.receive("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
         #expect(fixture.respond() == true)
@@ -192,7 +192,7 @@ private struct Fixture {
         #expect(fixture.tick(after: 1) == .close)
     }
 
-    @Test func `After a body that cannot be read no request follows, whatever the response said`() {
+    @Test func `No request follows a malformed body, even if the response allowed keep-alive`() {
         var fixture = Fixture()
         _ = fixture.receive("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
         let keepAlive = fixture.machine.beginResponse()
@@ -200,36 +200,33 @@ private struct Fixture {
         _ = fixture.receive("zz\r\n5\r\nGET /\r\n" + get)
         _ = fixture.machine.endResponse(keepAlive: true, now: fixture.now)
         #expect(fixture.machine.isLingering)
-        guard case .wait = fixture.machine.next() else { Issue.record("Nothing more is read."); return }
+        guard case .wait = fixture.machine.next() else { Issue.record("Another request started."); return }
     }
 
-    @Test
-    func
-        `Draining closes idle connections, those in use a moment ago a second later, and the others after their response`()
-    {
+    @Test func `Draining closes idle connections, recently used ones a second later, others after a response`() {
         var idle = Fixture()
         _ = idle.tick(after: 2)
-        guard case .close = idle.machine.drain() else { Issue.record("It must close."); return }
+        guard case .close = idle.machine.drain() else { Issue.record("The idle connection did not close."); return }
 
         var recent = Fixture()
-        guard case .wait = recent.machine.drain() else { Issue.record("A request may be on its way."); return }
+        guard case .wait = recent.machine.drain() else { Issue.record("It closed too early."); return }
         #expect(recent.tick(after: 1) == .none)
         #expect(recent.tick(after: 1) == .close)
 
-        var onItsWay = Fixture()
-        _ = onItsWay.machine.drain()
-        #expect(onItsWay.receive(get).count == 1)
-        #expect(onItsWay.respond() == false, "it is answered, and told that it was the last")
-        #expect(onItsWay.machine.isLingering)
+        var inTransit = Fixture()
+        _ = inTransit.machine.drain()
+        #expect(inTransit.receive(get).count == 1)
+        #expect(inTransit.respond() == false, "the response announces that it is the last")
+        #expect(inTransit.machine.isLingering)
 
         var busy = Fixture()
         _ = busy.receive(get)
-        guard case .wait = busy.machine.drain() else { Issue.record("It must wait."); return }
+        guard case .wait = busy.machine.drain() else { Issue.record("The busy connection closed."); return }
         #expect(busy.respond() == false)
         #expect(busy.machine.isLingering)
     }
 
-    @Test func `A client that waits for 100 is not read from until the body is wanted`() {
+    @Test func `Nothing is read from a client that waits for 100 Continue until the body is wanted`() {
         var fixture = Fixture()
         _ = fixture.receive("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
         #expect(!fixture.machine.wantsRead)

@@ -1,4 +1,4 @@
-/// Frames as bytes (RFC 9113 §4.1).
+/// Encodes and decodes frames (RFC 9113 §4.1).
 enum HTTP2Bytes {
     static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + frame(4, 0, 0, [])
 
@@ -10,10 +10,10 @@ enum HTTP2Bytes {
         ] + payload
     }
 
-    /// GET http://a/, without an end.
+    /// GET http://a/ from HPACK's static table, without END_STREAM.
     static func open(_ index: Int) -> [UInt8] { frame(1, 4, index * 2 + 1, [0x82, 0x86, 0x84, 0x41, 1, 0x61]) }
 
-    /// An extended CONNECT to /tunnel, and its reset.
+    /// An extended CONNECT to /tunnel, followed by its reset.
     static func tunnelAndReset(_ index: Int) -> [UInt8] {
         func field(_ name: String, _ value: String) -> [UInt8] {
             [0, UInt8(name.utf8.count)] + Array(name.utf8) + [UInt8(value.utf8.count)] + Array(value.utf8)
@@ -24,12 +24,12 @@ enum HTTP2Bytes {
         return frame(1, 4, index * 2 + 1, head) + frame(3, 0, index * 2 + 1, [0, 0, 0, 8])
     }
 
-    /// GET http://a/ from HPACK's static table, without an end, and its reset.
+    /// GET http://a/ without END_STREAM, followed by its reset.
     @Sendable static func openAndReset(_ index: Int) -> [UInt8] {
         open(index) + frame(3, 0, index * 2 + 1, [0, 0, 0, 8])
     }
 
-    /// The frames of a type, among whole ones.
+    /// Returns the complete frames of a type.
     static func frames(_ type: UInt8, in bytes: [UInt8]) -> [(stream: Int, payload: [UInt8])] {
         var found: [(stream: Int, payload: [UInt8])] = []
         var index = 0
@@ -43,7 +43,7 @@ enum HTTP2Bytes {
         return found
     }
 
-    /// The error code of the first GOAWAY with one.
+    /// Returns the error code of the first GOAWAY that has one other than NO_ERROR.
     static func goAwayCode(in bytes: [UInt8]) -> UInt8? {
         frames(7, in: bytes).map { $0.payload[7] }.first { $0 != 0 }
     }

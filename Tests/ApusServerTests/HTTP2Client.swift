@@ -3,12 +3,12 @@ import NIOHPACK
 import NIOHTTP2
 import NIOPosix
 
-/// A client that sends and receives frames, so that tests can do what no good client would.
+/// A client that sends and receives frames, so that tests can violate the protocol.
 struct HTTP2Client {
     let channel: any Channel
     private let frames: AsyncStream<HTTP2Frame>
 
-    /// Frames as they come, for who reads them all in one place.
+    /// The received frames, for tests that read all of them themselves.
     var iterator: AsyncStream<HTTP2Frame>.Iterator { frames.makeAsyncIterator() }
 
     static func connect(port: Int, settings: [HTTP2Setting] = nioDefaultSettings) async throws -> HTTP2Client {
@@ -44,7 +44,7 @@ struct HTTP2Client {
         try await send(stream, .data(.init(data: .byteBuffer(ByteBuffer(string: text)), endStream: isEnd)))
     }
 
-    /// A response, read to its end.
+    /// A complete response.
     struct Response: Equatable {
         var status = ""
         var body = ""
@@ -52,7 +52,7 @@ struct HTTP2Client {
         var reset: HTTP2ErrorCode?
     }
 
-    /// Reads until a stream ends.
+    /// Reads frames until a stream ends, and returns its response.
     func response(_ stream: Int) async -> Response {
         var response = Response()
         for await frame in frames where frame.streamID == HTTP2StreamID(stream) {
@@ -76,13 +76,13 @@ struct HTTP2Client {
         return response
     }
 
-    /// Reads until the server says that it takes no more.
-    func goodbye() async {
+    /// Reads frames until the server sends GOAWAY.
+    func waitForGoAway() async {
         for await frame in frames { if case .goAway = frame.payload { return } }
     }
 
-    /// Keeps so many requests in flight until the server says that it stops, then waits for those that it has accepted.
-    /// - Returns: How many were answered, and the streams of those that were accepted and not.
+    /// Keeps a number of requests in flight until the server sends GOAWAY, then waits for those that it has accepted.
+    /// - Returns: The number of responses, and the streams of requests that were accepted but not answered.
     func load(
         _ path: String, inFlight: Int, progress: (Int) -> Void
     ) async -> (answered: Int, lost: Set<Int>) {
@@ -91,7 +91,7 @@ struct HTTP2Client {
         var answered = 0
         var isStopping = false
         func start() async {
-            // Once it was told to stop, the frame handler refuses new ones.
+            // After GOAWAY, the frame handler rejects new requests.
             guard !isStopping, (try? await request(next, "GET", path)) != nil else { return }
             open.insert(next)
             next += 2

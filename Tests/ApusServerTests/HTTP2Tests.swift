@@ -8,7 +8,7 @@ import NIOHTTP2
 import Testing
 
 @Suite(.timeLimit(.minutes(2))) struct HTTP2Tests {
-    @Test func `Requests on one connection are answered as they finish, the slow one last`() async throws {
+    @Test func `Requests on one connection are answered as soon as they finish, not in order`() async throws {
         let gate = Gate()
         try await withServer(routes: { routes in
             routes.get("slow") {
@@ -26,7 +26,7 @@ import Testing
         }
     }
 
-    @Test func `A body and a streamed response pass through, with trailers both ways`() async throws {
+    @Test func `Request and response are streamed with their trailers`() async throws {
         try await withServer(routes: { routes in
             routes.post("trailers") { request in
                 Response(
@@ -50,7 +50,7 @@ import Testing
     }
 
     @Test(arguments: [["one"], ["one two three"], ["on", "e tw"], []])
-    func `A body of another length than announced resets its stream, and no handler takes it for whole`(
+    func `A body that does not have its declared length resets the stream, and no handler sees it as complete`(
         pieces: [String]
     ) async throws {
         let outcome = Gate()
@@ -58,7 +58,7 @@ import Testing
             routes.post("sum") { request in
                 do {
                     _ = try await request.body.collect()
-                    Issue.record("The body was taken for whole.")
+                    Issue.record("The body was accepted as complete.")
                 } catch {
                     outcome.open()
                 }
@@ -71,7 +71,7 @@ import Testing
                 try await client.body(1, piece, isEnd: index == pieces.count - 1)
             }
             #expect(await client.response(1).reset == .protocolError)
-            // Without a body it is malformed before a handler sees it.
+            // Without a body, the request is rejected before a handler sees it.
             if !pieces.isEmpty { try await outcome.wait() }
             try await client.request(3, "GET", "/hello")
             #expect(await client.response(3).body == "Hello")
@@ -79,7 +79,7 @@ import Testing
         }
     }
 
-    @Test func `Two sides that converse may pause for longer than a body otherwise may, and the answer may begin late`()
+    @Test func `A bidirectional stream is exempt from the timeouts for slow bodies and late responses`()
         async throws
     {
         var limits = ServerLimits()
@@ -115,7 +115,7 @@ import Testing
         }
     }
 
-    @Test func `A body that comes to nothing has its trailers in the head, where that was deferred`() async throws {
+    @Test func `A deferred head carries the trailers if the body is empty`() async throws {
         try await withServer(routes: { routes in
             routes.post("nothing") { _ in
                 var response = Response(status: .ok, body: .stream { $0.setTrailers([HTTPField.Name("X-Sum")!: "0"]) })
@@ -138,7 +138,7 @@ import Testing
         }
     }
 
-    @Test func `A stream that the client resets cancels its request and no other`() async throws {
+    @Test func `A stream that the client resets cancels only its own request`() async throws {
         let started = Gate()
         let cancelled = Gate()
         try await withServer(routes: { routes in
@@ -160,7 +160,7 @@ import Testing
     }
 
     @Test(arguments: [("/hello", "405"), ("/gone", "204")])
-    func `A response that begins before its request has ended is sent whole, and the rest refused`(
+    func `A response sent before its request has ended is complete, and the rest of the request is refused`(
         path: String, status: String
     ) async throws {
         try await withServer(routes: { $0.post("gone") { _ in Response(status: .noContent) } }) { port in
@@ -176,7 +176,7 @@ import Testing
         ("GET", "nothing", "400"), ("GET", "/a#b", "400"), ("GET", "/unknown", "404"),
         ("GET", "*", "400"), ("OPTIONS", "*", "204"),
     ])
-    func `A request without a path of the server's is answered with what is wrong, but for one about the server`(
+    func `An invalid or unknown path is an error, except for OPTIONS with an asterisk`(
         method: String, path: String, status: String
     ) async throws {
         try await withServer { port in
@@ -187,7 +187,7 @@ import Testing
         }
     }
 
-    @Test func `A tunnel for WebSocket opens where one is served, and nowhere else`() async throws {
+    @Test func `An extended CONNECT opens a tunnel only on routes that support upgrades`() async throws {
         try await withServer(routes: { routes in
             routes.get("tunnel") { request in
                 #expect(request.context.connectProtocol == "websocket")
@@ -197,7 +197,7 @@ import Testing
             }
         }) { port in
             let client = try await HTTP2Client.connect(port: port)
-            // Only once the server's settings have been seen may a client ask for one.
+            // A client may send an extended CONNECT only after it has received the server's settings.
             try await client.request(1, "GET", "/hello")
             #expect(await client.response(1).status == "200")
             try await client.request(3, "CONNECT", "/hello", isEnd: false, [":protocol": "websocket"])
@@ -210,15 +210,15 @@ import Testing
         }
     }
 
-    @Test func `A connection of age answers what it has taken, and says that it takes no more`() async throws {
-        // On a busy machine a connection may be of age before it has a request: then with more time.
+    @Test func `A connection at its maximum age sends GOAWAY and answers the requests it has accepted`() async throws {
+        // On a busy machine, a connection may reach its age before it has a request; retry with a higher age.
         for age in [Duration.milliseconds(10), .milliseconds(300), .seconds(5)] {
-            if (try? await answersWhenOfAge(age)) == true { return }
+            if (try? await answersAfterMaximumAge(age)) == true { return }
         }
         Issue.record("No request was answered.")
     }
 
-    private func answersWhenOfAge(_ age: Duration) async throws -> Bool {
+    private func answersAfterMaximumAge(_ age: Duration) async throws -> Bool {
         var limits = ServerLimits()
         limits.connectionAge = age
         let gate = Gate()
@@ -234,7 +234,7 @@ import Testing
         ) { port in
             let client = try await HTTP2Client.connect(port: port)
             try await client.request(1, "GET", "/slow")
-            await client.goodbye()
+            await client.waitForGoAway()
             gate.open()
             body = await client.response(1).body
             try await client.channel.closeFuture.get()
@@ -242,7 +242,7 @@ import Testing
         return body == "slow"
     }
 
-    @Test func `A client that is not there any more ends with its connection`() async throws {
+    @Test func `The connection of an unresponsive client is closed, and its requests are cancelled`() async throws {
         var limits = ServerLimits()
         limits.pingInterval = .milliseconds(1)
         limits.pingTimeout = .milliseconds(1)
@@ -256,7 +256,7 @@ import Testing
                 }
             }
         ) { port in
-            // It answers no ping.
+            // This client does not acknowledge pings.
             let connection = try await RawConnection.connect(port: port)
             let get: [UInt8] = [0x82, 0x86, 0x44, 8] + Array("/forever".utf8) + [0x41, 1, 0x61]
             try await connection.write(ByteBuffer(bytes: HTTP2Bytes.preface + HTTP2Bytes.frame(1, 5, 1, get)))
@@ -265,7 +265,7 @@ import Testing
         }
     }
 
-    /// Each is sent after the preface and the settings, many times over, and must end the connection.
+    /// Frames that are sent many times after the preface and must end the connection.
     enum Flood: CaseIterable {
         case openedAndReset, pings, settings, endlessHeader, tunnelsReset, windowsTooLarge, malformed
 
@@ -274,7 +274,7 @@ import Testing
             case .openedAndReset: HTTP2Bytes.openAndReset(index)
             case .pings: HTTP2Bytes.frame(6, 0, 0, Array(repeating: 0, count: 8))
             case .settings: HTTP2Bytes.frame(4, 0, 0, [])
-            // Each of these gets a stream reset by the server, or resets one that has only begun to be answered.
+            // With each of these, the server resets a stream, or the client resets one whose response has only begun.
             case .tunnelsReset: HTTP2Bytes.tunnelAndReset(index)
             case .windowsTooLarge:
                 HTTP2Bytes.open(index) + HTTP2Bytes.frame(8, 0, index * 2 + 1, [0x7F, 0xFF, 0xFF, 0xFF])
@@ -285,7 +285,7 @@ import Testing
     }
 
     @Test(arguments: Flood.allCases)
-    func `A flood ends the connection, and is told to calm down`(flood: Flood) async throws {
+    func `A flood ends the connection with ENHANCE_YOUR_CALM`(flood: Flood) async throws {
         try await withServer(routes: { routes in
             routes.get("tunnel") { _ in
                 .upgrade(headers: [:]) { stream in while (try? await stream.read()) != nil {} }

@@ -10,10 +10,10 @@ import Testing
 @testable import ApusServer
 
 @Suite(.timeLimit(.minutes(1))) struct ListenerTests {
-    private let get = "GET /who HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    private let get = "GET /peer HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
-    private func declareWho(_ routes: Routes) {
-        routes.get("who", WholeRequest()) { request in request.remoteAddress ?? "unknown" }
+    private func declarePeer(_ routes: Routes) {
+        routes.get("peer", WholeRequest()) { request in request.remoteAddress ?? "unknown" }
     }
 
     private func temporaryPath() -> String {
@@ -26,7 +26,7 @@ import Testing
             Listener(.tcp(host: "127.0.0.1", port: 0)), Listener(.tcp(host: "127.0.0.1", port: 0)),
             Listener(.unix(path: path)),
         ]
-        try await withServer(.init(listeners: listeners, threads: 2), routes: declareWho) { addresses in
+        try await withServer(.init(listeners: listeners, threads: 2), routes: declarePeer) { addresses in
             #expect(Set(addresses).count == 3)
             for port in addresses.compactMap(\.port) {
                 let connection = try await RawConnection.connect(port: port)
@@ -37,10 +37,10 @@ import Testing
             try await connection.write(get)
             #expect(try await connection.readToEnd().hasSuffix("\r\n\r\nunknown"))
         }
-        #expect(!FileManager.default.fileExists(atPath: path), "the socket goes with the server")
+        #expect(!FileManager.default.fileExists(atPath: path), "the socket file is removed with the server")
     }
 
-    @Test func `An address that another server has is an error, also with several event loops`() async throws {
+    @Test func `An address in use by another server is an error, also with several event loops`() async throws {
         let path = temporaryPath()
         let listeners = [Listener(.tcp(host: "127.0.0.1", port: 0)), Listener(.unix(path: path))]
         try await withServer(.init(listeners: listeners, threads: 2)) { addresses in
@@ -52,14 +52,14 @@ import Testing
                 let error = await #expect(throws: AppError.self) { try await second.run() }
                 #expect(error?.message == "\(address) is in use by another process.")
             }
-            // The failed attempt has not taken the socket away.
+            // The failed attempt has not removed the socket.
             let connection = try await RawConnection.connect(SocketAddress(unixDomainSocketPath: path))
             try await connection.write(get)
             #expect(try await connection.readToEnd().hasPrefix("HTTP/1.1 404"))
         }
     }
 
-    @Test func `A socket file that a killed server left behind does not hinder the next one`() async throws {
+    @Test func `A socket file left behind by a killed server is replaced`() async throws {
         let path = temporaryPath()
         try await withServer(.init(listeners: [Listener(.unix(path: path))], threads: 1)) { _ in
             try FileManager.default.linkItem(atPath: path, toPath: path + ".left")
@@ -70,38 +70,40 @@ import Testing
         }
     }
 
-    @Test func `Past the connection cap the next one waits until another ends`() async throws {
+    @Test func `Beyond the limit, connections wait until another one ends`() async throws {
         var limits = ServerLimits()
         limits.connections = 2
-        try await withServer(.init(port: 0, threads: 2), limits: limits, routes: declareWho) { addresses in
+        try await withServer(.init(port: 0, threads: 2), limits: limits, routes: declarePeer) { addresses in
             let port = try #require(addresses.first?.port)
             var open: [RawConnection] = []
             for _ in 0..<2 {
                 let connection = try await RawConnection.connect(port: port)
-                try await connection.write("GET /who HTTP/1.1\r\nHost: a\r\n\r\n")
+                try await connection.write("GET /peer HTTP/1.1\r\nHost: a\r\n\r\n")
                 #expect(try await connection.read(until: "127.0.0.1").hasPrefix("HTTP/1.1 200"))
                 open.append(connection)
             }
-            // They are connected, by the system, but not served yet.
+            // The system accepts these connections, but the server does not serve them yet.
             var waiting: [RawConnection] = []
             for _ in 0..<6 {
                 let connection = try await RawConnection.connect(port: port)
                 try await connection.write(get)
                 waiting.append(connection)
             }
-            try await open[0].write("GET /who HTTP/1.1\r\nHost: a\r\n\r\n")
-            #expect(try await open[0].read(until: "127.0.0.1").hasPrefix("HTTP/1.1 200"), "those inside go on")
+            try await open[0].write("GET /peer HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(
+                try await open[0].read(until: "127.0.0.1").hasPrefix("HTTP/1.1 200"),
+                "open connections are still served")
             open[0].close()
             for connection in waiting { #expect(try await connection.readToEnd().hasSuffix("127.0.0.1")) }
         }
     }
 
-    @Test func `A trusted proxy says whose connection it passes on`() async throws {
+    @Test func `A trusted proxy supplies the client's address`() async throws {
         let listener = Listener(.tcp(host: "127.0.0.1", port: 0), proxies: [try IPNetwork("127.0.0.0/8")])
-        try await withServer(.init(listeners: [listener], threads: 1), routes: declareWho) { addresses in
+        try await withServer(.init(listeners: [listener], threads: 1), routes: declarePeer) { addresses in
             let port = try #require(addresses.first?.port)
             let connection = try await RawConnection.connect(port: port)
-            for piece in ["PROXY TCP4 192.0.2.9 198.5", "1.100.1 56324 443\r\nGET /who HT", String(get.dropFirst(11))] {
+            for piece in ["PROXY TCP4 192.0.2.9 198.5", "1.100.1 56324 443\r\nGET /pe", String(get.dropFirst(7))] {
                 try await connection.write(piece)
             }
             #expect(try await connection.readToEnd().hasSuffix("\r\n\r\n192.0.2.9"))
@@ -110,13 +112,13 @@ import Testing
             #expect(try await own.readToEnd().hasSuffix("\r\n\r\n127.0.0.1"))
             let without = try await RawConnection.connect(port: port)
             try await without.write(get)
-            #expect(try await without.readToEnd() == "", "from a trusted proxy the header is demanded")
+            #expect(try await without.readToEnd() == "", "the header is required")
         }
     }
 
-    @Test func `A proxy header of others is not believed`() async throws {
+    @Test func `A PROXY header from an untrusted address is rejected`() async throws {
         let listener = Listener(.tcp(host: "127.0.0.1", port: 0), proxies: [try IPNetwork("10.0.0.0/8")])
-        try await withServer(.init(listeners: [listener], threads: 1), routes: declareWho) { addresses in
+        try await withServer(.init(listeners: [listener], threads: 1), routes: declarePeer) { addresses in
             let port = try #require(addresses.first?.port)
             let connection = try await RawConnection.connect(port: port)
             try await connection.write("PROXY TCP4 192.0.2.9 198.51.100.1 56324 443\r\n" + get)
@@ -127,7 +129,7 @@ import Testing
         }
     }
 
-    @Test func `Who never sends its proxy header or handshake is cut off`() async throws {
+    @Test func `A client without a timely PROXY header or TLS handshake is disconnected`() async throws {
         var limits = ServerLimits()
         limits.headTimeout = .milliseconds(100)
         let authority = try TestAuthority()

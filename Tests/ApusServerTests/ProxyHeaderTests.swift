@@ -19,12 +19,14 @@ struct ProxyHeaderTests {
         ("PROXY TCP6 2001:db8::1 2001:db8::2 56324 443\r\n", "2001:db8::1"), ("PROXY UNKNOWN\r\n", nil),
         ("PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n", nil),
     ])
-    func `Version 1 names the client, and nothing after it is taken`(line: String, client: String?) throws {
+    func `Version 1 yields the client's address, and nothing after the header is consumed`(
+        line: String, client: String?
+    ) throws {
         let (outcome, rest) = read(Array((line + "GET /").utf8))
         #expect(outcome == .client(client.flatMap { IPAddress($0) }))
         #expect(rest == 5)
         for length in 0..<line.utf8.count {
-            #expect(read(Array(line.utf8.prefix(length))).0 == .incomplete, "cut after \(length)")
+            #expect(read(Array(line.utf8.prefix(length))).0 == .incomplete, "cut off after \(length)")
         }
     }
 
@@ -36,18 +38,19 @@ struct ProxyHeaderTests {
         "PROXY TCP4 2001:db8::1 198.51.100.1 1 443\r\n", "PROXY TCP6 192.0.2.1 2001:db8::1 1 443\r\n",
         "PROXY TCP4 192.0.2.1 198.51.100.1 +1 443\r\n", "PROXY TCP4 192.0.2.1 198.51.100.1 1 \r\n",
     ])
-    func `What is no header is malformed`(text: String) {
+    func `An invalid version 1 header is malformed`(text: String) {
         #expect(read(Array(text.utf8)).0 == .malformed)
     }
 
-    @Test func `Version 2 names the client, and nothing after it is taken`() {
+    @Test func `Version 2 yields the client's address, and nothing after the header is consumed`() {
         let header = Self.signature + [0x21, 0x11, 0, 15] + Self.v4 + [4, 0, 0]
         #expect(read(header + [1, 2]).0 == .client(IPAddress("192.0.2.1")))
         #expect(read(header + [1, 2]).rest == 2)
         for length in 0..<header.count { #expect(read(Array(header.prefix(length))).0 == .incomplete) }
         let six = Self.signature + [0x21, 0x21, 0, 36, 0x20, 0x01, 0x0D, 0xB8] + [UInt8](repeating: 0, count: 32)
         #expect(read(six).0 == .client(IPAddress("2001:db8::")))
-        #expect(read(Self.signature + [0x20, 0x00, 0, 0]).0 == .client(nil), "the balancer's own connection")
+        #expect(
+            read(Self.signature + [0x20, 0x00, 0, 0]).0 == .client(nil), "a connection of the load balancer itself")
         #expect(read(Self.signature + [0x21, 0x00, 0, 0]).0 == .client(nil), "an unknown family")
     }
 
@@ -56,7 +59,7 @@ struct ProxyHeaderTests {
             [0x11, 0x11, 0, 12], [0x22, 0x11, 0, 12], [0x21, 0x11, 0, 11], [0x21, 0x21, 0, 12], [0x21, 0x41, 0, 12],
             [0x21, 0x11, 0xFF, 0xFF],
         ] as [[UInt8]])
-    func `A header of version 2 that is short, long or of another version is malformed`(head: [UInt8]) {
+    func `A version 2 header with a wrong length, version or family is malformed`(head: [UInt8]) {
         #expect(read(Self.signature + head + Self.v4).0 == .malformed)
     }
 }

@@ -9,7 +9,7 @@ import ServiceLifecycle
 import Synchronization
 import Testing
 
-/// A server with a handful of routes, on a free port, as long as a body runs.
+/// Runs a server with a few routes on a free port while the body runs.
 func withServer(
     limits: ServerLimits = ServerLimits(), routes declare: (Routes) -> Void = { _ in },
     _ body: (Int) async throws -> Void
@@ -19,7 +19,7 @@ func withServer(
     }
 }
 
-/// As above, with listeners of any kind.
+/// Runs a server with any listeners while the body runs.
 func withServer(
     _ configuration: Server.Configuration, limits: ServerLimits = ServerLimits(),
     routes declare: (Routes) -> Void = { _ in }, _ body: ([Listener.Address]) async throws -> Void
@@ -53,7 +53,7 @@ func withServer(
     }
 }
 
-/// Sends bytes, waits for the server to close, and returns all that it said.
+/// Sends text, waits for the server to close the connection, and returns everything it has sent.
 func exchange(_ port: Int, _ text: String) async throws -> String {
     let connection = try await RawConnection.connect(port: port)
     try await connection.write(text)
@@ -78,7 +78,7 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `Pipelined requests are answered in order, though the first is the slowest`() async throws {
+    @Test func `Pipelined requests are answered in order, even if the first is the slowest`() async throws {
         let gate = Gate()
         try await withServer(routes: { routes in
             routes.get("slow") {
@@ -101,7 +101,7 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `A chunked body is read whole, and a streamed response is chunked`() async throws {
+    @Test func `A chunked body is read completely, and a streamed response is chunked`() async throws {
         try await withServer { port in
             let body = "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n7\r\n, world\r\n0\r\n\r\n"
             let echoed = try await exchange(port, "POST /echo HTTP/1.1\r\nHost: a\r\n\(close)\(body)")
@@ -113,8 +113,7 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `A large body passes through a stream whole, and to HTTP 1.0 it ends with the connection`() async throws
-    {
+    @Test func `A large body is streamed completely, and in HTTP/1.0 it ends with the connection`() async throws {
         var limits = ServerLimits()
         limits.bodyBytes = 8 << 20
         try await withServer(limits: limits) { port in
@@ -129,7 +128,7 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `A client that asks for 100 receives it when the body is wanted, and not when it is not`() async throws {
+    @Test func `100 Continue is sent only when the body is wanted`() async throws {
         try await withServer(routes: { $0.post("ignore") { "ignored" } }) { port in
             let head = "HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\(close)\r\n"
             let connection = try await RawConnection.connect(port: port)
@@ -143,7 +142,7 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `HEAD has the fields of GET and no body; 204 has no length`() async throws {
+    @Test func `HEAD has the fields of GET and no body; 204 has no Content-Length`() async throws {
         try await withServer(routes: { $0.delete("thing") { NoContent() } }) { port in
             let head = try await exchange(port, "HEAD /hello HTTP/1.1\r\nHost: a\r\n\(close)\r\n")
             #expect(head.contains("Content-Length: 5\r\n"))
@@ -155,7 +154,7 @@ private let close = "Connection: close\r\n"
     }
 
     @Test(arguments: ["HTTP/1.0\r\n", "HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"])
-    func `A large response to a slow reader arrives whole before the connection ends`(version: String) async throws {
+    func `A slow reader receives a large response completely`(version: String) async throws {
         let size = 8 << 20
         try await withServer(routes: { routes in
             routes.get("large") { _ in
@@ -166,7 +165,7 @@ private let close = "Connection: close\r\n"
             try await connection.pauseReading()
             try await connection.write("GET /large \(version)\r\n")
             try await connection.closeOutput()
-            // Long enough for the server to be done with it, were it not for the reader.
+            // These requests take longer than the server would need for the response if the client were reading.
             for _ in 0..<5 { _ = try await exchange(port, "GET /hello HTTP/1.1\r\nHost: a\r\n\(close)\r\n") }
             try await connection.resumeReading()
             let text = try await connection.readToEnd()
@@ -175,7 +174,7 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `A client that sends all and ends its sending side is answered`() async throws {
+    @Test func `A client that closes its sending side after its request is answered`() async throws {
         try await withServer { port in
             let connection = try await RawConnection.connect(port: port)
             try await connection.write("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 700000\r\n\r\n")
@@ -187,7 +186,7 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `The head of a streamed response is sent before its first piece is there`() async throws {
+    @Test func `The head of a streamed response is sent before its body begins`() async throws {
         let gate = Gate()
         try await withServer(routes: { routes in
             routes.get("later") { _ in
@@ -208,7 +207,7 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `A 100 is never sent into the middle of a response`() async throws {
+    @Test func `100 Continue is never sent within a response`() async throws {
         try await withServer { port in
             let connection = try await RawConnection.connect(port: port)
             try await connection.write(
@@ -221,7 +220,7 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `An HTTP 1.0 client is served, and kept only when it asks`() async throws {
+    @Test func `An HTTP/1.0 connection stays open only on request`() async throws {
         try await withServer { port in
             #expect(try await exchange(port, "GET /hello HTTP/1.0\r\n\r\n").contains("Connection: close\r\n"))
             let connection = try await RawConnection.connect(port: port)
@@ -232,7 +231,7 @@ private let close = "Connection: close\r\n"
     }
 
     @Test(arguments: ["Content-Length: 11\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n0\r\n\r\n"])
-    func `A body past the limit is 413, announced or not`(body: String) async throws {
+    func `A body beyond the limit is answered 413, whether its length is declared or not`(body: String) async throws {
         var limits = ServerLimits()
         limits.bodyBytes = 10
         try await withServer(limits: limits) { port in
@@ -243,7 +242,7 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `A malformed request is answered once as a problem, and the connection is closed`() async throws {
+    @Test func `A malformed request is answered with one problem document, and the connection closes`() async throws {
         try await withServer { port in
             for (bytes, status) in [
                 ("GET / HTTP/1.1\r\nHost : a\r\n\r\nGET /hello HTTP/1.1\r\nHost: a\r\n\r\n", "400"),
@@ -259,7 +258,7 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `What follows a HEAD request is not answered as if it were one`() async throws {
+    @Test func `A malformed request after HEAD is answered with a body`() async throws {
         try await withServer { port in
             let text = try await exchange(port, "HEAD /hello HTTP/1.1\r\nHost: a\r\n\r\nnonsense\r\n\r\n")
             #expect(text.contains("HTTP/1.1 400 "))
@@ -267,7 +266,7 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `A head that is half sent is answered 408`() async throws {
+    @Test func `An incomplete head is answered 408`() async throws {
         var limits = ServerLimits()
         limits.headTimeout = .milliseconds(100)
         try await withServer(limits: limits) { port in
@@ -276,7 +275,7 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `A body that stops coming is answered 408`() async throws {
+    @Test func `A body that stops arriving is answered 408`() async throws {
         var limits = ServerLimits()
         limits.bodyGrace = .milliseconds(100)
         try await withServer(limits: limits) { port in
@@ -302,7 +301,7 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `A handler that does not heed its cancellation is left behind`() async throws {
+    @Test func `A handler that ignores its cancellation is abandoned`() async throws {
         var limits = ServerLimits()
         limits.requestDeadline = .milliseconds(50)
         limits.cancellationGrace = .milliseconds(50)
@@ -322,7 +321,7 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `A client that hangs up cancels its request`() async throws {
+    @Test func `A client that disconnects cancels its request`() async throws {
         let started = Gate()
         let cancelled = Gate()
         try await withServer(routes: { routes in
@@ -340,7 +339,7 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `A client that does not read holds the writer back, and another is served meanwhile`() async throws {
+    @Test func `A client that does not read suspends its writer, and others are still served`() async throws {
         let written = Mutex(0)
         let blocked = Gate()
         try await withServer(routes: { routes in
@@ -367,7 +366,7 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `A response without end leaves its loop to others while its reader keeps up, and ends with its reader`()
+    @Test func `An endless response does not block its event loop, and ends when the reader disconnects`()
         async throws
     {
         let ended = Gate()
@@ -393,7 +392,7 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `Past the cap of requests in flight the client receives 503 and Retry-After, except from health checks`()
+    @Test func `Beyond the limit of requests in flight, all but health checks are answered 503 with Retry-After`()
         async throws
     {
         var limits = ServerLimits()
@@ -424,10 +423,7 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test
-    func `A streamed body that is shorter than announced ends the connection, so that it cannot be taken for whole`()
-        async throws
-    {
+    @Test func `A streamed body shorter than its declared length ends the connection`() async throws {
         try await withServer(routes: { routes in
             routes.get("short") { _ in
                 Response(status: .ok, body: .stream(length: 10) { try await $0.write("short") })
@@ -439,7 +435,7 @@ private let close = "Connection: close\r\n"
         }
     }
 
-    @Test func `Handlers run on the event loop of their connection, before and after they wait`() async throws {
+    @Test func `Handlers run on the event loop of their connection, before and after a suspension`() async throws {
         try await withServer(routes: { routes in
             routes.get("thread", Query("x")) { _ in
                 let before = ThreadName.current

@@ -11,7 +11,7 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct TLSTests {
     private let authority: TestAuthority
-    private let get = "GET /who HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    private let get = "GET /principal HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
     init() throws { authority = try TestAuthority() }
 
@@ -34,7 +34,7 @@ import Testing
         let configuration = Server.Configuration(
             listeners: [Listener(.tcp(host: "127.0.0.1", port: 0), tls: tls)], threads: 2)
         try await withServer(configuration, limits: limits) { routes in
-            routes.get("who", WholeRequest()) { request in request.context.principal?.subject ?? "nobody" }
+            routes.get("principal", WholeRequest()) { request in request.context.principal?.subject ?? "anonymous" }
             routes.get("certificate", ClientCertificate()) { certificate in certificate.name }
             routes.get("large") { String(repeating: "x", count: 3_000_000) }
         } _: { addresses in
@@ -43,20 +43,20 @@ import Testing
     }
 
     @Test(arguments: [TLSVersion.tlsv12, .tlsv13])
-    func `HTTP/1.1 is served over TLS, small and large`(version: TLSVersion) async throws {
+    func `HTTP/1.1 is served over TLS, with small and large responses`(version: TLSVersion) async throws {
         try await withEncryptedServer(TLS(authority.issue("localhost").source)) { port in
             let context = try authority.clientContext(protocols: ["http/1.1"], version: version)
-            #expect(try await ask(port, context).hasSuffix("\r\n\r\nnobody"))
+            #expect(try await ask(port, context).hasSuffix("\r\n\r\nanonymous"))
             let connection = try await connect(port, context)
             try await connection.write("GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
-            try await connection.write("GET /who HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            try await connection.write("GET /principal HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             let text = try await connection.readToEnd()
             #expect(text.utf8.count > 3_000_000)
-            #expect(text.hasSuffix("\r\n\r\nnobody"))
+            #expect(text.hasSuffix("\r\n\r\nanonymous"))
         }
     }
 
-    @Test func `TLS 1.1 and plaintext are refused, and 1.2 when 1.3 is the least`() async throws {
+    @Test func `TLS 1.1 and plaintext are rejected, and so is TLS 1.2 if the minimum is 1.3`() async throws {
         try await withEncryptedServer(TLS(authority.issue("localhost").source)) { port in
             await #expect(throws: (any Error).self) { try await ask(port, authority.clientContext(version: .tlsv11)) }
             let plain = try await RawConnection.connect(port: port)
@@ -68,11 +68,11 @@ import Testing
         try await withEncryptedServer(tls) { port in
             await #expect(throws: (any Error).self) { try await ask(port, authority.clientContext(version: .tlsv12)) }
             let answer = try await ask(port, authority.clientContext())
-            #expect(answer.hasSuffix("nobody"))
+            #expect(answer.hasSuffix("anonymous"))
         }
     }
 
-    @Test func `ALPN chooses HTTP/2, and then nothing else is spoken`() async throws {
+    @Test func `If ALPN selects HTTP/2, HTTP/1.1 is not accepted`() async throws {
         try await withEncryptedServer(TLS(authority.issue("localhost").source)) { port in
             let context = try authority.clientContext(protocols: ["h2", "http/1.1"])
             let connection = try await connect(port, context)
@@ -85,7 +85,7 @@ import Testing
         }
     }
 
-    @Test func `A client's certificate is the principal of its requests`() async throws {
+    @Test func `The certificate of a client is the principal of its requests`() async throws {
         let folder = try TemporaryFolder()
         let authorities = try folder.write("ca.pem", authority.pem)
         let tls = TLS(
@@ -107,7 +107,7 @@ import Testing
         let optional = TLS(
             try authority.issue("localhost").source, clientCertificates: .optional(authorities: authorities))
         try await withEncryptedServer(optional) { port in
-            #expect(try await ask(port, authority.clientContext()).hasSuffix("nobody"))
+            #expect(try await ask(port, authority.clientContext()).hasSuffix("anonymous"))
             #expect(
                 try await ask(port, authority.clientContext(authority.issue("orders"))).hasSuffix("certificate:orders"))
             let stranger = try TestAuthority("Stranger").issue("orders")
@@ -116,7 +116,7 @@ import Testing
         }
     }
 
-    @Test func `A certificate that changes is used for new connections, and open ones stay`() async throws {
+    @Test func `A changed certificate is used for new connections, and open ones stay open`() async throws {
         let folder = try TemporaryFolder()
         let first = try authority.issue("localhost")
         let certificate = try folder.write("tls.crt", first.certificate)
@@ -125,26 +125,26 @@ import Testing
         tls.reloadInterval = .milliseconds(10)
         try await withEncryptedServer(tls) { port in
             let open = try await connect(port, authority.clientContext())
-            try await open.write("GET /who HTTP/1.1\r\nHost: a\r\n\r\n")
-            #expect(try await open.read(until: "nobody").hasPrefix("HTTP/1.1 200"))
-            // Half a change cannot be used: the former certificate stays.
+            try await open.write("GET /principal HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(try await open.read(until: "anonymous").hasPrefix("HTTP/1.1 200"))
+            // A certificate without its new key cannot be used, so the previous pair stays in use.
             let other = try TestAuthority("Other")
             let second = try other.issue("localhost")
             _ = try folder.write("tls.crt", second.certificate)
-            #expect(try await ask(port, authority.clientContext()).hasSuffix("nobody"))
+            #expect(try await ask(port, authority.clientContext()).hasSuffix("anonymous"))
             _ = try folder.write("tls.key", second.key)
             var answer: String?
             while answer == nil {
                 try Task.checkCancellation()
                 answer = try? await ask(port, other.clientContext())
             }
-            #expect(answer?.hasSuffix("nobody") == true)
+            #expect(answer?.hasSuffix("anonymous") == true)
             try await open.write(get)
-            #expect(try await open.readToEnd().hasSuffix("nobody"))
+            #expect(try await open.readToEnd().hasSuffix("anonymous"))
         }
     }
 
-    @Test func `Files that cannot be used are named when the server starts`() async throws {
+    @Test func `An error at the start names the file that cannot be used`() async throws {
         let folder = try TemporaryFolder()
         let identity = try authority.issue("localhost")
         let certificate = try folder.write("tls.crt", identity.certificate)
@@ -152,7 +152,7 @@ import Testing
         for (tls, part) in [
             (TLS(.files(certificate: "/none.pem", key: wrongKey)), "/none.pem"),
             (TLS(.files(certificate: certificate, key: certificate)), "The private key \(certificate)"),
-            (TLS(.files(certificate: certificate, key: wrongKey)), "The certificate with its key"),
+            (TLS(.files(certificate: certificate, key: wrongKey)), "The certificate with its private key"),
             (
                 TLS(identity.source, clientCertificates: .required(authorities: wrongKey)),
                 "client authorities \(wrongKey)"
@@ -170,7 +170,7 @@ import Testing
     }
 }
 
-/// A folder for the time of a test.
+/// A folder that is deleted after the test.
 private final class TemporaryFolder {
     private let url = FileManager.default.temporaryDirectory.appending(path: "apus-\(UUID().uuidString)")
 
@@ -178,7 +178,7 @@ private final class TemporaryFolder {
 
     deinit { try? FileManager.default.removeItem(at: url) }
 
-    /// - Returns: The file's path.
+    /// Writes a file and returns its path.
     func write(_ name: String, _ text: String) throws -> String {
         let file = url.appending(path: name)
         try text.write(to: file, atomically: true, encoding: .utf8)

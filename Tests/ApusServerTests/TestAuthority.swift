@@ -8,9 +8,9 @@ import X509
 
 @testable import ApusServer
 
-/// Signs certificates for tests.
+/// A certificate authority for tests.
 struct TestAuthority {
-    /// A certificate with its key, in PEM.
+    /// A certificate and its private key, in PEM format.
     struct Identity {
         let certificate: String
         let key: String
@@ -32,7 +32,8 @@ struct TestAuthority {
 
     var pem: String { get throws { try certificate.serializeAsPEM().pemString } }
 
-    /// - Parameter uri: An alternative name beside the host.
+    /// Issues a certificate.
+    /// - Parameter uri: A subject alternative name in addition to the host.
     func issue(_ host: String, uri: String? = nil) throws -> Identity {
         let leafKey = P256.Signing.PrivateKey()
         let names = [GeneralName.dnsName(host)] + (uri.map { [.uniformResourceIdentifier($0)] } ?? [])
@@ -42,7 +43,7 @@ struct TestAuthority {
         return Identity(certificate: try leaf.serializeAsPEM().pemString, key: leafKey.pemRepresentation)
     }
 
-    /// What a client trusts and shows.
+    /// Returns the TLS context of a client that trusts this authority.
     func clientContext(_ identity: Identity? = nil, protocols: [String] = [], version: TLSVersion? = nil) throws
         -> NIOSSLContext
     {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The name of the thread that runs now.
+/// The name of the current thread.
 enum ThreadName {
     static var current: String {
         let text = try? String(contentsOfFile: "/proc/thread-self/comm", encoding: .utf8)

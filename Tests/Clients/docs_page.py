@@ -1,4 +1,4 @@
-"""Opens the page of the API in headless Chromium, and tries operations on it as a reader would."""
+"""Opens the API documentation page in headless Chromium and tries operations as a reader would."""
 import json
 import sys
 import uuid
@@ -18,7 +18,7 @@ browser = webdriver.Chrome(options, Service("/usr/bin/chromedriver"))
 wait = WebDriverWait(browser, 20)
 
 
-def view(operation):
+def find_details(operation):
     return wait.until(lambda browser: browser.find_element(By.ID, operation))
 
 
@@ -27,8 +27,8 @@ def click(element):
     element.click()
 
 
-def opened(operation):
-    details = view(operation)
+def expand(operation):
+    details = find_details(operation)
     if details.get_attribute("open") is None:
         click(details.find_element(By.TAG_NAME, "summary"))
     wait.until(lambda _: details.find_elements(By.TAG_NAME, "button"))
@@ -36,8 +36,8 @@ def opened(operation):
 
 
 def attempt(operation, body=None, **parameters):
-    """Fills an operation's form, clicks the button, and returns the status and the shown body."""
-    details = opened(operation)
+    """Fills in the form of an operation, clicks the button, and returns the status and the displayed body."""
+    details = expand(operation)
     for name, value in parameters.items():
         details.find_element(By.CSS_SELECTOR, f"[data-name='{name}']").send_keys(value)
     if body is not None:
@@ -60,8 +60,8 @@ try:
     status, body = attempt("getHealthLive")
     assert (status, json.loads(body)) == (200, {"status": "ok"}), (status, body)
 
-    # What the page proposes as a body is valid.
-    example = json.loads(opened("postV1Orders").find_element(By.TAG_NAME, "textarea").get_attribute("value"))
+    # The body that the page proposes is valid.
+    example = json.loads(expand("postV1Orders").find_element(By.TAG_NAME, "textarea").get_attribute("value"))
     assert set(example) == {"item", "pickup", "dropoff"}, example
     status, body = attempt("postV1Orders")
     assert status == 401, (status, body)
@@ -69,7 +69,7 @@ try:
     account = {"email": f"{uuid.uuid4()}@example.org", "password": "correct horse battery"}
     status, body = attempt("postV1Accounts", {**account, "name": "<b>Ada</b>", "role": "customer"})
     assert status == 201 and "<b>Ada</b>" in body, (status, body)
-    assert not opened("postV1Accounts").find_elements(By.TAG_NAME, "b"), "A response became HTML."
+    assert not expand("postV1Accounts").find_elements(By.TAG_NAME, "b"), "The response was rendered as HTML."
     status, body = attempt("postV1Sessions", account)
     assert status == 200, (status, body)
     browser.find_element(By.ID, "token").send_keys(json.loads(body)["token"])
@@ -86,10 +86,10 @@ try:
     browser.execute_script("document.getElementById('postV1Orders').scrollIntoView()")
     browser.save_screenshot(f"{folder}/docs-tried.png")
 
-    # What the page asked for and was refused on purpose is in the log of the browser; nothing else may be.
+    # The browser log may contain only the requests that failed on purpose.
     messages = [entry["message"] for entry in browser.get_log("browser")]
     unexpected = [text for text in messages if "status of 40" not in text and "favicon" not in text]
     assert not unexpected, unexpected
-    print("The page shows the API, and what it tries is answered.")
+    print("The page shows the API, and its requests are answered.")
 finally:
     browser.quit()

@@ -1,4 +1,4 @@
-"""A client of HTTP/2 that sends what frames it likes. Needs `pip install h2`."""
+"""An HTTP/2 client that can send arbitrary frames. Needs `pip install h2`."""
 import socket
 
 import hpack
@@ -19,7 +19,7 @@ class Client:
         try:
             self.socket.sendall(data)
         except OSError:
-            pass  # The server has had enough; what it said is read below.
+            pass  # The server has closed the connection. What it sent before is read later.
 
     def send(self, *frames):
         self.send_raw(b"".join(frame.serialize() for frame in frames))
@@ -48,7 +48,7 @@ class Client:
             self.buffer += data
 
     def outcome(self, of_connection):
-        """The first thing that tells what became of it: of the connection, or of any stream."""
+        """Returns the outcome: GOAWAY or, unless of_connection, the first reset or response of any stream."""
         for frame in self.frames():
             if isinstance(frame, GoAwayFrame):
                 return ("goaway", frame.error_code)

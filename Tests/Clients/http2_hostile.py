@@ -1,7 +1,8 @@
 """A hostile HTTP/2 client: python3 http2_hostile.py PORT
 
-Needs `pip install h2`. Each case opens a connection to bench-server on a plaintext port, misbehaves, and says what must come:
-the stream's reset, the connection's end with an error code, or an answer. After each, a well-behaved client is served.
+Needs `pip install h2`. Each case opens a connection to bench-server on a plaintext port and violates the protocol. It states
+the expected outcome: a reset of the stream, the end of the connection with an error code, or a response. After each case, a
+well-behaved client must be served.
 """
 import socket
 import sys
@@ -87,7 +88,7 @@ def any_of(kinds):
 
 
 def ended(*codes):
-    """The connection ends; with one of these codes, if it says one."""
+    """Expects the connection to end, with one of these codes if the server sends GOAWAY."""
     def expected(outcome):
         return outcome[0] == "closed" or outcome[0] == "goaway" and outcome[1] in codes
     expected.of_connection = True
@@ -96,45 +97,45 @@ def ended(*codes):
 
 STREAM_ERROR = any_of([("reset", PROTOCOL), ("goaway", PROTOCOL), ("closed", None)])
 CASES = {
-    "no preface": (lambda c: None, None),
-    "upper-case name": (malformed(lambda f: f.append(("X-Upper", "1"))), STREAM_ERROR),
-    "connection field": (malformed(lambda f: f.append(("connection", "close"))), STREAM_ERROR),
+    "nothing after the preface": (lambda c: None, None),
+    "uppercase field name": (malformed(lambda f: f.append(("X-Upper", "1"))), STREAM_ERROR),
+    "connection-specific field": (malformed(lambda f: f.append(("connection", "close"))), STREAM_ERROR),
     "transfer-encoding": (malformed(lambda f: f.append(("transfer-encoding", "chunked"))), STREAM_ERROR),
-    "te other than trailers": (malformed(lambda f: f.append(("te", "gzip"))), STREAM_ERROR),
-    "pseudo field after another": (malformed(lambda f: f.append((":path", "/x"))), STREAM_ERROR),
-    "pseudo field last": (malformed(lambda f: f.insert(0, ("x", "y"))), STREAM_ERROR),
-    "unknown pseudo field": (malformed(lambda f: f.insert(0, (":admin", "1"))), STREAM_ERROR),
+    "TE other than trailers": (malformed(lambda f: f.append(("te", "gzip"))), STREAM_ERROR),
+    "repeated pseudo-header field": (malformed(lambda f: f.append((":path", "/x"))), STREAM_ERROR),
+    "pseudo-header fields after a regular field": (malformed(lambda f: f.insert(0, ("x", "y"))), STREAM_ERROR),
+    "unknown pseudo-header field": (malformed(lambda f: f.insert(0, (":admin", "1"))), STREAM_ERROR),
     "no method": (malformed(lambda f: f.pop(0)), STREAM_ERROR),
     "no scheme": (malformed(lambda f: f.pop(1)), STREAM_ERROR),
     "no path": (malformed(lambda f: f.pop(2)), STREAM_ERROR),
     "two authorities": (malformed(lambda f: f.insert(0, (":authority", "b"))), STREAM_ERROR),
     "empty path": (malformed(lambda f: f.__setitem__(2, (":path", ""))), STREAM_ERROR),
-    "line end in a value": (malformed(lambda f: f.append(("x", "a\r\nb: c"))), STREAM_ERROR),
-    "status of a response": (malformed(lambda f: f.insert(0, (":status", "200"))), STREAM_ERROR),
-    "length with a sign": (malformed(lambda f: f.append(("content-length", "+0"))), STREAM_ERROR),
-    "two lengths": (malformed(lambda f: f.extend([("content-length", "0"), ("content-length", "0")])), STREAM_ERROR),
-    "host that differs": (malformed(lambda f: f.append(("host", "b"))), any_of([("answer", "400")])),
-    "length that lies": (wrong_length, STREAM_ERROR),
-    "body before its head": (body_before_headers, ended(PROTOCOL, CLOSED)),
-    "body after its end": (data_after_end, any_of([("answer", "200"), ("reset", CLOSED), ("goaway", CLOSED)])),
-    "even stream": (lambda c: get(c, 2), ended(PROTOCOL)),
-    "stream that goes back": (lambda c: (get(c, 5), get(c, 3)), any_of([("answer", "200"), ("goaway", PROTOCOL), ("goaway", CLOSED)])),
-    "push promise": (frames(lambda c: PushPromiseFrame(1, 2, b"")), ended(PROTOCOL)),
-    "settings on a stream": (lambda c: c.send_raw(b"\0\0\0\4\0\0\0\0\1"), ended(PROTOCOL)),
-    "settings of an odd length": (lambda c: c.send_raw(b"\0\0\5\4\0\0\0\0\0hello"), ended(SIZE)),
-    "window of more than a window": (frames(lambda c: WindowUpdateFrame(0, 2**31 - 1)), ended(FLOW)),
-    "window increment of nought": (lambda c: c.send_raw(b"\0\0\4\x08\0\0\0\0\0\0\0\0\0"), ended(PROTOCOL)),
-    "ping of an odd length": (lambda c: c.send_raw(b"\0\0\4\6\0\0\0\0\0ping"), ended(SIZE)),
-    "frame larger than allowed": (lambda c: c.send_raw(b"\x10\0\0\0\0\0\0\0\1" + bytes(70000)), ended(SIZE, PROTOCOL)),
+    "line break in a value": (malformed(lambda f: f.append(("x", "a\r\nb: c"))), STREAM_ERROR),
+    ":status in a request": (malformed(lambda f: f.insert(0, (":status", "200"))), STREAM_ERROR),
+    "signed content-length": (malformed(lambda f: f.append(("content-length", "+0"))), STREAM_ERROR),
+    "two content-lengths": (malformed(lambda f: f.extend([("content-length", "0"), ("content-length", "0")])), STREAM_ERROR),
+    "host other than :authority": (malformed(lambda f: f.append(("host", "b"))), any_of([("answer", "400")])),
+    "incorrect content-length": (wrong_length, STREAM_ERROR),
+    "DATA before HEADERS": (body_before_headers, ended(PROTOCOL, CLOSED)),
+    "DATA after END_STREAM": (data_after_end, any_of([("answer", "200"), ("reset", CLOSED), ("goaway", CLOSED)])),
+    "even stream number": (lambda c: get(c, 2), ended(PROTOCOL)),
+    "decreasing stream number": (lambda c: (get(c, 5), get(c, 3)), any_of([("answer", "200"), ("goaway", PROTOCOL), ("goaway", CLOSED)])),
+    "PUSH_PROMISE": (frames(lambda c: PushPromiseFrame(1, 2, b"")), ended(PROTOCOL)),
+    "SETTINGS on a stream": (lambda c: c.send_raw(b"\0\0\0\4\0\0\0\0\1"), ended(PROTOCOL)),
+    "SETTINGS of invalid length": (lambda c: c.send_raw(b"\0\0\5\4\0\0\0\0\0hello"), ended(SIZE)),
+    "window overflow": (frames(lambda c: WindowUpdateFrame(0, 2**31 - 1)), ended(FLOW)),
+    "window increment of 0": (lambda c: c.send_raw(b"\0\0\4\x08\0\0\0\0\0\0\0\0\0"), ended(PROTOCOL)),
+    "PING of invalid length": (lambda c: c.send_raw(b"\0\0\4\6\0\0\0\0\0ping"), ended(SIZE)),
+    "frame beyond the maximum size": (lambda c: c.send_raw(b"\x10\0\0\0\0\0\0\0\1" + bytes(70000)), ended(SIZE, PROTOCOL)),
     "padding longer than the frame": (lambda c: c.send_raw(b"\0\0\1\0\x08\0\0\0\1\x09"), ended(PROTOCOL, CLOSED)),
-    "broken compression": (frames(lambda c: HeadersFrame(1, b"\xff\xff\xff\xff\xff", flags=["END_HEADERS"])), ended(COMPRESSION)),
-    "frame between header pieces": (lambda c: c.send(c.headers(1, GET), PingFrame(0, b"12345678")), ended(PROTOCOL)),
-    "more than the client may send": (over_window, any_of([("reset", FLOW), ("goaway", FLOW), ("closed", None), ("answer", "413")])),
+    "malformed header block": (frames(lambda c: HeadersFrame(1, b"\xff\xff\xff\xff\xff", flags=["END_HEADERS"])), ended(COMPRESSION)),
+    "frame between header fragments": (lambda c: c.send(c.headers(1, GET), PingFrame(0, b"12345678")), ended(PROTOCOL)),
+    "body beyond the window": (over_window, any_of([("reset", FLOW), ("goaway", FLOW), ("closed", None), ("answer", "413")])),
     "endless header": (endless_header, any_of([("answer", "431"), ("goaway", PROTOCOL), ("goaway", CALM), ("reset", REFUSED), ("closed", None)])),
-    "rapid resets": (rapid_reset, ended(CALM)),
-    "flood of pings": (flood(PingFrame(0, b"12345678")), ended(CALM)),
-    "flood of settings": (flood(SettingsFrame(0)), ended(CALM)),
-    "flood of continuations": (continuation_flood, ended(CALM, PROTOCOL)),
+    "rapid reset": (rapid_reset, ended(CALM)),
+    "PING flood": (flood(PingFrame(0, b"12345678")), ended(CALM)),
+    "SETTINGS flood": (flood(SettingsFrame(0)), ended(CALM)),
+    "CONTINUATION flood": (continuation_flood, ended(CALM, PROTOCOL)),
     "HTTP/1.1 after the preface": (lambda c: c.send_raw(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 10), ended(PROTOCOL, SIZE)),
 }
 

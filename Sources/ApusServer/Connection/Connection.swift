@@ -1,14 +1,14 @@
 import NIOCore
 
-/// An open connection as its event loop sees it, whichever protocol it speaks. All of it is called on the loop.
+/// An open connection of either protocol, as seen by its event loop. All methods must be called on the event loop.
 protocol Connection: AnyObject, Sendable {
-    /// Looks at the clocks.
+    /// Checks the timeouts.
     func tick(now: NIODeadline, elapsed: TimeAmount)
-    /// The server stops: what is idle ends at once, the rest with its last response.
+    /// Begins shutdown: an idle connection closes immediately, any other after its last response.
     func drain()
-    /// Tells what took the connection, or a stream of it, over that the server stops.
-    /// - Returns: How many were told.
+    /// Notifies the upgraded connection, or the upgraded streams of the connection, that the server is shutting down.
+    /// - Returns: The number of upgraded connections or streams that were notified.
     func drainUpgraded() -> Int
-    /// Ends the connection at once.
+    /// Closes the connection immediately.
     func abort()
 }

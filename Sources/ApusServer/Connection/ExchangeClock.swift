@@ -1,13 +1,13 @@
 import NIOCore
 
-/// The clocks of one request: how fast its body comes, and how long its response takes to begin.
+/// The timers of one request: how fast its body arrives, and how long its response takes to begin.
 struct ExchangeClock {
     enum Expiry: Equatable {
         case none
         case bodyTooSlow
-        /// Cancel the handler: its deadline has passed.
+        /// The deadline has passed: cancel the handler.
         case cancel
-        /// Answer without the handler: it did not heed its cancellation.
+        /// The handler has not reacted to its cancellation: answer without it.
         case abandon
     }
 

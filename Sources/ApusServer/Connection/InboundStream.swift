@@ -4,11 +4,11 @@ import HTTPTypes
 import NIOCore
 import Synchronization
 
-/// Bytes on their way from the connection to the one task that reads them. What is not read holds the peer back.
+/// A buffer between the connection and the one task that reads from it. Unread bytes apply backpressure to the peer.
 final class InboundStream: RequestBodySource {
     private struct State {
         var pieces: CircularBuffer<ByteBuffer> = []
-        /// The weight of what is held: its bytes, and something for each piece, so that many tiny ones count too.
+        /// The number of buffered bytes plus an overhead for each piece, so that many tiny pieces count as well.
         var weight = 0
         var end: Result<Void, any Error>?
         var trailers: HTTPFields = [:]
@@ -18,25 +18,25 @@ final class InboundStream: RequestBodySource {
     let length: Int?
     private let capacity: Int
     private let onDemand: @Sendable () -> Void
-    private let onTake: @Sendable (Int) -> Void
+    private let onConsume: @Sendable (Int) -> Void
     private let state = Mutex(State())
 
     /// - Parameters:
-    ///   - length: The announced length, if there is one.
-    ///   - capacity: The most bytes to hold before the connection is no longer read.
-    ///   - onTake: Called, on any thread, with how many bytes were read.
-    ///   - onDemand: Called, on any thread, when there is room again.
+    ///   - length: The declared length, if any.
+    ///   - capacity: The weight of buffered bytes at which the connection is no longer read.
+    ///   - onConsume: Called on any thread with the number of bytes that were read.
+    ///   - onDemand: Called on any thread when there is room for more bytes.
     init(
-        length: Int?, capacity: Int, onTake: @escaping @Sendable (Int) -> Void = { _ in },
+        length: Int?, capacity: Int, onConsume: @escaping @Sendable (Int) -> Void = { _ in },
         onDemand: @escaping @Sendable () -> Void
     ) {
         self.length = length
         self.capacity = capacity
-        self.onTake = onTake
+        self.onConsume = onConsume
         self.onDemand = onDemand
     }
 
-    /// Adds bytes.
+    /// Appends bytes.
     /// - Returns: Whether there is room for more.
     func push(_ bytes: ByteBuffer) -> Bool {
         let (reader, hasRoom) = state.withLock { state in
@@ -45,7 +45,7 @@ final class InboundStream: RequestBodySource {
             if bytes.readableBytes < Self.smallPiece, let last = state.pieces.indices.last,
                 state.pieces[last].readableBytes < Self.smallPiece
             {
-                // Not a piece for each byte of somebody who sends them one by one.
+                // A client that sends single bytes must not create a piece for each of them.
                 state.pieces[last].writeImmutableBuffer(bytes)
                 state.weight += bytes.readableBytes
             } else {
@@ -62,13 +62,13 @@ final class InboundStream: RequestBodySource {
 
     private static func weight(of piece: ByteBuffer) -> Int { piece.readableBytes + 256 }
 
-    /// Whether something came that nobody has read yet.
+    /// Whether there are received bytes that have not been read.
     var hasUnreadBytes: Bool { state.withLock { !$0.pieces.isEmpty } }
 
-    /// The fields that came after the body, once all of it did.
+    /// The trailer fields, once the whole body has been received.
     var trailers: HTTPFields { state.withLock { $0.trailers } }
 
-    /// No more bytes will come: the stream ends after those that are here, or fails.
+    /// Ends the stream: after the buffered bytes, it finishes or throws the error.
     func finish(trailers: HTTPFields = [:], throwing error: (any Error)? = nil) {
         let reader = state.withLock { state in
             guard state.end == nil else { return nil as CheckedContinuation<ByteBuffer?, any Error>? }
@@ -79,10 +79,10 @@ final class InboundStream: RequestBodySource {
         if let error { reader?.resume(throwing: error) } else { reader?.resume(returning: nil) }
     }
 
-    /// Lets go of what nobody has read, and of what would come.
-    /// - Returns: How many bytes that were.
+    /// Discards the buffered bytes and everything that would follow.
+    /// - Returns: The number of bytes that were discarded.
     func discard() -> Int {
-        finish(throwing: AppError(.cancelled, "The body is no longer read."))
+        finish(throwing: AppError(.cancelled, "The rest of the body has been discarded."))
         return state.withLock { state in
             let bytes = state.pieces.reduce(0) { $0 + $1.readableBytes }
             state.pieces = []
@@ -95,7 +95,7 @@ final class InboundStream: RequestBodySource {
 
     func next() async throws -> ByteBuffer? {
         let piece = try await nextPiece()
-        if let piece { onTake(piece.readableBytes) }
+        if let piece { onConsume(piece.readableBytes) }
         return piece
     }
 
@@ -115,13 +115,13 @@ final class InboundStream: RequestBodySource {
         }
     }
 
-    private enum Taken {
+    private enum TakeResult {
         case piece(ByteBuffer, wasFull: Bool)
         case end
         case empty
     }
 
-    private func take() throws -> Taken {
+    private func take() throws -> TakeResult {
         try state.withLock { state in
             if let piece = state.pieces.popFirst() {
                 let wasFull = state.weight >= capacity
@@ -134,7 +134,7 @@ final class InboundStream: RequestBodySource {
         }
     }
 
-    /// Looks again under the lock, because bytes may have come since ``take()``.
+    /// Suspends the reader. Checks again under the lock, because bytes may have arrived since ``take()``.
     private func wait(_ continuation: CheckedContinuation<ByteBuffer?, any Error>) {
         let result: Result<ByteBuffer?, any Error>? = state.withLock { state in
             if let piece = state.pieces.popFirst() {
@@ -144,7 +144,7 @@ final class InboundStream: RequestBodySource {
             if let end = state.end { return end.map { nil } }
             if Task.isCancelled { return .failure(CancellationError()) }
             guard state.reader == nil else {
-                return .failure(AppError(.internal, "A body is read by one task at a time."))
+                return .failure(AppError(.internal, "A body may only be read by one task at a time."))
             }
             state.reader = continuation
             return nil

@@ -1,17 +1,17 @@
 import ApusHTTP
 import Logging
 
-/// Who is at the other end of a connection.
+/// The other end of a connection.
 struct Peer {
-    /// The numeric address, `nil` on a unix socket.
+    /// The numeric IP address; `nil` on a Unix socket.
     var address: String?
-    /// Whether it speaks TLS to this server.
+    /// Whether the connection uses TLS.
     var isSecure = false
-    /// The certificate that was checked when the connection began.
+    /// The certificate that was verified in the TLS handshake.
     var certificate: PeerCertificate?
 
-    /// What a request of this peer starts with.
-    /// - Parameter connectProtocol: The protocol that an extended CONNECT asks for.
+    /// Returns the initial context of a request from this peer.
+    /// - Parameter connectProtocol: The protocol of an extended CONNECT request.
     func makeContext(_ logger: Logger, connectProtocol: String? = nil) -> RequestContext {
         let context = RequestContext(logger: logger, connectProtocol: connectProtocol)
         if let certificate {

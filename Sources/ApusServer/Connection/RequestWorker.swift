@@ -2,20 +2,21 @@ import ApusCore
 import ApusHTTP
 import ServiceContextModule
 
-/// A task that answers one request after the other, on its event loop.
+/// A task that handles one request after another on its event loop.
 ///
-/// To start a task costs more than to wake one that waits, so a loop keeps a few. A request starts at once, on the stack of
-/// the read that brought it, and one whose handler never waits ends there too.
+/// Starting a task costs more than resuming a suspended one, so each event loop keeps a few. A request starts
+/// immediately, on the stack of the read that received it; if its handler never suspends, it also ends there.
 ///
-/// `@unchecked Sendable`: everything happens on the event loop, also what the task does, by its executor preference. Work
-/// that goes on after the loop has ended is alone: connections are closed by then, and nobody starts or cancels it.
+/// `@unchecked Sendable`: everything runs on the event loop, including the task through its executor preference. A
+/// handler that outlives the event loop has no concurrent callers: by then the connections are closed, and nothing
+/// starts or cancels the worker.
 final class RequestWorker: @unchecked Sendable {
-    /// Whose request it is: a connection, or a stream of one.
+    /// The connection or stream that a request belongs to.
     protocol Owner: AnyObject, Sendable {
-        /// Sends a response that is at hand.
-        /// - Returns: Whether it was at hand. If not, ``stream(_:)`` follows.
+        /// Sends a response whose body is available.
+        /// - Returns: Whether the body was available. If not, ``stream(_:)`` follows.
         func deliver(_ response: Response) -> Bool
-        /// Sends a response that is made while it is sent.
+        /// Sends a response whose body is produced while it is sent.
         func stream(_ response: Response) async
     }
 
@@ -26,34 +27,35 @@ final class RequestWorker: @unchecked Sendable {
 
     init(_ loop: LoopState) { self.loop = loop }
 
-    /// Starts to answer a request.
+    /// Starts handling a request.
     func start(_ request: Request, of owner: any Owner) {
         work = (owner, request)
-        if let continuation = continuation.take() { return loop.executor.resumeAtOnce(continuation) }
-        // Detached, because this may be on the stack of another request whose task-local values are none of this one's.
+        if let continuation = continuation.take() { return loop.executor.resumeInline(continuation) }
+        // Detached, because this may run on the stack of another request, whose task-local values must not be
+        // inherited.
         let task = Task.immediateDetached(executorPreference: loop.executor) { await self.run() }
         self.task = task
     }
 
-    /// Cancels the request that is being answered. The task is spent then.
+    /// Cancels the current request. The worker cannot be reused afterwards.
     func cancel() { task?.cancel() }
 
-    /// Ends a worker that waits.
+    /// Ends an idle worker.
     func end() { continuation.take()?.resume() }
 
     private func run() async {
         while work != nil {
             let context = loop.requestContext
-            await ServiceContext.withValue(context.value) { await answerRequests(of: context.tick) }
+            await ServiceContext.withValue(context.value) { await handleRequests(of: context.tick) }
         }
         task = nil
     }
 
-    /// Answers requests as long as they begin in one tick of the loop: they share what they start with, and to bind that
-    /// for each of them would cost more than to find their routes.
+    /// Handles requests for as long as they begin in the same tick of the loop. They share a service context; binding
+    /// it for each request would cost more than routing the request.
     ///
-    /// All in one function, because every asynchronous call looks at where it runs when it comes back.
-    private func answerRequests(of tick: Int) async {
+    /// This is one function, because every asynchronous call checks its executor when it returns.
+    private func handleRequests(of tick: Int) async {
         while tick == loop.requestContext.tick, let (owner, request) = work.take() {
             var response: Response
             var isCounted = false
@@ -64,14 +66,15 @@ final class RequestWorker: @unchecked Sendable {
             } catch {
                 response = Response(error: error)
             }
-            // No middleware has given it a body.
+            // No middleware has rendered the failure.
             if response.unrenderedFailure != nil { response = response.rendered(requestID: request.context.id) }
-            // A request whose work is done while it is answered is under way for as long.
-            let isConversation = response.defersHead
-            if isCounted, !isConversation { loop.core.end() }
+            // With a deferred head, the work is done while the response is streamed, so the request is in flight until
+            // then.
+            let isBidirectional = response.defersHead
+            if isCounted, !isBidirectional { loop.core.end() }
             if !owner.deliver(response) { await owner.stream(response) }
-            if isCounted, isConversation { loop.core.end() }
-            guard !Task.isCancelled, loop.keeps(self) else { return }
+            if isCounted, isBidirectional { loop.core.end() }
+            guard !Task.isCancelled, loop.park(self) else { return }
             await withUnsafeContinuation { continuation = $0 }
         }
     }

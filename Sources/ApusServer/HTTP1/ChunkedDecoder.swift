@@ -1,7 +1,7 @@
 import HTTPTypes
 import NIOCore
 
-/// Reads a chunked body (RFC 9112 §7.1), incrementally and without copying its data. Extensions are read past.
+/// Decodes a chunked body (RFC 9112 §7.1) incrementally and without copying its data. Chunk extensions are ignored.
 struct ChunkedDecoder: Sendable {
     private enum Phase: Sendable {
         case size
@@ -17,17 +17,17 @@ struct ChunkedDecoder: Sendable {
         case needsMore
     }
 
-    /// The most bytes of a chunk's size line.
+    /// The maximum length of a chunk's size line, in bytes.
     private static let maxLine = 4096
-    /// The most bytes of all trailers.
+    /// The maximum size of all trailers, in bytes.
     private static let maxTrailers = 4096
-    /// How many bytes more than its data a body may take for sizes and extensions: a client must not make the server read
-    /// far more than it is told of.
+    /// How many bytes the sizes and extensions of a body may take beyond what the size of its data justifies: a client
+    /// must not make the server read far more than the body it receives.
     private static let maxOverhead = 16 << 10
 
     private let maxFields: Int
     private var phase = Phase.size
-    /// How much of the trailers has been searched for their end.
+    /// How many bytes of the trailers have been searched for their end.
     private var searched = 0
     private var overhead = 0
 
@@ -39,7 +39,7 @@ struct ChunkedDecoder: Sendable {
             case .size:
                 guard let line = try Self.line(&buffer) else { return .needsMore }
                 let size = try Self.size(line)
-                // What an honest client needs: a size line of a few bytes, repaid by the data behind it.
+                // An honest client needs a size line of a few bytes, which is outweighed by the data after it.
                 overhead = max(0, overhead + line.readableBytes - 16 - 2 * size)
                 guard overhead <= Self.maxOverhead else { throw .malformedChunk }
                 phase = size == 0 ? .trailers : .data(remaining: size)
@@ -62,7 +62,7 @@ struct ChunkedDecoder: Sendable {
         }
     }
 
-    /// The next line without its CR LF; `nil` until it is whole.
+    /// Returns the next line without its CR LF, or `nil` if it is incomplete.
     private static func line(_ buffer: inout ByteBuffer) throws(HTTP1Error) -> ByteBuffer? {
         let view = buffer.readableBytesView
         guard let feed = view.firstIndex(of: .lineFeed) else {
@@ -77,7 +77,7 @@ struct ChunkedDecoder: Sendable {
         return line
     }
 
-    /// The hexadecimal size, up to an extension.
+    /// Parses the hexadecimal size and ignores extensions.
     private static func size(_ line: ByteBuffer) throws(HTTP1Error) -> Int {
         var size = 0
         var digits = 0

@@ -1,4 +1,4 @@
-// The characters of HTTP's grammar (RFC 9110 §5.6, RFC 3986 §3.2), as tests of single bytes.
+// The character classes of the HTTP grammar (RFC 9110 §5.6, RFC 3986 §3.2), as tests of single bytes.
 
 extension UInt8 {
     static let tab = UInt8(ascii: "\t")
@@ -12,21 +12,21 @@ extension UInt8 {
 
     var isDigit: Bool { self &- UInt8(ascii: "0") < 10 }
 
-    /// `tchar`: letters, digits and ``!#$%&'*+-.^_`|~``.
+    /// Whether the byte is a `tchar`: a letter, a digit or one of ``!#$%&'*+-.^_`|~``.
     var isToken: Bool { isIn(low: 0x03FF_6CFA_0000_0000, high: 0x57FF_FFFF_C7FF_FFFE) }
 
-    /// What a host and port are made of: names (with ``-._~!$&'()*+;=``), percent-encoding, IPv6 in brackets. No user, no
-    /// list, no white space.
+    /// Whether the byte may occur in a host and port: names (including ``-._~!$&'()*+;=``), percent-encoding, and IPv6
+    /// addresses in brackets. User information, lists and white space are excluded.
     var isAuthority: Bool { isIn(low: 0x2FFF_6FF2_0000_0000, high: 0x47FF_FFFE_AFFF_FFFE) }
 
-    /// Whether it is in a set of ASCII characters: those below 64 and those above, a bit each. A table in memory would
-    /// cost more.
+    /// Whether the byte is in a set of ASCII characters, given as one bit for each character below 64 and for each from
+    /// 64 on. A lookup table in memory would cost more.
     @inline(__always)
     private func isIn(low: UInt64, high: UInt64) -> Bool {
         self < 0x80 && (self < 64 ? low >> UInt64(self) : high >> UInt64(self & 63)) & 1 == 1
     }
 
-    /// The value of a hexadecimal digit; `nil` for anything else.
+    /// The value of a hexadecimal digit; `nil` for any other byte.
     var hexDigit: Int? {
         switch self {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): Int(self - UInt8(ascii: "0"))
@@ -38,6 +38,7 @@ extension UInt8 {
 }
 
 extension Span<UInt8> {
+    /// Returns whether the bytes equal a text.
     /// - Parameter text: ASCII.
     func isEqual(to text: StaticString) -> Bool {
         guard count == text.utf8CodeUnitCount else { return false }
@@ -45,7 +46,7 @@ extension Span<UInt8> {
         return true
     }
 
-    /// Compares without regard to case.
+    /// Returns whether the bytes equal a text, ignoring case.
     /// - Parameter text: ASCII in lower case.
     func isEqual(toLowercase text: StaticString) -> Bool {
         guard count == text.utf8CodeUnitCount else { return false }

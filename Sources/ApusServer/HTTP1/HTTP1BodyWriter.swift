@@ -3,13 +3,13 @@ import HTTPTypes
 import NIOCore
 import Synchronization
 
-/// Frames a streamed response as it is made.
+/// Writes the body of a streamed response to an HTTP/1.1 connection.
 final class HTTP1BodyWriter: DeferredHeadWriter {
     private let handler: HTTP1Connection
     private let response: Response
     private let framing: ResponseHeadEncoder.Framing
     private let keepAlive: Bool
-    private let count: AnnouncedLength
+    private let count: DeclaredLength
     private let hasHead = Atomic(false)
     private let trailers = Mutex(HTTPFields())
 
@@ -18,7 +18,7 @@ final class HTTP1BodyWriter: DeferredHeadWriter {
         self.response = response
         self.framing = framing
         self.keepAlive = keepAlive
-        count = if case .length(let length) = framing { AnnouncedLength(length) } else { AnnouncedLength(nil) }
+        count = if case .length(let length) = framing { DeclaredLength(length) } else { DeclaredLength(nil) }
     }
 
     private var isChunked: Bool { framing == .chunked }
@@ -37,10 +37,10 @@ final class HTTP1BodyWriter: DeferredHeadWriter {
 
     func setTrailers(_ trailers: HTTPFields) { self.trailers.withLock { $0 = trailers } }
 
-    func onDrain(_ action: @escaping @Sendable () -> Void) { handler.onLoop { $0.tellOfDrain(action) } }
+    func onDrain(_ action: @escaping @Sendable () -> Void) { handler.onLoop { $0.onDrain(action) } }
 
-    /// Ends the body. On the event loop.
-    /// - Throws: When fewer bytes were written than announced.
+    /// Ends the body. Must be called on the event loop.
+    /// - Throws: An `AppError` if fewer bytes were written than declared.
     func finish() throws {
         try count.finish()
         let trailers = trailers.withLock { $0 }
@@ -60,15 +60,15 @@ final class HTTP1BodyWriter: DeferredHeadWriter {
 }
 
 extension HTTP1Connection {
-    /// The head of a streamed response.
+    /// Writes the head of a streamed response.
     fileprivate func writeStreamHead(_ response: Response, _ framing: ResponseHeadEncoder.Framing, keepAlive: Bool) {
         guard channelContext != nil else { return }
         writeHead(response, framing, keepAlive: keepAlive)
-        // The first piece may be long in coming, and the client is to know that it will.
+        // The body may take a while to begin. Until then, the client should at least have the head.
         if !isInRead { flushIfNeeded() }
     }
 
-    /// A response whose fields after the body are known: in chunks, the only form that has room for them.
+    /// Writes a response with trailers. Its body is chunked, because no other framing allows trailers.
     func writeHeadBytesAndTrailers(_ response: Response, _ trailers: HTTPFields, keepAlive: Bool) {
         writeHead(response, .chunked, keepAlive: keepAlive)
         guard sendsBody(of: response) else { return }
@@ -76,7 +76,7 @@ extension HTTP1Connection {
         writeLastChunk(trailers)
     }
 
-    /// The last chunk, which is empty, and the fields behind it. Those that would change the message are left out.
+    /// Writes the last chunk, which is empty, and the trailers. Fields that are not allowed in trailers are omitted.
     fileprivate func writeLastChunk(_ trailers: HTTPFields) {
         var end = ByteBuffer(string: "0\r\n")
         for field in trailers where field.name.isAllowedInTrailers {
@@ -88,7 +88,8 @@ extension HTTP1Connection {
 }
 
 extension HTTPField.Name {
-    /// Fields about the framing, the routing or the connection must not come after the body (RFC 9110 §6.5.1).
+    /// Whether the field may occur in trailers. Fields about framing, routing or the connection may not (RFC 9110
+    /// §6.5.1).
     var isAllowedInTrailers: Bool {
         switch canonicalName {
         case "transfer-encoding", "content-length", "content-encoding", "content-type", "content-range", "host",

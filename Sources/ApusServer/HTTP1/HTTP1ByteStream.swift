@@ -1,9 +1,9 @@
 import ApusHTTP
 import NIOCore
 
-/// The connection as bytes, for the protocol that took it over.
+/// The bytes of an upgraded connection.
 ///
-/// `@unchecked Sendable`: the mutable properties are touched on the event loop alone.
+/// `@unchecked Sendable`: the mutable properties are accessed only on the event loop.
 final class HTTP1ByteStream: ByteStream, @unchecked Sendable {
     private let handler: HTTP1Connection
     private let inbound: InboundStream
@@ -14,7 +14,7 @@ final class HTTP1ByteStream: ByteStream, @unchecked Sendable {
     init(handler: HTTP1Connection, capacity: Int) {
         self.handler = handler
         inbound = InboundStream(length: nil, capacity: capacity) { [weak handler] in
-            handler?.onLoop { $0.upgradedWantsBytes() }
+            handler?.onLoop { $0.resumeReadingUpgraded() }
         }
     }
 
@@ -22,11 +22,11 @@ final class HTTP1ByteStream: ByteStream, @unchecked Sendable {
 
     func receive(_ bytes: ByteBuffer) { hasRoom = inbound.push(bytes) }
 
-    func makeRoom() { hasRoom = true }
+    func roomBecameAvailable() { hasRoom = true }
 
     func finish() {
         inbound.finish()
-        // It holds who wants to be told, who holds this stream.
+        // Breaks the retain cycle: the action retains its owner, which retains this stream.
         drainAction = nil
     }
 

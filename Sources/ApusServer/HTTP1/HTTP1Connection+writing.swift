@@ -2,8 +2,8 @@ import ApusHTTP
 import HTTPTypes
 import NIOCore
 
-// What goes out. Small writes are gathered in one buffer of the loop's; it goes out when the read that caused them has
-// ended, or at once outside of one.
+// Output. Small writes are collected in a buffer of the event loop. It is flushed at the end of the read that caused
+// them, or immediately outside of a read.
 
 extension HTTP1Connection {
     func writeHeadAndBytes(_ response: Response, keepAlive: Bool) {
@@ -15,11 +15,11 @@ extension HTTP1Connection {
         case .text(var text):
             writeHead(response, .length(text.utf8.count), keepAlive: keepAlive)
             guard sendsBody(of: response) else { return }
-            // A small text goes with its head in one piece; a large one is not worth the copy.
-            if text.utf8.count > Self.largestCopy { return writeOut(ByteBuffer(string: text)) }
+            // A small text is sent together with its head; a large one is not worth copying.
+            if text.utf8.count > Self.maximumCopySize { return writeOut(ByteBuffer(string: text)) }
             text.withUTF8 { writeSmall(UnsafeRawBufferPointer($0)) }
-        case .stream(let announced, _):
-            writeHead(response, announced.map { .length($0) } ?? .none, keepAlive: keepAlive)
+        case .stream(let declaredLength, _):
+            writeHead(response, declaredLength.map { .length($0) } ?? .none, keepAlive: keepAlive)
         }
     }
 
@@ -35,11 +35,11 @@ extension HTTP1Connection {
         writtenBytes += output.readableBytes - before
     }
 
-    /// Bodies up to this size are copied behind their head, so that one write takes both.
-    private static var largestCopy: Int { 4096 }
+    /// The maximum size of bodies that are copied behind their head, so that one write sends both.
+    private static var maximumCopySize: Int { 4096 }
 
     func writeOut(_ bytes: ByteBuffer) {
-        if bytes.readableBytes <= Self.largestCopy {
+        if bytes.readableBytes <= Self.maximumCopySize {
             return bytes.withUnsafeReadableBytes { writeSmall($0) }
         }
         handOverOutput()
@@ -59,7 +59,7 @@ extension HTTP1Connection {
         output = loop.takeBuffer()
     }
 
-    /// Gives what was gathered to the channel, in its place before what follows.
+    /// Passes the collected output to the channel, ahead of the bytes that follow.
     private func handOverOutput() {
         guard hasOutput else { return }
         hasOutput = false
@@ -74,11 +74,11 @@ extension HTTP1Connection {
             hasOutput = false
             var bytes = output
             output = ByteBuffer()
-            if sendDirectly(&bytes) { return loop.giveBack(bytes) }
+            if sendDirectly(&bytes) { return loop.recycle(bytes) }
             hasUnflushedBytes = false
             channelMayHoldBytes = true
             channelContext?.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
-            loop.giveBack(bytes)
+            loop.recycle(bytes)
         } else if hasUnflushedBytes {
             hasUnflushedBytes = false
             channelMayHoldBytes = true
@@ -86,8 +86,9 @@ extension HTTP1Connection {
         }
     }
 
-    /// - Parameter bytes: What is left of them afterwards is the channel's to send.
-    /// - Returns: Whether all of it was sent.
+    /// Sends bytes directly to the socket, if nothing is queued ahead of them.
+    /// - Parameter bytes: The bytes. Those that remain must be sent through the channel.
+    /// - Returns: Whether all bytes were sent.
     private func sendDirectly(_ bytes: inout ByteBuffer) -> Bool {
         guard let socket, !hasUnflushedBytes, let channel = channelContext?.channel, channel.isActive else {
             return false
@@ -104,12 +105,12 @@ extension HTTP1Connection {
         (try? channelContext?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
     }
 
-    /// How many bytes the channel has not got rid of.
+    /// The number of bytes that have been written but not sent.
     var pendingBytes: Int {
         output.readableBytes + queuedBytes
     }
 
-    /// Writes, flushes, and waits while the peer does not keep up. From any thread.
+    /// Writes and flushes bytes, and waits while the peer does not keep up. May be called from any thread.
     func send(_ bytes: ByteBuffer) async throws {
         let writer = WaitingWriter()
         try await withTaskCancellationHandler {
@@ -129,10 +130,10 @@ extension HTTP1Connection {
         }
         writeOut(bytes)
         if !isInRead { flushIfNeeded() }
-        // An unflushed write would never make the channel writable again.
+        // Without a flush, the channel would never become writable again.
         if !channelContext.channel.isWritable { flushIfNeeded() }
         if channelContext.channel.isWritable {
-            waitingWriters.goOn(writer, continuation, after: bytes.readableBytes, on: loop.eventLoop)
+            waitingWriters.resume(writer, continuation, after: bytes.readableBytes, on: loop.eventLoop)
         } else {
             waitingWriters.wait(writer, continuation)
         }
@@ -140,6 +141,6 @@ extension HTTP1Connection {
 }
 
 extension Response {
-    /// Whether the status says that there is no body, whatever the handler gave (RFC 9110 §6.4.1).
+    /// Whether the status precludes a body, whatever the handler returned (RFC 9110 §6.4.1).
     var hasNoBodyByStatus: Bool { status.code == 204 || status.code == 304 }
 }

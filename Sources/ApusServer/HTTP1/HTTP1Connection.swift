@@ -6,12 +6,12 @@ import NIOCore
 import NIOSSL
 import NIOTLS
 
-/// One HTTP/1.1 connection: reads requests, starts their handlers on the event loop, writes their responses.
+/// An HTTP/1.1 connection: reads requests, starts their handlers on the event loop, and writes their responses.
 ///
-/// `@unchecked Sendable`: every stored property is touched on the channel's event loop alone. The tasks of the requests
-/// run there too, by their executor preference; what may call from elsewhere goes through ``onLoop(_:)``. No access to one
-/// of them reaches it again from within: the state machine and the buffer are values that call nobody. So the checks for
-/// that are left out where every request would pay for them.
+/// `@unchecked Sendable`: every stored property is accessed only on the channel's event loop. The tasks of requests
+/// also run there, through their executor preference; calls from other threads go through ``onLoop(_:)``. No access to
+/// a property overlaps with another: the state machine and the buffer are values that call no other code. So
+/// exclusivity checks are disabled where every request would pay for them.
 final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Connection, RequestWorker.Owner,
     @unchecked Sendable
 {
@@ -23,47 +23,47 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
     private var peer: Peer
     private var prelude: Prelude
     private let openedAt = NIODeadline.now()
-    /// What a streamed response does when the server stops.
+    /// The action of a streamed response when the server begins to shut down.
     private var drainAction: (@Sendable () -> Void)?
     @exclusivity(unchecked) private(set) var machine: HTTP1StateMachine
     @exclusivity(unchecked) private(set) var channelContext: ChannelHandlerContext?
-    /// Whether the connection is HTTP/2's now.
-    private var hasSwitched = false
+    /// Whether HTTP/2 has taken over the connection.
+    private var hasSwitchedToHTTP2 = false
     @exclusivity(unchecked) private var worker: RequestWorker?
-    /// Counts the requests, so that what belongs to an earlier one is told from the present one's.
+    /// The number of the current request, to distinguish it from earlier ones.
     @exclusivity(unchecked) private var exchange = 0
-    /// The last request whose worker is done with it.
-    @exclusivity(unchecked) private var answered = 0
+    /// The number of the last request whose worker has finished.
+    @exclusivity(unchecked) private var lastAnswered = 0
     @exclusivity(unchecked) private var body: InboundStream?
     @exclusivity(unchecked) private var upgraded: HTTP1ByteStream?
     var waitingWriters = WaitingWriters()
     @exclusivity(unchecked) private var isProcessing = false
     @exclusivity(unchecked) var isInRead = false
-    /// What was written since the last flush, as far as the channel has not got it yet.
+    /// Output that has not been passed to the channel.
     @exclusivity(unchecked) var output = ByteBuffer()
     @exclusivity(unchecked) var hasOutput = false
-    /// Whether the channel has bytes that it was not told to flush.
+    /// Whether the channel has bytes that have not been flushed.
     @exclusivity(unchecked) var hasUnflushedBytes = false
-    /// Whether the channel was given bytes since its queue was last seen empty.
+    /// Whether the channel has been given bytes since its queue was last seen empty.
     @exclusivity(unchecked) var channelMayHoldBytes = false
-    /// The way past the channel for small responses, where there is one.
+    /// Sends small responses directly to the socket, where that is possible.
     @exclusivity(unchecked) private(set) var socket: SocketWriter?
     @exclusivity(unchecked) private var isReading = true
-    @exclusivity(unchecked) private var owesContinue = false
+    @exclusivity(unchecked) private var needsContinue = false
     @exclusivity(unchecked) private var hasRequestBody = false
     private let isEncrypted: Bool
     private var isOutputClosed = false
-    /// How many bytes were written in all.
+    /// The total number of bytes written.
     @exclusivity(unchecked) var writtenBytes = 0
     @exclusivity(unchecked) var isVersion10 = false
     @exclusivity(unchecked) var isHead = false
 
-    /// What comes before the first request, by handlers that are nearer to the socket.
+    /// What precedes the first request. It is read by handlers closer to the socket.
     enum Prelude {
         case none
-        /// A PROXY header. What follows it is read from the socket directly.
+        /// A PROXY header, followed by plaintext.
         case proxied
-        /// A TLS handshake, and perhaps a PROXY header before it. No byte goes past the channel.
+        /// A TLS handshake, possibly after a PROXY header. No byte bypasses the channel.
         case encrypted
     }
 
@@ -83,14 +83,14 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
         loop.add(self)
     }
 
-    /// Also for a channel that never became active, and so never becomes inactive.
+    /// Also called for a channel that never became active and therefore never becomes inactive.
     func handlerRemoved(context: ChannelHandlerContext) {
-        leaveLoop()
+        unregister()
         channelContext = nil
         upgraded = nil
     }
 
-    private func leaveLoop() {
+    private func unregister() {
         if loop.remove(self) { core.connectionClosed() }
     }
 
@@ -118,8 +118,8 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        // The first bytes of HTTP/2 may be answered with more than the channel takes, before this handler has left.
-        guard !hasSwitched else { return context.fireChannelWritabilityChanged() }
+        // The first HTTP/2 frames may fill the channel's buffer before this handler has been removed.
+        guard !hasSwitchedToHTTP2 else { return context.fireChannelWritabilityChanged() }
         let isWritable = context.channel.isWritable
         machine.writabilityChanged(isWritable)
         guard isWritable else { return }
@@ -142,7 +142,7 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
 
     func channelInactive(context: ChannelHandlerContext) {
         machine.closed()
-        leaveLoop()
+        unregister()
         body?.finish(throwing: HTTP1Error.truncated.appError)
         body = nil
         upgraded?.finish()
@@ -157,9 +157,9 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
 
     // MARK: Prelude
 
-    /// The address came in a PROXY header; `nil` for a connection of the balancer's own.
-    func becameKnown(address: String?) {
-        if let address { peer.address = address }
+    /// Called with the client's address from the PROXY header; `nil` for the load balancer's own connections.
+    func receivedProxyHeader(clientAddress: String?) {
+        if let clientAddress { peer.address = clientAddress }
         if prelude == .proxied { prelude = .none }
     }
 
@@ -171,10 +171,10 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
         if negotiatedProtocol == "h2" { switchToHTTP2(ByteBuffer()) }
     }
 
-    /// The error of whoever writes to a connection that is gone.
+    /// The error of a write to a closed connection.
     static var connectionClosed: AppError { AppError(.cancelled, "The connection is closed.") }
 
-    // MARK: Clocks and draining
+    // MARK: Timeouts and shutdown
 
     func tick(now: NIODeadline, elapsed: TimeAmount) {
         guard prelude == .none || now - openedAt <= TimeAmount(core.limits.headTimeout) else { return abort() }
@@ -197,14 +197,14 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
         }
     }
 
-    /// The server stops: idle connections go at once, the others after their response.
+    /// Begins shutdown: an idle connection closes immediately, any other after its response.
     func drain() {
         drainAction.take()?()
         perform(machine.drain())
     }
 
-    /// A streamed response wants to know when the server stops.
-    func tellOfDrain(_ action: @escaping @Sendable () -> Void) {
+    /// Registers the action of a streamed response for the shutdown of the server.
+    func onDrain(_ action: @escaping @Sendable () -> Void) {
         if core.isDraining { action() } else { drainAction = action }
     }
 
@@ -214,23 +214,23 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
         return 1
     }
 
-    /// Ends the connection once what was written has gone out.
-    func closeWhenWritten() {
+    /// Closes the connection once everything written has been sent.
+    func closeAfterFlush() {
         guard let channelContext else { return }
         flushIfNeeded()
-        // Writes are done in order, so an empty one is done when all before it are. One that never is, because the peer
-        // does not read, is cut off by the clocks.
+        // Writes complete in order, so an empty one completes after all before it. If the peer does not read, it never
+        // completes, and a timeout closes the connection.
         let written = channelContext.eventLoop.makePromise(of: Void.self)
         written.futureResult.whenComplete { _ in self.abort() }
         channelContext.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
     }
 
-    /// Ends the connection at once, whatever is still on its way.
+    /// Closes the connection immediately and discards unsent bytes.
     func abort() { channelContext?.close(promise: nil) }
 
-    // MARK: Steps
+    // MARK: Actions
 
-    /// Does what the state machine says until it waits. Runs that are caused from within are left to the outer one.
+    /// Performs the actions of the state machine until it waits. Nested calls leave the work to the outermost one.
     private func process() {
         guard !isProcessing else { return }
         isProcessing = true
@@ -257,16 +257,16 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
             body?.finish(throwing: error.appError)
             body = nil
         case .reject(let error): reject(error)
-        case .close: closeWhenWritten()
+        case .close: closeAfterFlush()
         case .switchToHTTP2(let bytes): switchToHTTP2(bytes)
         }
     }
 
-    /// Gives the connection over, with what came of it.
+    /// Hands the connection over to HTTP/2, with the bytes that have been received.
     private func switchToHTTP2(_ bytes: ByteBuffer) {
         guard let context = channelContext else { return }
         let pipeline = context.pipeline.syncOperations
-        hasSwitched = true
+        hasSwitchedToHTTP2 = true
         do {
             loop.remove(self)
             try HTTP2Connection.add(to: pipeline, core: core, loop: loop, peer: peer)
@@ -278,21 +278,21 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
         }
     }
 
-    private func start(_ head: RequestHead, _ arrival: HTTP1StateMachine.Body) {
+    private func start(_ head: RequestHead, _ incomingBody: HTTP1StateMachine.Body) {
         exchange += 1
         isVersion10 = head.isVersion10
         isHead = head.method == .head
-        owesContinue = head.expectsContinue
+        needsContinue = head.expectsContinue
         hasRequestBody = true
         var requestBody: RequestBody
-        switch arrival {
-        case .whole(let bytes):
+        switch incomingBody {
+        case .complete(let bytes):
             requestBody = RequestBody(bytes)
-            owesContinue = false
+            needsContinue = false
             hasRequestBody = bytes.readableBytes > 0
-        case .coming(let length):
+        case .incoming(let length):
             let stream = InboundStream(length: length, capacity: core.limits.bufferedBytes) { [weak self, exchange] in
-                self?.onLoop { $0.bodyIsWanted(exchange) }
+                self?.onLoop { $0.resumeBody(of: exchange) }
             }
             body = stream
             requestBody = RequestBody(stream, limit: core.limits.bodyBytes)
@@ -304,11 +304,11 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
             remoteAddress: peer.address, isSecure: peer.isSecure, context: peer.makeContext(core.logger))
         let exchange = exchange
         let worker = loop.start(request, of: self)
-        // A handler that never waited has answered already.
-        if exchange == self.exchange, exchange != answered { self.worker = worker }
+        // A handler that never suspended has already responded.
+        if exchange == self.exchange, exchange != lastAnswered { self.worker = worker }
     }
 
-    private func bodyIsWanted(_ exchange: Int) {
+    private func resumeBody(of exchange: Int) {
         guard exchange == self.exchange else { return }
         writeContinue()
         machine.bodyWanted(true)
@@ -317,15 +317,15 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
     }
 
     private func writeContinue() {
-        guard owesContinue else { return }
-        owesContinue = false
+        guard needsContinue else { return }
+        needsContinue = false
         writeOut(Self.continueHead)
         flushIfNeeded()
     }
 
     private static let continueHead = ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")
 
-    /// Reads from the channel as long as someone wants what it brings.
+    /// Starts or stops reading from the channel, depending on whether more bytes are wanted.
     private func readIfWanted() {
         let isWanted = upgraded?.hasRoom ?? machine.wantsRead
         guard isWanted != isReading else { return }
@@ -335,7 +335,7 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
 
     private func reject(_ error: HTTP1Error) {
         _ = machine.linger()
-        // There is no request: nothing of the one before may shape the answer.
+        // The error belongs to no request, so the previous request must not affect the response.
         isHead = false
         isVersion10 = false
         write(problem: error.appError, status: error.status)
@@ -355,11 +355,11 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
         flushIfNeeded()
     }
 
-    /// Ends the sending side, so that the peer can read the response before the connection is reset.
+    /// Closes the sending side, so that the peer can read the response before the connection is reset.
     private func closeAfterLastResponse() {
         guard !isOutputClosed else { return }
         isOutputClosed = true
-        if case .close = machine.linger() { return closeWhenWritten() }
+        if case .close = machine.linger() { return closeAfterFlush() }
         flushIfNeeded()
         channelContext?.close(mode: .output, promise: nil)
         readIfWanted()
@@ -390,8 +390,8 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
 
     private func finish(_ exchange: Int) {
         guard exchange == self.exchange else { return }
-        answered = exchange
-        // It goes on to requests of others, which are not this connection's to cancel.
+        lastAnswered = exchange
+        // The worker goes on to requests of other connections, which this one must not cancel.
         worker = nil
     }
 
@@ -401,8 +401,8 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
     }
 
     private func deliverStream(_ response: Response) async {
-        if owesContinue {
-            // The producer may read the body yet, and no 100 can be sent once the head is out.
+        if needsContinue {
+            // The producer may still read the body, and 100 Continue cannot be sent after the head.
             writeContinue()
             machine.bodyWanted(true)
         }
@@ -418,18 +418,18 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
             try writer.finish()
             endResponse(keepAlive: staysOpen)
         } catch {
-            // The head is out, so the only way left to say that the body is not whole is to end the connection.
-            core.log(cutOff: error)
-            closeWhenWritten()
+            // The head has been sent, so only closing the connection can signal that the body is incomplete.
+            core.logAbortedResponse(error)
+            closeAfterFlush()
         }
     }
 
     private func endResponse(keepAlive: Bool) {
         worker = nil
         drainAction = nil
-        body?.finish(throwing: AppError(.cancelled, "The response is out; the body is no longer read."))
+        body?.finish(throwing: AppError(.cancelled, "The response has been sent; the rest of the body is discarded."))
         body = nil
-        // Within a read it is as late as when the read began.
+        // Within a read, the time at which the read began is used.
         perform(machine.endResponse(keepAlive: keepAlive, now: isInRead ? machine.now : .now()))
         process()
         readIfWanted()
@@ -437,7 +437,7 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
 
     private func upgrade(_ response: Response, _ upgrade: Upgrade) async {
         guard !isVersion10, !hasRequestBody else {
-            // Bytes of a body would be taken for the other protocol's (RFC 9110 §7.8).
+            // The bytes of a body would be mistaken for those of the new protocol (RFC 9110 §7.8).
             let error = AppError(.invalidArgument, "Only an HTTP/1.1 request without a body can be upgraded.")
             write(problem: error, status: error.httpStatus)
             return closeAfterLastResponse()
@@ -459,13 +459,13 @@ final class HTTP1Connection: ChannelInboundHandler, RemovableChannelHandler, Con
         closeAfterLastResponse()
     }
 
-    /// The reader of the upgraded connection has room again.
-    func upgradedWantsBytes() {
-        upgraded?.makeRoom()
+    /// Called when the reader of the upgraded connection has room again.
+    func resumeReadingUpgraded() {
+        upgraded?.roomBecameAvailable()
         readIfWanted()
     }
 
-    /// Runs at once when already on the event loop, soon on it otherwise.
+    /// Runs work immediately if called on the event loop; otherwise schedules it there.
     func onLoop(_ work: @escaping @Sendable (HTTP1Connection) -> Void) {
         if loop.eventLoop.inEventLoop {
             work(self)

@@ -2,7 +2,7 @@ import ApusCore
 import ApusHTTP
 import HTTPTypes
 
-/// What is wrong with the bytes of a request. Each is answered once, and the connection is closed.
+/// An error in the bytes of a request. It is answered once, then the connection is closed.
 package enum HTTP1Error: Error, Equatable {
     case malformedRequestLine
     case unsupportedVersion
@@ -13,7 +13,7 @@ package enum HTTP1Error: Error, Equatable {
     case missingHost
     case malformedHost
     case unknownExpectation
-    /// CONNECT: this is no proxy.
+    /// A CONNECT request; this server is not a proxy.
     case tunnelRefused
     case conflictingLengths
     case malformedContentLength
@@ -22,44 +22,53 @@ package enum HTTP1Error: Error, Equatable {
     case unsupportedTarget
     case headTimeout
     case bodyTooSlow
-    /// The client went before its request was whole.
+    /// The request ended before it was complete.
     case truncated
-    /// No error: the client speaks HTTP/2 (RFC 9113 §3.4).
+    /// Not an error: the client speaks HTTP/2 (RFC 9113 §3.4).
     case http2Preface
 
-    /// What the client is told.
+    /// The error that is sent to the client.
     var appError: AppError {
         switch self {
         case .malformedRequestLine:
             AppError(
-                .invalidArgument, "The request line must be a method, a target and HTTP/1.1, a space between each.")
-        case .unsupportedVersion: AppError(.unimplemented, "Only HTTP/1.0 and HTTP/1.1 are spoken here.")
-        case .headTooLarge(let limit): AppError(.outOfRange, "The header is larger than \(limit) bytes.")
-        case .tooManyFields(let limit): AppError(.outOfRange, "The header has more than \(limit) fields.")
+                .invalidArgument,
+                "The request line must consist of a method, a target and HTTP/1.1, separated by single spaces.")
+        case .unsupportedVersion: AppError(.unimplemented, "The HTTP version must be 1.0 or 1.1.")
+        case .headTooLarge(let limit): AppError(.outOfRange, "The request header is larger than \(limit) bytes.")
+        case .tooManyFields(let limit): AppError(.outOfRange, "The request has more than \(limit) header fields.")
         case .malformedField:
             AppError(
-                .invalidArgument, "A header field is malformed; each must be a name, a colon and a value on one line.")
-        case .bareLineFeed: AppError(.invalidArgument, "Lines of the header must end with CR and LF.")
-        case .missingHost: AppError(.invalidArgument, "Exactly one Host field is required.")
-        case .malformedHost: AppError(.invalidArgument, "Host must be a name or an address, and perhaps a port.")
-        case .unknownExpectation: AppError(.invalidArgument, "The only expectation understood is 100-continue.")
-        case .tunnelRefused: AppError(.unimplemented, "CONNECT is for proxies; this is none.")
+                .invalidArgument,
+                "A header field is malformed. It must consist of a name, a colon and a value, on one line.")
+        case .bareLineFeed:
+            AppError(.invalidArgument, "Each line of the request header must end with CR LF, not with LF alone.")
+        case .missingHost: AppError(.invalidArgument, "The request must have exactly one Host field.")
+        case .malformedHost:
+            AppError(.invalidArgument, "The host must be a name or an IP address, optionally with a port.")
+        case .unknownExpectation: AppError(.invalidArgument, "The only supported expectation is 100-continue.")
+        case .tunnelRefused: AppError(.unimplemented, "CONNECT is not supported, because this server is not a proxy.")
         case .conflictingLengths:
-            AppError(.invalidArgument, "The length of the body is given in more than one way.")
+            AppError(
+                .invalidArgument,
+                "The length of the body is specified more than once. Send one Content-Length or one Transfer-Encoding.")
         case .malformedContentLength: AppError(.invalidArgument, "Content-Length must be a decimal number of bytes.")
         case .unsupportedTransferCoding:
-            AppError(.unimplemented, "The only transfer coding understood is chunked, once, in HTTP/1.1.")
+            AppError(
+                .unimplemented, "The only supported transfer coding is chunked, applied once, in HTTP/1.1.")
         case .malformedChunk: AppError(.invalidArgument, "The chunked body is malformed.")
         case .unsupportedTarget:
-            AppError(.invalidArgument, "The request target must be a path, or an absolute http URL.")
-        case .headTimeout: AppError(.deadlineExceeded, "The header took too long to arrive.", reason: .requestTimeout)
-        case .bodyTooSlow: AppError(.deadlineExceeded, "The body arrives too slowly.", reason: .requestTimeout)
+            AppError(.invalidArgument, "The request target must be a path or an absolute http or https URL.")
+        case .headTimeout:
+            AppError(.deadlineExceeded, "The request header took too long to arrive.", reason: .requestTimeout)
+        case .bodyTooSlow:
+            AppError(.deadlineExceeded, "The request body is arriving too slowly.", reason: .requestTimeout)
         case .http2Preface: HTTP1Error.unsupportedVersion.appError
-        case .truncated: AppError(.cancelled, "The connection ended in the middle of the request.")
+        case .truncated: AppError(.cancelled, "The request was aborted before it was complete.")
         }
     }
 
-    /// The status where HTTP has one that the canonical codes do not reach.
+    /// The HTTP status. It is more specific than that of the canonical code where HTTP defines one.
     var status: HTTPResponse.Status {
         switch self {
         case .headTooLarge, .tooManyFields: .requestHeaderFieldsTooLarge

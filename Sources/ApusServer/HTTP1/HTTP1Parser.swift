@@ -2,7 +2,8 @@ import ApusHTTP
 package import HTTPTypes
 package import NIOCore
 
-/// Turns the bytes of a connection into heads and pieces of bodies. Any split of the same bytes gives the same requests.
+/// Parses the bytes of a connection into heads and pieces of bodies. The result does not depend on how the bytes are
+/// split.
 package struct HTTP1Parser {
     private enum Phase {
         case head
@@ -21,7 +22,7 @@ package struct HTTP1Parser {
     private let maxHeadFields: Int
     private var phase = Phase.head
     private var inbound = ByteBuffer()
-    /// How much of the head has been searched for its end.
+    /// How many bytes of the head have been searched for its end.
     private var searched = 0
     private var isFirst = true
 
@@ -30,18 +31,18 @@ package struct HTTP1Parser {
         self.maxHeadFields = maxHeadFields
     }
 
-    /// Bytes that came and were not asked for yet.
+    /// The number of bytes that have been received but not parsed.
     package var bufferedBytes: Int { inbound.readableBytes }
 
-    /// Adds bytes from the connection, without a copy where nothing is left from before.
+    /// Appends bytes from the connection, without copying them if no earlier bytes are left.
     package mutating func append(_ bytes: ByteBuffer) { inbound.appendReclaiming(bytes) }
 
-    /// How much of the present body is still to come, as far as it was announced.
-    var announcedRest: Int {
+    /// How many bytes of the current body are still to come, as far as its length was declared.
+    var remainingContentLength: Int {
         if case .fixed(let remaining) = phase { remaining } else { 0 }
     }
 
-    /// Takes all bytes that are left: they belong to the protocol that follows an upgrade.
+    /// Removes and returns all remaining bytes, which belong to the protocol after an upgrade.
     mutating func takeRemainder() -> ByteBuffer {
         defer { inbound = ByteBuffer() }
         return inbound
@@ -70,8 +71,8 @@ package struct HTTP1Parser {
         }
     }
 
-    /// The whole body if it is here already, which spares a stream.
-    mutating func takeWholeBody() -> ByteBuffer? {
+    /// Removes and returns the complete body if it has been received, which saves a stream.
+    mutating func takeCompleteBody() -> ByteBuffer? {
         guard case .fixed(let remaining) = phase, let slice = inbound.readSlice(length: remaining) else { return nil }
         phase = .head
         return slice
@@ -85,11 +86,13 @@ package struct HTTP1Parser {
     private mutating func parseHead() throws(HTTP1Error) -> RequestHead? {
         skipEmptyLines()
         guard inbound.readableBytes > 0 else {
-            // Let go, it serves the channel's next read: an idle connection has one buffer then, not two.
+            // Once released, the buffer serves the channel's next read, so an idle connection holds one buffer, not
+            // two.
             inbound = ByteBuffer()
             return nil
         }
-        // A first byte that no method begins with, as in a TLS greeting on a plaintext port, need not wait for a line end.
+        // Reject a byte that cannot begin a method, such as that of a TLS ClientHello on a plaintext port, without
+        // waiting for the end of the line.
         let buffer = inbound
         let bytes = buffer.readableBytesUInt8Span
         let first = bytes[0]
@@ -99,7 +102,7 @@ package struct HTTP1Parser {
         let length = bytes.headLength(searched: &searched, limit: maxHeadBytes)
         guard (length ?? bytes.count) <= maxHeadBytes else { throw .headTooLarge(limit: maxHeadBytes) }
         guard let length else { return nil }
-        // Only at the very beginning: later it would be a request like others, of an unknown version.
+        // Only at the beginning of the connection. Later it is a request with an unsupported version.
         if isFirst, bytes.extracting(first: length).isEqual(to: "PRI * HTTP/2.0\r\n\r\n") {
             throw .http2Preface
         }
@@ -114,7 +117,7 @@ package struct HTTP1Parser {
         return head
     }
 
-    /// Empty lines before a request are read past (RFC 9112 §2.2).
+    /// Skips empty lines before a request (RFC 9112 §2.2).
     private mutating func skipEmptyLines() {
         while inbound.readableBytes >= 2, inbound.getInteger(at: inbound.readerIndex, as: UInt16.self) == 0x0D0A {
             inbound.moveReaderIndex(forwardBy: 2)

@@ -1,51 +1,51 @@
 import HTTPTypes
 import NIOCore
 
-/// What one HTTP/1.1 connection does next, decided without any input or output.
+/// Decides what an HTTP/1.1 connection does next, without doing any I/O.
 ///
-/// Events come in as method calls; what to do comes out of ``next()``, called until it says ``Action/wait``. Requests are
-/// taken one after the other, so that pipelined ones are answered in order.
+/// Methods report events to it. The actions to perform are returned by ``next()``, which must be called until it
+/// returns ``Action/wait``. Requests are handled one at a time, so pipelined requests are answered in order.
 struct HTTP1StateMachine {
     enum Action {
-        /// Nothing until the next event.
+        /// Wait for the next event.
         case wait
         case start(RequestHead, Body)
         case deliver(ByteBuffer)
         case endBody(trailers: HTTPFields)
         case failBody(HTTP1Error)
-        /// Answer once with this error, then close: there is no request that it could belong to.
+        /// Answer with this error, then close the connection. The error belongs to no request.
         case reject(HTTP1Error)
         case close
-        /// The client speaks HTTP/2, and these are its first bytes.
+        /// The client speaks HTTP/2; these are its first bytes.
         case switchToHTTP2(ByteBuffer)
     }
 
-    /// How much of a request's body is here when the request starts.
+    /// How much of a request's body has been received when the request starts.
     enum Body {
-        case whole(ByteBuffer)
-        case coming(length: Int?)
+        case complete(ByteBuffer)
+        case incoming(length: Int?)
     }
 
     enum Expiry: Equatable {
         case none
         case reject(HTTP1Error)
         case failBody(HTTP1Error)
-        /// Cancel the handler: its deadline has passed.
+        /// The deadline has passed: cancel the handler.
         case cancel
-        /// Answer without the handler: it did not heed its cancellation.
+        /// The handler has not reacted to its cancellation: answer without it.
         case abandon
         case close
     }
 
     private enum Phase {
-        /// Between requests.
+        /// Waiting for a request.
         case idle(since: NIODeadline)
-        /// A part of a head is here.
+        /// Part of a head has been received.
         case head(since: NIODeadline)
         case exchange(Exchange)
-        /// The response is out, and the rest of the body is read past.
+        /// The response has been sent, and the rest of the body is skipped.
         case discarding(remaining: Int, since: NIODeadline)
-        /// The last response is out, and the peer has a moment to read it before the connection goes.
+        /// The last response has been sent, and the peer has a moment to read it before the connection closes.
         case lingering(since: NIODeadline)
         case upgraded
         case closed
@@ -65,18 +65,18 @@ struct HTTP1StateMachine {
     private var parser: HTTP1Parser
     private(set) var now: NIODeadline
     private var isWritable = true
-    /// How many bytes had gone out when the peer last took some, and when that was.
+    /// The number of bytes sent when the peer last accepted some, and the time of that.
     private var progress: (bytes: Int, at: NIODeadline)
     private var isDraining = false
     private var isInputClosed = false
-    /// What comes after the present request cannot be read, so it is the last one.
+    /// Whether the current request is the last one, because the bytes after it cannot be parsed.
     private var isLast = false
 
-    /// How much of an unread body is read past, to keep the connection.
+    /// The maximum number of bytes of an unread body that are skipped to keep the connection open.
     private static let discardLimit = 64 << 10
     private static let lingerTime = TimeAmount.seconds(2)
-    /// How long an idle connection waits for one more request once the server stops.
-    private static let drainPatience = TimeAmount.seconds(1)
+    /// How long an idle connection waits for one more request after shutdown has begun.
+    private static let drainTimeout = TimeAmount.seconds(1)
 
     init(limits: ServerLimits, now: NIODeadline) {
         self.limits = limits
@@ -86,7 +86,7 @@ struct HTTP1StateMachine {
         parser = HTTP1Parser(maxHeadBytes: limits.headBytes, maxHeadFields: limits.headFields)
     }
 
-    /// Whether more bytes are wanted from the connection.
+    /// Whether more bytes should be read from the connection.
     var wantsRead: Bool {
         switch phase {
         case .idle, .head: isWritable
@@ -97,7 +97,7 @@ struct HTTP1StateMachine {
         }
     }
 
-    /// Whether the connection waits for a request, with nothing of it here yet.
+    /// Whether the connection waits for a request of which nothing has been received.
     var isIdle: Bool {
         if case .idle = phase { true } else { false }
     }
@@ -128,7 +128,7 @@ struct HTTP1StateMachine {
         }
     }
 
-    /// The reader of the body has room again, or has none.
+    /// Called when the reader of the body has room again, or has none left.
     mutating func bodyWanted(_ isWanted: Bool) {
         guard case .exchange(var exchange) = phase else { return }
         exchange.isBodyWanted = isWanted
@@ -137,9 +137,9 @@ struct HTTP1StateMachine {
 
     mutating func writabilityChanged(_ isWritable: Bool) { self.isWritable = isWritable }
 
-    /// A response is about to be sent.
-    /// - Parameter isStreamed: Whether the body may be read on while the response is made.
-    /// - Returns: Whether the connection stays open after it, or `nil` if no response may be sent any more.
+    /// Begins a response.
+    /// - Parameter isStreamed: Whether the body may be read while the response is produced.
+    /// - Returns: Whether the connection stays open after the response, or `nil` if no response may be sent any more.
     mutating func beginResponse(isStreamed: Bool = false) -> Bool? {
         guard case .exchange(var exchange) = phase, !exchange.hasResponse, !exchange.isAbandoned else { return nil }
         exchange.hasResponse = true
@@ -148,8 +148,8 @@ struct HTTP1StateMachine {
             && (exchange.isBodyComplete || exchange.isBodyWanted && (isStreamed || canDiscardBody))
     }
 
-    /// The response is out whole.
-    /// - Parameter keepAlive: What ``beginResponse()`` said.
+    /// Called when the response has been written completely.
+    /// - Parameter keepAlive: The result of ``beginResponse(isStreamed:)``.
     mutating func endResponse(keepAlive: Bool, now: NIODeadline) -> Action {
         self.now = now
         guard case .exchange(let exchange) = phase else { return .wait }
@@ -162,10 +162,10 @@ struct HTTP1StateMachine {
         return awaitRequest()
     }
 
-    /// Whether what is left of the body is little enough to be read past.
-    private var canDiscardBody: Bool { parser.announcedRest <= Self.discardLimit }
+    /// Whether the rest of the body is small enough to be skipped.
+    private var canDiscardBody: Bool { parser.remainingContentLength <= Self.discardLimit }
 
-    /// Turns to the next request, if there may be one.
+    /// Proceeds to the next request, if there may be one.
     private mutating func awaitRequest() -> Action {
         if parser.bufferedBytes > 0 {
             phase = .head(since: now)
@@ -176,15 +176,15 @@ struct HTTP1StateMachine {
         return .wait
     }
 
-    /// The connection belongs to another protocol from here on.
-    /// - Returns: The bytes of it that are here already.
+    /// Switches the connection to another protocol.
+    /// - Returns: The bytes of that protocol that have been received.
     mutating func upgrade() -> ByteBuffer {
         phase = .upgraded
         return parser.takeRemainder()
     }
 
-    /// The peer sends no more. What is here already is still taken in.
-    /// - Returns: What to do at once.
+    /// Called when the peer has closed its sending side. Bytes received before are still processed.
+    /// - Returns: The action to perform immediately.
     mutating func inputClosed() -> Action {
         isInputClosed = true
         switch phase {
@@ -195,8 +195,9 @@ struct HTTP1StateMachine {
         }
     }
 
-    /// Whether the peer seems to be gone: it sends no more, and its request is whole. The handler is cancelled then; its
-    /// response, if there is one, is still sent, because a peer that only closed its sending side reads on.
+    /// Whether the peer seems to have disconnected: it has closed its sending side after a complete request. The
+    /// handler is then cancelled. Its response, if there is one, is still sent, because a peer that closed only its
+    /// sending side keeps reading.
     var isAbandonedByPeer: Bool {
         guard isInputClosed, case .exchange(let exchange) = phase else { return false }
         return exchange.isBodyComplete
@@ -204,16 +205,17 @@ struct HTTP1StateMachine {
 
     mutating func closed() { phase = .closed }
 
-    /// The server stops: the next response is the last. A connection that was in use a moment ago may have a request on its
-    /// way, and is given the time to bring it.
+    /// Begins shutdown: the next response is the last. A connection that was in use a moment ago may have a request in
+    /// transit and gets time to deliver it.
     mutating func drain() -> Action {
         isDraining = true
-        guard case .idle(let since) = phase, now - since > Self.drainPatience else { return .wait }
+        guard case .idle(let since) = phase, now - since > Self.drainTimeout else { return .wait }
         phase = .closed
         return .close
     }
 
-    /// An error was answered, and the connection is to end.
+    /// Waits for the peer to close the connection after the last response, or closes it if the peer has closed its
+    /// sending side.
     mutating func linger() -> Action {
         if isInputClosed {
             phase = .closed
@@ -223,20 +225,20 @@ struct HTTP1StateMachine {
         return .wait
     }
 
-    /// Whether the last response is out and only the peer's goodbye is awaited.
+    /// Whether the last response has been sent, and the connection only waits for the peer to close it.
     var isLingering: Bool {
         if case .lingering = phase { true } else { false }
     }
 
-    // MARK: Clocks
+    // MARK: Timeouts
 
-    /// Looks at every clock. Called a few times a second.
+    /// Checks every timeout. Called a few times per second.
     ///
-    /// As long as bytes are on their way out the connection is neither idle nor done: its clocks stand still, and the one
-    /// that counts is that of the peer's reading.
+    /// While bytes are waiting to be sent, the connection is neither idle nor done: its timeouts restart, and only the
+    /// time since the peer last accepted bytes counts.
     /// - Parameters:
-    ///   - pendingBytes: How many bytes of responses the peer has not taken yet.
-    ///   - sentBytes: How many it has taken.
+    ///   - pendingBytes: The number of response bytes that the peer has not accepted yet.
+    ///   - sentBytes: The number of bytes that it has accepted.
     mutating func tick(now: NIODeadline, elapsed: TimeAmount, pendingBytes: Int = 0, sentBytes: Int = 0) -> Expiry {
         self.now = now
         if pendingBytes == 0 || sentBytes != progress.bytes { progress = (sentBytes, now) }
@@ -244,8 +246,8 @@ struct HTTP1StateMachine {
         if pendingBytes > 0 || !isWritable { restartClocks() }
         switch phase {
         case .idle(let since):
-            let patience = isDraining ? Self.drainPatience : TimeAmount(limits.idleTimeout)
-            return now - since > patience ? close() : .none
+            let timeout = isDraining ? Self.drainTimeout : TimeAmount(limits.idleTimeout)
+            return now - since > timeout ? close() : .none
         case .discarding(_, let since): return now - since > TimeAmount(limits.bodyGrace) ? close() : .none
         case .head(let since):
             return now - since > TimeAmount(limits.headTimeout) ? .reject(.headTimeout) : .none
@@ -289,7 +291,7 @@ struct HTTP1StateMachine {
         return .close
     }
 
-    // MARK: Steps
+    // MARK: Transitions
 
     private mutating func nextHead() -> Action {
         guard isWritable else { return .wait }
@@ -307,7 +309,7 @@ struct HTTP1StateMachine {
         switch part {
         case .head(let parsed): head = parsed
         case .needsMore:
-            // A request that can no longer be completed ends the connection, and so do empty lines before none.
+            // The connection ends if its request can no longer be completed, or if no request follows empty lines.
             if isInputClosed {
                 phase = .closed
                 return .close
@@ -318,14 +320,14 @@ struct HTTP1StateMachine {
             phase = .lingering(since: now)
             return .reject(.malformedRequestLine)
         }
-        let whole = parser.takeWholeBody()
+        let completeBody = parser.takeCompleteBody()
         phase = .exchange(
             Exchange(
                 keepAlive: head.keepAlive, clock: ExchangeClock(now: now),
-                isBodyComplete: whole != nil, isBodyWanted: !head.expectsContinue))
-        if let whole { return .start(head, .whole(whole)) }
-        if case .length(let length) = head.framing { return .start(head, .coming(length: length)) }
-        return .start(head, .coming(length: nil))
+                isBodyComplete: completeBody != nil, isBodyWanted: !head.expectsContinue))
+        if let completeBody { return .start(head, .complete(completeBody)) }
+        if case .length(let length) = head.framing { return .start(head, .incoming(length: length)) }
+        return .start(head, .incoming(length: nil))
     }
 
     private mutating func nextBody(_ current: Exchange) -> Action {

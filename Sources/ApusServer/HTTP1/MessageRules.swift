@@ -1,37 +1,37 @@
-/// What the few fields that shape a message say together (RFC 9112 §3.2, §6, §9.3), noted while they are read.
+/// The fields that determine how a message is processed (RFC 9112 §3.2, §6, §9.3), collected while they are parsed.
 struct MessageRules {
-    private(set) var hosts = 0
+    private(set) var hostCount = 0
     private(set) var hasClose = false
     private(set) var hasKeepAlive = false
     private(set) var expectsContinue = false
-    private var lengths = 0
+    private var lengthCount = 0
     private var length = 0
-    private var codings = 0
+    private var codingCount = 0
     private var isChunked = false
 
-    mutating func note(_ bytes: Span<UInt8>, name: Range<Int>, value: Range<Int>) throws(HTTP1Error) {
+    mutating func record(_ bytes: Span<UInt8>, name: Range<Int>, value: Range<Int>) throws(HTTP1Error) {
         let name = bytes.extracting(name)
         switch name.count {
         case 4 where name.isEqual(toLowercase: "host"):
-            hosts += 1
+            hostCount += 1
             let host = bytes.extracting(value)
             for index in host.indices where !host[index].isAuthority { throw .malformedHost }
         case 6 where name.isEqual(toLowercase: "expect"):
             guard bytes.extracting(value).isEqual(toLowercase: "100-continue") else { throw .unknownExpectation }
             expectsContinue = true
-        case 10 where name.isEqual(toLowercase: "connection"): noteConnection(bytes, value)
+        case 10 where name.isEqual(toLowercase: "connection"): recordConnection(bytes, value)
         case 14 where name.isEqual(toLowercase: "content-length"):
-            lengths += 1
+            lengthCount += 1
             length = try Self.length(bytes.extracting(value))
         case 17 where name.isEqual(toLowercase: "transfer-encoding"):
-            codings += 1
+            codingCount += 1
             isChunked = bytes.extracting(value).isEqual(toLowercase: "chunked")
         default: break
         }
     }
 
-    /// The options are a comma-separated list.
-    private mutating func noteConnection(_ bytes: Span<UInt8>, _ value: Range<Int>) {
+    /// Records the connection options, a comma-separated list.
+    private mutating func recordConnection(_ bytes: Span<UInt8>, _ value: Range<Int>) {
         var start = value.lowerBound
         while start < value.upperBound {
             var end = start
@@ -53,14 +53,15 @@ struct MessageRules {
         return length
     }
 
-    /// How the end of the body is told. A body that is told in two ways is what request smuggling is made of.
+    /// Returns the framing of the body. If its length is specified in two ways, the request is rejected, because the
+    /// ambiguity enables request smuggling.
     func framing(isVersion10: Bool) throws(HTTP1Error) -> RequestHead.Framing {
-        guard codings == 0 else {
-            guard lengths == 0 else { throw .conflictingLengths }
-            guard !isVersion10, codings == 1, isChunked else { throw .unsupportedTransferCoding }
+        guard codingCount == 0 else {
+            guard lengthCount == 0 else { throw .conflictingLengths }
+            guard !isVersion10, codingCount == 1, isChunked else { throw .unsupportedTransferCoding }
             return .chunked
         }
-        guard lengths <= 1 else { throw .conflictingLengths }
+        guard lengthCount <= 1 else { throw .conflictingLengths }
         return length == 0 ? .none : .length(length)
     }
 }

@@ -2,18 +2,19 @@ import ApusCore
 import ApusHTTP
 import HTTPTypes
 
-/// Reads one complete header (RFC 9112 §2–§5), strictly: what two servers could read in two ways is refused.
+/// Parses a complete head (RFC 9112 §2–§5) strictly: whatever two servers could interpret differently is rejected.
 ///
-/// One pass over the bytes; text is made of the method, the target and nothing else.
+/// It makes one pass over the bytes and creates strings only for the method and the target.
 enum RequestHeadParser {
-    /// - Parameter bytes: From the first byte of the request line to the empty line, both included.
+    /// Parses a head.
+    /// - Parameter bytes: The head from the first byte of the request line through the empty line.
     static func parse(_ bytes: Span<UInt8>, maxFields: Int) throws(HTTP1Error) -> RequestHead {
         var position = 0
         let line = try requestLine(bytes, &position)
         let target = try self.target(bytes, line.target, line.method)
         var rules = MessageRules()
         let headers = try fields(bytes, &position, maxFields: maxFields, &rules)
-        guard rules.hosts == 1 || (line.isVersion10 && rules.hosts == 0) else { throw .missingHost }
+        guard rules.hostCount == 1 || (line.isVersion10 && rules.hostCount == 0) else { throw .missingHost }
         return RequestHead(
             method: line.method, target: target.path, authority: target.authority, headers: headers,
             framing: try rules.framing(isVersion10: line.isVersion10), isVersion10: line.isVersion10,
@@ -21,7 +22,7 @@ enum RequestHeadParser {
             expectsContinue: rules.expectsContinue && !line.isVersion10)
     }
 
-    /// Reads fields up to and with the empty line: a trailer section.
+    /// Parses a trailer section, including its empty line.
     static func trailers(_ bytes: Span<UInt8>, maxFields: Int) throws(HTTP1Error) -> HTTPFields {
         var position = 0
         var rules = MessageRules()
@@ -59,7 +60,7 @@ enum RequestHeadParser {
         return RequestLine(method: method, target: methodEnd + 1..<targetEnd, isVersion10: minor == UInt8(ascii: "0"))
     }
 
-    /// Why the request line is wrong: its end, or what it says.
+    /// Returns what is wrong with the request line: its line ending or its content.
     private static func lineError(_ bytes: Span<UInt8>, _ start: Int) throws(HTTP1Error) -> HTTP1Error {
         let feed = end(of: start, bytes) { $0 != .lineFeed }
         return feed < bytes.count && (feed == start || bytes[feed - 1] != .carriageReturn)
@@ -87,7 +88,8 @@ enum RequestHeadParser {
         bytes.extracting(range).withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }
     }
 
-    /// Origin form as it is; absolute form without scheme and authority; `*` for OPTIONS (RFC 9112 §3.2).
+    /// Parses the target: origin form unchanged, absolute form without scheme and authority, or `*` for OPTIONS (RFC
+    /// 9112 §3.2).
     private static func target(
         _ bytes: Span<UInt8>, _ range: Range<Int>, _ method: HTTPRequest.Method
     ) throws(HTTP1Error) -> (path: String, authority: String?) {
@@ -108,31 +110,31 @@ enum RequestHeadParser {
 
     // MARK: Fields
 
-    /// The fields up to and with the empty line.
+    /// Parses the fields, including the empty line.
     private static func fields(
         _ bytes: Span<UInt8>, _ position: inout Int, maxFields: Int, _ rules: inout MessageRules
     ) throws(HTTP1Error) -> RequestHeaders {
-        let (start, untouched) = (position, rules)
-        // So many have room on the stack: it is taken for 1 KiB at most. A failure travels as a value, because the
-        // allocation's body cannot throw a typed error.
-        let usual = withUnsafeTemporaryAllocation(of: FieldBytes.Entry.self, capacity: 64) { entries in
+        let (start, initialRules) = (position, rules)
+        // 64 entries fit on the stack, where a temporary allocation takes up to 1 KiB. Errors are passed as values,
+        // because the closure cannot throw a typed error.
+        let small = withUnsafeTemporaryAllocation(of: FieldBytes.Entry.self, capacity: 64) { entries in
             Result { () throws(HTTP1Error) in
                 try table(bytes, &position, entries, maxFields: maxFields, &rules)
             }
         }
-        if let headers = try usual.get() { return headers }
-        (position, rules) = (start, untouched)
-        let many = withUnsafeTemporaryAllocation(of: FieldBytes.Entry.self, capacity: maxFields) { entries in
+        if let headers = try small.get() { return headers }
+        (position, rules) = (start, initialRules)
+        let large = withUnsafeTemporaryAllocation(of: FieldBytes.Entry.self, capacity: maxFields) { entries in
             Result { () throws(HTTP1Error) in
                 try table(bytes, &position, entries, maxFields: maxFields, &rules)
             }
         }
-        guard let headers = try many.get() else { throw .tooManyFields(limit: maxFields) }
+        guard let headers = try large.get() else { throw .tooManyFields(limit: maxFields) }
         return headers
     }
 
-    /// Notes where each field lies, counted from the first field's first byte.
-    /// - Returns: `nil` when there is no room for as many.
+    /// Records the position of each field, relative to the first byte of the first field.
+    /// - Returns: The fields, or `nil` if there are more fields than entries.
     private static func table(
         _ bytes: Span<UInt8>, _ position: inout Int, _ entries: UnsafeMutableBufferPointer<FieldBytes.Entry>,
         maxFields: Int, _ rules: inout MessageRules
@@ -145,7 +147,7 @@ enum RequestHeadParser {
             let (name, value) = try field(bytes, &position)
             guard count < maxFields else { throw .tooManyFields(limit: maxFields) }
             guard count < entries.count else { return nil }
-            try rules.note(bytes, name: name, value: value)
+            try rules.record(bytes, name: name, value: value)
             entries.initializeElement(
                 at: count,
                 to: FieldBytes.Entry(
@@ -160,8 +162,8 @@ enum RequestHeadParser {
         }
     }
 
-    /// One field line. One that begins with white space (obs-fold) has no name, and neither has one with white space
-    /// before its colon.
+    /// Parses a field line. A line that begins with white space (obs-fold), or with white space before its colon, has
+    /// no valid name.
     private static func field(
         _ bytes: Span<UInt8>, _ position: inout Int
     ) throws(HTTP1Error) -> (name: Range<Int>, value: Range<Int>) {

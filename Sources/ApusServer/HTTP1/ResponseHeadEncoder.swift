@@ -2,24 +2,25 @@ import ApusHTTP
 package import HTTPTypes
 package import NIOCore
 
-/// Writes a response's header (RFC 9112 §4). How the body is framed, the connection's fate and the date are the engine's to
-/// say; whatever the handler wrote in those fields is left out.
+/// Encodes the head of a response (RFC 9112 §4). The server determines the framing, whether the connection stays open,
+/// and the date; the handler's fields about these are omitted.
 package enum ResponseHeadEncoder {
     package enum Framing: Equatable {
-        /// The status has no body by definition.
+        /// The status allows no body.
         case none
         case length(Int)
         case chunked
-        /// The end of the connection ends the body: for HTTP/1.0.
+        /// The body ends with the connection, in HTTP/1.0.
         case close
     }
 
-    /// - Parameter dateLine: The whole `Date` field with its line end.
+    /// Encodes a head.
+    /// - Parameter dateLine: The complete `Date` field with its line ending.
     package static func encode(
         status: HTTPResponse.Status, headers: HTTPFields, framing: Framing, keepAlive: Bool, isVersion10: Bool,
         dateLine: [UInt8], into buffer: inout ByteBuffer
     ) {
-        // A head that does not fit is measured by the attempt, which spares the others from being measured.
+        // If a head does not fit, the attempt tells its size, so that heads that fit need not be measured.
         var room = 256
         while room > 0 {
             buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { space in
@@ -45,13 +46,13 @@ package enum ResponseHeadEncoder {
                 }
                 writer.write(dateLine)
                 writer.write("\r\n")
-                room = writer.isWhole ? 0 : writer.count
-                return writer.isWhole ? writer.count : 0
+                room = writer.isComplete ? 0 : writer.count
+                return writer.isComplete ? writer.count : 0
             }
         }
     }
 
-    /// The head of a response that turns the connection to another protocol.
+    /// Encodes the head of a response that switches protocols.
     static func encodeUpgrade(headers: HTTPFields, into buffer: inout ByteBuffer) {
         buffer.writeStaticString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n")
         for field in headers where !isReserved(field) {
@@ -71,15 +72,15 @@ package enum ResponseHeadEncoder {
     }
 }
 
-/// Writes into the space there is; past its end it only counts.
+/// Writes into a space of fixed size. Beyond its end, bytes are only counted.
 private struct HeadWriter {
     private let space: UnsafeMutableRawBufferPointer
     private(set) var count = 0
 
     init(_ space: UnsafeMutableRawBufferPointer) { self.space = space }
 
-    /// Whether all of it had room.
-    var isWhole: Bool { count <= space.count }
+    /// Whether all bytes fitted.
+    var isComplete: Bool { count <= space.count }
 
     mutating func write(_ status: HTTPResponse.Status) {
         if status.code == 200, status.reasonPhrase == "OK" { return write("HTTP/1.1 200 OK\r\n") }

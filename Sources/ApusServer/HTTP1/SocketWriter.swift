@@ -8,15 +8,16 @@ import NIOCore
     import Darwin
 #endif
 
-/// Sends small responses straight to the socket of a plaintext connection.
+/// Sends small responses directly to the socket of a plaintext connection.
 ///
-/// The way through the channel (queue, flush mark, promise, gathering) costs a tenth of a small request's CPU, and a response
-/// that the socket takes whole needs none of it. What the socket does not take goes the channel's way, which also finds out
-/// about errors. To be used on the event loop, while the channel is active, and while nothing waits in its queue.
+/// The path through the channel (queue, flush mark, promise, gathering) costs a tenth of a small request's CPU time. A
+/// response that the socket accepts completely needs none of it. The rest of any other response goes through the
+/// channel, which also detects errors. Must be used on the event loop while the channel is active and its queue is
+/// empty.
 struct SocketWriter {
     private let descriptor: CInt
 
-    /// - Returns: `nil` when the channel is no socket.
+    /// Returns `nil` if the channel is not a socket.
     init?(_ channel: any Channel) {
         let descriptor = try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(
             of: NIOBSDSocket.Handle.self
@@ -25,12 +26,12 @@ struct SocketWriter {
         self.descriptor = descriptor
     }
 
-    /// Sends without waiting.
-    /// - Returns: How many bytes were taken; 0 also when the connection is broken.
+    /// Sends bytes without blocking.
+    /// - Returns: The number of bytes that were accepted; also 0 if the connection is broken.
     func send(_ bytes: ByteBuffer) -> Int {
         bytes.withUnsafeReadableBytes { bytes in
             #if canImport(Darwin)
-                // The channel has switched the signal of a broken pipe off for this socket.
+                // The channel has disabled SIGPIPE for this socket.
                 let flags = MSG_DONTWAIT
             #else
                 let flags = CInt(MSG_DONTWAIT) | CInt(MSG_NOSIGNAL)

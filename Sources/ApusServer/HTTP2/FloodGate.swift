@@ -1,11 +1,11 @@
 import NIOCore
 
-/// Counts what costs a client little and the server some: requests that are reset before they are answered, settings, frames of
-/// nothing. So many
-/// in so long a time are a mistake or an attack (CVE-2023-44487, CVE-2019-9512 and their kin).
+/// Limits what costs a client little and the server more: requests that are reset before they are answered, SETTINGS
+/// frames and empty frames. A large number of them in a short time is a mistake or an attack (CVE-2023-44487,
+/// CVE-2019-9512 and similar ones).
 struct FloodGate {
-    /// As many are let through in each ``interval``.
-    static let most = 200
+    /// The maximum number of events in each ``interval``.
+    static let limit = 200
     static let interval = TimeAmount.seconds(30)
 
     private var count = 0
@@ -13,13 +13,14 @@ struct FloodGate {
 
     init(now: NIODeadline) { start = now }
 
-    /// - Throws: An ``HTTP2Failure`` when it was one too many.
-    mutating func pass(now: NIODeadline) throws(HTTP2Failure) {
+    /// Counts an event.
+    /// - Throws: An ``HTTP2Failure`` if there are too many.
+    mutating func record(now: NIODeadline) throws(HTTP2Failure) {
         if now - start > Self.interval { (count, start) = (0, now) }
         count += 1
-        if count > Self.most {
+        if count > Self.limit {
             throw HTTP2Failure(
-                .enhanceYourCalm, "More than \(Self.most) resets, settings or empty frames in a short time.")
+                .enhanceYourCalm, "More than \(Self.limit) resets, SETTINGS frames or empty frames in a short time.")
         }
     }
 }

@@ -1,13 +1,13 @@
 import ApusHTTP
 package import NIOCore
 
-/// Reads frames from the bytes that a client sends (RFC 9113 §4 and §6): checks each by itself, and puts the pieces of a header
-/// block together. It knows nothing of streams, and does no I/O.
+/// Reads frames from the bytes that a client sends (RFC 9113 §4 and §6), validates each by itself, and assembles
+/// fragmented header blocks. It knows nothing about streams and does no I/O.
 package struct FrameReader {
     package enum Frame: Equatable {
-        /// - Parameter padding: How many bytes came along that mean nothing, but count.
+        /// - Parameter padding: The number of padding bytes, which count towards flow control.
         case data(stream: UInt32, ByteBuffer, padding: Int, isEnd: Bool)
-        /// A whole header block, compressed.
+        /// A complete header block, still compressed.
         case headers(stream: UInt32, ByteBuffer, isEnd: Bool)
         case reset(stream: UInt32, HTTP2ErrorCode)
         case settings([Setting])
@@ -15,7 +15,7 @@ package struct FrameReader {
         case ping(UInt64)
         case pingAcknowledged(UInt64)
         case windowUpdate(stream: UInt32, by: Int)
-        /// What is of no consequence here: priorities, the client's goodbye, types that nobody knows.
+        /// A frame without effect: PRIORITY, GOAWAY from the client, a fragment of a header block, or an unknown type.
         case other
     }
 
@@ -24,38 +24,38 @@ package struct FrameReader {
         package let value: UInt32
     }
 
-    /// What the first bytes must be (RFC 9113 §3.4).
+    /// The connection preface (RFC 9113 §3.4).
     package static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
-    /// The largest frame that is taken: what holds as long as nothing else is announced.
-    static let largestFrame = 16_384
+    /// The maximum size of a frame: the default, which the server does not change.
+    static let maximumFrameSize = 16_384
     private static let headLength = 9
-    /// A block comes in more pieces than this when somebody wants to keep us busy.
-    private static let mostPieces = 32
-    /// There are not ten of them.
-    private static let mostSettings = 64
+    /// The maximum number of fragments of a header block. More of them indicate an attack.
+    private static let maximumFragments = 32
+    /// The maximum number of settings in a frame. Fewer than ten are defined.
+    private static let maximumSettings = 64
 
-    /// A header block of which more is to come.
+    /// A header block that is not complete.
     private struct Block {
         let stream: UInt32
         let isEnd: Bool
         var bytes: ByteBuffer
-        var pieces = 1
+        var fragments = 1
     }
 
-    private let largestBlock: Int
+    private let maximumBlockSize: Int
     private var bytes = ByteBuffer()
     private var hasPreface = false
     private var hasSettings = false
     private var block: Block?
 
-    /// - Parameter largestBlock: The most bytes of a header block, compressed.
-    package init(largestBlock: Int) { self.largestBlock = largestBlock }
+    /// - Parameter maximumBlockSize: The maximum size of a compressed header block, in bytes.
+    package init(maximumBlockSize: Int) { self.maximumBlockSize = maximumBlockSize }
 
     package mutating func append(_ more: ByteBuffer) {
         if bytes.readableBytes == 0 { bytes = more } else { bytes.appendReclaiming(more) }
     }
 
-    /// The next frame; `nil` when more of it has to come first.
+    /// Returns the next frame, or `nil` if more bytes are needed.
     package mutating func next() throws(HTTP2Failure) -> Frame? {
         if !hasPreface {
             guard try readPreface() else { return nil }
@@ -64,11 +64,12 @@ package struct FrameReader {
             release()
             return nil
         }
-        guard head.length <= Self.largestFrame else {
-            throw HTTP2Failure(.frameSizeError, "A frame of \(head.length) bytes is larger than \(Self.largestFrame).")
+        guard head.length <= Self.maximumFrameSize else {
+            throw HTTP2Failure(
+                .frameSizeError, "A frame has \(head.length) bytes; the maximum is \(Self.maximumFrameSize).")
         }
         guard hasSettings || head.type == .settings else {
-            throw HTTP2Failure(.protocolError, "The first frame is none of settings.")
+            throw HTTP2Failure(.protocolError, "The first frame must be SETTINGS.")
         }
         if let block, head.type != .continuation || head.stream != block.stream {
             throw HTTP2Failure(.protocolError, "A header block is interrupted by another frame.")
@@ -82,7 +83,7 @@ package struct FrameReader {
     private mutating func readPreface() throws(HTTP2Failure) -> Bool {
         let count = min(bytes.readableBytes, Self.preface.count)
         guard bytes.readableBytesView.prefix(count).elementsEqual(Self.preface.prefix(count)) else {
-            throw HTTP2Failure(.protocolError, "The preface is wrong.")
+            throw HTTP2Failure(.protocolError, "The connection preface is malformed.")
         }
         guard count == Self.preface.count else { return false }
         bytes.moveReaderIndex(forwardBy: count)
@@ -90,7 +91,7 @@ package struct FrameReader {
         return true
     }
 
-    /// What has been read is given back as soon as nothing is left of it.
+    /// Releases the buffer as soon as all of it has been read.
     private mutating func release() { if bytes.readableBytes == 0 { bytes = ByteBuffer() } }
 
     // MARK: Frames
@@ -101,7 +102,7 @@ package struct FrameReader {
 
     private struct Head {
         let length: Int
-        /// `nil` for one that nobody knows.
+        /// `nil` for an unknown type.
         let type: Kind?
         let flags: UInt8
         let stream: UInt32
@@ -134,16 +135,16 @@ package struct FrameReader {
             try Self.check(head, hasStream: true)
             _ = try Self.removePadding(head, &payload)
             if head.hasPriority, payload.readBytes(length: 5) == nil {
-                throw HTTP2Failure(.frameSizeError, "A priority is cut off.")
+                throw HTTP2Failure(.frameSizeError, "The priority in a HEADERS frame is truncated.")
             }
             block = Block(stream: head.stream, isEnd: head.isEnd, bytes: payload)
             return try endBlock(head)
         case .continuation:
             guard var block = block.take() else {
-                throw HTTP2Failure(.protocolError, "Nothing is to be continued.")
+                throw HTTP2Failure(.protocolError, "A CONTINUATION frame follows no header block.")
             }
             block.bytes.writeBuffer(&payload)
-            block.pieces += 1
+            block.fragments += 1
             self.block = block
             return try endBlock(head)
         case .priority:
@@ -155,41 +156,49 @@ package struct FrameReader {
         case .settings:
             hasSettings = true
             return try Self.settings(head, &payload)
-        case .pushPromise: throw HTTP2Failure(.protocolError, "Clients promise nothing.")
+        case .pushPromise: throw HTTP2Failure(.protocolError, "A client must not send PUSH_PROMISE.")
         case .ping:
             try Self.check(head, hasStream: false, length: 8)
             let data: UInt64 = payload.readInteger() ?? 0
             return head.isAcknowledgement ? .pingAcknowledged(data) : .ping(data)
         case .goAway:
             try Self.check(head, hasStream: false)
-            guard head.length >= 8 else { throw HTTP2Failure(.frameSizeError, "A GOAWAY is cut off.") }
+            guard head.length >= 8 else { throw HTTP2Failure(.frameSizeError, "A GOAWAY frame is truncated.") }
             return .other
         case .windowUpdate:
             try Self.check(head, hasStream: nil, length: 4)
             let increment = (payload.readInteger(as: UInt32.self) ?? 0) & 0x7FFF_FFFF
-            guard increment > 0 else { throw HTTP2Failure(.protocolError, "A window grows by nothing.") }
+            guard increment > 0 else {
+                throw HTTP2Failure(.protocolError, "The increment in a WINDOW_UPDATE frame is 0.")
+            }
             return .windowUpdate(stream: head.stream, by: Int(increment))
         case nil: return .other
         }
     }
 
+    /// Checks the stream and the length of a frame.
     /// - Parameters:
-    ///   - hasStream: Whether it must be of a stream, or of the connection; `nil` for either.
-    ///   - length: What its length must be; `nil` for any.
+    ///   - hasStream: Whether it must belong to a stream or to the connection; `nil` for either.
+    ///   - length: The required length; `nil` for any.
     private static func check(_ head: Head, hasStream: Bool?, length: Int? = nil) throws(HTTP2Failure) {
         if let hasStream, hasStream != (head.stream != 0) {
-            throw HTTP2Failure(.protocolError, "A frame is of \(hasStream ? "no" : "a") stream.")
+            throw HTTP2Failure(
+                .protocolError,
+                hasStream
+                    ? "A frame that requires a stream was sent on stream 0."
+                    : "A frame of the connection was sent on a stream.")
         }
         if let length, length != head.length {
-            throw HTTP2Failure(.frameSizeError, "A frame has \(head.length) bytes where \(length) belong.")
+            throw HTTP2Failure(.frameSizeError, "A frame has \(head.length) bytes instead of \(length).")
         }
     }
 
-    /// - Returns: How many bytes it took.
+    /// Removes the padding.
+    /// - Returns: The number of bytes that it occupied, including its length.
     private static func removePadding(_ head: Head, _ payload: inout ByteBuffer) throws(HTTP2Failure) -> Int {
         guard head.isPadded else { return 0 }
         guard let padding = payload.readInteger(as: UInt8.self) else {
-            throw HTTP2Failure(.frameSizeError, "A padded frame has no length of its padding.")
+            throw HTTP2Failure(.frameSizeError, "A padded frame lacks the length of its padding.")
         }
         guard Int(padding) <= payload.readableBytes else {
             throw HTTP2Failure(.protocolError, "The padding is longer than its frame.")
@@ -199,13 +208,13 @@ package struct FrameReader {
     }
 
     private mutating func endBlock(_ head: Head) throws(HTTP2Failure) -> Frame {
-        guard let whole = block else { return .other }
-        guard whole.pieces <= Self.mostPieces, whole.bytes.readableBytes <= largestBlock else {
-            throw HTTP2Failure(.enhanceYourCalm, "A header block is too long.")
+        guard let complete = block else { return .other }
+        guard complete.fragments <= Self.maximumFragments, complete.bytes.readableBytes <= maximumBlockSize else {
+            throw HTTP2Failure(.enhanceYourCalm, "A header block is too large or has too many fragments.")
         }
         guard head.isEndOfBlock else { return .other }
         block = nil
-        return .headers(stream: whole.stream, whole.bytes, isEnd: whole.isEnd)
+        return .headers(stream: complete.stream, complete.bytes, isEnd: complete.isEnd)
     }
 
     private static func settings(_ head: Head, _ payload: inout ByteBuffer) throws(HTTP2Failure) -> Frame {
@@ -214,11 +223,12 @@ package struct FrameReader {
             try check(head, hasStream: false, length: 0)
             return .settingsAcknowledged
         }
-        guard head.length <= 6 * mostSettings else {
-            throw HTTP2Failure(.enhanceYourCalm, "A frame has more than \(mostSettings) settings.")
+        guard head.length <= 6 * maximumSettings else {
+            throw HTTP2Failure(.enhanceYourCalm, "A SETTINGS frame has more than \(maximumSettings) settings.")
         }
         guard head.length % 6 == 0 else {
-            throw HTTP2Failure(.frameSizeError, "Settings of \(head.length) bytes are no whole ones.")
+            throw HTTP2Failure(
+                .frameSizeError, "A SETTINGS frame has \(head.length) bytes, which is not a multiple of 6.")
         }
         var settings: [Setting] = []
         while let (identifier, value) = payload.readMultipleIntegers(as: (UInt16, UInt32).self) {

@@ -1,15 +1,15 @@
 import NIOCore
 import NIOHPACK
 
-/// Writes frames as they are sent (RFC 9113 §4 and §6).
+/// Writes frames (RFC 9113 §4 and §6).
 struct FrameWriter {
     private var encoder = HPACKEncoder(allocator: ByteBufferAllocator())
-    /// The largest frame that the peer takes.
-    private(set) var largestFrame = 16_384
+    /// The maximum frame size that the peer accepts.
+    private(set) var maximumFrameSize = 16_384
 
     private static let headLength = 9
-    /// The most memory that the peer's settings make us use for its table of fields.
-    private static let largestTable = HPACKEncoder.defaultDynamicTableSize
+    /// The maximum size of the dynamic table, whatever the peer allows, to limit the memory that it takes.
+    private static let maximumTableSize = HPACKEncoder.defaultDynamicTableSize
 
     private enum Kind: UInt8 {
         case data = 0
@@ -23,18 +23,18 @@ struct FrameWriter {
     }
 
     private enum Flag {
-        /// Of data and headers; of settings and pings it says that they are answers.
+        /// END_STREAM in DATA and HEADERS, ACK in SETTINGS and PING.
         static let end: UInt8 = 0x1
         static let endOfBlock: UInt8 = 0x4
     }
 
-    // MARK: What the peer says
+    // MARK: Settings of the peer
 
-    mutating func take(largestFrame: Int) { self.largestFrame = largestFrame }
+    mutating func setMaximumFrameSize(_ size: Int) { maximumFrameSize = size }
 
-    mutating func take(tableSize: Int) {
-        // It throws within a block alone, and a block is written at once.
-        try? encoder.setDynamicTableSize(min(tableSize, Self.largestTable))
+    mutating func setHeaderTableSize(_ size: Int) {
+        // This throws only within a header block, and blocks are always written at once.
+        try? encoder.setDynamicTableSize(min(size, Self.maximumTableSize))
     }
 
     // MARK: Frames
@@ -43,10 +43,10 @@ struct FrameWriter {
         let start = output.writerIndex
         let end = isEnd ? Flag.end : 0
         Self.head(0, .headers, end | Flag.endOfBlock, stream, to: &output)
-        // It throws within a block that was begun alone.
+        // This throws only within another header block.
         try? encoder.encode(headers: headers, to: &output)
         let length = output.writerIndex - start - Self.headLength
-        guard length > largestFrame else {
+        guard length > maximumFrameSize else {
             output.setInteger(UInt8(length >> 16), at: start)
             output.setInteger(UInt16(truncatingIfNeeded: length), at: start + 1)
             return
@@ -54,7 +54,7 @@ struct FrameWriter {
         guard var block = output.getSlice(at: start + Self.headLength, length: length) else { return }
         output.moveWriterIndex(to: start)
         var kind = Kind.headers
-        while let piece = block.readSlice(length: min(largestFrame, block.readableBytes)), piece.readableBytes > 0 {
+        while let piece = block.readSlice(length: min(maximumFrameSize, block.readableBytes)), piece.readableBytes > 0 {
             let isLast = block.readableBytes == 0 ? Flag.endOfBlock : 0
             Self.head(piece.readableBytes, kind, (kind == .headers ? end : 0) | isLast, stream, to: &output)
             output.writeImmutableBuffer(piece)
@@ -62,7 +62,7 @@ struct FrameWriter {
         }
     }
 
-    /// The head of a frame of data, whose bytes follow.
+    /// Writes the header of a DATA frame. Its payload must follow.
     func dataHead(_ length: Int, of stream: UInt32, isEnd: Bool, to output: inout ByteBuffer) {
         Self.head(length, .data, isEnd ? Flag.end : 0, stream, to: &output)
     }
@@ -89,7 +89,7 @@ struct FrameWriter {
         output.writeInteger(data)
     }
 
-    /// - Parameter last: The last stream that is answered.
+    /// - Parameter last: The last stream that is processed.
     func goAway(last: UInt32, _ code: HTTP2ErrorCode, _ reason: String, to output: inout ByteBuffer) {
         Self.head(8 + reason.utf8.count, .goAway, 0, 0, to: &output)
         output.writeMultipleIntegers(last, code.rawValue)

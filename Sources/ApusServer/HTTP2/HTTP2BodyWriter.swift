@@ -4,12 +4,12 @@ import HTTPTypes
 import NIOCore
 import Synchronization
 
-/// Sends a streamed response as it is made.
+/// Writes the body of a streamed response to an HTTP/2 stream.
 final class HTTP2BodyWriter: DeferredHeadWriter {
     private let stream: HTTP2Stream
     private let response: Response
     private let length: Int?
-    private let count: AnnouncedLength
+    private let count: DeclaredLength
     private let hasHead = Atomic(false)
     private let trailers = Mutex(HTTPFields())
 
@@ -17,7 +17,7 @@ final class HTTP2BodyWriter: DeferredHeadWriter {
         self.stream = stream
         self.response = response
         self.length = length
-        count = AnnouncedLength(length)
+        count = DeclaredLength(length)
     }
 
     func sendHead(_ fields: HTTPFields) {
@@ -33,10 +33,10 @@ final class HTTP2BodyWriter: DeferredHeadWriter {
 
     func setTrailers(_ trailers: HTTPFields) { self.trailers.withLock { $0 = trailers } }
 
-    func onDrain(_ action: @escaping @Sendable () -> Void) { stream.onLoop { $0.tellOfDrain(action) } }
+    func onDrain(_ action: @escaping @Sendable () -> Void) { stream.onLoop { $0.onDrain(action) } }
 
-    /// Ends the body. On the event loop.
-    /// - Throws: When fewer bytes were written than announced.
+    /// Ends the body. Must be called on the event loop.
+    /// - Throws: An `AppError` if fewer bytes were written than declared.
     func finish() throws {
         try count.finish()
         let trailers = trailers.withLock { $0 }

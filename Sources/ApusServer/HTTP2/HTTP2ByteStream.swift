@@ -1,9 +1,9 @@
 import ApusHTTP
 import NIOCore
 
-/// A stream as bytes, for the protocol that took it over.
+/// The bytes of an upgraded HTTP/2 stream.
 ///
-/// `@unchecked Sendable`: the mutable properties are touched on the event loop alone.
+/// `@unchecked Sendable`: the mutable properties are accessed only on the event loop.
 final class HTTP2ByteStream: ByteStream, @unchecked Sendable {
     private let stream: HTTP2Stream
     private let inbound: InboundStream
@@ -21,7 +21,7 @@ final class HTTP2ByteStream: ByteStream, @unchecked Sendable {
 
     func finish() {
         inbound.finish()
-        // It holds who wants to be told, who holds this stream.
+        // Breaks the retain cycle: the action retains its owner, which retains this stream.
         drainAction = nil
     }
 

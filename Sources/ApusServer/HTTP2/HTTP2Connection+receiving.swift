@@ -1,7 +1,7 @@
 import NIOCore
 import NIOHPACK
 
-/// What frames do to a connection and its streams.
+/// The processing of received frames.
 extension HTTP2Connection {
     func receive(_ frame: FrameReader.Frame) throws(HTTP2Failure) {
         switch frame {
@@ -14,58 +14,62 @@ extension HTTP2Connection {
                 throw HTTP2Failure(.protocolError, "Stream \(id) does not exist.")
             }
             let stream = streams[id]
-            // Who was answered, and has seen enough of it, is no flood.
-            if stream?.wasAnswered != true { try gate.pass(now: now) }
-            if let stream { close(stream, wasCut: true) }
+            // The reset of a stream that has been answered, at least in part, is not a sign of a flood.
+            if stream?.wasAnswered != true { try floodGate.record(now: now) }
+            if let stream { close(stream, wasAborted: true) }
         case .settings(let settings):
-            try gate.pass(now: now)
-            try take(settings)
-        case .settingsAcknowledged: hasSettingsAcknowledged = true
+            try floodGate.record(now: now)
+            try apply(settings)
+        case .settingsAcknowledged: hasAcknowledgedSettings = true
         case .ping(let data):
-            if life.pinged(now: now) { throw HTTP2Failure(.enhanceYourCalm, "too_many_pings") }
+            if lifetime.receivedPing(now: now) { throw HTTP2Failure(.enhanceYourCalm, "too_many_pings") }
             write { writer, output in writer.ping(data, isAcknowledgement: true, to: &output) }
-        case .pingAcknowledged(let data): if data == Self.goodbye { finishDraining() }
+        case .pingAcknowledged(let data): if data == Self.shutdownPing { finishDraining() }
         case .other: break
         }
     }
 
     private func receiveHeaders(_ id: UInt32, _ block: ByteBuffer, isEnd: Bool) throws(HTTP2Failure) {
-        // Also of one that is refused: the tables of both sides must stay the same.
+        // Header blocks are decoded even if their request is refused: the dynamic tables of both sides must stay in
+        // sync.
         let headers = try decode(block)
         if let stream = streams[id] {
-            guard !stream.isRemoteEnded else { return try resetFaulty(stream, .streamClosed) }
-            guard isEnd else { return try resetFaulty(stream, .protocolError) }
+            guard !stream.isRemoteEnded else { return try resetForViolation(stream, .streamClosed) }
+            guard isEnd else { return try resetForViolation(stream, .protocolError) }
             stream.receive(trailers: headers)
-            return try received(by: stream)
+            return try finishReceiving(on: stream)
         }
-        guard id % 2 == 1 else { throw HTTP2Failure(.protocolError, "Stream \(id) is not a client's to open.") }
+        guard id % 2 == 1 else {
+            throw HTTP2Failure(.protocolError, "A client cannot open stream \(id), which has an even number.")
+        }
         guard id > lastStreamID else {
             if recentlyReset.contains(id) { return }
-            throw HTTP2Failure(.streamClosed, "Stream \(id) has ended, or was passed over.")
+            throw HTTP2Failure(.streamClosed, "Stream \(id) has ended or was skipped.")
         }
         lastStreamID = id
         guard streams.count < core.limits.concurrentStreams, drainSteps < 2 else {
-            try gate.pass(now: now)
-            note(reset: id)
+            try floodGate.record(now: now)
+            recordReset(of: id)
             return write { writer, output in writer.reset(id, .refusedStream, to: &output) }
         }
         let stream = HTTP2Stream(id, connection: self, sendWindow: sending.initialWindow)
         streams.append(stream, id: id)
         idleSince = nil
-        if stream.start(headers, isEnd: isEnd) { awaiting.append(stream) }
-        try received(by: stream)
+        if stream.start(headers, isEnd: isEnd) { pendingStreams.append(stream) }
+        try finishReceiving(on: stream)
     }
 
-    /// What follows from what a stream made of a frame.
-    private func received(by stream: HTTP2Stream) throws(HTTP2Failure) {
-        if stream.isMalformed { try gate.pass(now: now) }
+    /// Completes the processing of a frame by its stream.
+    private func finishReceiving(on stream: HTTP2Stream) throws(HTTP2Failure) {
+        if stream.isMalformed { try floodGate.record(now: now) }
         closeIfDone(stream)
     }
 
-    /// Cuts a stream off for what the client did to it. Each of that frees a place for a request whose work may go on: as many
-    /// as it likes would be no limit (CVE-2025-8671).
-    private func resetFaulty(_ stream: HTTP2Stream, _ code: HTTP2ErrorCode) throws(HTTP2Failure) {
-        try gate.pass(now: now)
+    /// Resets a stream because the client violated the protocol. Each reset makes room for a request, while the work
+    /// for the previous one may go on. Without a limit on resets, the limit on concurrent streams would have no effect
+    /// (CVE-2025-8671).
+    private func resetForViolation(_ stream: HTTP2Stream, _ code: HTTP2ErrorCode) throws(HTTP2Failure) {
+        try floodGate.record(now: now)
         reset(stream, code)
     }
 
@@ -74,10 +78,10 @@ extension HTTP2Connection {
         do {
             return try decoder.decodeHeaders(from: &block)
         } catch is NIOHPACKErrors.MaxHeaderListSizeViolation {
-            // What was left of it would have to be decoded too, to keep the table.
-            throw HTTP2Failure(.enhanceYourCalm, "A header has more than \(core.limits.headBytes) bytes.")
+            // The rest of the block would have to be decoded as well, to keep the dynamic table in sync.
+            throw HTTP2Failure(.enhanceYourCalm, "The header fields are larger than \(core.limits.headBytes) bytes.")
         } catch {
-            throw HTTP2Failure(.compressionError, "A header cannot be decompressed.")
+            throw HTTP2Failure(.compressionError, "A header block cannot be decompressed.")
         }
     }
 
@@ -86,28 +90,31 @@ extension HTTP2Connection {
     ) throws(HTTP2Failure) {
         let length = bytes.readableBytes + padding
         window -= length
-        guard window >= 0 else { throw HTTP2Failure(.flowControlError, "More of bodies came than was allowed for.") }
-        if bytes.readableBytes == 0, !isEnd { try gate.pass(now: now) }
+        guard window >= 0 else {
+            throw HTTP2Failure(.flowControlError, "The client has exceeded the flow-control window of the connection.")
+        }
+        if bytes.readableBytes == 0, !isEnd { try floodGate.record(now: now) }
         guard let stream = streams[id] else {
             guard recentlyReset.contains(id) else {
                 throw HTTP2Failure(
-                    id > lastStreamID ? .protocolError : .streamClosed, "Data came for stream \(id), which is not open."
+                    id > lastStreamID ? .protocolError : .streamClosed,
+                    "A DATA frame was received for stream \(id), which is not open."
                 )
             }
             return consumed(length)
         }
         guard !stream.isRemoteEnded else {
             consumed(length)
-            return try resetFaulty(stream, .streamClosed)
+            return try resetForViolation(stream, .streamClosed)
         }
-        // A client that has not seen the settings goes by what holds without them.
-        let grace = hasSettingsAcknowledged ? 0 : max(0, Self.initialWindow - core.limits.bufferedBytes)
+        // A client that has not received the server's settings yet uses the default window.
+        let grace = hasAcknowledgedSettings ? 0 : max(0, Self.initialWindow - core.limits.bufferedBytes)
         guard stream.window + grace >= length else {
             consumed(length)
-            return try resetFaulty(stream, .flowControlError)
+            return try resetForViolation(stream, .flowControlError)
         }
         stream.receive(bytes, padding: padding, isEnd: isEnd)
-        try received(by: stream)
+        try finishReceiving(on: stream)
     }
 
     private func receiveWindowUpdate(_ id: UInt32, _ increment: Int) throws(HTTP2Failure) {
@@ -116,34 +123,38 @@ extension HTTP2Connection {
             lastWindowChange = now
         } else if let stream = streams[id] {
             stream.sending.window += increment
-            guard stream.sending.window <= SendState.largestWindow else {
-                return try resetFaulty(stream, .flowControlError)
+            guard stream.sending.window <= SendState.maximumWindow else {
+                return try resetForViolation(stream, .flowControlError)
             }
             stream.windowChanged()
-            wait(stream)
+            enqueue(stream)
         } else if id > lastStreamID || id % 2 == 0 {
             throw HTTP2Failure(.protocolError, "Stream \(id) does not exist.")
         }
         sendWaiting()
     }
 
-    private func take(_ settings: [FrameReader.Setting]) throws(HTTP2Failure) {
+    private func apply(_ settings: [FrameReader.Setting]) throws(HTTP2Failure) {
         for setting in settings {
             let value = Int(setting.value)
             switch Setting(rawValue: setting.identifier) {
-            case .tableSize: sending.writer.take(tableSize: value)
+            case .tableSize: sending.writer.setHeaderTableSize(value)
             case .push:
-                guard value <= 1 else { throw HTTP2Failure(.protocolError, "ENABLE_PUSH is \(value).") }
+                guard value <= 1 else {
+                    throw HTTP2Failure(.protocolError, "ENABLE_PUSH is \(value); it must be 0 or 1.")
+                }
             case .initialWindow:
-                guard value <= SendState.largestWindow else {
-                    throw HTTP2Failure(.flowControlError, "INITIAL_WINDOW_SIZE is \(value).")
+                guard value <= SendState.maximumWindow else {
+                    throw HTTP2Failure(
+                        .flowControlError, "INITIAL_WINDOW_SIZE is \(value), more than \(SendState.maximumWindow).")
                 }
-                try takeInitialWindow(value)
-            case .largestFrame:
+                try applyInitialWindow(value)
+            case .maximumFrameSize:
                 guard (16_384...16_777_215).contains(value) else {
-                    throw HTTP2Failure(.protocolError, "MAX_FRAME_SIZE is \(value).")
+                    throw HTTP2Failure(
+                        .protocolError, "MAX_FRAME_SIZE is \(value); it must be between 16384 and 16777215.")
                 }
-                sending.writer.take(largestFrame: value)
+                sending.writer.setMaximumFrameSize(value)
             case .concurrentStreams, .headerList, .connectProtocol, nil: break
             }
         }
@@ -151,17 +162,17 @@ extension HTTP2Connection {
         sendWaiting()
     }
 
-    /// Counts for the streams there are, too (RFC 9113 §6.9.2).
-    private func takeInitialWindow(_ value: Int) throws(HTTP2Failure) {
+    /// Applies the initial window to open streams as well (RFC 9113 §6.9.2).
+    private func applyInitialWindow(_ value: Int) throws(HTTP2Failure) {
         let change = value - sending.initialWindow
         guard change != 0 else { return }
         sending.initialWindow = value
         for stream in streams.streams {
             stream.sending.window += change
-            guard stream.sending.window <= SendState.largestWindow else {
-                throw HTTP2Failure(.flowControlError, "A window grows past what a window can be.")
+            guard stream.sending.window <= SendState.maximumWindow else {
+                throw HTTP2Failure(.flowControlError, "The flow-control window of stream \(stream.id) is too large.")
             }
-            wait(stream)
+            enqueue(stream)
         }
     }
 }

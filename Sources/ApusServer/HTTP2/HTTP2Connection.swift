@@ -3,14 +3,14 @@ import ApusHTTP
 import NIOCore
 import NIOHPACK
 
-/// One HTTP/2 connection: its channel, its streams, its clocks and its end.
+/// An HTTP/2 connection: its channel, its streams, its timeouts and its shutdown. Extensions contain the processing of
+/// received frames and the output.
 ///
-/// Streams are objects in a table, not channels: a request costs a third of what a channel of its own would. What frames do to
-/// it is in one extension, what it sends in another.
+/// Streams are objects in a table, not channels: a request costs a third of what it would with a channel of its own.
 ///
-/// `@unchecked Sendable`: every stored property is touched on the channel's event loop alone; what may call from elsewhere
-/// goes through ``onLoop(_:)``. The checks for access from within an access are left out where every frame would pay for them:
-/// no such property is held while anything else is called.
+/// `@unchecked Sendable`: every stored property is accessed only on the channel's event loop; calls from other threads
+/// go through ``onLoop(_:)``. Exclusivity checks are disabled where every frame would pay for them: no access to such a
+/// property spans a call to other code.
 final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -20,46 +20,47 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     let peer: Peer
     @exclusivity(unchecked) var channelContext: ChannelHandlerContext?
     @exclusivity(unchecked) var streams = StreamTable()
-    @exclusivity(unchecked) var life: ConnectionLife
+    @exclusivity(unchecked) var lifetime: ConnectionLifetime
     @exclusivity(unchecked) var sending: SendState
     @exclusivity(unchecked) private var reader: FrameReader
     @exclusivity(unchecked) var decoder: HPACKDecoder
-    var gate = FloodGate(now: .now())
-    /// Those whose request awaits its body, as long as the read lasts.
-    @exclusivity(unchecked) var awaiting: [HTTP2Stream] = []
+    var floodGate = FloodGate(now: .now())
+    /// The streams whose request waits for its body until the end of the read.
+    @exclusivity(unchecked) var pendingStreams: [HTTP2Stream] = []
     @exclusivity(unchecked) var lastStreamID: UInt32 = 0
-    /// The latest that were cut off: what the client sent before it knew of that means nothing.
+    /// The streams that were reset most recently. Frames for them that were in transit are ignored.
     var recentlyReset = CircularBuffer<UInt32>(initialCapacity: 1)
     @exclusivity(unchecked) private(set) var isInRead = false
     @exclusivity(unchecked) private var readAt = NIODeadline.now()
-    /// Whether the client has seen our settings.
-    var hasSettingsAcknowledged = false
-    /// How much the client may still send of all bodies together.
+    /// Whether the client has acknowledged the server's settings.
+    var hasAcknowledgedSettings = false
+    /// How many bytes the client may still send, all bodies together.
     @exclusivity(unchecked) var window = HTTP2Connection.connectionWindow
-    /// Bytes of bodies that were read and not yet allowed for anew.
+    /// The number of bytes of bodies that were read but not yet returned to the window.
     @exclusivity(unchecked) private var consumedBytes = 0
-    /// Since when there is no stream, if there is none.
+    /// The time since which the connection has had no streams; `nil` if it has any.
     @exclusivity(unchecked) var idleSince: NIODeadline? = .now()
+    /// The progress of the shutdown: 0 before it, 1 once it is announced, 2 once no more requests are accepted.
     var drainSteps = 0
-    /// Since when only the peer's goodbye is awaited.
+    /// The time since which the connection has only waited for the peer to close it.
     private var closingSince: NIODeadline?
-    /// Whether the client has ended its side.
+    /// Whether the client has closed its sending side.
     private var isInputClosed = false
     private var isOutputClosed = false
-    /// Whether the client was told that it does not speak HTTP/2: what it says then is not read.
+    /// Whether the client was told of a connection error. Nothing more is read from it.
     private var hasFailed = false
-    /// When a window of the peer last changed that all streams share.
+    /// When the window that all streams share was last changed.
     var lastWindowChange = NIODeadline.now()
 
-    private static let mostRecentlyReset = 256
+    private static let maximumRecentlyReset = 256
 
     private init(core: ServerCore, loop: LoopState, peer: Peer) {
         self.core = core
         self.loop = loop
         self.peer = peer
-        life = ConnectionLife(core.limits, now: .now())
+        lifetime = ConnectionLifetime(core.limits, now: .now())
         sending = SendState()
-        reader = FrameReader(largestBlock: 2 * core.limits.headBytes)
+        reader = FrameReader(maximumBlockSize: 2 * core.limits.headBytes)
         decoder = HPACKDecoder(
             allocator: ByteBufferAllocator(), maxDynamicTableSize: HPACKDecoder.maxDynamicTableSize,
             maxHeaderListSize: core.limits.headBytes)
@@ -67,12 +68,12 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
 
     // MARK: Setting up
 
-    /// How many bytes of all bodies of a connection may be on their way to their readers.
+    /// How many bytes of all bodies together may be received before they are read.
     private static let connectionWindow = 1 << 20
-    /// What holds for windows as long as nothing else is said (RFC 9113 §6.9.2).
+    /// The default size of a window (RFC 9113 §6.9.2).
     static let initialWindow = 65_535
 
-    /// Adds HTTP/2 to the end of a pipeline.
+    /// Adds an HTTP/2 connection to the end of a pipeline.
     static func add(
         to pipeline: ChannelPipeline.SynchronousOperations, core: ServerCore, loop: LoopState, peer: Peer
     ) throws {
@@ -116,19 +117,19 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         case push = 2
         case concurrentStreams = 3
         case initialWindow = 4
-        case largestFrame = 5
+        case maximumFrameSize = 5
         case headerList = 6
         case connectProtocol = 8
     }
 
-    // MARK: The channel
+    // MARK: Channel events
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !hasFailed else { return }
         if !isInRead {
             readAt = .now()
             isInRead = true
-            life.read(now: readAt)
+            lifetime.receivedBytes(now: readAt)
         }
         reader.append(unwrapInboundIn(data))
         do throws(HTTP2Failure) {
@@ -138,29 +139,29 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         }
     }
 
-    private func startAwaiting() {
-        guard !awaiting.isEmpty else { return }
-        let streams = awaiting
-        awaiting.removeAll(keepingCapacity: true)
-        for stream in streams { stream.startAwaited() }
+    private func startPendingStreams() {
+        guard !pendingStreams.isEmpty else { return }
+        let streams = pendingStreams
+        pendingStreams.removeAll(keepingCapacity: true)
+        for stream in streams { stream.startPending() }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        startAwaiting()
+        startPendingStreams()
         isInRead = false
         flushIfNeeded()
-        lookAtWritability(context)
+        updateWritability(context)
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        lookAtWritability(context)
+        updateWritability(context)
         context.fireChannelWritabilityChanged()
     }
 
-    private func lookAtWritability(_ context: ChannelHandlerContext) {
+    private func updateWritability(_ context: ChannelHandlerContext) {
         guard sending.isWritable != context.channel.isWritable else { return }
         sending.isWritable.toggle()
-        // A client that does not read what it has asked for is not to ask for more.
+        // A client that does not read its responses must not send more requests.
         try? context.channel.syncOptions?.setOption(.autoRead, value: sending.isWritable)
         guard sending.isWritable else { return }
         sendWaiting()
@@ -176,61 +177,61 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         if loop.remove(self) { core.connectionClosed() }
         let open = streams
         streams = StreamTable()
-        for stream in open.streams { stream.closed(wasCut: true) }
-        // They hold this connection.
-        sending.forgetAll()
-        awaiting = []
+        for stream in open.streams { stream.closed(wasAborted: true) }
+        // The streams and actions retain this connection.
+        sending.discardAll()
+        pendingStreams = []
         context.fireChannelInactive()
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { closeWhenWritten() }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { closeAfterFlush() }
 
-    /// The peer sends no more. It may still read, so what it has asked for whole is answered.
+    /// Called when the peer has closed its sending side. It may still read, so complete requests are answered.
     private func inputClosed() {
         isInputClosed = true
         drainSteps = 2
         if isOutputClosed { return abort() }
-        if streams.isEmpty { return closeWhenWritten() }
+        if streams.isEmpty { return closeAfterFlush() }
         for stream in streams.streams { stream.inputClosed() }
     }
 
-    /// The time; within a read, that of its beginning.
+    /// The current time. Within a read, it is the time at which the read began.
     var now: NIODeadline { isInRead ? readAt : .now() }
 
     // MARK: Streams
 
-    /// Cuts a stream off.
+    /// Resets a stream.
     func reset(_ stream: HTTP2Stream, _ code: HTTP2ErrorCode) {
         guard !stream.isClosed else { return }
         write { writer, output in writer.reset(stream.id, code, to: &output) }
-        close(stream, wasCut: true)
+        close(stream, wasAborted: true)
         flushSoon()
     }
 
-    /// Both sides have said all.
+    /// Closes a stream that has ended on both sides.
     func closeIfDone(_ stream: HTTP2Stream) {
-        if stream.isRemoteEnded, stream.hasSentEnd { close(stream, wasCut: false) }
+        if stream.isRemoteEnded, stream.hasSentEnd { close(stream, wasAborted: false) }
     }
 
-    func close(_ stream: HTTP2Stream, wasCut: Bool) {
+    func close(_ stream: HTTP2Stream, wasAborted: Bool) {
         guard streams.remove(stream.id) != nil else { return }
-        if wasCut { note(reset: stream.id) }
-        if stream.sending.isWaiting { sending.forget(stream) }
-        stream.closed(wasCut: wasCut)
+        if wasAborted { recordReset(of: stream.id) }
+        if stream.sending.isWaiting { sending.remove(stream) }
+        stream.closed(wasAborted: wasAborted)
         if streams.isEmpty { becomeIdle() }
     }
 
-    func note(reset id: UInt32) {
-        if recentlyReset.count == Self.mostRecentlyReset { recentlyReset.removeFirst() }
+    func recordReset(of id: UInt32) {
+        if recentlyReset.count == Self.maximumRecentlyReset { recentlyReset.removeFirst() }
         recentlyReset.append(id)
     }
 
     private func becomeIdle() {
         idleSince = now
-        if drainSteps == 2 { closeWhenWritten() }
+        if drainSteps == 2 { closeAfterFlush() }
     }
 
-    /// The reader of a body took bytes, or they were thrown away: the client may send as many more.
+    /// Called when bytes of bodies were read or discarded. Returns them to the window of the connection.
     func consumed(_ bytes: Int) {
         consumedBytes += bytes
         guard consumedBytes > Self.connectionWindow / 4 else { return }
@@ -241,29 +242,30 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         flushSoon()
     }
 
-    /// The reader of a stream's body took bytes: the client may send as many more of it.
-    func allow(_ bytes: Int, of id: UInt32) {
+    /// Increases the window of a stream, because bytes of its body were read.
+    func extendWindow(of id: UInt32, by bytes: Int) {
         write { writer, output in writer.windowUpdate(id, by: bytes, to: &output) }
         flushSoon()
     }
 
-    // MARK: Clocks and the end
+    // MARK: Timeouts and shutdown
 
     func tick(now: NIODeadline, elapsed: TimeAmount) {
         for stream in streams.streams {
             stream.tick(now: now, elapsed: elapsed)
-            // A client that has ended its side allows for nothing any more.
+            // A client that has closed its sending side can no longer open a window.
             if isInputClosed, isBlocked(stream) { reset(stream, .cancel) }
         }
-        // A client that is not read from cannot show that it is there: what it takes shows it.
-        if !sending.isWritable { life.read(now: now) }
+        // While reading is paused, the acknowledgement of a ping would not be seen. Instead, the client shows that it is
+        // alive by accepting output.
+        if !sending.isWritable { lifetime.receivedBytes(now: now) }
         if drainSteps == 1 { finishDraining() }
-        switch life.tick(now: now, hasStreams: !streams.isEmpty) {
+        switch lifetime.tick(now: now, hasStreams: !streams.isEmpty) {
         case .none: break
         case .ping:
-            write { writer, output in writer.ping(Self.question, isAcknowledgement: false, to: &output) }
+            write { writer, output in writer.ping(Self.keepalivePing, isAcknowledgement: false, to: &output) }
             flushSoon()
-        case .retire: sayGoodbye()
+        case .retire: announceShutdown()
         case .abort: return abort()
         }
         if let closingSince {
@@ -271,7 +273,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
             if now - closingSince > limit { abort() }
         } else if let idleSince, now - idleSince > TimeAmount(core.limits.idleTimeout) {
             goAway(last: lastStreamID, .noError)
-            closeWhenWritten()
+            closeAfterFlush()
         }
     }
 
@@ -281,22 +283,25 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         (try? channelContext?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
     }
 
-    /// Two steps (RFC 9113 §6.8): first all are told to stop, then, when that must have arrived, which were the last.
+    /// Begins shutdown in two steps (RFC 9113 §6.8): first an announcement, then, when that must have arrived, the last
+    /// stream that is processed.
     func drain() {
         for stream in streams.streams { stream.drain() }
-        sayGoodbye()
+        announceShutdown()
     }
 
-    /// What pings carry: one whose answer shows that the goodbye has arrived, and one that asks whether the client is there.
-    static let goodbye: UInt64 = 1
-    private static let question: UInt64 = 2
+    /// The payload of the ping whose acknowledgement shows that the announcement of the shutdown has arrived.
+    static let shutdownPing: UInt64 = 1
+    /// The payload of the ping that checks whether the client is alive.
+    private static let keepalivePing: UInt64 = 2
 
-    private func sayGoodbye() {
+    /// Announces the shutdown. Requests in transit are still accepted.
+    private func announceShutdown() {
         guard drainSteps == 0 else { return }
         drainSteps = 1
-        // With the highest stream there can be: no new requests, please, but what is on its way is taken.
+        // The highest possible stream: the client should send no more requests, but those in transit are accepted.
         goAway(last: 0x7FFF_FFFF, .noError)
-        write { writer, output in writer.ping(Self.goodbye, isAcknowledgement: false, to: &output) }
+        write { writer, output in writer.ping(Self.shutdownPing, isAcknowledgement: false, to: &output) }
         flushSoon()
     }
 
@@ -305,7 +310,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         drainSteps = 2
         goAway(last: lastStreamID, .noError)
         flushSoon()
-        if streams.isEmpty { closeWhenWritten() }
+        if streams.isEmpty { closeAfterFlush() }
     }
 
     private func goAway(last: UInt32, _ code: HTTP2ErrorCode, _ reason: String = "") {
@@ -315,29 +320,31 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     private func fail(_ failure: HTTP2Failure) {
         hasFailed = true
         goAway(last: lastStreamID, failure.code, failure.reason)
-        // Nothing of what it asked for reaches a client that does not understand the protocol.
-        for stream in streams.streams { close(stream, wasCut: true) }
-        closeWhenWritten()
+        // A client that violates the protocol can no longer receive its responses.
+        for stream in streams.streams { close(stream, wasAborted: true) }
+        closeAfterFlush()
     }
 
     func drainUpgraded() -> Int { streams.streams.reduce(0) { $0 + $1.drainUpgraded() } }
 
     func abort() { channelContext?.close(promise: nil) }
 
-    /// Ends the sending side once what was written has gone out; the rest follows when the peer has seen it, or soon.
-    private func closeWhenWritten() {
+    /// Closes the sending side once everything written has been sent. The connection follows when the peer closes it,
+    /// or shortly after.
+    private func closeAfterFlush() {
         guard closingSince == nil else { return }
         closingSince = .now()
-        // What comes now was not promised an answer, and may be asked again elsewhere.
+        // Requests from here on are refused, so the client may retry them elsewhere.
         drainSteps = 2
-        // Not at once: what is on the stack may have more to say.
+        // Deferred, because the callers may still write.
         loop.executor.execute { self.closeOutput() }
     }
 
     private func closeOutput() {
         flushIfNeeded()
         guard let channelContext else { return }
-        // After all that waits in the channel: to close it throws that away once the client has closed its side.
+        // Waits for everything that is queued in the channel: closing it discards that if the client has closed its
+        // side.
         let written = channelContext.eventLoop.makePromise(of: Void.self)
         written.futureResult.whenComplete { _ in
             self.isOutputClosed = true
@@ -346,7 +353,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         channelContext.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
     }
 
-    /// Runs at once when already on the event loop, soon on it otherwise.
+    /// Runs work immediately if called on the event loop; otherwise schedules it there.
     func onLoop(_ work: @escaping @Sendable (HTTP2Connection) -> Void) {
         if loop.eventLoop.inEventLoop {
             work(self)

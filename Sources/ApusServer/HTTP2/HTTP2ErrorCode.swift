@@ -1,4 +1,4 @@
-/// Why a stream or a connection ends (RFC 9113 §7).
+/// The reason for which a stream or a connection ends (RFC 9113 §7).
 package struct HTTP2ErrorCode: RawRepresentable, Hashable, Sendable {
     package let rawValue: UInt32
 
@@ -16,10 +16,10 @@ package struct HTTP2ErrorCode: RawRepresentable, Hashable, Sendable {
     static let enhanceYourCalm = HTTP2ErrorCode(rawValue: 0xB)
 }
 
-/// What ends a connection: the client does not speak HTTP/2 as it should.
+/// A connection error: the client has violated the protocol.
 package struct HTTP2Failure: Error, Equatable {
     package let code: HTTP2ErrorCode
-    /// Which it is told, for who looks into it.
+    /// The debug data that is sent to the client.
     let reason: String
 
     init(_ code: HTTP2ErrorCode, _ reason: String) {

@@ -1,13 +1,13 @@
 import ApusHTTP
 
-/// What a field of HTTP/2 may be (RFC 9113 §8.2).
+/// The rules for fields in HTTP/2 (RFC 9113 §8.2).
 enum HTTP2Field {
-    /// Names are tokens in small letters, values have no line ends and no white space around them, and nothing is said about
-    /// the connection, which is not HTTP/2's way.
+    /// Returns whether a field is valid: its name is a token in lower case, its value has no line breaks and no white
+    /// space around it, and it is not connection-specific, which HTTP/2 forbids.
     static func isValid(name: String, value: String) -> Bool {
         var name = name
         var value = value
-        return name.withUTF8(isValidName) && value.withUTF8(isValidValue) && !isAboutConnection(name, value)
+        return name.withUTF8(isValidName) && value.withUTF8(isValidValue) && !isConnectionSpecific(name, value)
     }
 
     private static func isValidName(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
@@ -25,7 +25,7 @@ enum HTTP2Field {
         return true
     }
 
-    private static func isAboutConnection(_ name: String, _ value: String) -> Bool {
+    private static func isConnectionSpecific(_ name: String, _ value: String) -> Bool {
         switch name.utf8.count {
         case 2: name == "te" && value != "trailers"
         case 7: name == "upgrade"
@@ -36,7 +36,7 @@ enum HTTP2Field {
         }
     }
 
-    /// A length in decimal digits.
+    /// Parses a length in decimal digits.
     static func length(_ text: String) -> Int? {
         guard (1...18).contains(text.utf8.count), text.utf8.allSatisfy(\.isDigit) else { return nil }
         return Int(text)

@@ -3,12 +3,12 @@ import ApusHTTP
 import HTTPTypes
 import NIOHPACK
 
-/// A request's header as HTTP/2 brings it (RFC 9113 §8.3), checked and read in one pass.
+/// The head of an HTTP/2 request (RFC 9113 §8.3), validated and parsed in one pass.
 struct HTTP2RequestHead {
     enum Problem: Error {
-        /// The client does not speak HTTP/2 as it should: its stream is reset.
+        /// The request violates the protocol; its stream is reset.
         case malformed
-        /// An error to answer with.
+        /// The request is answered with an error.
         case refused(AppError, HTTPResponse.Status)
 
         static func refused(_ error: HTTP1Error) -> Problem { .refused(error.appError, error.status) }
@@ -18,14 +18,14 @@ struct HTTP2RequestHead {
     let target: String
     let authority: String?
     let headers: RequestHeaders
-    /// The protocol that an extended CONNECT asks for (RFC 8441), such as `websocket`.
+    /// The protocol of an extended CONNECT request (RFC 8441), such as `websocket`.
     let connectProtocol: String?
-    /// The announced length of the body.
+    /// The declared length of the body.
     let contentLength: Int?
     /// Whether the client waits for 100 before it sends the body (RFC 9110 §10.1.1).
     let expectsContinue: Bool
 
-    /// - Parameter table: Memory for the fields, which is kept from one request to the next.
+    /// - Parameter table: Memory for the fields, which is reused for each request.
     init(_ block: HPACKHeaders, limits: ServerLimits, _ table: inout FieldTable) throws(Problem) {
         var pseudo = PseudoFields()
         table.removeAll()
@@ -36,7 +36,7 @@ struct HTTP2RequestHead {
             if name.utf8.first == .colon {
                 // Pseudo-header fields come first.
                 guard table.count == 0 else { throw .malformed }
-                try pseudo.note(name, value)
+                try pseudo.record(name, value)
                 continue
             }
             guard HTTP2Field.isValid(name: name, value: value) else { throw .malformed }
@@ -57,11 +57,11 @@ struct HTTP2RequestHead {
         guard table.count <= limits.headFields else {
             throw .refused(.tooManyFields(limit: limits.headFields))
         }
-        try pseudo.check()
+        try pseudo.validate()
         guard let method = HTTPRequest.Method(pseudo.method ?? "") else {
-            throw .refused(AppError(.invalidArgument, "The method is not one."), .badRequest)
+            throw .refused(AppError(.invalidArgument, "The method must be a token, such as GET."), .badRequest)
         }
-        // An ordinary CONNECT has no path: it asks a proxy for a tunnel.
+        // A CONNECT request without a path asks a proxy for a tunnel.
         guard let path = pseudo.path else { throw .refused(.tunnelRefused) }
         guard path.utf8.first == UInt8(ascii: "/") || (path == "*" && method == .options),
             path.utf8.allSatisfy({ $0 > .space && $0 < 0x7F && $0 != UInt8(ascii: "#") })
@@ -74,7 +74,7 @@ struct HTTP2RequestHead {
         guard let authority = pseudo.authority ?? host, authority.utf8.allSatisfy(\.isAuthority) else {
             throw .refused(.malformedHost)
         }
-        // What asks for a WebSocket is a GET in HTTP/1.1, and so it is to routes.
+        // Routes see an extended CONNECT as a GET, which is what a WebSocket handshake is in HTTP/1.1.
         self.method = pseudo.protocol == nil ? method : .get
         connectProtocol = pseudo.protocol
         target = path
@@ -91,8 +91,8 @@ struct HTTP2RequestHead {
         var authority: String?
         var `protocol`: String?
 
-        /// Each is there once at most, and there are no others.
-        mutating func note(_ name: String, _ value: String) throws(Problem) {
+        /// Records a pseudo-header field. Each may occur only once, and no others are allowed.
+        mutating func record(_ name: String, _ value: String) throws(Problem) {
             switch name {
             case ":method": try Self.set(&method, value)
             case ":scheme": try Self.set(&scheme, value)
@@ -108,8 +108,8 @@ struct HTTP2RequestHead {
             field = value
         }
 
-        /// Which there must be (RFC 9113 §8.3.1, §8.5; RFC 8441 §4).
-        func check() throws(Problem) {
+        /// Checks that the required fields are present (RFC 9113 §8.3.1, §8.5; RFC 8441 §4).
+        func validate() throws(Problem) {
             guard let method else { throw .malformed }
             if method == "CONNECT", `protocol` == nil {
                 guard scheme == nil, path == nil, authority != nil else { throw .malformed }
@@ -122,7 +122,7 @@ struct HTTP2RequestHead {
     }
 }
 
-/// Gathers fields that came one by one.
+/// Collects fields one by one.
 struct FieldTable {
     private var entries: [FieldBytes.Entry] = []
     private var bytes: [UInt8] = []
@@ -151,9 +151,9 @@ struct FieldTable {
 }
 
 extension HPACKHeaders {
-    /// The fields of a response (RFC 9113 §8.3.2). Those about the connection are not HTTP/2's to send.
+    /// Creates the header of a response (RFC 9113 §8.3.2). Connection-specific fields are omitted, as HTTP/2 demands.
     init(_ status: HTTPResponse.Status, _ fields: HTTPFields, contentLength: Int?, date: String) {
-        // As pairs, because each `add` looks at every byte of the name.
+        // As pairs, because `add` checks every byte of the name each time.
         var pairs: [(String, String)] = []
         pairs.reserveCapacity(fields.count + 3)
         pairs.append((":status", status.code == 200 ? "200" : String(status.code)))
@@ -163,13 +163,13 @@ extension HPACKHeaders {
         if let contentLength { pairs.append(("content-length", String(contentLength))) }
         pairs.append(("date", date))
         self.init(pairs)
-        // Secrets stay out of the compression table, where guesses could be tried against them (RFC 7541 §7.1).
+        // Secrets stay out of the compression table, where they could be found by guessing (RFC 7541 §7.1).
         for field in fields where field.isSecret {
             add(name: field.name.canonicalName, value: field.value, indexing: .neverIndexed)
         }
     }
 
-    /// The fields after a body.
+    /// Creates trailers.
     init(trailers: HTTPFields) {
         self.init()
         for field in trailers where field.name.isAllowedInTrailers {
@@ -179,7 +179,7 @@ extension HPACKHeaders {
         }
     }
 
-    /// The fields that came after a body, in the ecosystem's type; `nil` when they are malformed (RFC 9113 §8.1).
+    /// The fields as the trailers of a request; `nil` if they are malformed (RFC 9113 §8.1).
     var trailers: HTTPFields? {
         var fields = HTTPFields()
         for (name, value, _) in self {

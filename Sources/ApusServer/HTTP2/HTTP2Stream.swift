@@ -4,9 +4,9 @@ import HTTPTypes
 import NIOCore
 import NIOHPACK
 
-/// One request and its response on an HTTP/2 connection.
+/// A request and its response on an HTTP/2 connection.
 ///
-/// `@unchecked Sendable`: every stored property is touched on the connection's event loop alone.
+/// `@unchecked Sendable`: every stored property is accessed only on the connection's event loop.
 final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     let id: UInt32
     private let connection: HTTP2Connection
@@ -14,49 +14,51 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     private var worker: RequestWorker?
     private var isAnswered = false
     private var body: InboundStream?
-    /// A request whose body may yet come whole in the read that brought its head, and what came of it.
-    private var awaited: HTTP2RequestHead?
-    private var early = ByteBuffer()
+    /// The head of a request whose body may arrive completely within the current read, and what has arrived of the
+    /// body.
+    private var pendingHead: HTTP2RequestHead?
+    private var earlyBody = ByteBuffer()
     private var upgraded: HTTP2ByteStream?
     private var isHead = false
     private var isConnect = false
     private var hasFailedBody = false
     /// Whether the client waits for 100 before it sends the body.
-    private var owesContinue = false
-    /// Whether the client may take its time with the body: the two sides converse.
+    private var needsContinue = false
+    /// Whether the client may pause while it sends the body, because request and response are streamed at the same
+    /// time.
     private var mayPause = false
     private var hasResponse = false
-    /// Whether bytes of the response were sent.
+    /// Whether bytes of the response's body have been written.
     var hasSentBytes = false
-    /// Whether the client was refused what it sent, because no request or body is like that.
+    /// Whether the stream was reset because its request is malformed.
     private(set) var isMalformed = false
     private var isAbandoned = false
-    /// Whether the client has said all.
+    /// Whether the client has ended its side of the stream.
     private(set) var isRemoteEnded = false
-    /// Whether all of the response was handed over, sent or not.
+    /// Whether the whole response has been passed to the connection, sent or not.
     private var isLocalEnded = false
     private(set) var isClosed = false
-    /// What waits for the client's allowance, and how much that is.
+    /// The output that waits for the client's window.
     @exclusivity(unchecked) var sending: SendQueue
-    /// Whether the last frame of the response is written.
+    /// Whether the last frame of the response has been written.
     var hasSentEnd = false
-    /// When the response was out whole, if the request was not. What the client still sends is not wanted then, and it is
-    /// told so (RFC 9113 §8.1), but not at once: a reset that arrives with the response makes some clients forget that.
+    /// When the response was sent completely, if the request was still incomplete. The client is told that the rest is
+    /// not needed (RFC 9113 §8.1), but not immediately: some clients discard a response if a reset arrives with it.
     private var answeredEarly: NIODeadline?
-    /// What a streamed response does when the server stops.
+    /// The action of a streamed response when the server begins to shut down.
     private var drainAction: (@Sendable () -> Void)?
-    /// How much the client may still send before it is allowed more.
+    /// How many bytes the client may still send on this stream.
     private(set) var window: Int
     private var consumedBytes = 0
-    /// How much of the body is to come, where its length was announced.
+    /// How many bytes of the body are missing, if its length was declared.
     private var missingBytes: Int?
-    /// Bytes that were written and that the client has not taken yet, and since when it has taken none.
+    /// The cost of the pieces that have been written but not sent, and the time at which the client last made progress.
     private var unsentBytes = 0
     private var progress: NIODeadline
     private var writers = WaitingWriters()
 
     private static let lingerTime = TimeAmount.seconds(1)
-    private static let mostEarlyBytes = 64 << 10
+    private static let maximumEarlyBytes = 64 << 10
 
     init(_ id: UInt32, connection: HTTP2Connection, sendWindow: Int) {
         self.id = id
@@ -68,14 +70,15 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         window = connection.core.limits.bufferedBytes
     }
 
-    /// Whether the client has what it asked for, or some of it.
+    /// Whether the response has been sent, at least in part.
     var wasAnswered: Bool { isLocalEnded || hasSentBytes }
 
     private var limits: ServerLimits { connection.core.limits }
 
-    // MARK: What comes
+    // MARK: Receiving
 
-    /// - Returns: Whether the request awaits its body: ``startAwaited()`` follows, when the read that brought it has ended.
+    /// Starts the stream with the header of its request.
+    /// - Returns: Whether the request waits for its body. Then ``startPending()`` follows at the end of the read.
     func start(_ headers: HPACKHeaders, isEnd: Bool) -> Bool {
         isRemoteEnded = isEnd
         let head: HTTP2RequestHead
@@ -98,45 +101,46 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         }
         isHead = head.method == .head
         isConnect = head.connectProtocol != nil
-        awaited = isEnd ? nil : head
+        pendingHead = isEnd ? nil : head
         if isEnd { start(head, .empty) }
-        return awaited != nil
+        return pendingHead != nil
     }
 
-    /// Starts a request whose body did not come whole with its head.
-    func startAwaited() {
-        guard let head = awaited.take() else { return }
+    /// Starts a request whose body has not arrived completely.
+    func startPending() {
+        guard let head = pendingHead.take() else { return }
         let stream = InboundStream(length: head.contentLength, capacity: .max) { [weak self] bytes in
             self?.onLoop { $0.consumed(bytes) }
         } onDemand: { [weak self] in
             if head.expectsContinue { self?.onLoop { $0.sendContinue() } }
         }
-        owesContinue = head.expectsContinue && early.readableBytes == 0
+        needsContinue = head.expectsContinue && earlyBody.readableBytes == 0
         body = stream
-        if early.readableBytes > 0 { _ = stream.push(Self.kept(early)) }
-        early = ByteBuffer()
+        if earlyBody.readableBytes > 0 { _ = stream.push(Self.compacted(earlyBody)) }
+        earlyBody = ByteBuffer()
         start(head, RequestBody(stream, limit: limits.bodyBytes))
     }
 
     /// Asks for the body. No 100 can be sent once the response has begun.
     private func sendContinue() {
-        guard owesContinue, !hasResponse, !isClosed else { return }
-        owesContinue = false
+        guard needsContinue, !hasResponse, !isClosed else { return }
+        needsContinue = false
         connection.send([":status": "100"], of: self)
         connection.flushSoon()
     }
 
-    /// Takes bytes of a body that may come whole before its request has started: to read it takes no waiting then.
+    /// Collects bytes of a body that may arrive completely before its request starts. Such a body is read without
+    /// waiting.
     private func receiveEarly(_ bytes: ByteBuffer, isEnd: Bool) {
-        early.appendReclaiming(bytes)
-        if isEnd, let head = awaited.take() {
+        earlyBody.appendReclaiming(bytes)
+        if isEnd, let head = pendingHead.take() {
             isRemoteEnded = true
-            let whole = early
-            early = ByteBuffer()
-            connection.consumed(whole.readableBytes)
-            start(head, RequestBody(whole))
-        } else if early.readableBytes > Self.mostEarlyBytes {
-            startAwaited()
+            let body = earlyBody
+            earlyBody = ByteBuffer()
+            connection.consumed(body.readableBytes)
+            start(head, RequestBody(body))
+        } else if earlyBody.readableBytes > Self.maximumEarlyBytes {
+            startPending()
         }
     }
 
@@ -151,7 +155,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         if !isAnswered { self.worker = worker }
     }
 
-    /// - Parameter padding: How many bytes came along that mean nothing, but count.
+    /// - Parameter padding: The number of padding bytes, which count towards flow control.
     func receive(_ bytes: ByteBuffer, padding: Int, isEnd: Bool) {
         window -= bytes.readableBytes + padding
         if padding > 0 { consumed(padding) }
@@ -162,21 +166,21 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
                 return resetMalformed()
             }
         }
-        owesContinue = false
+        needsContinue = false
         clock.received(bodyBytes: bytes.readableBytes)
-        guard awaited == nil else { return receiveEarly(bytes, isEnd: isEnd) }
+        guard pendingHead == nil else { return receiveEarly(bytes, isEnd: isEnd) }
         if let upgraded {
             upgraded.receive(bytes)
         } else if let body, !isLocalEnded, !hasFailedBody {
-            if bytes.readableBytes > 0 { _ = body.push(Self.kept(bytes)) }
+            if bytes.readableBytes > 0 { _ = body.push(Self.compacted(bytes)) }
         } else {
             consumed(bytes.readableBytes)
         }
         if isEnd { remoteEnded(trailers: [:]) }
     }
 
-    /// Small pieces are copied, because each would keep all that was read with it.
-    private static func kept(_ bytes: ByteBuffer) -> ByteBuffer {
+    /// Copies small pieces, because each would retain the whole buffer that was read with it.
+    private static func compacted(_ bytes: ByteBuffer) -> ByteBuffer {
         guard bytes.readableBytes < 16 << 10 else { return bytes }
         var copy = ByteBufferAllocator().buffer(capacity: bytes.readableBytes)
         copy.writeImmutableBuffer(bytes)
@@ -185,15 +189,16 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
 
     func receive(trailers: HPACKHeaders) {
         guard missingBytes ?? 0 == 0, let trailers = trailers.trailers else { return resetMalformed() }
-        startAwaited()
+        startPending()
         remoteEnded(trailers: trailers)
     }
 
-    /// The body is not as long as was announced (RFC 9113 §8.1.1), or what follows it cannot be read.
+    /// Resets the stream because its header or its trailers are malformed, or because its body does not have the
+    /// declared length (RFC 9113 §8.1.1).
     private func resetMalformed() {
         isRemoteEnded = true
         isMalformed = true
-        awaited = nil
+        pendingHead = nil
         body?.finish(throwing: HTTP1Error.truncated.appError)
         reset(.protocolError)
     }
@@ -204,17 +209,17 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         body?.finish(trailers: trailers)
     }
 
-    /// The client's window was opened, or bytes went out through it.
+    /// Called when the client has opened its window, or when bytes were sent.
     func windowChanged() { progress = connection.now }
 
-    /// No more of the connection will come.
+    /// Called when the client has closed the sending side of the connection.
     func inputClosed() {
         guard !isRemoteEnded else { return }
         body?.finish(throwing: HTTP1Error.truncated.appError)
         worker?.cancel()
     }
 
-    /// The reader took bytes: the client may send as many more.
+    /// Called when bytes of the body were read. Returns them to the window.
     func consumed(_ bytes: Int) {
         connection.consumed(bytes)
         consumedBytes += bytes
@@ -222,25 +227,25 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         window += consumedBytes
         let increment = consumedBytes
         consumedBytes = 0
-        connection.allow(increment, of: id)
+        connection.extendWindow(of: id, by: increment)
     }
 
-    /// Both sides have ended, or one of them cut the stream off.
-    func closed(wasCut: Bool) {
+    /// Called when both sides have ended, or one of them has aborted the stream.
+    func closed(wasAborted: Bool) {
         isClosed = true
-        awaited = nil
+        pendingHead = nil
         sending.clear()
-        connection.consumed(early.readableBytes)
+        connection.consumed(earlyBody.readableBytes)
         body?.finish(throwing: HTTP1Error.truncated.appError)
-        // What was not read is no longer in the way of other streams.
+        // Bytes that were not read no longer block other streams.
         connection.consumed(body?.discard() ?? 0)
         upgraded?.finish()
-        if wasCut { worker?.cancel() }
+        if wasAborted { worker?.cancel() }
         worker = nil
         writers.resumeAll(throwing: HTTP1Connection.connectionClosed)
     }
 
-    // MARK: Clocks
+    // MARK: Timeouts
 
     func tick(now: NIODeadline, elapsed: TimeAmount) {
         if unsentBytes == 0, !isLocalEnded { progress = now }
@@ -249,7 +254,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         if let answeredEarly, !isRemoteEnded, now - answeredEarly > Self.lingerTime { return reset(.noError) }
         guard upgraded == nil else { return }
         let awaitsBody =
-            body != nil && !isRemoteEnded && !hasFailedBody && !mayPause && !owesContinue && window > 0
+            body != nil && !isRemoteEnded && !hasFailedBody && !mayPause && !needsContinue && window > 0
             && connection.window > 0
         switch clock.tick(limits, now: now, elapsed: elapsed, awaitsBody: awaitsBody, hasResponse: hasResponse) {
         case .none: break
@@ -266,11 +271,11 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         }
     }
 
-    /// The server stops.
+    /// Begins shutdown.
     func drain() { drainAction.take()?() }
 
-    /// A streamed response wants to know when the server stops.
-    func tellOfDrain(_ action: @escaping @Sendable () -> Void) {
+    /// Registers the action of a streamed response for the shutdown of the server.
+    func onDrain(_ action: @escaping @Sendable () -> Void) {
         if connection.core.isDraining { action() } else { drainAction = action }
     }
 
@@ -280,7 +285,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         return 1
     }
 
-    // MARK: What goes
+    // MARK: Responding
 
     func deliver(_ response: Response) -> Bool {
         guard !isStreamed(response) else { return false }
@@ -310,7 +315,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     private func deliverStream(_ response: Response) async {
         if let upgrade = response.upgrade { return await self.upgrade(response, upgrade) }
         guard case .stream(let length, let produce) = response.body else { return }
-        // The producer may read the body yet.
+        // The body's closure may still read the request.
         sendContinue()
         hasResponse = true
         let writer = HTTP2BodyWriter(stream: self, response, length: length)
@@ -320,22 +325,23 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
             try await produce(writer)
             try writer.finish()
         } catch {
-            connection.core.log(cutOff: error)
+            connection.core.logAbortedResponse(error)
             reset(.internalError)
         }
     }
 
-    /// A whole response that is at hand.
+    /// Sends a response whose body is available, unless a response has begun.
     private func respondOnce(_ response: Response) {
         guard !isClosed, !hasResponse else { return }
         if isConnect, response.status.kind == .successful {
-            // A success would mean that the tunnel is open.
-            return respondOnce(Response(problem: AppError(.unimplemented, "Nothing to connect to is here.")))
+            // A successful response would open the tunnel.
+            return respondOnce(
+                Response(problem: AppError(.unimplemented, "This route does not support extended CONNECT requests.")))
         }
         let body: ByteBuffer
         var length: Int?
-        if case .stream(let announced, _) = response.body {
-            (body, length) = (ByteBuffer(), announced)
+        if case .stream(let declaredLength, _) = response.body {
+            (body, length) = (ByteBuffer(), declaredLength)
         } else {
             body = response.body.buffer ?? ByteBuffer()
             length = response.hasNoBodyByStatus ? nil : body.readableBytes
@@ -354,15 +360,15 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         }
     }
 
-    /// The head of a streamed response.
+    /// Writes the head of a streamed response.
     func writeStreamHead(_ response: Response, contentLength: Int?) {
         guard !isClosed else { return }
         writeHead(response, contentLength: contentLength, isEnd: false)
-        // The first piece may be long in coming, and the client is to know that it will.
+        // The body may take a while to begin. Until then, the client should at least have the head.
         connection.flushSoon()
     }
 
-    /// A streamed response that came to nothing but its head.
+    /// Sends a streamed response whose body turned out to be empty.
     func endWithHead(_ response: Response) {
         guard !isClosed else { return }
         writeHead(response, contentLength: nil, isEnd: true)
@@ -412,7 +418,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
 
     // MARK: Streamed bytes
 
-    /// Sends bytes, and waits while the client does not keep up. From any thread.
+    /// Sends bytes, and waits while the client does not keep up. May be called from any thread.
     func send(_ bytes: ByteBuffer) async throws {
         let writer = WaitingWriter()
         try await withTaskCancellationHandler {
@@ -429,21 +435,21 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     ) {
         guard !isClosed, !isLocalEnded else { return continuation.resume(throwing: HTTP1Connection.connectionClosed) }
         guard bytes.readableBytes > 0 else { return continuation.resume() }
-        let cost = bytes.readableBytes + Self.costOfPiece
+        let cost = bytes.readableBytes + Self.pieceOverhead
         unsentBytes += cost
         connection.send(bytes, of: self) { self.sent(cost) }
         connection.flushSoon()
-        // To flush may have been the end of the connection.
+        // The flush may have closed the connection.
         guard !isClosed else { return continuation.resume(throwing: HTTP1Connection.connectionClosed) }
         if unsentBytes > limits.bufferedBytes {
             writers.wait(writer, continuation)
         } else {
-            writers.goOn(writer, continuation, after: bytes.readableBytes, on: connection.loop.eventLoop)
+            writers.resume(writer, continuation, after: bytes.readableBytes, on: connection.loop.eventLoop)
         }
     }
 
-    /// The memory that a piece takes beside its bytes.
-    private static let costOfPiece = 256
+    /// The memory overhead of a piece, in bytes.
+    private static let pieceOverhead = 256
 
     private func sent(_ bytes: Int) {
         unsentBytes -= bytes
@@ -453,7 +459,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
 
     // MARK: Upgrade
 
-    /// Turns the stream to another protocol: what HTTP/1.1 does with its whole connection (RFC 8441).
+    /// Switches the stream to another protocol, as HTTP/1.1 does with a whole connection (RFC 8441).
     private func upgrade(_ response: Response, _ upgrade: Upgrade) async {
         hasResponse = true
         let headers = HPACKHeaders(.ok, response.headers, contentLength: nil, date: connection.loop.date)
@@ -469,6 +475,6 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         if !isClosed, !isLocalEnded { end(trailers: [:]) }
     }
 
-    /// Runs at once when already on the event loop, soon on it otherwise.
+    /// Runs work immediately if called on the event loop; otherwise schedules it there.
     func onLoop(_ work: @escaping @Sendable (HTTP2Stream) -> Void) { connection.onLoop { _ in work(self) } }
 }

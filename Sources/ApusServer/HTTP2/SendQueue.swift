@@ -1,9 +1,9 @@
 import NIOCore
 import NIOHPACK
 
-/// What a stream has to send and may not yet, because the peer has not allowed for it (RFC 9113 §5.2).
+/// The output of a stream that waits for the peer's flow-control window (RFC 9113 §5.2).
 struct SendQueue {
-    /// Told when bytes have gone out.
+    /// Called when bytes have been sent.
     typealias Action = @Sendable () -> Void
 
     struct Piece {
@@ -12,18 +12,19 @@ struct SendQueue {
     }
 
     enum End {
-        /// With the last byte.
+        /// The stream ends with the last byte.
         case data
+        /// The stream ends with trailers.
         case trailers(HPACKHeaders)
     }
 
-    /// How much the peer takes of this stream; less than nothing when it has changed its mind.
+    /// How many bytes the peer accepts on this stream; negative if the peer has decreased its window.
     var window: Int
-    /// Made when it is needed: most streams never wait.
+    /// Created on demand, because most streams never wait.
     private var pieces: CircularBuffer<Piece>?
-    /// What follows the pieces; `nil` while more may come.
+    /// How the stream ends after the pieces; `nil` while more may follow.
     var end: (end: End, onSent: Action?)?
-    /// Whether the connection has it in its list of those who wait for their turn.
+    /// Whether the stream waits for its turn in the connection's list.
     var isWaiting = false
 
     var hasPieces: Bool { pieces?.isEmpty == false }
@@ -36,7 +37,7 @@ struct SendQueue {
         pieces?.append(Piece(bytes: bytes, onSent: onSent))
     }
 
-    /// Takes bytes off the front.
+    /// Removes bytes from the front.
     mutating func take(atMost count: Int) -> Piece? {
         guard var piece = pieces?.popFirst() else { return nil }
         guard piece.bytes.readableBytes > count, let bytes = piece.bytes.readSlice(length: count) else { return piece }
@@ -44,7 +45,7 @@ struct SendQueue {
         return Piece(bytes: bytes, onSent: nil)
     }
 
-    /// Nothing of it will be sent any more.
+    /// Discards everything that has not been sent.
     mutating func clear() {
         pieces = nil
         end = nil

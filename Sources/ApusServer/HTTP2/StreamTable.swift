@@ -1,7 +1,7 @@
 /// The open streams of a connection.
 ///
-/// Clients number streams upwards, so a list to whose end new ones are added stays in order, and a search of it looks at
-/// seven of a hundred. Hashing would cost more.
+/// Clients number their streams in ascending order, so a list to which new streams are appended stays sorted, and a
+/// search looks at seven of a hundred. Hashing would cost more.
 struct StreamTable {
     private var entries: [(id: UInt32, stream: HTTP2Stream)] = []
 
@@ -12,7 +12,7 @@ struct StreamTable {
 
     subscript(id: UInt32) -> HTTP2Stream? { index(of: id).map { entries[$0].stream } }
 
-    /// - Parameter id: Higher than all before.
+    /// - Parameter id: A number higher than all before.
     mutating func append(_ stream: HTTP2Stream, id: UInt32) { entries.append((id, stream)) }
 
     mutating func remove(_ id: UInt32) -> HTTP2Stream? { index(of: id).map { entries.remove(at: $0).stream } }

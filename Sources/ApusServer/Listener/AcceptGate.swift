@@ -10,10 +10,10 @@ import NIOCore
     import Darwin
 #endif
 
-/// Stops accepting while the server has as many connections as it may, or the system has no file descriptor left. What
-/// comes then waits in the system's queue and is served when there is room.
+/// Stops accepting connections while the server is at its limit of connections or the system has no file descriptors
+/// left. Further connections wait in the system's accept queue until there is room.
 ///
-/// `@unchecked Sendable`: the stored properties are touched on the listening channel's event loop alone.
+/// `@unchecked Sendable`: the stored properties are accessed only on the event loop of the listening channel.
 final class AcceptGate: ChannelDuplexHandler, @unchecked Sendable {
     typealias InboundIn = any Channel
     typealias InboundOut = any Channel
@@ -21,14 +21,15 @@ final class AcceptGate: ChannelDuplexHandler, @unchecked Sendable {
 
     private let core: ServerCore
     private var context: ChannelHandlerContext?
-    /// Accepted, but one too many: the first ones to be served.
+    /// Connections that were accepted beyond the limit. They are served first.
     private var held: [any Channel] = []
     private var isBackingOff = false
     private var wantsToRead = false
     private var acceptsMany = true
 
-    /// By default four connections are accepted a turn of the loop, which is too slow for a burst.
-    static let mostPerTurn: UInt = 256
+    /// The maximum number of connections accepted in one iteration of the loop. The default of 4 is too slow for
+    /// bursts.
+    static let maximumPerRead: UInt = 256
 
     init(_ core: ServerCore) { self.core = core }
 
@@ -46,7 +47,7 @@ final class AcceptGate: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if held.isEmpty, core.connectionOpened() {
+        if held.isEmpty, core.admitConnection() {
             context.fireChannelRead(data)
         } else {
             held.append(unwrapInboundIn(data))
@@ -55,28 +56,28 @@ final class AcceptGate: ChannelDuplexHandler, @unchecked Sendable {
 
     func channelReadComplete(context: ChannelHandlerContext) {
         context.fireChannelReadComplete()
-        // Near the limit one at a time, so that hardly one is held.
-        let hasRoom = core.room >= 4 * Int(Self.mostPerTurn)
+        // Near the limit, connections are accepted one at a time, so that few have to be held.
+        let hasRoom = core.room >= 4 * Int(Self.maximumPerRead)
         if hasRoom != acceptsMany {
             acceptsMany = hasRoom
-            let perTurn: UInt = hasRoom ? Self.mostPerTurn : 1
-            try? context.channel.syncOptions?.setOption(.maxMessagesPerRead, value: perTurn)
+            let perRead: UInt = hasRoom ? Self.maximumPerRead : 1
+            try? context.channel.syncOptions?.setOption(.maxMessagesPerRead, value: perRead)
         }
-        if !held.isEmpty { core.whenThereIsRoom(self) }
+        if !held.isEmpty { core.notifyWhenRoomIsAvailable(self) }
     }
 
-    /// There is room, or was a moment ago.
-    func roomIsLeft() { context?.eventLoop.execute { self.admitHeld() } }
+    /// Called when there was room for a connection. It may have been taken since.
+    func roomBecameAvailable() { context?.eventLoop.execute { self.admitHeld() } }
 
     private func admitHeld() {
         guard let context else { return }
         var admitted = 0
-        while admitted < held.count, core.connectionOpened() {
+        while admitted < held.count, core.admitConnection() {
             context.fireChannelRead(NIOAny(held[admitted]))
             admitted += 1
         }
         held.removeFirst(admitted)
-        held.isEmpty ? readIfWanted() : core.whenThereIsRoom(self)
+        held.isEmpty ? readIfWanted() : core.notifyWhenRoomIsAvailable(self)
     }
 
     private func readIfWanted() {
@@ -89,7 +90,7 @@ final class AcceptGate: ChannelDuplexHandler, @unchecked Sendable {
         guard let error = error as? IOError, [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(error.errnoCode) else { return }
         guard !isBackingOff else { return }
         core.logger.warning(
-            "No connection can be accepted for lack of resources; trying again in a second.",
+            "Cannot accept connections: file descriptors or memory are exhausted. Retrying in one second.",
             metadata: ["error": "\(error)"])
         isBackingOff = true
         context.eventLoop.assumeIsolated().scheduleTask(in: .seconds(1)) {

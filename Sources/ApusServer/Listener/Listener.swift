@@ -1,25 +1,28 @@
 public import ApusCore
 
-/// A place where a server takes connections.
+/// An address on which a server accepts connections.
 public struct Listener: Sendable {
-    /// Where.
+    /// The address of a listener.
     public enum Address: Sendable, Hashable {
-        /// A TCP port; 0 lets the system choose.
+        /// A TCP port. If it is 0, the system chooses one.
         case tcp(host: String, port: Int)
-        /// A socket in the file system. What is left of one that nobody listens on is removed.
+        /// A Unix domain socket. A file left behind by a process that no longer listens is removed.
         case unix(path: String)
     }
 
+    /// The address to listen on.
     public var address: Address
 
-    /// The encryption. `nil` for none.
+    /// The TLS configuration; `nil` for plaintext.
     public var tls: TLS?
 
-    /// The load balancers that begin their connections with the client's address (PROXY protocol, versions 1 and 2). From
-    /// them the header is demanded; what others send in its place is not believed. On a unix socket, any network here
-    /// stands for everyone who can open it. None by default.
+    /// The networks of load balancers that begin their connections with the client's address (PROXY protocol, versions
+    /// 1 and 2). Connections from these networks must begin with the header; from other addresses, the header is
+    /// rejected. On a Unix socket, the header is required from every client if there are any networks. Empty by
+    /// default.
     public var proxies: [IPNetwork]
 
+    /// Creates a listener.
     public init(_ address: Address, tls: TLS? = nil, proxies: [IPNetwork] = []) {
         self.address = address
         self.tls = tls
@@ -28,7 +31,7 @@ public struct Listener: Sendable {
 }
 
 extension Listener.Address: CustomStringConvertible {
-    /// `127.0.0.1:8080`, `[::1]:8080` or `unix:/run/app.sock`.
+    /// The address as text, such as `127.0.0.1:8080`, `[::1]:8080` or `unix:/run/app.sock`.
     public var description: String {
         switch self {
         case .tcp(let host, let port): "\(host.contains(":") ? "[\(host)]" : host):\(port)"
@@ -36,7 +39,7 @@ extension Listener.Address: CustomStringConvertible {
         }
     }
 
-    /// The TCP port.
+    /// The TCP port; `nil` for a Unix socket.
     public var port: Int? {
         switch self {
         case .tcp(_, let port): port
@@ -44,7 +47,7 @@ extension Listener.Address: CustomStringConvertible {
         }
     }
 
-    /// Whether it is of the loopback interface. A unix socket is not: a proxy stands behind it, as a rule.
+    /// Whether it is on the loopback interface. A unix socket does not count: it usually serves a proxy.
     package var isLoopback: Bool {
         switch self {
         case .tcp(let host, _):

@@ -4,10 +4,10 @@ import FoundationEssentials
 import NIOCore
 import ServiceContextModule
 
-/// What the connections of one event loop share: their list, their clock, the date, and a buffer to write into.
+/// The state that the connections of one event loop share: their list, their timer, the date and a write buffer.
 ///
-/// `@unchecked Sendable`: the mutable properties are touched on the event loop alone. None is reached again from within an
-/// access to it, so the checks for that are left out where every request would pay for them.
+/// `@unchecked Sendable`: the mutable properties are accessed only on the event loop. No access overlaps with another,
+/// so exclusivity checks are disabled where every request would pay for them.
 final class LoopState: @unchecked Sendable {
     let eventLoop: any EventLoop
     let executor: EventLoopExecutor
@@ -16,18 +16,18 @@ final class LoopState: @unchecked Sendable {
     private var ticker: RepeatedTask?
     private var lastTick = NIODeadline.now()
     private var second = -1
-    /// The `Date` field with its line end, right to a tick.
+    /// The `Date` field with its line ending, accurate to one tick.
     @exclusivity(unchecked) private(set) var dateLine: [UInt8] = []
     /// The value of the `Date` field.
     @exclusivity(unchecked) private(set) var date = ""
-    /// What every request starts with: its deadline. Requests that begin in the same tick share it.
+    /// The service context of new requests, with their deadline. Requests that begin in the same tick share it.
     @exclusivity(unchecked) private(set) var requestContext = (value: ServiceContext.topLevel, tick: 0)
-    /// Memory for the fields of a request of HTTP/2 while it is read.
+    /// Reusable memory for parsing the fields of HTTP/2 requests.
     @exclusivity(unchecked) var fieldTable = FieldTable()
     @exclusivity(unchecked) private var spareBuffer: ByteBuffer?
     @exclusivity(unchecked) private var idleWorkers: [RequestWorker] = []
 
-    /// How often the clocks of the connections are looked at.
+    /// How often the timeouts of the connections are checked.
     private static let tickInterval = Duration.milliseconds(250)
 
     init(_ eventLoop: any EventLoop, core: ServerCore) {
@@ -37,7 +37,7 @@ final class LoopState: @unchecked Sendable {
         refresh()
     }
 
-    /// One timer for all connections of the loop: a timer for each request would cost more than the request.
+    /// Starts one timer for all connections of the loop. A timer per request would cost more than the request.
     func startTicking() {
         let interval = TimeAmount(Self.tickInterval)
         ticker = eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
@@ -53,7 +53,7 @@ final class LoopState: @unchecked Sendable {
 
     private func refresh() {
         var context = ServiceContext.topLevel
-        // A tick early rather than late: when the handler is cancelled its deadline must have passed.
+        // The deadline may be up to a tick early but not late: it must have passed when the handler is cancelled.
         context.lower(deadline: .after(core.limits.requestDeadline))
         requestContext = (context, requestContext.tick + 1)
         let now = Int(Date().timeIntervalSince1970)
@@ -65,35 +65,37 @@ final class LoopState: @unchecked Sendable {
 
     func add(_ connection: any Connection) { connections[ObjectIdentifier(connection)] = connection }
 
-    /// - Returns: Whether it was there.
+    /// Removes a connection.
+    /// - Returns: Whether it was present.
     @discardableResult
     func remove(_ connection: any Connection) -> Bool {
         connections.removeValue(forKey: ObjectIdentifier(connection)) != nil
     }
 
-    var all: [any Connection] { Array(connections.values) }
+    var allConnections: [any Connection] { Array(connections.values) }
 
     // MARK: Workers
 
-    /// The most workers that wait for a request.
-    private static let mostIdleWorkers = 64
+    /// The maximum number of idle workers.
+    private static let maximumIdleWorkers = 64
 
-    /// Starts to answer a request.
-    /// - Returns: Who answers it, to be cancelled.
+    /// Starts handling a request.
+    /// - Returns: The worker, which can cancel the request.
     func start(_ request: Request, of owner: any RequestWorker.Owner) -> RequestWorker {
         let worker = idleWorkers.popLast() ?? RequestWorker(self)
         worker.start(request, of: owner)
         return worker
     }
 
-    /// - Returns: Whether a worker that has answered its request is to wait for another one.
-    func keeps(_ worker: RequestWorker) -> Bool {
-        guard !executor.hasShutDown, idleWorkers.count < Self.mostIdleWorkers else { return false }
+    /// Keeps a worker that has finished its request for another one, unless there are enough.
+    /// - Returns: Whether the worker is kept.
+    func park(_ worker: RequestWorker) -> Bool {
+        guard !executor.hasShutDown, idleWorkers.count < Self.maximumIdleWorkers else { return false }
         idleWorkers.append(worker)
         return true
     }
 
-    /// Ends the workers that wait: the loop is about to end.
+    /// Ends the idle workers, because the event loop is about to end.
     func endWorkers() {
         let workers = idleWorkers
         idleWorkers = []
@@ -102,18 +104,18 @@ final class LoopState: @unchecked Sendable {
 
     // MARK: Buffers
 
-    /// A buffer larger than this is not kept.
-    private static let largestSpare = 64 << 10
+    /// The maximum capacity of a buffer that is kept.
+    private static let maximumSpareCapacity = 64 << 10
 
-    /// An empty buffer: the one of the write before, if that has gone out whole.
+    /// Returns an empty buffer: that of the previous write, if it has been sent completely.
     func takeBuffer() -> ByteBuffer {
         guard var buffer = spareBuffer.take() else { return ByteBufferAllocator().buffer(capacity: 4096) }
         buffer.clear(minimumCapacity: 512)
         return buffer
     }
 
-    /// Gives a buffer back that was handed to the channel. Should the channel still need it, taking it again makes a copy.
-    func giveBack(_ buffer: ByteBuffer) {
-        if buffer.capacity <= Self.largestSpare { spareBuffer = buffer }
+    /// Keeps a buffer for reuse that was passed to the channel. If the channel still needs it, reusing it makes a copy.
+    func recycle(_ buffer: ByteBuffer) {
+        if buffer.capacity <= Self.maximumSpareCapacity { spareBuffer = buffer }
     }
 }

@@ -1,23 +1,24 @@
 package import ApusCore
 package import NIOCore
 
-/// The header by which a load balancer says whose connection it passes on: PROXY protocol, versions 1 and 2
+/// The header in which a load balancer announces the client of a connection: PROXY protocol, versions 1 and 2
 /// (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt).
 package enum ProxyHeader {
     package enum Outcome: Equatable {
-        /// The header is not whole yet.
+        /// The header is incomplete.
         case incomplete
-        /// `nil` for connections of the balancer's own, such as its health checks.
+        /// The address of the client; `nil` for the load balancer's own connections, such as health checks.
         case client(IPAddress?)
         case malformed
     }
 
-    /// What version 2 may have at most, with its additional fields. Balancers send some hundred bytes.
+    /// The maximum size of a version 2 header with its additional fields, in bytes. Load balancers send about a
+    /// hundred.
     static let maximumLength = 4096
 
     private static let signature: [UInt8] = [0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A]
 
-    /// Reads the header and nothing after it.
+    /// Reads the header and consumes nothing after it.
     package static func read(from buffer: inout ByteBuffer) -> Outcome {
         let bytes = buffer.readableBytesView
         if bytes.starts(with: signature.prefix(bytes.count)) {
@@ -28,7 +29,7 @@ package enum ProxyHeader {
 
     // MARK: Version 1
 
-    /// `PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n`, 107 bytes at most.
+    /// Reads a header such as `PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n`. Its maximum length is 107 bytes.
     private static func readText(from buffer: inout ByteBuffer) -> Outcome {
         let bytes = buffer.readableBytesView
         guard bytes.starts(with: "PROXY ".utf8.prefix(bytes.count)) else { return .malformed }

@@ -1,7 +1,7 @@
 import ApusCore
 import NIOCore
 
-/// Reads the PROXY header before anything else of a connection is looked at, and then leaves.
+/// Reads the PROXY header at the beginning of a connection, then removes itself from the pipeline.
 final class ProxyHeaderHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
@@ -18,7 +18,7 @@ final class ProxyHeaderHandler: ChannelInboundHandler, RemovableChannelHandler {
         case .incomplete: break
         case .malformed: context.close(promise: nil)
         case .client(let address):
-            connection.becameKnown(address: address?.description)
+            connection.receivedProxyHeader(clientAddress: address?.description)
             let rest = buffer
             buffer = ByteBuffer()
             if rest.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(rest)) }

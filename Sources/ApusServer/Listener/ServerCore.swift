@@ -3,7 +3,7 @@ import ApusHTTP
 import Logging
 import Synchronization
 
-/// What all connections share.
+/// The state that all connections share.
 final class ServerCore: Sendable {
     let limits: ServerLimits
     let handler: Handler
@@ -11,7 +11,7 @@ final class ServerCore: Sendable {
     private let connections = Atomic(0)
     private let requests = Atomic(0)
     private let draining = Atomic(false)
-    private let gatesWait = Atomic(false)
+    private let hasWaitingGates = Atomic(false)
     private let waitingGates = Mutex<[AcceptGate]>([])
 
     init(limits: ServerLimits, logger: Logger, handler: @escaping Handler) {
@@ -26,11 +26,12 @@ final class ServerCore: Sendable {
 
     var openConnections: Int { connections.load(ordering: .relaxed) }
 
-    /// How many connections more there may be.
+    /// How many more connections may be opened.
     var room: Int { limits.connections - openConnections }
 
-    /// Counts a connection if there is room for one more.
-    func connectionOpened() -> Bool {
+    /// Counts a new connection if there is room for it.
+    /// - Returns: Whether there is room.
+    func admitConnection() -> Bool {
         guard connections.add(1, ordering: .relaxed).newValue > limits.connections else { return true }
         connections.subtract(1, ordering: .relaxed)
         return false
@@ -38,43 +39,43 @@ final class ServerCore: Sendable {
 
     func connectionClosed() {
         connections.subtract(1, ordering: .sequentiallyConsistent)
-        guard gatesWait.load(ordering: .sequentiallyConsistent) else { return }
+        guard hasWaitingGates.load(ordering: .sequentiallyConsistent) else { return }
         let gates = waitingGates.withLock { gates in
-            gatesWait.store(false, ordering: .sequentiallyConsistent)
+            hasWaitingGates.store(false, ordering: .sequentiallyConsistent)
             defer { gates = [] }
             return gates
         }
-        for gate in gates { gate.roomIsLeft() }
+        for gate in gates { gate.roomBecameAvailable() }
     }
 
-    /// Tells a listener once there is room for a connection, which may be at once.
-    func whenThereIsRoom(_ gate: AcceptGate) {
+    /// Notifies a gate as soon as there is room for a connection, which may be immediately.
+    func notifyWhenRoomIsAvailable(_ gate: AcceptGate) {
         waitingGates.withLock { gates in
             gates.append(gate)
-            gatesWait.store(true, ordering: .sequentiallyConsistent)
+            hasWaitingGates.store(true, ordering: .sequentiallyConsistent)
         }
-        // A connection that was closed before the flag could be seen has told nobody.
-        if connections.load(ordering: .sequentiallyConsistent) < limits.connections { gate.roomIsLeft() }
+        // A connection that closed before the flag was visible has notified no gate.
+        if connections.load(ordering: .sequentiallyConsistent) < limits.connections { gate.roomBecameAvailable() }
     }
 
     /// Counts a request that is about to be handled.
-    /// - Throws: An ``AppError`` of code `unavailable` past the cap.
+    /// - Throws: An `AppError` with code `unavailable` if the limit is exceeded.
     func begin(_ request: Request) throws {
         let isWithinLimit = requests.add(1, ordering: .relaxed).newValue <= limits.requestsInFlight
         guard isWithinLimit || limits.alwaysServed.contains(String(request.path)) else {
             end()
-            throw AppError(.unavailable, "The server is at its limit.", retryAfter: .seconds(1))
+            throw AppError(.unavailable, "The server is handling too many requests.", retryAfter: .seconds(1))
         }
     }
 
-    /// A request that had begun was handled.
+    /// Ends the count of a request that has been handled.
     func end() { requests.subtract(1, ordering: .relaxed) }
 
-    /// A streamed response ended before its body did.
-    func log(cutOff error: any Error) {
+    /// Logs that a streamed response ended before its body was complete.
+    func logAbortedResponse(_ error: any Error) {
         guard !(error is CancellationError) else { return }
         logger.warning(
-            "A streamed response was cut off.", metadata: ["error": .string(AppError(wrapping: error).debugDescription)]
+            "A streamed response was aborted.", metadata: ["error": .string(AppError(wrapping: error).debugDescription)]
         )
     }
 }

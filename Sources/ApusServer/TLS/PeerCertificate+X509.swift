@@ -5,7 +5,7 @@ import NIOSSL
 import X509
 
 extension PeerCertificate {
-    /// - Returns: `nil` when the certificate, though it was trusted, cannot be read.
+    /// Parses a certificate that has been verified. Returns `nil` if it cannot be parsed.
     init?(_ certificate: NIOSSLCertificate) {
         guard let der = try? certificate.toDERBytes(), let parsed = try? Certificate(derEncoded: der) else {
             return nil

@@ -1,39 +1,42 @@
 public import ApusCore
 
-/// How a listener encrypts: TLS 1.2 and 1.3, with HTTP/2 and HTTP/1.1 by ALPN.
+/// The TLS configuration of a listener: TLS 1.2 and 1.3, with HTTP/2 and HTTP/1.1 negotiated by ALPN.
 public struct TLS: Sendable {
-    /// Where the certificate and its key come from.
+    /// The source of the certificate and its private key.
     public enum Source: Sendable {
-        /// Paths of PEM files. They are read again when they change: connections that are open stay, new ones get the new
-        /// certificate.
+        /// Paths of PEM files. They are reloaded when they change: new connections use the new certificate, and open
+        /// ones are not affected.
         case files(certificate: String, key: String)
-        /// PEM texts.
+        /// PEM-encoded text.
         case pem(certificate: String, key: Secret<String>)
     }
 
-    /// What is asked of clients. The authorities are a PEM file, which is read again as the certificate's is.
+    /// Whether clients present a certificate. The authorities are in a PEM file, which is reloaded like the
+    /// certificate.
     public enum ClientCertificates: Sendable {
+        /// Clients are not asked for a certificate.
         case none
-        /// A certificate is checked if the client has one.
+        /// Clients may present a certificate, which is then verified.
         case optional(authorities: String)
-        /// Without a certificate of these authorities there is no connection.
+        /// Clients must present a certificate signed by one of these authorities.
         case required(authorities: String)
     }
 
-    /// The oldest version that is spoken. TLS 1.1 and older are never.
+    /// The minimum version of TLS. TLS 1.1 and older are never accepted.
     public enum Version: Sendable {
         case tls12, tls13
     }
 
-    /// The server's certificate, with those between it and its authority after it.
+    /// The server's certificate, followed by any intermediate certificates, and its private key.
     public var source: Source
-    /// None by default.
+    /// Whether clients present a certificate. `none` by default.
     public var clientCertificates: ClientCertificates
-    /// TLS 1.2 by default.
+    /// The minimum version of TLS. TLS 1.2 by default.
     public var minimumVersion: Version
-    /// How often the files are looked at. 10 seconds by default.
+    /// How often the files are checked for changes. 10 seconds by default.
     public var reloadInterval = Duration.seconds(10)
 
+    /// Creates a TLS configuration.
     public init(
         _ source: Source, clientCertificates: ClientCertificates = .none, minimumVersion: Version = .tls12
     ) {

@@ -6,7 +6,7 @@ import NIOPosix
 import NIOSSL
 import Synchronization
 
-/// What new connections of a listener are encrypted with: made of its files, and made anew when they change.
+/// The TLS context of a listener's new connections. It is rebuilt when the files change.
 final class TLSContext: Sendable {
     private struct State {
         var context: NIOSSLContext
@@ -16,7 +16,7 @@ final class TLSContext: Sendable {
     private let configuration: TLS
     private let state: Mutex<State>
 
-    /// - Throws: An `AppError` of code `failedPrecondition`: which file cannot be used, and why.
+    /// - Throws: An `AppError` with code `failedPrecondition` that tells which file cannot be used and why.
     init(_ configuration: TLS) async throws {
         self.configuration = configuration
         state = Mutex(try await Self.load(configuration))
@@ -24,31 +24,32 @@ final class TLSContext: Sendable {
 
     var current: NIOSSLContext { state.withLock { $0.context } }
 
-    /// Looks at the files again and again until the task is cancelled. Files that cannot be used leave everything as it was.
+    /// Checks the files for changes until the task is cancelled. If changed files cannot be used, the current context
+    /// stays.
     func watch(_ logger: Logger) async {
         guard !configuration.paths.isEmpty else { return }
-        var refused: [FileVersion?] = []
+        var rejected: [FileVersion?] = []
         while (try? await Task.sleep(for: configuration.reloadInterval)) != nil {
             let versions = await Self.versions(of: configuration)
-            guard versions != state.withLock({ $0.versions }), versions != refused else { continue }
+            guard versions != state.withLock({ $0.versions }), versions != rejected else { continue }
             do {
                 let loaded = try await Self.load(configuration)
                 state.withLock { $0 = loaded }
                 logger.info(
                     "certificate reloaded", metadata: ["files": .string(configuration.paths.joined(separator: ", "))])
             } catch {
-                refused = versions
+                rejected = versions
                 logger.error(
-                    "The changed certificate cannot be used; the former one stays.",
+                    "The changed certificate cannot be used; the previous one stays in use.",
                     metadata: ["error": .string(AppError(wrapping: error).debugDescription)])
             }
         }
     }
 
-    /// Files are read away from the event loops.
+    /// Reads the files on a thread pool, off the event loops.
     private static func load(_ configuration: TLS) async throws -> State {
         try await NIOThreadPool.singleton.runIfActive {
-            // Looked at before they are read: a change in between is seen the next time.
+            // The versions are read before the contents, so that a change in between is noticed at the next check.
             let versions = configuration.paths.map(FileVersion.init)
             return State(context: try configuration.makeContext(), versions: versions)
         }
@@ -59,7 +60,7 @@ final class TLSContext: Sendable {
     }
 }
 
-/// What changes when a file is written or replaced, also behind a symbolic link.
+/// The attributes that change when a file is written or replaced, also behind a symbolic link.
 private struct FileVersion: Equatable {
     let modified: Date?
     let size: UInt64?
@@ -77,7 +78,7 @@ private struct FileVersion: Equatable {
 }
 
 extension TLS {
-    /// The files that it reads.
+    /// The paths of the files that the configuration refers to.
     fileprivate var paths: [String] {
         var paths: [String] = []
         if case .files(let certificate, let key) = source { paths = [certificate, key] }
@@ -115,11 +116,11 @@ extension TLS {
             configuration.certificateVerification = .noHostnameVerification
             configuration.trustRoots = .certificates(try authorities(path))
         }
-        return try read("The certificate with its key") { try NIOSSLContext(configuration: configuration) }
+        return try read("The certificate with its private key") { try NIOSSLContext(configuration: configuration) }
     }
 
-    /// For TLS 1.2: ephemeral keys and authenticated encryption alone, as RFC 9325 and RFC 9113 §9.2.2 want. The suites of
-    /// TLS 1.3 are all of that kind.
+    /// The cipher suites for TLS 1.2: only those with ephemeral keys and authenticated encryption, as RFC 9325 and RFC
+    /// 9113 §9.2.2 demand. All suites of TLS 1.3 have both.
     private static let forwardSecretCiphers = [
         "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
         "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305",
@@ -127,19 +128,21 @@ extension TLS {
 
     private func authorities(_ path: String) throws -> [NIOSSLCertificate] {
         let authorities = try read("The file of client authorities \(path)") { try NIOSSLCertificate.fromPEMFile(path) }
-        // Without any, the system's would count: every certificate that the web knows.
+        // With an empty list, the system's authorities would be trusted, and so every publicly issued certificate.
         guard !authorities.isEmpty else {
-            throw AppError(.failedPrecondition, "The file of client authorities \(path) has no certificate.")
+            throw AppError(.failedPrecondition, "The file of client authorities \(path) contains no certificate.")
         }
         return authorities
     }
 
-    private func read<Value>(_ what: String, _ body: () throws -> Value) throws -> Value {
+    private func read<Value>(_ subject: String, _ body: () throws -> Value) throws -> Value {
         do {
             return try body()
         } catch {
             throw AppError(
-                .failedPrecondition, "\(what) cannot be used: it must be PEM, and fit. \(error)", cause: error)
+                .failedPrecondition,
+                "\(subject) cannot be used. Certificates and private keys must be in PEM format and match. \(error)",
+                cause: error)
         }
     }
 }

@@ -3,8 +3,8 @@ import NIOCore
 import NIOPosix
 import NIOSSL
 
-/// Builds what a connection of a listener passes, from the socket on: the PROXY header, TLS, HTTP.
-struct ConnectionSetUp: Sendable {
+/// Builds the pipelines of a listener's connections: PROXY header, TLS, HTTP.
+struct ConnectionSetup: Sendable {
     private let core: ServerCore
     private let loops: [ObjectIdentifier: LoopState]
     private let tls: TLSContext?
@@ -19,25 +19,26 @@ struct ConnectionSetUp: Sendable {
         self.proxies = proxies
     }
 
+    /// Returns a bootstrap for a listening socket.
     /// - Parameters:
-    ///   - loop: Where connections are accepted.
-    ///   - group: Where they are served.
+    ///   - loop: The event loop that accepts connections.
+    ///   - group: The event loops that serve them.
     func bootstrap(on loop: LoopState, connectionsOn group: any EventLoopGroup) -> ServerBootstrap {
         ServerBootstrap(group: loop.eventLoop, childGroup: group)
             .serverChannelOption(.backlog, value: 4096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .serverChannelOption(.maxMessagesPerRead, value: AcceptGate.mostPerTurn)
+            .serverChannelOption(.maxMessagesPerRead, value: AcceptGate.maximumPerRead)
             .serverChannelInitializer { [core] channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(AcceptGate(core))
                 }
             }
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try begin(channel) } }
+            .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try configure(channel) } }
     }
 
-    /// The gate has counted the connection.
-    private func begin(_ channel: any Channel) throws {
+    /// Adds the handlers to the pipeline of a connection, which the gate has already counted.
+    private func configure(_ channel: any Channel) throws {
         guard let loop = loops[ObjectIdentifier(channel.eventLoop)] else { return core.connectionClosed() }
         let address = channel.remoteAddress?.ipAddress.flatMap { IPAddress($0) }
         let isProxied =
