@@ -11,11 +11,16 @@ struct HTTP2Client {
     /// The received frames, for tests that read all of them themselves.
     var iterator: AsyncStream<HTTP2Frame>.Iterator { frames.makeAsyncIterator() }
 
-    static func connect(port: Int, settings: [HTTP2Setting] = nioDefaultSettings) async throws -> HTTP2Client {
+    /// - Parameter addTLS: Adds TLS to the channel.
+    static func connect(
+        port: Int, settings: [HTTP2Setting] = nioDefaultSettings,
+        _ addTLS: (@Sendable (any Channel) throws -> Void)? = nil
+    ) async throws -> HTTP2Client {
         let (frames, continuation) = AsyncStream.makeStream(of: HTTP2Frame.self)
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    try addTLS?(channel)
                     try channel.pipeline.syncOperations.addHandlers([
                         NIOHTTP2Handler(
                             mode: .client, initialSettings: settings, headerBlockValidation: .disabled,
