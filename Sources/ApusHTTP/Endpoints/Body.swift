@@ -108,8 +108,8 @@ public struct BodyFormat: Sendable {
 
     /// `multipart/form-data` (RFC 7578), as sent by HTML forms with files. Files are decoded as ``UploadedFile``.
     /// - Parameters:
-    ///   - threshold: The maximum size of a file that is kept in memory, in bytes; larger files are written to disk. 64
-    ///     KiB by default.
+    ///   - threshold: The maximum size of a file that is kept in memory, in bytes; larger files are written to disk.
+    ///     64 KiB by default.
     ///   - maximumParts: The maximum number of parts. 1000 by default.
     public static func multipart(threshold: Int = 64 << 10, maximumParts: Int = 1000) -> BodyFormat {
         BodyFormat(

@@ -21,7 +21,7 @@ struct TextReader<Value: Sendable>: Sendable {
         operation.mayFail(.badRequest, "A parameter is missing or malformed.")
     }
 
-    /// Reads the first text. If there is none, it is an error unless there is a default.
+    /// Reads the first text. It is required unless there is a default.
     static func one(default defaultValue: Value? = nil) -> TextReader where Value: LosslessStringConvertible {
         one(.lossless(), default: defaultValue)
     }

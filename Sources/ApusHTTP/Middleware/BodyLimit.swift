@@ -3,7 +3,8 @@
 public struct BodyLimit: Middleware {
     private let bytes: Int
 
-    /// - Parameter bytes: The maximum size of a body.
+    /// Creates the middleware.
+    /// - Parameter bytes: The maximum size of a body, in bytes.
     public init(_ bytes: Int) { self.bytes = bytes }
 
     public func handle(_ request: Request, next: Next) async -> Response {

@@ -3,7 +3,7 @@ import HTTPTypes
 
 /// Prevents pages of other origins from using the cookies of a user's browser (cross-site request forgery, CSRF).
 ///
-/// Browsers send the origin of a request in `Sec-Fetch-Site`, and old ones in `Origin`. A request that may change
+/// Browsers report where a request comes from in `Sec-Fetch-Site`, and old ones in `Origin`. A request that may change
 /// something and comes from another origin is rejected with 403. No CSRF tokens are needed. A client that sends neither
 /// field is not a browser and has no cookies of a user to misuse. `GET`, `HEAD` and `OPTIONS` must not change anything
 /// and are allowed, except for WebSocket handshakes.

@@ -103,8 +103,8 @@ extension RequestBody: AsyncSequence {
         init(body: RequestBody) { self.body = body }
 
         public mutating func next() async throws -> ByteBuffer? {
-            // Before anything is read: a client that waits for 100 (Continue) is rejected immediately (RFC 9110
-            // §10.1.1).
+            // Before anything is read: a client that waits for 100 (Continue) is rejected immediately
+            // (RFC 9110 §10.1.1).
             if count == 0, !isFinished { try body.checkLength() }
             guard !isFinished, let piece = try await nextPiece() else { return nil }
             count += piece.readableBytes

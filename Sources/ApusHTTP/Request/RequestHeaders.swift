@@ -99,8 +99,8 @@ public struct RequestHeaders: Sendable {
         }
     }
 
-    /// The value of a field. Several fields of the same name are joined by commas, cookies by semicolons (RFC 9110
-    /// §5.3).
+    /// The value of a field. Several fields of the same name are joined by commas, cookies by semicolons
+    /// (RFC 9110 §5.3).
     public subscript(name: HTTPField.Name) -> String? {
         get {
             switch storage {

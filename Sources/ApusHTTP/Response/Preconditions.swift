@@ -32,8 +32,8 @@ enum Preconditions {
         return .proceed
     }
 
-    /// Returns whether a range may be sent: the part that the client has must be from the current state (RFC 9110
-    /// §13.1.5).
+    /// Returns whether a range may be sent: the part that the client has must be from the current state
+    /// (RFC 9110 §13.1.5).
     static func allowsRange(_ request: Request, tag: EntityTag?, lastModified: Int?) -> Bool {
         guard let field = request.headers[.ifRange] else { return true }
         if let known = EntityTag(parsing: field) { return tag.map { known.isIdentical(to: $0) } ?? false }

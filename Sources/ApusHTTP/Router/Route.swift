@@ -82,7 +82,7 @@ public struct RouteOptions {
     @discardableResult
     public func hidden() -> RouteOptions { describe { $0.isHidden = true } }
 
-    /// Adds an error with which the route may respond to its description.
+    /// Adds an error response to the description of the route.
     @discardableResult
     public func mayFail(_ status: HTTPResponse.Status, _ description: String) -> RouteOptions {
         describe { $0.mayFail(status, description) }

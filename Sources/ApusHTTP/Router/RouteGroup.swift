@@ -96,8 +96,8 @@ extension Request {
     /// ```swift
     /// struct OwnOrder: RequestInput {
     ///     func extract(from request: Request) async throws -> Order {
-    ///         try await orders.get(Path("id", as: Order.ID.self).extract(from: request), for:
-    ///         request.input(Customer.self))
+    ///         let id = try Path("id", as: Order.ID.self).extract(from: request)
+    ///         return try await orders.get(id, for: request.input(Customer.self))
     ///     }
     /// }
     /// ```
