@@ -108,7 +108,7 @@ private final class Service: Sendable {
         #expect(missing.status == 422)
         #expect(missing.errors == [ValidationFailure(pointer: "/count", code: "required", message: "is required")])
         let wrong = try problem(try await post(#"{"text":"hi","count":"3"}"#))
-        #expect(wrong.errors == [ValidationFailure(pointer: "/count", code: "type", message: "must be a whole number")])
+        #expect(wrong.errors == [ValidationFailure(pointer: "/count", code: "type", message: "must be an integer")])
         let inside = try problem(try await post(#"{"text":"hi","count":3,"tags":["a",5]}"#))
         #expect(inside.errors?.first?.pointer == "/tags/1")
         let whole = try problem(try await post("[]"))

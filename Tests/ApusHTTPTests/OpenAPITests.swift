@@ -204,7 +204,7 @@ private enum Shop {
         #expect(try json(show?["operationId"]) == #""getV1ItemsById""#)
         #expect(try json(show?["summary"]) == #""One item.""#)
         #expect(try json(show?["tags"]) == #"["items"]"#)
-        #expect(try json(show?["responses"]?["204"]?["description"]) == #""Done""#)
+        #expect(try json(show?["responses"]?["204"]?["description"]) == #""No Content""#)
         #expect(
             show?["responses"]?["404"] != nil && show?["responses"]?["400"] != nil
                 && show?["responses"]?["default"] != nil)

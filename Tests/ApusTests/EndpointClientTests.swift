@@ -204,7 +204,7 @@ private struct ShopModule: Module {
         let error = #expect(throws: RouteProblem.self) { _ = try Router(routes) }
         #expect(
             error?.description
-                == "The endpoint at Shop/Routes.swift:7 has a whole path, and would come to be at /v2/led: take /v2 off its group."
+                == "The endpoint at Shop/Routes.swift:7 has an absolute path: remove its group's prefix /v2, which changes it to /v2/led."
         )
     }
 }

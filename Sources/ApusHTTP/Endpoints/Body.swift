@@ -2,7 +2,7 @@ public import ApusCore
 import HTTPTypes
 import NIOCore
 
-/// The body, decoded from JSON or from a form, and validated if its type has rules.
+/// The body, decoded from JSON or from a form, and validated if its type is ``Validatable``.
 ///
 /// ```swift
 /// Body(PlaceOrder.self)
@@ -10,22 +10,22 @@ import NIOCore
 /// ```
 public struct Body<Value: Decodable & Sendable>: RequestInput {
     private let formats: [BodyFormat]
-    private let takesJSON: Bool
+    private let acceptsJSON: Bool
     private let validate: @Sendable (Value) throws -> Void
 
-    /// - Parameter formats: What the body may be in, by its media type. JSON alone if there are none.
+    /// - Parameter formats: The accepted formats, chosen by media type. JSON if none are given.
     public init(_ type: Value.Type, as formats: BodyFormat...) {
-        (self.formats, takesJSON) = Self.checked(formats)
+        (self.formats, acceptsJSON) = Self.checked(formats)
         validate = { _ in }
     }
 
-    /// - Parameter formats: What the body may be in, by its media type. JSON alone if there are none.
+    /// - Parameter formats: The accepted formats, chosen by media type. JSON if none are given.
     public init(_ type: Value.Type, as formats: BodyFormat...) where Value: Validatable {
-        (self.formats, takesJSON) = Self.checked(formats)
+        (self.formats, acceptsJSON) = Self.checked(formats)
         validate = { try $0.validate() }
     }
 
-    private static func checked(_ formats: [BodyFormat]) -> ([BodyFormat], takesJSON: Bool) {
+    private static func checked(_ formats: [BodyFormat]) -> ([BodyFormat], acceptsJSON: Bool) {
         let formats = formats.isEmpty ? [.json] : formats
         return (formats, formats.contains { $0.mediaType == BodyFormat.json.mediaType })
     }
@@ -38,13 +38,13 @@ public struct Body<Value: Decodable & Sendable>: RequestInput {
 
     private func decode(_ request: Request) async throws -> Value {
         let field = request.headers[.contentType]
-        // Most clients write it so, and it need not be taken apart then.
-        if field == "application/json", takesJSON {
+        // The common case, for which the media type need not be parsed.
+        if field == "application/json", acceptsJSON {
             return try JSONCoding.decode(Value.self, from: try await request.body.collect())
         }
         guard let type = field.flatMap(MediaType.init), let format = formats.first(where: { $0.reads(type) }) else {
             let known = formats.map(\.mediaType).joined(separator: " or ")
-            let found = (field ?? "").isEmpty ? "has none" : "is \((field ?? "").prefix(64))"
+            let found = (field ?? "").isEmpty ? "is missing" : "is \((field ?? "").prefix(64))"
             throw AppError(
                 .invalidArgument, "The Content-Type must be \(known); it \(found).", reason: .unsupportedMediaType)
         }
@@ -58,20 +58,20 @@ public struct Body<Value: Decodable & Sendable>: RequestInput {
             return try FormDecoder.decode(Value.self, from: FormFields(urlEncoded: text))
         case .multipart(let reader):
             guard let boundary = type.parameters["boundary"] else {
-                throw MultipartParser.malformed("the Content-Type names no boundary")
+                throw MultipartParser.malformed("the Content-Type has no boundary parameter")
             }
             try request.body.checkLength()
             return try FormDecoder.decode(Value.self, from: try await reader.read(request.body, boundary: boundary))
         }
     }
 
-    /// In the first format that there is of JSON and forms.
+    /// Writes the body in the first accepted format that clients can send: JSON or a URL-encoded form.
     public func write(_ value: Value, to request: inout ClientRequest) throws {
         guard let value = value as? any Encodable else {
-            throw AppError(.unimplemented, "A client cannot write \(Value.self): it is not Encodable.")
+            throw AppError(.unimplemented, "A client cannot send \(Value.self), because it is not Encodable.")
         }
         guard let format = formats.first(where: \.isWritable) else {
-            throw AppError(.unimplemented, "A client cannot write \(formats[0].mediaType).")
+            throw AppError(.unimplemented, "A client cannot send a body of type \(formats[0].mediaType).")
         }
         request.headers[.contentType] = format.mediaType
         request.body =
@@ -84,12 +84,12 @@ public struct Body<Value: Decodable & Sendable>: RequestInput {
             Dictionary(formats.map { ($0.mediaType, .of(Value.self)) }, uniquingKeysWith: { first, _ in first }))
         operation.mayFail(.badRequest, "The body is malformed.")
         operation.mayFail(.contentTooLarge, "The body is too large.")
-        operation.mayFail(.unsupportedMediaType, "The body is of another media type.")
-        operation.mayFail(.unprocessableContent, "Fields are missing, of a wrong type or not valid.")
+        operation.mayFail(.unsupportedMediaType, "The media type of the body is not supported.")
+        operation.mayFail(.unprocessableContent, "Fields are missing, of the wrong type or invalid.")
     }
 }
 
-/// What a body may be in.
+/// The format of a request body.
 public struct BodyFormat: Sendable {
     enum Kind: Sendable {
         case json
@@ -100,23 +100,24 @@ public struct BodyFormat: Sendable {
     let kind: Kind
     let mediaType: String
 
-    /// `application/json`, or another type that ends in `+json`.
+    /// `application/json`, or another `application` type that ends in `+json`.
     public static let json = BodyFormat(kind: .json, mediaType: "application/json")
 
-    /// `application/x-www-form-urlencoded`, as HTML forms send it.
+    /// `application/x-www-form-urlencoded`, as sent by HTML forms.
     public static let form = BodyFormat(kind: .form, mediaType: "application/x-www-form-urlencoded")
 
-    /// `multipart/form-data` (RFC 7578), as HTML forms with files send it: files are ``UploadedFile``s.
+    /// `multipart/form-data` (RFC 7578), as sent by HTML forms with files. Files are decoded as ``UploadedFile``.
     /// - Parameters:
-    ///   - threshold: Bytes of a file that are kept in memory; a larger one goes to the disk. 64 KiB.
-    ///   - maximumParts: The most parts. 1000.
+    ///   - threshold: The maximum size of a file that is kept in memory, in bytes; larger files are written to disk.
+    ///     64 KiB by default.
+    ///   - maximumParts: The maximum number of parts. 1000 by default.
     public static func multipart(threshold: Int = 64 << 10, maximumParts: Int = 1000) -> BodyFormat {
         BodyFormat(
             kind: .multipart(MultipartReader(threshold: threshold, maximumParts: maximumParts)),
             mediaType: "multipart/form-data")
     }
 
-    /// Whether clients made from endpoints can send it.
+    /// Whether clients of an ``Endpoint`` can send the format.
     var isWritable: Bool {
         switch kind {
         case .json, .form: true

@@ -1,6 +1,6 @@
 public import HTTPTypes
 
-/// An endpoint as a value: what it asks for and what it answers, said once for those who serve it and those who call it.
+/// An endpoint as a value: its inputs and its output, declared once for the server and its clients.
 ///
 /// ```swift
 /// enum OrderEndpoints {
@@ -11,10 +11,10 @@ public import HTTPTypes
 /// let order = try await client.call(OrderEndpoints.show, id)
 /// ```
 ///
-/// A route that nobody calls from Swift needs none: it is declared where it is served.
+/// A route that is not called from Swift needs no endpoint: declare it where it is served.
 public struct Endpoint<Output: ResponseConvertible, each Input: RequestInput>: Sendable {
     public let method: HTTPRequest.Method
-    /// From the root on: it is served by groups without a path of their own.
+    /// The absolute path. The endpoint can only be served in groups without a path.
     public let path: String
     let inputs: (repeat each Input)
 
@@ -26,17 +26,17 @@ public struct Endpoint<Output: ResponseConvertible, each Input: RequestInput>: S
         inputs = (repeat each input)
     }
 
-    /// The request that carries these values.
-    /// - Throws: An `AppError` for an input that only a server has a use for.
+    /// Returns the request for the given values of the inputs.
+    /// - Throws: An `AppError` for an input that clients cannot write.
     package func request(_ value: repeat (each Input).Value) throws -> ClientRequest {
         var request = ClientRequest(method, path)
         repeat try (each inputs).write(each value, to: &request)
         return request
     }
 
-    /// What a response to it says.
-    /// - Throws: An ``UnexpectedResponse`` for another status than it answers when all goes well, or an `AppError` that says
-    ///   what is wrong with the body.
+    /// Reads the output from a response.
+    /// - Throws: An ``UnexpectedResponse`` if the status is not one of the output's, or an `AppError` that says what is
+    ///   wrong with the body.
     package func read(_ response: ClientResponse) throws -> Output {
         var operation = OpenAPI.Operation(method)
         Output.describe(&operation)
@@ -48,34 +48,36 @@ public struct Endpoint<Output: ResponseConvertible, each Input: RequestInput>: S
 }
 
 extension Routes {
-    /// The route of an endpoint.
+    /// Declares the route of an endpoint.
     @discardableResult
     public func on<Output: ResponseConvertible>(
         _ endpoint: Endpoint<Output>, file: String = #fileID, line: Int = #line,
         handler: @escaping @Sendable () async throws -> Output
     ) -> RouteOptions {
-        whole(on(endpoint.method)(endpoint.path, file: file, line: line, handler: handler))
+        checked(on(endpoint.method)(endpoint.path, file: file, line: line, handler: handler))
     }
 
-    /// The route of an endpoint.
+    /// Declares the route of an endpoint.
     @discardableResult
     public func on<Output: ResponseConvertible, Input: RequestInput>(
         _ endpoint: Endpoint<Output, Input>, file: String = #fileID, line: Int = #line,
         handler: @escaping @Sendable (Input.Value) async throws -> Output
     ) -> RouteOptions {
-        whole(on(endpoint.method)(endpoint.path, endpoint.inputs, file: file, line: line, handler: handler))
+        checked(on(endpoint.method)(endpoint.path, endpoint.inputs, file: file, line: line, handler: handler))
     }
 
-    /// The route of an endpoint.
+    /// Declares the route of an endpoint.
     @discardableResult
     public func on<Output: ResponseConvertible, each Input: RequestInput>(
         _ endpoint: Endpoint<Output, repeat each Input>, file: String = #fileID, line: Int = #line,
         handler: @escaping @Sendable @concurrent (repeat (each Input).Value) async throws -> Output
     ) -> RouteOptions {
-        whole(on(endpoint.method)(endpoint.path, repeat each endpoint.inputs, file: file, line: line, handler: handler))
+        checked(
+            on(endpoint.method)(endpoint.path, repeat each endpoint.inputs, file: file, line: line, handler: handler))
     }
 
-    fileprivate func whole(_ options: RouteOptions) -> RouteOptions {
+    /// Records a problem if the group of an endpoint has a path, because the path of an endpoint is absolute.
+    fileprivate func checked(_ options: RouteOptions) -> RouteOptions {
         if !prefix.isEmpty {
             let prefix = prefix
             change(options.index) { $0.problem = .endpointInGroup($0.path, prefix: prefix, $0.site) }
@@ -85,31 +87,31 @@ extension Routes {
 }
 
 extension RouteGroup {
-    /// The route of an endpoint.
+    /// Declares the route of an endpoint.
     @discardableResult
     public func on<Output: ResponseConvertible>(
         _ endpoint: Endpoint<Output>, file: String = #fileID, line: Int = #line,
         handler: @escaping @Sendable (Value) async throws -> Output
     ) -> RouteOptions {
-        routes.whole(on(endpoint.method)(endpoint.path, file: file, line: line, handler: handler))
+        routes.checked(on(endpoint.method)(endpoint.path, file: file, line: line, handler: handler))
     }
 
-    /// The route of an endpoint.
+    /// Declares the route of an endpoint.
     @discardableResult
     public func on<Output: ResponseConvertible, Input: RequestInput>(
         _ endpoint: Endpoint<Output, Input>, file: String = #fileID, line: Int = #line,
         handler: @escaping @Sendable (Value, Input.Value) async throws -> Output
     ) -> RouteOptions {
-        routes.whole(on(endpoint.method)(endpoint.path, endpoint.inputs, file: file, line: line, handler: handler))
+        routes.checked(on(endpoint.method)(endpoint.path, endpoint.inputs, file: file, line: line, handler: handler))
     }
 
-    /// The route of an endpoint.
+    /// Declares the route of an endpoint.
     @discardableResult
     public func on<Output: ResponseConvertible, each Input: RequestInput>(
         _ endpoint: Endpoint<Output, repeat each Input>, file: String = #fileID, line: Int = #line,
         handler: @escaping @Sendable @concurrent (Value, repeat (each Input).Value) async throws -> Output
     ) -> RouteOptions {
-        routes.whole(
+        routes.checked(
             on(endpoint.method)(endpoint.path, repeat each endpoint.inputs, file: file, line: line, handler: handler))
     }
 }

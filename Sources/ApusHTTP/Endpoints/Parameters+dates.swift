@@ -2,42 +2,43 @@ import ApusCore
 public import FoundationEssentials
 public import HTTPTypes
 
-// Dates as parameters: RFC 3339 text, as in bodies.
+// Dates as parameters are RFC 3339 text, as in bodies.
 
 extension Path where Value == Date {
-    /// A date in the path.
+    /// Creates an input for a date in the path.
     public init(_ name: String, as type: Date.Type) { self.init(name, .date()) }
 }
 
 extension Query {
-    /// A date that must be there, unless there is a default.
+    /// Creates an input for a date, which is required unless there is a default.
     public init(_ name: String, as type: Date.Type, default defaultValue: Date? = nil) where Value == Date {
         self.init(name, .date(default: defaultValue))
     }
 
-    /// A date that may be missing.
+    /// Creates an input for an optional date.
     public init(_ name: String, as type: Date?.Type) where Value == Date? { self.init(name, .optionalDate()) }
 
-    /// Any number of dates.
+    /// Creates an input for any number of dates.
     public init(_ name: String, as type: [Date].Type) where Value == [Date] { self.init(name, .dates()) }
 }
 
 extension Header {
-    /// A date that must be there, unless there is a default. For HTTP's own date fields see RFC 9110: they have another form.
+    /// Creates an input for a date, which is required unless there is a default. HTTP's own date fields have another
+    /// format (RFC 9110).
     public init(_ name: HTTPField.Name, as type: Date.Type, default defaultValue: Date? = nil) where Value == Date {
         self.init(name, .date(default: defaultValue))
     }
 
-    /// A date that may be missing.
+    /// Creates an input for an optional date.
     public init(_ name: HTTPField.Name, as type: Date?.Type) where Value == Date? { self.init(name, .optionalDate()) }
 }
 
 extension Cookie {
-    /// A date that must be there, unless there is a default.
+    /// Creates an input for a date, which is required unless there is a default.
     public init(_ name: String, as type: Date.Type, default defaultValue: Date? = nil) where Value == Date {
         self.init(name, .date(default: defaultValue))
     }
 
-    /// A date that may be missing.
+    /// Creates an input for an optional date.
     public init(_ name: String, as type: Date?.Type) where Value == Date? { self.init(name, .optionalDate()) }
 }

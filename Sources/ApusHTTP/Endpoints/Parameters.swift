@@ -1,10 +1,10 @@
 import ApusCore
 public import HTTPTypes
 
-// Inputs that come as text by a name: of the path, the query, the header and cookies. Their types are read from text
-// (`Int`, typed identifiers, enumerations of text that conform to `LosslessStringConvertible` …).
+// Inputs that are named texts in the path, the query, the header and cookies. Their values are parsed from text (`Int`,
+// typed identifiers, enumerations with raw strings that conform to `LosslessStringConvertible` …).
 //
-// `as: Int.self` must be there, `as: Int?.self` may be missing, `as: [Int].self` may come any number of times.
+// `as: Int.self` is required, `as: Int?.self` is optional, and `as: [Int].self` may occur any number of times.
 
 /// A `:name` segment of the path.
 public struct Path<Value: Sendable>: RequestInput {
@@ -16,13 +16,14 @@ public struct Path<Value: Sendable>: RequestInput {
         self.reader = reader
     }
 
-    /// - Parameter type: A type that can be read from text, such as `Int` or a typed identifier.
+    /// Creates an input for a segment.
+    /// - Parameter type: A type that can be parsed from text, such as `Int` or a typed identifier.
     public init(_ name: String, as type: Value.Type) where Value: LosslessStringConvertible {
         self.name = name
         reader = .one()
     }
 
-    /// The segment's text.
+    /// Creates an input for the text of a segment.
     public init(_ name: String) where Value == String { self.init(name, as: String.self) }
 
     public func extract(from request: Request) throws -> Value {
@@ -32,7 +33,7 @@ public struct Path<Value: Sendable>: RequestInput {
         return try reader.read([text]) { "path parameter \"\(name)\"" }
     }
 
-    /// - Throws: An `AppError` of code `invalidArgument` for text that cannot be a segment: none at all, `.` and `..`.
+    /// - Throws: An `AppError` of code `invalidArgument` for text that cannot be a segment: empty text, `.` and `..`.
     public func write(_ value: Value, to request: inout ClientRequest) throws {
         for text in reader.write(value) {
             guard !["", ".", ".."].contains(text) else {
@@ -45,7 +46,7 @@ public struct Path<Value: Sendable>: RequestInput {
     public func describe(_ operation: inout OpenAPI.Operation) { reader.describe(name, .path, &operation) }
 }
 
-/// A parameter of the query.
+/// A query parameter.
 public struct Query<Value: Sendable>: RequestInput {
     private let name: String
     private let reader: TextReader<Value>
@@ -55,25 +56,25 @@ public struct Query<Value: Sendable>: RequestInput {
         self.reader = reader
     }
 
-    /// One that must be there, unless there is a default.
+    /// Creates an input for a parameter, which is required unless there is a default.
     public init(_ name: String, as type: Value.Type, default defaultValue: Value? = nil)
     where Value: LosslessStringConvertible {
         self.name = name
         reader = .one(default: defaultValue)
     }
 
-    /// Its text.
+    /// Creates an input for the text of a parameter, which is required unless there is a default.
     public init(_ name: String, default defaultValue: Value? = nil) where Value == String {
         self.init(name, as: String.self, default: defaultValue)
     }
 
-    /// One that may be missing.
+    /// Creates an input for an optional parameter.
     public init<Element: LosslessStringConvertible>(_ name: String, as type: Element?.Type) where Value == Element? {
         self.name = name
         reader = .optional()
     }
 
-    /// All of the name, in their order: `tag=a&tag=b`. None is an empty list.
+    /// Creates an input for all parameters of the name, in order: `tag=a&tag=b`. The list may be empty.
     public init<Element: LosslessStringConvertible>(_ name: String, as type: [Element].Type) where Value == [Element] {
         self.name = name
         reader = .list()
@@ -100,17 +101,18 @@ public struct Header<Value: Sendable>: RequestInput {
         self.reader = reader
     }
 
-    /// Its text, `nil` when it is missing. Several of the name are joined by commas (RFC 9110 §5.3).
+    /// Creates an input for the text of a field; `nil` if it is missing. Several fields of the name are joined by
+    /// commas (RFC 9110 §5.3).
     public init(_ name: HTTPField.Name) where Value == String? { self.init(name, as: String?.self) }
 
-    /// One that must be there, unless there is a default.
+    /// Creates an input for a field, which is required unless there is a default.
     public init(_ name: HTTPField.Name, as type: Value.Type, default defaultValue: Value? = nil)
     where Value: LosslessStringConvertible {
         self.name = name
         reader = .one(default: defaultValue)
     }
 
-    /// One that may be missing.
+    /// Creates an input for an optional field.
     public init<Element: LosslessStringConvertible>(_ name: HTTPField.Name, as type: Element?.Type)
     where Value == Element? {
         self.name = name
@@ -121,11 +123,14 @@ public struct Header<Value: Sendable>: RequestInput {
         try reader.read(request.headers[name].map { [$0] } ?? []) { "header field \(name.rawName)" }
     }
 
-    /// - Throws: An `AppError` of code `invalidArgument` for text that no header field can have, such as line breaks.
+    /// - Throws: An `AppError` of code `invalidArgument` for text that no header field can contain, such as line
+    ///   breaks.
     public func write(_ value: Value, to request: inout ClientRequest) throws {
         for text in reader.write(value) {
             guard HTTPField.isValidValue(text) else {
-                throw AppError(.invalidArgument, "The header field \(name.rawName) cannot have this value.")
+                throw AppError(
+                    .invalidArgument,
+                    "The value for the header field \(name.rawName) contains characters that are not allowed.")
             }
             request.headers[name] = text
         }
@@ -144,17 +149,17 @@ public struct Cookie<Value: Sendable>: RequestInput {
         self.reader = reader
     }
 
-    /// Its text, `nil` when it is missing.
+    /// Creates an input for the text of a cookie; `nil` if it is missing.
     public init(_ name: String) where Value == String? { self.init(name, as: String?.self) }
 
-    /// One that must be there, unless there is a default.
+    /// Creates an input for a cookie, which is required unless there is a default.
     public init(_ name: String, as type: Value.Type, default defaultValue: Value? = nil)
     where Value: LosslessStringConvertible {
         self.name = name
         reader = .one(default: defaultValue)
     }
 
-    /// One that may be missing.
+    /// Creates an input for an optional cookie.
     public init<Element: LosslessStringConvertible>(_ name: String, as type: Element?.Type) where Value == Element? {
         self.name = name
         reader = .optional()
@@ -164,11 +169,12 @@ public struct Cookie<Value: Sendable>: RequestInput {
         try reader.read(request.cookie(name).map { [$0] } ?? []) { "cookie \"\(name)\"" }
     }
 
-    /// - Throws: An `AppError` of code `invalidArgument` for text that no cookie can have (RFC 6265 §4.1.1).
+    /// - Throws: An `AppError` of code `invalidArgument` for text that no cookie can contain (RFC 6265 §4.1.1).
     public func write(_ value: Value, to request: inout ClientRequest) throws {
         for text in reader.write(value) {
             guard SetCookie.isValue(text) else {
-                throw AppError(.invalidArgument, "The cookie \"\(name)\" cannot have this value.")
+                throw AppError(
+                    .invalidArgument, "The value for the cookie \"\(name)\" contains characters that are not allowed.")
             }
             request.addCookie(name, text)
         }
@@ -178,7 +184,7 @@ public struct Cookie<Value: Sendable>: RequestInput {
 }
 
 extension LosslessStringConvertible where Self: RawRepresentable, RawValue == String {
-    /// For enumerations of text: it is enough to say that they conform.
+    /// Creates a value from its raw string, so that enumerations with raw strings only need to declare the conformance.
     public init?(_ description: String) { self.init(rawValue: description) }
 
     public var description: String { rawValue }

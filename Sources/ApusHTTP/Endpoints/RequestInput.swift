@@ -3,33 +3,34 @@ import ApusJSON
 import HTTPTypes
 public import NIOCore
 
-/// One thing that a handler needs of a request, declared as a value and received decoded.
+/// Part of a request that a handler needs, declared as a value and passed to the handler decoded.
 ///
-/// Conform to it for inputs of your own.
+/// Conform to it to define your own inputs.
 public protocol RequestInput<Value>: Sendable {
-    /// What the handler receives.
+    /// The type of the value that the handler receives.
     associatedtype Value: Sendable
 
+    /// Extracts the value from a request.
     /// - Throws: An `AppError` that says what is wrong with the input and what would be right.
     func extract(from request: Request) async throws -> Value
 
-    /// The inverse, for clients: puts a value where ``extract(from:)`` finds it. By default it cannot.
-    /// - Throws: An `AppError` of code `unimplemented` when only servers have a use for the input.
+    /// Writes a value to a request, for clients: the inverse of ``extract(from:)``. By default, it throws.
+    /// - Throws: An `AppError` of code `unimplemented` if clients cannot write the input.
     func write(_ value: Value, to request: inout ClientRequest) throws
 
-    /// Says what it asks for, and how it may fail. By default nothing.
+    /// Adds what the input requires, and how it can fail, to the API description. By default, it adds nothing.
     func describe(_ operation: inout OpenAPI.Operation)
 }
 
 extension RequestInput {
     public func write(_ value: Value, to request: inout ClientRequest) throws {
-        throw AppError(.unimplemented, "\(Self.self) is no input that a client can write.")
+        throw AppError(.unimplemented, "A client cannot write the input \(Self.self).")
     }
 
     public func describe(_ operation: inout OpenAPI.Operation) {}
 }
 
-/// The body as it came, for signatures that are made over its bytes.
+/// The body as received, for example to verify a signature over its bytes.
 public struct RawBody: RequestInput {
     public init() {}
 
@@ -37,19 +38,19 @@ public struct RawBody: RequestInput {
 
     public func write(_ value: ByteBuffer, to request: inout ClientRequest) { request.body = value }
 
-    public func describe(_ operation: inout OpenAPI.Operation) { operation.takesBytes() }
+    public func describe(_ operation: inout OpenAPI.Operation) { operation.describeBinaryBody() }
 }
 
-/// The body as it comes, piece by piece: the client is held back while nobody reads.
+/// The body as a stream of pieces, which applies backpressure to the client while nothing is read.
 public struct BodyStream: RequestInput {
     public init() {}
 
     public func extract(from request: Request) -> RequestBody { request.body }
 
-    public func describe(_ operation: inout OpenAPI.Operation) { operation.takesBytes() }
+    public func describe(_ operation: inout OpenAPI.Operation) { operation.describeBinaryBody() }
 }
 
-/// The request itself, beside other inputs.
+/// The request itself, in addition to other inputs.
 public struct WholeRequest: RequestInput {
     public init() {}
 
@@ -57,7 +58,7 @@ public struct WholeRequest: RequestInput {
 }
 
 extension OpenAPI.Operation {
-    fileprivate mutating func takesBytes() {
+    fileprivate mutating func describeBinaryBody() {
         body = .init(["application/octet-stream": .literal(["type": "string", "format": "binary"])])
         mayFail(.contentTooLarge, "The body is too large.")
     }

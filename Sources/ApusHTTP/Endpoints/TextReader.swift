@@ -3,15 +3,16 @@ import ApusJSON
 import FoundationEssentials
 import HTTPTypes
 
-/// Reads a parameter from the texts that came by its name, and writes it for clients.
+/// Parses a parameter from the texts received under its name, and formats it for clients.
 struct TextReader<Value: Sendable>: Sendable {
     private let schema: OpenAPI.Schema
     private let isRequired: Bool
     private let readAll: @Sendable ([String], () -> String) throws -> Value
     private let writeAll: @Sendable (Value) -> [String]
 
-    /// - Parameter what: What is read, for error messages, such as `query parameter "page"`.
-    func read(_ texts: [String], _ what: () -> String) throws -> Value { try readAll(texts, what) }
+    /// Parses the value.
+    /// - Parameter label: Returns the name of the parameter for error messages, such as `query parameter "page"`.
+    func read(_ texts: [String], _ label: () -> String) throws -> Value { try readAll(texts, label) }
 
     func write(_ value: Value) -> [String] { writeAll(value) }
 
@@ -20,16 +21,16 @@ struct TextReader<Value: Sendable>: Sendable {
         operation.mayFail(.badRequest, "A parameter is missing or malformed.")
     }
 
-    /// The first one. None is an error unless there is a default.
+    /// Reads the first text. It is required unless there is a default.
     static func one(default defaultValue: Value? = nil) -> TextReader where Value: LosslessStringConvertible {
-        one(.described(), default: defaultValue)
+        one(.lossless(), default: defaultValue)
     }
 
     static func optional<Element: LosslessStringConvertible>() -> TextReader where Value == Element? {
-        optional(.described())
+        optional(.lossless())
     }
 
-    static func list<Element: LosslessStringConvertible>() -> TextReader where Value == [Element] { list(.described()) }
+    static func list<Element: LosslessStringConvertible>() -> TextReader where Value == [Element] { list(.lossless()) }
 
     static func date(default defaultValue: Date? = nil) -> TextReader where Value == Date {
         one(.date, default: defaultValue)
@@ -40,9 +41,9 @@ struct TextReader<Value: Sendable>: Sendable {
     static func dates() -> TextReader where Value == [Date] { list(.date) }
 
     private static func one(_ format: TextFormat<Value>, default defaultValue: Value?) -> TextReader {
-        TextReader(schema: format.schema, isRequired: defaultValue == nil) { texts, what in
-            if let text = texts.first { return try format.read(text, what) }
-            guard let defaultValue else { throw AppError(.invalidArgument, "The \(what()) is required.") }
+        TextReader(schema: format.schema, isRequired: defaultValue == nil) { texts, label in
+            if let text = texts.first { return try format.read(text, label) }
+            guard let defaultValue else { throw AppError(.invalidArgument, "The \(label()) is required.") }
             return defaultValue
         } writeAll: { value in
             [format.write(value)]
@@ -50,8 +51,8 @@ struct TextReader<Value: Sendable>: Sendable {
     }
 
     private static func optional<Element>(_ format: TextFormat<Element>) -> TextReader where Value == Element? {
-        TextReader(schema: format.schema, isRequired: false) { texts, what in
-            try texts.first.map { try format.read($0, what) }
+        TextReader(schema: format.schema, isRequired: false) { texts, label in
+            try texts.first.map { try format.read($0, label) }
         } writeAll: { value in
             value.map { [format.write($0)] } ?? []
         }
@@ -59,28 +60,28 @@ struct TextReader<Value: Sendable>: Sendable {
 
     private static func list<Element>(_ format: TextFormat<Element>) -> TextReader where Value == [Element] {
         TextReader(schema: .init { ["type": "array", "items": format.schema.make($0)] }, isRequired: false) {
-            texts, what in
-            try texts.map { try format.read($0, what) }
+            texts, label in
+            try texts.map { try format.read($0, label) }
         } writeAll: { values in
             values.map(format.write)
         }
     }
 }
 
-/// How one value is text.
+/// The text format of a value.
 private struct TextFormat<Value: Sendable>: Sendable {
     let schema: OpenAPI.Schema
     let parse: @Sendable (String) -> Value?
     let write: @Sendable (Value) -> String
 
-    func read(_ text: String, _ what: () -> String) throws -> Value {
+    func read(_ text: String, _ label: () -> String) throws -> Value {
         guard let value = parse(text) else {
-            throw AppError(.invalidArgument, "The \(what()) is not a valid \(Value.self): \"\(text.prefix(64))\".")
+            throw AppError(.invalidArgument, "The \(label()) is not a valid \(Value.self): \"\(text.prefix(64))\".")
         }
         return value
     }
 
-    static func described() -> TextFormat where Value: LosslessStringConvertible {
+    static func lossless() -> TextFormat where Value: LosslessStringConvertible {
         TextFormat(schema: .text(of: Value.self)) { text in
             Value(text).flatMap { isFinite($0) ? $0 : nil }
         } write: {
@@ -92,7 +93,8 @@ private struct TextFormat<Value: Sendable>: Sendable {
         TextFormat<Date>(schema: .of(Date.self), parse: { RFC3339.parse($0) }) { RFC3339.format($0) ?? "" }
     }
 
-    /// `nan` and `1e999` are read as numbers, and pass for one within any range that is not looked at twice.
+    /// Returns whether a floating-point number is finite: `nan` and `1e999` are parsed as numbers, and careless range
+    /// checks accept them.
     private static func isFinite(_ value: Value) -> Bool {
         if Value.self == Double.self { return (value as? Double)?.isFinite == true }
         if Value.self == Float.self { return (value as? Float)?.isFinite == true }

@@ -1,9 +1,10 @@
 public import ApusCore
 public import HTTPTypes
 
-/// The one table from errors to what each protocol says.
+/// The mapping from errors to the codes of each protocol.
 extension AppError {
-    /// The HTTP status of this error: its reason decides where HTTP is finer than the canonical codes, else its code.
+    /// The HTTP status of this error. It is determined by the reason if HTTP is more specific than the canonical codes,
+    /// and by the code otherwise.
     public var httpStatus: HTTPResponse.Status {
         switch details.reason {
         case .validationFailed?, .idempotencyKeyReused?: .unprocessableContent
@@ -19,7 +20,7 @@ extension AppError {
 }
 
 extension AppError {
-    /// The gRPC status of this error. HTTP's limits are gRPC's as well, by other names.
+    /// The gRPC status of this error. Reasons that are specific to HTTP are mapped to the corresponding gRPC status.
     package var grpcCode: StatusCode {
         switch details.reason {
         case .bodyTooLarge?: .resourceExhausted
@@ -30,7 +31,7 @@ extension AppError {
 }
 
 extension StatusCode {
-    /// The HTTP status that stands for the code.
+    /// The HTTP status that corresponds to the code.
     public var httpStatus: HTTPResponse.Status {
         switch self {
         case .ok: .ok
@@ -49,7 +50,7 @@ extension StatusCode {
         }
     }
 
-    /// The WebSocket close code that stands for the code (RFC 6455 §7.4.1, and 1013 of IANA's registry).
+    /// The WebSocket close code that corresponds to the code (RFC 6455 §7.4.1, and 1013 from the IANA registry).
     public var webSocketCloseCode: UInt16 {
         switch self {
         case .ok: 1000

@@ -1,11 +1,11 @@
 public import ApusCore
 import HTTPTypes
 
-/// The error behind a response.
+/// The error that a response represents.
 package final class Failure: Sendable {
-    /// What the client may know of it.
+    /// The error as the client may see it.
     package let error: AppError
-    /// What was thrown: protocols with richer errors than `AppError` read it.
+    /// The error that was thrown, for protocols with richer errors than `AppError`.
     package let thrown: any Error
 
     package init(_ thrown: any Error) {
@@ -15,35 +15,36 @@ package final class Failure: Sendable {
 }
 
 extension Response {
-    /// An error as a response: its status and the fields that go with it (`Retry-After`, `Allow`, `WWW-Authenticate` …).
+    /// Creates a response for an error, with its status and its header fields (`Retry-After`, `Allow`,
+    /// `WWW-Authenticate` …).
     ///
-    /// It has no body yet. ``ErrorRendering`` writes one, in the form that the client prefers, and the server a problem document
-    /// where there is no such middleware.
+    /// It has no body yet. ``ErrorRendering`` adds one, in the format that the client prefers; without this middleware,
+    /// the server adds a problem document.
     public init(error thrown: any Error) {
         let failure = Failure(thrown)
         self.init(status: failure.error.httpStatus, headers: failure.error.fields)
         delivery = .failure(failure, isRendered: false)
     }
 
-    /// The error that this response stands for; `nil` for any other response, whatever its status.
+    /// The error that this response represents; `nil` for any other response, regardless of its status.
     public var error: AppError? { failure?.error }
 
     package var failure: Failure? { if case .failure(let failure, _) = delivery { failure } else { nil } }
 
-    /// The failure that still needs a body.
+    /// The failure, if it has no body yet.
     package var unrenderedFailure: Failure? {
         if case .failure(let failure, isRendered: false) = delivery { failure } else { nil }
     }
 
-    /// The same response; as a problem document if it is an error without a body.
-    /// - Parameter requestID: The id under which the request is logged.
+    /// Returns the response, with a problem document as its body if it is an error without one.
+    /// - Parameter requestID: The ID under which the request is logged.
     package func rendered(requestID: String) -> Response {
         guard let failure = unrenderedFailure else { return self }
         return rendering(failure, ProblemDetails(failure.error, requestID: requestID))
     }
 
-    /// The same response with the body of an error.
-    /// - Parameter type: What the client prefers of `application/problem+json`, `text/html` and `text/plain`.
+    /// Returns the response with the body of an error.
+    /// - Parameter type: The preferred type: `application/problem+json`, `text/html` or `text/plain`.
     func rendering(_ failure: Failure, _ problem: ProblemDetails, as type: String? = nil) -> Response {
         var response = self
         var problem = problem
@@ -56,7 +57,7 @@ extension Response {
 }
 
 extension AppError {
-    /// The fields that go with this error over HTTP.
+    /// The header fields of this error over HTTP.
     var fields: HTTPFields {
         var fields: HTTPFields = [:]
         if let retryAfter = details.retryAfter {
@@ -69,7 +70,8 @@ extension AppError {
         return fields
     }
 
-    /// The facts that are header fields over HTTP: in ``AppError/Details/metadata``, under the fields' names in lower case.
+    /// The names of the header fields whose values are in ``AppError/Details/metadata``, under their names in lower
+    /// case.
     private var fieldNames: [HTTPField.Name] {
         switch details.reason {
         case .methodNotAllowed?: [.allow]

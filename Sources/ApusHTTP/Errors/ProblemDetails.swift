@@ -1,25 +1,25 @@
 public import ApusCore
 import HTTPTypes
 
-/// An error as a client receives it: `application/problem+json` (RFC 9457).
+/// The body of an error response: `application/problem+json` (RFC 9457).
 public struct ProblemDetails: Codable, Sendable, Equatable {
-    /// What kind of problem it is, as a URI: `about:blank` where ``title`` says it. See ``ErrorRendering``.
+    /// The type of the problem, as a URI; `about:blank` if ``title`` is sufficient. See ``ErrorRendering``.
     public var type = "about:blank"
-    /// The status's phrase.
+    /// The reason phrase of the status.
     public var title: String
     /// The HTTP status.
     public var status: Int
-    /// What was wrong in this case.
+    /// The description of this occurrence of the problem.
     public var detail: String
-    /// The path of the request that had it.
+    /// The path of the request.
     public var instance: String?
     /// The canonical code, such as `NOT_FOUND`.
     public var code: String
-    /// The stable identifier that programs compare, if there is one.
+    /// The stable identifier of the error for programs, if there is one.
     public var reason: String?
-    /// The id under which the log knows this request.
+    /// The ID under which the request is logged.
     public var requestID: String?
-    /// Every field that breaks a rule, by JSON pointer.
+    /// The fields that are invalid, by JSON pointer.
     public var errors: [ValidationFailure]?
 
     enum CodingKeys: String, CodingKey {
@@ -27,7 +27,7 @@ public struct ProblemDetails: Codable, Sendable, Equatable {
         case requestID = "request_id"
     }
 
-    /// What a client may know of an error.
+    /// Creates problem details with what a client may see of an error.
     public init(_ error: AppError, requestID: String? = nil) {
         let status = error.httpStatus
         title = status.reasonPhrase
@@ -41,13 +41,14 @@ public struct ProblemDetails: Codable, Sendable, Equatable {
 }
 
 extension Response {
-    /// An error as `application/problem+json`, with the fields that go with its kind: `Retry-After`, `Allow`,
+    /// Creates an `application/problem+json` response for an error, with its header fields: `Retry-After`, `Allow`,
     /// `WWW-Authenticate`.
     public init(problem error: AppError, requestID: String? = nil) {
         self = Response(error: error).rendered(requestID: requestID ?? "")
     }
 
-    /// - Parameter type: What the client prefers of `application/problem+json`, `text/html` and `text/plain`.
+    /// Sets the body and its `Content-Type`.
+    /// - Parameter type: The preferred type: `application/problem+json`, `text/html` or `text/plain`.
     mutating func setBody(_ problem: ProblemDetails, as type: String?) {
         headers[.contentType] = "application/problem+json"
         headers[.cacheControl] = "no-store"
@@ -64,7 +65,7 @@ extension Response {
 }
 
 extension ProblemDetails {
-    /// For a reader at a terminal.
+    /// The problem as plain text, for terminals.
     fileprivate var text: String {
         var lines = ["\(status) \(title)", detail]
         lines += (errors ?? []).map { "\($0.pointer) \($0.message)" }
@@ -72,7 +73,7 @@ extension ProblemDetails {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    /// For a reader in a browser.
+    /// The problem as an HTML page, for browsers.
     fileprivate var page: String {
         let title = Self.escaped("\(status) \(title)")
         let lines = text.split(at: "\n").dropFirst().map { "<p>\(Self.escaped(String($0)))</p>" }

@@ -1,14 +1,14 @@
 import ApusCore
 import HTTPTypes
 
-/// The media types that a client takes, and how gladly (RFC 9110 §12.5.1).
+/// The media types that a client accepts, with their weights (RFC 9110 §12.5.1).
 struct Accept {
     private struct Range {
         let type: String
         let subtype: String
         let weight: Double
 
-        /// How closely it names a type; `nil` if it does not.
+        /// Returns how specifically the range matches a type, or `nil` if it does not match.
         func specificity(for wanted: MediaType) -> Int? {
             if type == wanted.type, subtype == wanted.subtype { return 2 }
             if type == wanted.type, subtype == "*" { return 1 }
@@ -17,7 +17,7 @@ struct Accept {
     }
 
     private let ranges: [Range]
-    /// More than these are not looked at.
+    /// The maximum number of ranges that are evaluated.
     private static let maximumCount = 64
 
     init(_ field: String) {
@@ -28,16 +28,16 @@ struct Accept {
         }
     }
 
-    /// By the range that names the type most closely.
+    /// Returns the weight of a type, which is that of the most specific matching range.
     func weight(of type: MediaType) -> Double {
         ranges.compactMap { range in range.specificity(for: type).map { ($0, range.weight) } }
             .max { $0.0 < $1.0 }?.1 ?? 0
     }
 }
 
-/// The weight of a preference (RFC 9110 §12.4.2).
+/// Parses the weights of preferences (RFC 9110 §12.4.2).
 enum Weight {
-    /// `0` to `1`, with three digits after the point at most.
+    /// Parses a weight: `0` to `1`, with at most three decimal places.
     static func parse(_ text: some StringProtocol) -> Double? {
         let bytes = Array(text.utf8)
         guard (1...5).contains(bytes.count), bytes[0] == UInt8(ascii: "0") || bytes[0] == UInt8(ascii: "1"),
@@ -50,9 +50,9 @@ enum Weight {
 }
 
 extension Request {
-    /// The media type that the client likes best of those that there are, by its `Accept`; of two that it likes alike the
-    /// first one; without the field the first one of all.
-    /// - Returns: `nil` when it takes none of them.
+    /// Returns the media type that the client prefers according to its `Accept` field. Of types with the same weight,
+    /// the first one is returned; without the field, the first type.
+    /// - Returns: `nil` if the client accepts none of the types.
     public func preferredType(of types: String...) -> String? {
         guard let field = headers[.accept] else { return types.first }
         let accept = Accept(field)

@@ -1,13 +1,13 @@
 import ApusCore
 import FoundationEssentials
 
-/// Base64 for addresses and fields (RFC 4648 §5), without padding.
+/// The base64url encoding (RFC 4648 §5) without padding, for URLs and header fields.
 enum Base64URL {
     static func encode(_ bytes: some Collection<UInt8>) -> String {
         Data(bytes).base64EncodedString().replacing(["+": "-", "/": "_", "=": ""])
     }
 
-    /// - Returns: `nil` for what ``encode(_:)`` does not give.
+    /// - Returns: `nil` for text that ``encode(_:)`` does not produce.
     static func decode(_ text: some StringProtocol) -> [UInt8]? {
         let standard = text.replacing(["-": "+", "_": "/"])
         let padded = standard + String(repeating: "=", count: (4 - standard.utf8.count % 4) % 4)

@@ -1,22 +1,23 @@
 import ApusCore
 
-/// An entity tag (RFC 9110 §8.8.3): names one state of what a response shows.
+/// An entity tag (RFC 9110 §8.8.3), which identifies one state of a representation.
 public struct EntityTag: Sendable, Hashable, CustomStringConvertible {
-    /// Whether it only says that two states mean the same, not that they are the same bytes.
+    /// Whether equal tags only mean that two states are equivalent, not that their bytes are identical.
     public let isWeak: Bool
-    /// What is between the quotes.
+    /// The text between the quotes.
     public let value: String
 
+    /// Creates a tag.
     /// - Parameter value: Printable ASCII without quotes.
     public init(_ value: String, isWeak: Bool = false) {
         self.value = value
         self.isWeak = isWeak
     }
 
-    /// As it stands in a field: `"abc"`, `W/"abc"`.
+    /// The tag as it appears in a field: `"abc"`, `W/"abc"`.
     public var description: String { "\(isWeak ? "W/" : "")\"\(value)\"" }
 
-    /// Reads what ``description`` gives; `nil` for anything else.
+    /// Parses a tag in the format of ``description``; `nil` for anything else.
     public init?(parsing text: some StringProtocol) {
         let isWeak = text.starts(withBytesOf: "W/")
         let quoted = Substring(text).utf8.dropFirst(isWeak ? 2 : 0)
@@ -27,7 +28,7 @@ public struct EntityTag: Sendable, Hashable, CustomStringConvertible {
         self.init(String(Substring(value)), isWeak: isWeak)
     }
 
-    /// The tags of a list such as `"a", W/"b"`. What is none is left out: no tag is equal to it.
+    /// Parses a list such as `"a", W/"b"`. Malformed tags are left out, because no tag is equal to them.
     static func list(_ field: String) -> [EntityTag] {
         // A comma may be part of a tag.
         var isQuoted = false
@@ -38,9 +39,9 @@ public struct EntityTag: Sendable, Hashable, CustomStringConvertible {
         return parts.compactMap { EntityTag(parsing: Substring($0).trimmed) }
     }
 
-    /// Whether both mean the same (RFC 9110 §8.8.3.2, weak comparison).
+    /// Returns whether two tags are equivalent (RFC 9110 §8.8.3.2, weak comparison).
     func isEquivalent(to other: EntityTag) -> Bool { value.isExactly(other.value) }
 
-    /// Whether both are the same bytes (strong comparison).
+    /// Returns whether two tags identify the same bytes (strong comparison).
     func isIdentical(to other: EntityTag) -> Bool { !isWeak && !other.isWeak && value.isExactly(other.value) }
 }

@@ -1,37 +1,37 @@
 import ApusCore
 
-/// Parameters of a field's value (RFC 9110 §5.6.6): `; name=value; name="quoted value"`.
+/// Parses the parameters of a field value (RFC 9110 §5.6.6): `; name=value; name="quoted value"`.
 enum FieldParameters {
-    /// How text in quotes is read.
+    /// The syntax of quoted strings.
     enum Quoting {
-        /// As RFC 9110 §5.6.4 says: a backslash escapes what follows it.
+        /// The syntax of RFC 9110 §5.6.4: a backslash escapes the next character.
         case escaped
-        /// As browsers write names of form fields (the HTML standard, §4.10.21.8): `%22`, `%0D` and `%0A` stand for a quote, CR and
-        /// LF, and a backslash means itself. One before a quote that does not end the value escapes it all the same: older clients
-        /// that are no browsers write it so.
+        /// The syntax of browsers for the names of form fields (HTML standard, §4.10.21.8): `%22`, `%0D` and `%0A`
+        /// stand for a quote, CR and LF, and a backslash is literal. However, a backslash before a quote that does not
+        /// end the value escapes it, because older clients other than browsers write quotes this way.
         case browser
     }
 
-    /// Of several of one name the first counts.
-    /// - Returns: The values by their names in lower case; `nil` if they are malformed.
+    /// Parses parameters. If several have the same name, the first one is used.
+    /// - Returns: The values by their names in lower case; `nil` if the parameters are malformed.
     static func parse(_ text: some StringProtocol, _ quoting: Quoting = .escaped) -> [String: String]? {
         var parameters: [String: String] = [:]
         var rest = Substring(text).utf8
         while let first = rest.first {
             guard first == UInt8(ascii: ";") else { return nil }
-            rest = skippingBlanks(rest.dropFirst())
+            rest = skippingWhitespace(rest.dropFirst())
             let name = Substring(rest.prefix { $0 != UInt8(ascii: "=") && $0 != UInt8(ascii: ";") })
             rest = rest.dropFirst(name.utf8.count)
             if name.trimmed.isEmpty, rest.first != UInt8(ascii: "=") { continue }
             guard isToken(name), rest.popFirst() == UInt8(ascii: "=") else { return nil }
             guard let value = value(&rest, quoting) else { return nil }
-            rest = skippingBlanks(rest)
+            rest = skippingWhitespace(rest)
             if parameters[name.asciiLowercased] == nil { parameters[name.asciiLowercased] = value }
         }
         return parameters
     }
 
-    private static func skippingBlanks(_ bytes: Substring.UTF8View) -> Substring.UTF8View {
+    private static func skippingWhitespace(_ bytes: Substring.UTF8View) -> Substring.UTF8View {
         bytes.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
     }
 
@@ -50,8 +50,8 @@ enum FieldParameters {
             switch (byte, quoting) {
             case (UInt8(ascii: "\""), .escaped): return String(validating: bytes, as: UTF8.self)
             case (UInt8(ascii: "\""), .browser):
-                // A quote ends the value where a value can end.
-                let next = skippingBlanks(rest).first
+                // A quote ends the value only if a semicolon or the end of the text follows.
+                let next = skippingWhitespace(rest).first
                 if next == nil || next == UInt8(ascii: ";") {
                     return String(validating: bytes, as: UTF8.self).map {
                         percentDecoded($0)
@@ -68,7 +68,7 @@ enum FieldParameters {
         return nil
     }
 
-    /// The three escapes of browsers, and nothing else: `%41` means itself.
+    /// Decodes the three escapes of browsers and nothing else: `%41` is literal.
     private static func percentDecoded(_ text: String) -> String {
         guard text.utf8.contains(UInt8(ascii: "%")) else { return text }
         var result: [UInt8] = []
@@ -90,7 +90,7 @@ enum FieldParameters {
         (Array("0a".utf8), UInt8(ascii: "\n")),
     ]
 
-    /// RFC 9110 §5.6.2.
+    /// Returns whether the text is a token (RFC 9110 §5.6.2).
     static func isToken(_ text: some StringProtocol) -> Bool {
         !text.isEmpty
             && text.utf8.allSatisfy { byte in

@@ -1,27 +1,27 @@
 import ApusCore
 
-/// Dates in fields (RFC 9110 §5.6.7), in seconds since 1970.
+/// Formats and parses dates in header fields (RFC 9110 §5.6.7), in seconds since 1970.
 package enum HTTPDate {
-    /// `Sun, 06 Nov 1994 08:49:37 GMT`.
+    /// Formats a date: `Sun, 06 Nov 1994 08:49:37 GMT`.
     package static func format(secondsSince1970 seconds: Int) -> String {
         let (days, time) = seconds.dividedDown(by: 86400)
         let date = CivilDate(daysSince1970: days)
         let weekday = weekdays[(days % 7 + 11) % 7].prefix(3)
         return
-            "\(weekday), \(two(date.day)) \(months[date.month - 1]) \(date.year) \(two(time / 3600)):\(two(time / 60 % 60)):\(two(time % 60)) GMT"
+            "\(weekday), \(twoDigits(date.day)) \(months[date.month - 1]) \(date.year) \(twoDigits(time / 3600)):\(twoDigits(time / 60 % 60)):\(twoDigits(time % 60)) GMT"
     }
 
-    private static func two(_ number: Int) -> String { number < 10 ? "0\(number)" : String(number) }
+    private static func twoDigits(_ number: Int) -> String { number < 10 ? "0\(number)" : String(number) }
 
-    /// Reads the three forms there are: `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` and
-    /// `Sun Nov  6 08:49:37 1994`. Whether the day of the week is that of the date is not checked.
+    /// Parses a date in one of the three formats: `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` and
+    /// `Sun Nov  6 08:49:37 1994`. The day of the week is not compared with the date.
     /// - Returns: `nil` for anything else.
     package static func parse(_ text: String) -> Int? {
         var text = text
         return text.withUTF8 { bytes in
-            if let date = Reader(bytes).fixedDate() { return date }
-            if let date = Reader(bytes).dateOfRFC850() { return date }
-            return Reader(bytes).dateOfAsctime()
+            if let date = Reader(bytes).imfFixdate() { return date }
+            if let date = Reader(bytes).rfc850Date() { return date }
+            return Reader(bytes).asctimeDate()
         }
     }
 
@@ -34,35 +34,35 @@ package enum HTTPDate {
     ]
 }
 
-/// Reads one form of a date. Each read moves on by what it has read, or gives `nil`.
+/// Reads a date in one of the formats. The mutating methods advance past what they have read.
 private struct Reader {
     private let bytes: UnsafeBufferPointer<UInt8>
     private var index = 0
 
     init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
 
-    func fixedDate() -> Int? {
+    func imfFixdate() -> Int? {
         var reader = self
-        guard reader.weekday(isWhole: false), reader.take(", "), let day = reader.number(2), reader.take(" "),
+        guard reader.weekday(isAbbreviated: true), reader.take(", "), let day = reader.number(2), reader.take(" "),
             let month = reader.month(), reader.take(" "), let year = reader.number(4), reader.take(" "),
             let time = reader.time(), reader.take(" GMT"), reader.isAtEnd
         else { return nil }
         return Self.seconds(year, month, day, time)
     }
 
-    func dateOfRFC850() -> Int? {
+    func rfc850Date() -> Int? {
         var reader = self
-        guard reader.weekday(isWhole: true), reader.take(", "), let day = reader.number(2), reader.take("-"),
+        guard reader.weekday(isAbbreviated: false), reader.take(", "), let day = reader.number(2), reader.take("-"),
             let month = reader.month(), reader.take("-"), let year = reader.number(2), reader.take(" "),
             let time = reader.time(), reader.take(" GMT"), reader.isAtEnd
         else { return nil }
-        // The century that is nearest, for about as long as the form may still be met.
+        // The nearest century, for about as long as this obsolete format may still be in use.
         return Self.seconds(year + (year < 70 ? 2000 : 1900), month, day, time)
     }
 
-    func dateOfAsctime() -> Int? {
+    func asctimeDate() -> Int? {
         var reader = self
-        guard reader.weekday(isWhole: false), reader.take(" "), let month = reader.month(), reader.take(" ") else {
+        guard reader.weekday(isAbbreviated: true), reader.take(" "), let month = reader.month(), reader.take(" ") else {
             return nil
         }
         let day = reader.take(" ") ? reader.number(1) : reader.number(2)
@@ -84,11 +84,11 @@ private struct Reader {
         return true
     }
 
-    private mutating func weekday(isWhole: Bool) -> Bool {
-        HTTPDate.weekdays.contains { take(isWhole ? $0 : String($0.prefix(3))) }
+    private mutating func weekday(isAbbreviated: Bool) -> Bool {
+        HTTPDate.weekdays.contains { take(isAbbreviated ? String($0.prefix(3)) : $0) }
     }
 
-    /// 1 to 12.
+    /// Reads a month and returns its number, from 1 to 12.
     private mutating func month() -> Int? { HTTPDate.months.firstIndex { take($0) }.map { $0 + 1 } }
 
     private mutating func time() -> Int? {

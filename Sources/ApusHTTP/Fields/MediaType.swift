@@ -2,14 +2,14 @@ import ApusCore
 
 /// A media type with its parameters (RFC 9110 §8.3.1), such as `multipart/form-data; boundary=x`.
 package struct MediaType: Sendable, Equatable {
-    /// In lower case, such as `text`.
+    /// The type in lower case, such as `text`.
     let type: String
-    /// In lower case, such as `html`.
+    /// The subtype in lower case, such as `html`.
     let subtype: String
-    /// By their names in lower case.
+    /// The parameters by their names in lower case.
     let parameters: [String: String]
 
-    /// - Returns: `nil` for a malformed one.
+    /// Parses a media type; `nil` if it is malformed.
     package init?(_ field: String) {
         let (essence, rest) = field.cut(at: ";").map { ($0.before, ";" + $0.after) } ?? (Substring(field), "")
         guard let (type, subtype) = essence.trimmed.cut(at: "/"), FieldParameters.isToken(type),
@@ -20,6 +20,7 @@ package struct MediaType: Sendable, Equatable {
         self.parameters = parameters
     }
 
+    /// The type and the subtype, without parameters.
     var essence: String { "\(type)/\(subtype)" }
 
     var isJSON: Bool { type == "application" && (subtype == "json" || subtype.hasSuffix("+json")) }

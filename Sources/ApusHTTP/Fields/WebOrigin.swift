@@ -6,8 +6,9 @@ package struct WebOrigin: Equatable {
     let host: String
     let port: Int?
 
-    /// - Parameter text: Such as `https://example.org:8443`. In whatever case.
-    /// - Returns: `nil` for `null`, the origin of sandboxed pages and files, and for what is malformed.
+    /// Parses an origin.
+    /// - Parameter text: The origin in upper or lower case, such as `https://example.org:8443`.
+    /// - Returns: `nil` for `null`, the origin of sandboxed pages and files, and for malformed text.
     package init?(_ text: String) {
         let text = text.asciiLowercased
         guard let (scheme, rest) = text.cut(at: ":"), rest.starts(withBytesOf: "//"),
@@ -17,17 +18,17 @@ package struct WebOrigin: Equatable {
         (host, port) = address
     }
 
-    /// Whether pages of this origin come from an authority: the same host and port, where the port that a scheme has by default may
-    /// be left out on either side (RFC 6454 §4).
+    /// Returns whether the pages of this origin are served by an authority: one with the same host and port, where the
+    /// default port of the scheme may be omitted on either side (RFC 6454 §4).
     package func isServed(by authority: String) -> Bool {
         guard let (host, port) = Self.hostAndPort(authority.asciiLowercased) else { return false }
-        let standard = Self.standardPorts[scheme]
-        return host.isExactly(self.host) && (port ?? standard) == (self.port ?? standard)
+        let defaultPort = Self.defaultPorts[scheme]
+        return host.isExactly(self.host) && (port ?? defaultPort) == (self.port ?? defaultPort)
     }
 
-    private static let standardPorts = ["http": 80, "https": 443]
+    private static let defaultPorts = ["http": 80, "https": 443]
 
-    /// `host`, `host:port`, `[v6]`, `[v6]:port`.
+    /// Parses `host`, `host:port`, `[v6]` or `[v6]:port`.
     private static func hostAndPort(_ text: some StringProtocol) -> (String, Int?)? {
         let bytes = Substring(text).utf8
         let end =

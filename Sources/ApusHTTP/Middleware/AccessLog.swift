@@ -3,10 +3,10 @@ package import HTTPTypes
 import Logging
 import Synchronization
 
-/// One line a request: method, route, status and duration, under the request's id.
+/// Logs one line per request: method, route, status and duration, with the request ID.
 ///
-/// What is streamed has its line when it has ended, and a call of gRPC its status. The path is logged and the query is not,
-/// because tokens end up in queries.
+/// A streamed response is logged when its stream has ended, and a gRPC call is logged with its status. The path is
+/// logged but not the query, because queries may contain tokens.
 public struct AccessLog: Middleware {
     private let clock: any WallClock
 
@@ -15,26 +15,26 @@ public struct AccessLog: Middleware {
     public func handle(_ request: Request, next: Next) async -> Response {
         let start = clock.uptime
         var response = await next(request)
-        // The body of an answer to HEAD is never made.
+        // The body of a response to HEAD is never produced.
         guard case .stream(let length, let produce) = response.body, response.upgrade == nil, request.method != .head
         else {
             Self.write(request, response, clock.uptime - start)
             return response
         }
-        let line = Line { [clock, response] in Self.write(request, response, clock.uptime - start, isWhole: $0) }
+        let line = Line { [clock, response] in Self.write(request, response, clock.uptime - start, isComplete: $0) }
         response.body = .stream(length: length) { writer in
             do {
                 try await produce(writer)
-                line.write(isWhole: true)
+                line.write(isComplete: true)
             } catch {
-                line.write(isWhole: false)
+                line.write(isComplete: false)
                 throw error
             }
         }
         return response
     }
 
-    private static func write(_ request: Request, _ response: Response, _ duration: Duration, isWhole: Bool = true) {
+    private static func write(_ request: Request, _ response: Response, _ duration: Duration, isComplete: Bool = true) {
         var metadata: Logger.Metadata = [
             "method": .string(request.method.rawValue),
             "path": .string(String(request.path.prefix(256))),
@@ -43,7 +43,7 @@ public struct AccessLog: Middleware {
             "duration_ms": .stringConvertible(Double(duration.microseconds) / 1000),
         ]
         if let status = grpcStatus(request, response) { metadata["grpc_status"] = .string(status.name) }
-        if !isWhole { metadata["cut_off"] = .stringConvertible(true) }
+        if !isComplete { metadata["cut_off"] = .stringConvertible(true) }
         if let address = request.remoteAddress { metadata["client"] = .string(address) }
         if let principal = request.context.principal { metadata["principal"] = .string(principal.subject) }
         request.context.logger.info("request", metadata: metadata)
@@ -55,23 +55,23 @@ public struct AccessLog: Middleware {
         return Int(text).flatMap(StatusCode.init)
     }
 
-    /// The line of a response that is streamed: written once, also when it never began to be sent.
+    /// The log line of a streamed response, written exactly once, even if sending never begins.
     private final class Line: Sendable {
-        private let text: @Sendable (Bool) -> Void
+        private let log: @Sendable (_ isComplete: Bool) -> Void
         private let isWritten = Atomic(false)
 
-        init(_ text: @escaping @Sendable (Bool) -> Void) { self.text = text }
+        init(_ log: @escaping @Sendable (_ isComplete: Bool) -> Void) { self.log = log }
 
-        deinit { write(isWhole: false) }
+        deinit { write(isComplete: false) }
 
-        func write(isWhole: Bool) {
+        func write(isComplete: Bool) {
             guard !isWritten.exchange(true, ordering: .relaxed) else { return }
-            text(isWhole)
+            log(isComplete)
         }
     }
 }
 
-/// The status of a call of gRPC, where neither a field nor a trailer of the response says it.
+/// The status of a gRPC call, if it is neither in a header field nor in a trailer of the response.
 package enum CallStatus: RequestContextKey {
     package typealias Value = StatusCode
 }

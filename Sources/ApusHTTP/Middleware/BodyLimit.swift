@@ -1,7 +1,10 @@
-/// Other limits for the bodies of a group's requests than the server's default. A route's own `bodyLimit` counts more.
+/// Limits the size of request bodies in a group, instead of the server's default. A route's own `bodyLimit` takes
+/// precedence.
 public struct BodyLimit: Middleware {
     private let bytes: Int
 
+    /// Creates the middleware.
+    /// - Parameter bytes: The maximum size of a body, in bytes.
     public init(_ bytes: Int) { self.bytes = bytes }
 
     public func handle(_ request: Request, next: Next) async -> Response {
@@ -13,6 +16,6 @@ public struct BodyLimit: Middleware {
 }
 
 extension Middleware where Self == BodyLimit {
-    /// The most bytes that a body may have.
+    /// Sets the maximum size of a request body, in bytes, instead of the server's default.
     public static func bodyLimit(_ bytes: Int) -> BodyLimit { BodyLimit(bytes) }
 }

@@ -1,13 +1,13 @@
 import ApusCore
 public import HTTPTypes
 
-/// Cross-origin resource sharing (the Fetch standard): says which pages of other origins may call this service.
+/// Cross-origin resource sharing (Fetch standard): allows pages of other origins to call this service.
 public struct CORS: Middleware {
-    /// Which origins are let in.
+    /// The allowed origins.
     public enum Origins: Sendable {
-        /// Every one. Credentials are never allowed with it.
+        /// All origins. Credentials are then never allowed.
         case all
-        /// Exactly these, such as `https://app.example.org`.
+        /// Only these origins, such as `https://app.example.org`.
         case only(Set<String>)
     }
 
@@ -18,12 +18,13 @@ public struct CORS: Middleware {
     private let allowsCredentials: Bool
     private let maxAge: Int
 
+    /// Creates the middleware.
     /// - Parameters:
-    ///   - methods: What preflight answers allow.
-    ///   - headers: The request fields that preflight answers allow. Those of gRPC-Web are among the default ones.
-    ///   - exposed: The response fields that a page may read. The same holds here.
-    ///   - allowsCredentials: Whether cookies may come along; only with named origins.
-    ///   - maxAge: How long a browser may keep a preflight answer, in seconds.
+    ///   - methods: The methods that preflight responses allow.
+    ///   - headers: The request fields that preflight responses allow. The defaults include those of gRPC-Web.
+    ///   - exposed: The response fields that pages may read. The defaults include those of gRPC-Web.
+    ///   - allowsCredentials: Whether requests may include cookies; only with named origins.
+    ///   - maxAge: How long browsers may cache a preflight response, in seconds.
     public init(
         origins: Origins,
         methods: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete],
@@ -49,7 +50,7 @@ public struct CORS: Middleware {
         let isPreflight =
             origin != nil && request.method == .options && request.headers[.accessControlRequestMethod] != nil
         var response = isPreflight ? Response(status: .noContent) : await next(request)
-        // Also without `Origin`: a cache must not hand this response to a page of another origin.
+        // Even without `Origin`: a cache must not serve this response to a page of another origin.
         if case .only = origins { response.addVary("Origin") }
         guard let origin, let allowed = allowedValue(for: origin) else { return response }
         response.headers[.accessControlAllowOrigin] = allowed

@@ -1,30 +1,31 @@
 import ApusCore
 import HTTPTypes
 
-/// Keeps pages of other origins from acting with the cookies of a user's browser (cross-site request forgery, CSRF).
+/// Prevents pages of other origins from using the cookies of a user's browser (cross-site request forgery, CSRF).
 ///
-/// Browsers say in `Sec-Fetch-Site` where a request comes from, and old ones in `Origin`: a request that changes something
-/// and comes from elsewhere is 403. There are no tokens to carry about. A client that sends neither field is no browser, and
-/// has no user's cookies to misuse. `GET`, `HEAD` and `OPTIONS` must change nothing, and are let through, but for those that want a
-/// WebSocket.
+/// Browsers report where a request comes from in `Sec-Fetch-Site`, and old ones in `Origin`. A request that may change
+/// something and comes from another origin is rejected with 403. No CSRF tokens are needed. A client that sends neither
+/// field is not a browser and has no cookies of a user to misuse. `GET`, `HEAD` and `OPTIONS` must not change anything
+/// and are allowed, except for WebSocket handshakes.
 ///
-/// Needed where cookies say who is asking; not where a token in a field does.
+/// It is needed if cookies authenticate the caller, and not needed if a token in a header field does.
 public struct CrossOriginProtection: Middleware {
     private let trusted: Set<String>
 
-    /// - Parameter trustedOrigins: Those that may, such as `https://app.example.org`.
+    /// Creates the middleware.
+    /// - Parameter trustedOrigins: Other origins that are allowed, such as `https://app.example.org`.
     public init(trustedOrigins: Set<String> = []) { trusted = trustedOrigins }
 
     public func handle(_ request: Request, next: Next) async throws -> Response {
         guard isAllowed(request) else {
             throw AppError(
-                .permissionDenied, "This request comes from a page of another origin.", reason: .crossOrigin)
+                .permissionDenied, "Requests from pages of other origins are not allowed.", reason: .crossOrigin)
         }
         return await next(request)
     }
 
     private func isAllowed(_ request: Request) -> Bool {
-        // A page of any origin may open a WebSocket, cookies and all, and read what comes.
+        // Browsers allow pages of any origin to open a WebSocket, with cookies, and to read the messages.
         let wantsUpgrade = request.headers.contains(.upgrade) || request.context.connectProtocol != nil
         switch request.method {
         case .get, .head, .options: guard wantsUpgrade else { return true }
@@ -34,7 +35,7 @@ public struct CrossOriginProtection: Middleware {
         if let origin, trusted.containsExactly(origin) { return true }
         if let site = request.headers[.secFetchSite] { return site == "same-origin" || site == "none" }
         guard let origin else { return true }
-        // `null` is the origin of sandboxed pages, which anybody can make.
+        // `null` is the origin of sandboxed pages, which anyone can create.
         guard let origin = WebOrigin(origin), let authority = request.authority else { return false }
         return origin.isServed(by: authority)
     }

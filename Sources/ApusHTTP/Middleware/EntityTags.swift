@@ -2,14 +2,16 @@ import Crypto
 import HTTPTypes
 import NIOCore
 
-/// Gives every `GET` whose body is at hand an `ETag` made of its bytes, and answers 304 when the client has them already.
+/// Adds an `ETag`, a hash of the body, to responses to `GET` whose body is in memory, and responds with 304 if the
+/// client already has the body.
 ///
-/// It spares the way back, not the work: the handler runs. Behind ``Compression``, which must see the body first, so that
-/// tags name what the handler said.
+/// It saves bandwidth, not work: the handler still runs. List it after ``Compression``, so that tags are computed from
+/// the body that the handler returned.
 public struct EntityTags: Middleware {
     private let maximumLength: Int
 
-    /// - Parameter maximumLength: Bytes of a body that is not worth it any more. 1 MiB.
+    /// Creates the middleware.
+    /// - Parameter maximumLength: The maximum size of a body for which a tag is computed, in bytes. 1 MiB by default.
     public init(maximumLength: Int = 1 << 20) { self.maximumLength = maximumLength }
 
     public func handle(_ request: Request, next: Next) async -> Response {
@@ -21,7 +23,7 @@ public struct EntityTags: Middleware {
         var hash = SHA256()
         bytes.withUnsafeReadableBytes { hash.update(bufferPointer: $0) }
         let digest = hash.finalize().prefix(12).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-        // Weak: it says what the handler answered, not in which content coding it went out.
+        // Weak: the tag identifies the handler's response regardless of its content coding.
         let tag = EntityTag(digest, isWeak: true)
         response.headers[.eTag] = tag.description
         guard case .notModified = Preconditions.evaluate(request, tag: tag, lastModified: nil) else { return response }

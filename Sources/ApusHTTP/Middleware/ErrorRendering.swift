@@ -2,13 +2,15 @@ import ApusCore
 import HTTPTypes
 import Logging
 
-/// Gives every error of the chain behind it a body: `application/problem+json` (RFC 9457), or a page or plain text for a
-/// client that prefers those. Logs what the client may not see.
+/// Adds a body to error responses of the chain inside it: `application/problem+json` (RFC 9457), or HTML or plain text
+/// for clients that prefer these. Logs the details of server errors, which clients may not see.
 public struct ErrorRendering: Middleware {
     private let typePrefix: String?
 
-    /// - Parameter typePrefix: What `type` begins with for errors that have a reason, such as `https://example.org/problems/`
-    ///   for `https://example.org/problems/validation-failed`. Without it `type` is `about:blank`.
+    /// Creates the middleware.
+    /// - Parameter typePrefix: The prefix of `type` for errors that have a reason, such as
+    ///   `https://example.org/problems/` for `https://example.org/problems/validation-failed`. If `nil`, `type` is
+    ///   `about:blank`.
     public init(typePrefix: String? = nil) { self.typePrefix = typePrefix }
 
     public func handle(_ request: Request, next: Next) async throws -> Response {

@@ -1,13 +1,14 @@
-/// Answers a request, or throws why it cannot.
+/// A function that responds to a request or throws an error.
 public typealias Handler = @Sendable (Request) async throws -> Response
 
-/// What follows a middleware in its chain.
+/// The rest of a chain, as seen by a middleware.
 ///
-/// It does not throw: an error from further in is a response whose ``Response/error`` says what went wrong, so a middleware
-/// that decorates responses decorates those of errors, too.
+/// It does not throw: an error from further in is returned as a response with ``Response/error``, so middleware that
+/// modifies responses also modifies error responses.
 public typealias Next = @Sendable (Request) async -> Response
 
-/// Code that runs around every request: before the request goes on, after the response came back, or instead of both.
+/// Code that runs around every request: before the request is passed on, after the response is returned, or instead of
+/// both.
 ///
 /// ```swift
 /// struct Teapot: Middleware {
@@ -20,19 +21,23 @@ public typealias Next = @Sendable (Request) async -> Response
 /// }
 /// ```
 ///
-/// An error is a response, too: `next` returns it with the status and the fields of the error (`Retry-After`, `Allow` …)
-/// and without a body, which ``ErrorRendering`` writes further out. ``Response/error`` tells it from others.
+/// Errors are also responses: `next` returns them with the status and the header fields of the error (`Retry-After`,
+/// `Allow` …), but without a body, which ``ErrorRendering`` adds further out. ``Response/error`` distinguishes them
+/// from other responses.
 public protocol Middleware: Sendable {
+    /// Handles a request.
     /// - Parameter next: The rest of the chain. Call it at most once.
-    /// - Throws: An error, which the chain turns into a response for the middleware around this one.
+    /// - Throws: An error, which the chain converts to a response for the middleware around this one.
     func handle(_ request: Request, next: Next) async throws -> Response
 
-    /// This middleware around the rest of a chain. Called once, when the chain is built; there is nothing to implement.
+    /// Returns this middleware wrapped around the rest of a chain. It is called once, when the chain is built, and has
+    /// a default implementation that need not be replaced.
     ///
     /// It is a requirement so that the compiler emits one for each type, which calls ``handle(_:next:)`` directly.
     func wrapping(_ next: @escaping Next) -> Next
 
-    /// Adds to the description of a route what the middleware brings to it, such as an error. Nothing by default.
+    /// Adds what the middleware contributes, such as an error, to the description of a route. By default, it adds
+    /// nothing.
     func describe(_ operation: inout OpenAPI.Operation)
 }
 
@@ -51,9 +56,10 @@ extension Middleware {
     public func describe(_ operation: inout OpenAPI.Operation) {}
 }
 
-/// The chain of middlewares, the first one outermost, around a handler.
+/// Returns the chain of middlewares around a handler. The first middleware is the outermost.
 package func chain(_ middlewares: [any Middleware], _ handler: @escaping Handler) -> Next {
-    // Not by `reduce`: a function that passes a generic one comes back wrapped, and each wrap costs every request.
+    // Not `reduce`: a function that passes through generic code is returned in a wrapper, whose cost every request
+    // pays.
     var chained: Next = { request in
         do {
             return try await handler(request)

@@ -1,9 +1,9 @@
 import ApusCore
 import HTTPTypes
 
-/// Gives every request an id, for logs and for the client, in `X-Request-Id`.
+/// Assigns an ID to every request, which is logged and sent to the client in `X-Request-Id`.
 ///
-/// An id that the client sent is kept if it is 1 to 64 letters, digits, `-`, `_` or `.`; anything else is replaced.
+/// An ID from the client is used if it consists of 1 to 64 letters, digits, `-`, `_` or `.`; any other is replaced.
 public struct RequestID: Middleware {
     public init() {}
 

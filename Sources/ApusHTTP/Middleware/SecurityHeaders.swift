@@ -1,19 +1,21 @@
 import HTTPTypes
 
-/// The fields that tell a browser to be careful: no sniffing, no framing, no referrer, a content policy, and over TLS never
-/// again without it (HSTS, RFC 6797).
+/// Adds the header fields that restrict browsers: no MIME sniffing, no framing, no referrer, a content security policy
+/// and, over TLS, HTTP Strict Transport Security (HSTS, RFC 6797).
 ///
-/// A field that the handler has set itself is left alone.
+/// Fields that the handler has set are not changed.
 public struct SecurityHeaders: Middleware {
     private let fields: [HTTPField]
     private let transportSecurity: HTTPField?
-    /// A bit for each length that one of their names has: most responses have no name of such a length, which is quicker to
-    /// see than that they have none of these names.
-    private let lengths: UInt64
+    /// A bit set of the lengths of the names of `fields`. Most responses have no name of such a length, which is faster
+    /// to check than comparing names.
+    private let nameLengths: UInt64
 
+    /// Creates the middleware.
     /// - Parameters:
-    ///   - contentSecurityPolicy: The `Content-Security-Policy` of responses that bring none.
-    ///   - transportSecurity: The `Strict-Transport-Security` of responses over TLS; `nil` for none. A year.
+    ///   - contentSecurityPolicy: The `Content-Security-Policy` of responses without one.
+    ///   - transportSecurity: The `Strict-Transport-Security` of responses over TLS; `nil` for none. One year by
+    ///     default.
     public init(
         contentSecurityPolicy: String = "default-src 'none'; frame-ancestors 'none'",
         transportSecurity: String? = "max-age=31536000"
@@ -24,14 +26,14 @@ public struct SecurityHeaders: Middleware {
             HTTPField(name: .referrerPolicy, value: "no-referrer"),
             HTTPField(name: .contentSecurityPolicy, value: contentSecurityPolicy),
         ]
-        lengths = fields.reduce(0) { $0 | 1 << UInt64($1.name.canonicalName.utf8.count) }
+        nameLengths = fields.reduce(0) { $0 | 1 << UInt64($1.name.canonicalName.utf8.count) }
     }
 
     public func handle(_ request: Request, next: Next) async -> Response {
         var response = await next(request)
-        // With room for what other middlewares add.
+        // Includes capacity for fields that other middleware adds.
         response.headers.reserveCapacity(response.headers.count + fields.count + 4)
-        if response.headers.contains(where: { lengths >> UInt64($0.name.canonicalName.utf8.count) & 1 == 1 }) {
+        if response.headers.contains(where: { nameLengths >> UInt64($0.name.canonicalName.utf8.count) & 1 == 1 }) {
             for field in fields where !response.headers.contains(field.name) { response.headers.append(field) }
         } else {
             response.headers.append(contentsOf: fields)

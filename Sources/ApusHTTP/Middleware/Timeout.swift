@@ -1,12 +1,13 @@
 import ApusCore
 
-/// Gives the requests behind it less time than the server would: the deadline is lowered, never raised.
+/// Limits the time for requests. The limit can only shorten the server's deadline, not extend it.
 ///
-/// Past it the handler is cancelled and the client receives 504.
+/// After the deadline, the handler is cancelled and the client receives 504.
 public struct Timeout: Middleware {
     private let limit: Duration
 
-    /// - Parameter limit: The time from here to the response.
+    /// Creates the middleware.
+    /// - Parameter limit: The maximum time from this middleware to the response.
     public init(_ limit: Duration) { self.limit = limit }
 
     public func handle(_ request: Request, next: Next) async throws -> Response {
@@ -18,6 +19,6 @@ public struct Timeout: Middleware {
 }
 
 extension Middleware where Self == Timeout {
-    /// Less time than the server would give.
+    /// Limits the time for a request. The limit can only shorten the server's.
     public static func timeout(_ limit: Duration) -> Timeout { Timeout(limit) }
 }

@@ -1,13 +1,14 @@
 public import ApusCore
 import HTTPTypes
 
-/// Believes what proxies say of the client: its address, whether it came over TLS, and the host that it asked for.
+/// Uses what trusted proxies report about the client: its address, whether it used TLS, and the host that it requested.
 ///
-/// Only proxies of the networks that are named are believed, and each only about whom it heard the request from: the list
-/// of addresses is read from its end, as far as it was written by proxies that are trusted. What a client puts at its
-/// beginning counts for nothing.
+/// Only proxies in the given networks are trusted, and each only for the peer from which it received the request: the
+/// list of addresses is read from its end, as far as it was written by trusted proxies. Entries that a client adds at
+/// the beginning are ignored.
 public struct TrustedProxies: Middleware {
-    /// Which fields the proxies write. Only these are read: the others pass through them as the client sent them.
+    /// The fields that the proxies write. Only these are read, because proxies pass other fields on as the client sent
+    /// them.
     public enum Fields: String, Sendable, CaseIterable {
         /// `Forwarded` (RFC 7239).
         case forwarded
@@ -18,13 +19,15 @@ public struct TrustedProxies: Middleware {
     private let networks: [IPNetwork]
     private let fields: Fields
     private let trustsHost: Bool
-    /// More hops than these are not looked at.
+    /// The maximum number of hops that are evaluated.
     private static let maximumHops = 32
 
+    /// Creates the middleware.
     /// - Parameters:
-    ///   - fields: Which fields the proxies write.
-    ///   - trustsHost: Whether the proxies write the host, too. By default it is not read: many proxies pass on what a client
-    ///     has put there.
+    ///   - networks: The networks of the trusted proxies.
+    ///   - fields: The fields that the proxies write.
+    ///   - trustsHost: Whether the proxies also write the host. By default, it is not read, because many proxies pass
+    ///     on the host that the client sent.
     public init(_ networks: [IPNetwork], fields: Fields = .xForwarded, trustsHost: Bool = false) {
         self.networks = networks
         self.fields = fields
@@ -32,7 +35,7 @@ public struct TrustedProxies: Middleware {
     }
 
     public func handle(_ request: Request, next: Next) async -> Response {
-        // Who comes without an address comes by a Unix socket, from this machine.
+        // A peer without an address is connected through a Unix socket, so it is on this machine.
         guard request.remoteAddress.map({ IPAddress($0).map(isTrusted) ?? false }) ?? true else {
             return await next(request)
         }
@@ -40,7 +43,7 @@ public struct TrustedProxies: Middleware {
         for hop in hops(of: request).reversed() {
             if let isSecure = hop.isSecure { request.isSecure = isSecure }
             if trustsHost, let host = hop.host { request.authority = host }
-            // An unknown or hidden address ends what can be known: the nearest that is known stays.
+            // An unknown or obfuscated address ends the evaluation, and the last known address is used.
             guard let address = hop.address else { break }
             request.remoteAddress = address.description
             guard isTrusted(address) else { break }
@@ -50,7 +53,7 @@ public struct TrustedProxies: Middleware {
 
     private func isTrusted(_ address: IPAddress) -> Bool { networks.contains { $0.contains(address) } }
 
-    /// One proxy's word: from whom it had the request, and how.
+    /// The report of one proxy: the peer from which it received the request, the scheme and the host.
     package struct Hop: Equatable {
         var address: IPAddress?
         var isSecure: Bool?
@@ -67,7 +70,7 @@ public struct TrustedProxies: Middleware {
         }
     }
 
-    /// `for=192.0.2.60;proto=https;host=example.org, for="[2001:db8::1]:8080"`.
+    /// Parses a `Forwarded` field: `for=192.0.2.60;proto=https;host=example.org, for="[2001:db8::1]:8080"`.
     package static func forwarded(_ field: String) -> [Hop] {
         elements(field).suffix(maximumHops).map { element in
             guard let parameters = FieldParameters.parse(";" + element) else { return Hop() }
@@ -78,11 +81,12 @@ public struct TrustedProxies: Middleware {
         }
     }
 
-    /// The three lists side by side, from their ends. One of schemes or hosts with a single element says it of all hops.
+    /// Combines the three lists, aligned at their ends. A list of schemes or hosts with a single element applies to all
+    /// hops.
     package static func xForwarded(_ addresses: String, _ schemes: String, _ hosts: String) -> [Hop] {
         let schemes = elements(schemes), hosts = elements(hosts)
         guard !elements(addresses).isEmpty else {
-            // The proxy says how it was asked, and not by whom.
+            // The proxy reports the scheme and the host, but not the peer.
             return [
                 Hop(
                     isSecure: schemes.last.map { $0.asciiLowercased == "https" },
@@ -99,7 +103,7 @@ public struct TrustedProxies: Middleware {
         }.reversed()
     }
 
-    /// Splits at commas, but for those in quotes.
+    /// Splits a field at commas that are not in quotes.
     private static func elements(_ field: String) -> [Substring] {
         var isQuoted = false
         let parts = Substring(field).utf8.split(omittingEmptySubsequences: false) { byte in
@@ -109,7 +113,7 @@ public struct TrustedProxies: Middleware {
         return parts.map { Substring($0).trimmed }.filter { !$0.isEmpty }
     }
 
-    /// An address with or without brackets and port; `nil` for `unknown` and for hidden ones.
+    /// Parses an address with or without brackets and port; `nil` for `unknown` and for obfuscated addresses.
     private static func address(_ text: String) -> IPAddress? {
         if let address = IPAddress(text) { return address }
         if text.starts(withBytesOf: "["), let (address, rest) = text.dropFirst().cut(at: "]") {
@@ -119,7 +123,7 @@ public struct TrustedProxies: Middleware {
         return IPAddress(String(address))
     }
 
-    /// A colon with a port, or with a name in its place (RFC 7239 §6.3).
+    /// Returns whether the text is a colon followed by a port or an obfuscated port (RFC 7239 §6.3).
     private static func isPort(_ text: Substring) -> Bool {
         text.starts(withBytesOf: ":")
             && text.utf8.dropFirst().allSatisfy { byte in
@@ -132,7 +136,7 @@ public struct TrustedProxies: Middleware {
             }
     }
 
-    /// A host with or without a port, and nothing that could be part of a path.
+    /// Returns the host, with or without a port, or `nil` if it contains characters that are not allowed in a host.
     private static func host(_ text: String) -> String? {
         let isHost =
             !text.isEmpty && text.utf8.count <= 255

@@ -1,8 +1,8 @@
 package import NIOCore
 
 extension ByteBuffer {
-    /// Adds bytes and lets go of those that were read: a buffer that lives as long as its connection must not keep all that
-    /// ever came.
+    /// Appends bytes and discards those that have been read, so that a buffer that lives as long as its connection does
+    /// not retain everything ever received.
     package mutating func appendReclaiming(_ bytes: ByteBuffer) {
         guard readableBytes > 0 else {
             self = bytes

@@ -1,12 +1,12 @@
 import HTTPTypes
 
-/// The header fields of one request as the bytes they came in, in one allocation: a table of where names and values lie,
-/// and the bytes themselves. Text is made of them when someone asks.
+/// The header fields of one request as the received bytes, in one allocation: a table of the positions of names and
+/// values, followed by the bytes. Strings are created on access.
 ///
-/// `@unchecked Sendable`: the buffer is private, is written by the initialiser before anybody else knows of it, and is only
+/// `@unchecked Sendable`: the buffer is private, is written only by the initializer, before it is shared, and is only
 /// read after that.
 package struct FieldBytes: @unchecked Sendable {
-    /// Where one field lies in the bytes.
+    /// The position of one field in the bytes.
     package struct Entry {
         package var nameStart: UInt32
         package var nameCount: UInt32
@@ -33,9 +33,9 @@ package struct FieldBytes: @unchecked Sendable {
     private let storage: ManagedBuffer<Counts, Entry>
 
     /// Copies fields.
-    /// - Parameter entries: Where they lie in `bytes`.
+    /// - Parameter entries: The positions of the fields in `bytes`.
     package init(copying entries: UnsafeBufferPointer<Entry>, in bytes: UnsafeRawBufferPointer) {
-        precondition(entries.allSatisfy { $0.isWithin(bytes.count) }, "A field lies outside of its bytes.")
+        precondition(entries.allSatisfy { $0.isWithin(bytes.count) }, "A field lies outside the bytes.")
         let stride = MemoryLayout<Entry>.stride
         storage = .create(minimumCapacity: entries.count + (bytes.count + stride - 1) / stride) { _ in
             Counts(entries: entries.count, bytes: bytes.count)
@@ -59,7 +59,7 @@ package struct FieldBytes: @unchecked Sendable {
         }
     }
 
-    /// The index of the next field of a name, in lower case, from an index on.
+    /// Returns the index of the first field with the given name at or after `start`, or `nil` if there is none.
     func firstIndex(of name: HTTPField.Name, from start: Int = 0) -> Int? {
         let name = name.canonicalName.utf8Span.span
         return withStorage { entries, bytes in
@@ -84,19 +84,21 @@ package struct FieldBytes: @unchecked Sendable {
         return true
     }
 
-    /// The value of a field as text: UTF-8, or ISO 8859-1 if it is not that.
+    /// Returns the value of a field, decoded as UTF-8 or, if it is not valid UTF-8, as ISO 8859-1.
     func value(at index: Int) -> String {
         withStorage { entries, bytes in
             let entry = entries[index]
             let start = Int(entry.valueStart)
             let value = UnsafeRawBufferPointer(rebasing: bytes[start..<start + Int(entry.valueCount)])
-            // Nearly all are, and the standard library's check of the rest costs more than the text.
+            // Nearly all values are ASCII, and UTF-8 validation by the standard library costs more than creating the
+            // string.
             if value.reduce(0, |) < 0x80 { return String(decoding: value, as: UTF8.self) }
             return String(validating: value, as: UTF8.self) ?? String(decoding: value.map(UInt16.init), as: UTF16.self)
         }
     }
 
-    /// Whether a field has this name, in lower case.
+    /// Returns whether a field has the given name.
+    /// - Parameter name: In lower case.
     func isNamed(_ name: StaticString, at index: Int) -> Bool {
         withStorage { entries, bytes in
             let entry = entries[index]
@@ -106,7 +108,7 @@ package struct FieldBytes: @unchecked Sendable {
         }
     }
 
-    /// Whether a field has exactly this value.
+    /// Returns whether the value of a field is exactly `value`.
     func hasValue(_ value: StaticString, at index: Int) -> Bool {
         withStorage { entries, bytes in
             let entry = entries[index]
@@ -118,7 +120,7 @@ package struct FieldBytes: @unchecked Sendable {
 
     func nameCount(at index: Int) -> Int { withStorage { entries, _ in Int(entries[index].nameCount) } }
 
-    /// The name of a field, as it came.
+    /// Returns the name of a field as received.
     func name(at index: Int) -> String {
         withStorage { entries, bytes in
             let start = Int(entries[index].nameStart)
@@ -126,7 +128,7 @@ package struct FieldBytes: @unchecked Sendable {
         }
     }
 
-    /// A field in the ecosystem's type; `nil` if its name is not one.
+    /// Returns a field as an `HTTPField`, or `nil` if its name is invalid.
     func field(at index: Int) -> HTTPField? {
         HTTPField.Name(name(at: index)).map { HTTPField(name: $0, value: value(at: index)) }
     }

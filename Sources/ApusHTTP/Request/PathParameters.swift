@@ -1,19 +1,20 @@
 import ApusCore
 
-/// The values of a route's `:name` segments. Few, so lists are faster than a dictionary.
+/// The values of a route's `:name` segments.
 public struct PathParameters: Sendable {
+    // Routes have few parameters, for which arrays are faster than a dictionary.
     private var names: [String] = []
     private var values: [String] = []
 
     init() {}
 
-    /// - Parameter values: One for each name.
+    /// - Parameter values: One value for each name, in the same order.
     init(names: [String], values: [String]) {
         self.names = names
         self.values = values
     }
 
-    /// The decoded value of a segment.
+    /// The percent-decoded value of a segment; `nil` if the route has no segment of this name.
     public subscript(name: String) -> String? {
         names.firstIndex { $0.isExactly(name) }.map { values[$0] }
     }

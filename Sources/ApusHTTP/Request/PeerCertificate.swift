@@ -1,16 +1,16 @@
 public import ApusCore
 
-/// Whom the client's certificate names, on a connection with mutual TLS. The server has checked the certificate.
+/// The identity in the client certificate of a connection with mutual TLS. The server has verified the certificate.
 ///
-/// It is the request's principal until something else, such as a token, names one.
+/// It is the principal of the request until something else, such as a token, sets another one.
 public struct PeerCertificate: Principal, Hashable {
-    /// The distinguished name, as RFC 4514 writes it: `CN=orders,O=Example`.
+    /// The distinguished name in the format of RFC 4514: `CN=orders,O=Example`.
     public let name: String
-    /// Alternative names that are hosts.
+    /// The subject alternative names that are DNS names.
     public let dnsNames: [String]
-    /// Alternative names that are URIs, such as a SPIFFE id.
+    /// The subject alternative names that are URIs, such as a SPIFFE ID.
     public let uris: [String]
-    /// The SHA-256 of the certificate, in hexadecimal.
+    /// The SHA-256 fingerprint of the certificate, in hexadecimal.
     public let fingerprint: String
 
     public init(name: String, dnsNames: [String], uris: [String], fingerprint: String) {
@@ -20,7 +20,7 @@ public struct PeerCertificate: Principal, Hashable {
         self.fingerprint = fingerprint
     }
 
-    /// The first URI, or else the first host, or else the distinguished name.
+    /// `certificate:` followed by the first URI, or else the first DNS name, or else the distinguished name.
     public var subject: String { "certificate:\(uris.first ?? dnsNames.first ?? name)" }
 }
 
@@ -28,13 +28,13 @@ extension PeerCertificate: RequestContextKey {
     public typealias Value = PeerCertificate
 }
 
-/// The client's certificate. A request that came without one receives 401.
+/// The client certificate. A request without one receives 401.
 public struct ClientCertificate: RequestInput {
     public init() {}
 
     public func extract(from request: Request) throws -> PeerCertificate {
         guard let certificate = request.context[PeerCertificate.self] else {
-            throw AppError(.unauthenticated, "This needs a connection with a client certificate.")
+            throw AppError(.unauthenticated, "A client certificate is required.")
         }
         return certificate
     }

@@ -1,6 +1,6 @@
-/// Percent-encoding of RFC 3986 §2.1.
+/// Percent-encoding (RFC 3986 §2.1).
 package enum PercentEncoding {
-    /// Everything but letters, digits, `-`, `.`, `_` and `~` encoded.
+    /// Encodes everything but letters, digits, `-`, `.`, `_` and `~`.
     static func encode(_ text: String) -> String {
         var result = ""
         for byte in text.utf8 {
@@ -15,7 +15,8 @@ package enum PercentEncoding {
         return result
     }
 
-    /// What no URL can contain encoded (RFC 3986 §2): controls, spaces, quotes and the like, and all that is not ASCII.
+    /// Encodes the characters that no URL can contain (RFC 3986 §2): control characters, spaces, quotes and the like,
+    /// and everything outside ASCII.
     static func encode(url text: String) -> String {
         var result = ""
         for byte in text.utf8 {
@@ -32,7 +33,8 @@ package enum PercentEncoding {
         text += (byte < 16 ? "%0" : "%") + String(byte, radix: 16, uppercase: true)
     }
 
-    /// Strict: `nil` for a `%` without two hexadecimal digits and for what is not UTF-8.
+    /// Decodes percent-encoded text.
+    /// - Returns: `nil` if a `%` is not followed by two hexadecimal digits, or if the result is not valid UTF-8.
     package static func decode(_ text: Substring, plusIsSpace: Bool = false) -> String? {
         let special = text.utf8.contains { $0 == UInt8(ascii: "%") || (plusIsSpace && $0 == UInt8(ascii: "+")) }
         guard special else { return String(text) }

@@ -2,11 +2,11 @@ import ApusCore
 public import HTTPTypes
 import NIOCore
 
-/// A request as middleware and handlers see it, whichever protocol brought it.
+/// A request as middleware and handlers see it, independent of the protocol.
 public struct Request: Sendable {
-    /// All of it behind one reference, copied when it is changed: a request is handed on more often than that.
+    /// The properties behind a single reference, copied on write: a request is passed on more often than it is changed.
     ///
-    /// `@unchecked Sendable`: written only while nobody else refers to it.
+    /// `@unchecked Sendable`: written only while it is uniquely referenced.
     private final class Storage: @unchecked Sendable {
         var method: HTTPRequest.Method
         let target: String
@@ -40,10 +40,11 @@ public struct Request: Sendable {
 
     private var storage: Storage
 
+    /// Creates a request.
     /// - Parameters:
     ///   - target: The path and, after a `?`, the query, percent-encoded.
-    ///   - authority: The host and port, where `Host` does not say them.
-    ///   - isSecure: Whether it came over TLS.
+    ///   - authority: The host and port; if `nil`, those of the `Host` field.
+    ///   - isSecure: Whether the request was received over TLS.
     public init(
         method: HTTPRequest.Method,
         target: String,
@@ -72,11 +73,11 @@ public struct Request: Sendable {
         }
     }
 
-    /// The request target as it was sent: the path and, after a `?`, the query. Nothing is decoded.
+    /// The request target as received: the path and, after a `?`, the query. Nothing is decoded.
     public var target: String { storage.target }
 
-    /// The host and port that the client asked for: of `:authority`, of a target in absolute form, or of `Host`; what a
-    /// trusted proxy says comes first.
+    /// The host and port that the client requested, from `:authority`, from a target in absolute form, or from `Host`.
+    /// The value reported by a trusted proxy takes precedence.
     public internal(set) var authority: String? {
         get { storage.authority ?? headers[.host] }
         set {
@@ -85,7 +86,7 @@ public struct Request: Sendable {
         }
     }
 
-    /// Whether the client came over TLS: to this server, or to a trusted proxy before it.
+    /// Whether the client used TLS to connect to this server, or to a trusted proxy in front of it.
     public internal(set) var isSecure: Bool {
         get { storage.isSecure }
         set {
@@ -94,7 +95,7 @@ public struct Request: Sendable {
         }
     }
 
-    /// The header fields, in the order in which they came.
+    /// The header fields, in the order received.
     public var headers: RequestHeaders {
         get { storage.headers }
         set {
@@ -103,7 +104,7 @@ public struct Request: Sendable {
         }
     }
 
-    /// What follows the header.
+    /// The body.
     public var body: RequestBody {
         get { storage.body }
         set {
@@ -112,11 +113,11 @@ public struct Request: Sendable {
         }
     }
 
-    /// What is known of this request, filled in on its way through the middleware and shared by all of it.
+    /// The context of the request, which is filled in by middleware and routing and shared by the entire chain.
     public var context: RequestContext { storage.context }
 
-    /// The address of the client, without its port; `nil` when there is none (tests, Unix sockets). That of the connection's
-    /// peer, unless trusted proxies are before the server: see ``TrustedProxies``.
+    /// The address of the client, without its port; `nil` if there is none (tests, Unix sockets). It is the address of
+    /// the connection's peer, unless there are trusted proxies in front of the server: see ``TrustedProxies``.
     public internal(set) var remoteAddress: String? {
         get { storage.remoteAddress }
         set {
@@ -128,31 +129,31 @@ public struct Request: Sendable {
     /// The values of the route's `:name` segments, percent-decoded.
     public var parameters: PathParameters { context.parameters }
 
-    /// The target up to the `?`, still percent-encoded.
+    /// The part of the target before the `?`, still percent-encoded.
     public var path: Substring {
         guard let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return target[...] }
         return target[..<mark]
     }
 
-    /// What follows the `?`, still percent-encoded; `nil` without one.
+    /// The part of the target after the `?`, still percent-encoded; `nil` if there is no `?`.
     public var rawQuery: Substring? {
         guard let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return nil }
         return target[target.utf8.index(after: mark)...]
     }
 
-    /// The decoded values of a query parameter, in the order in which they came.
-    /// - Throws: An ``AppError`` of code `invalidArgument` when the query is not valid percent-encoding.
+    /// Returns the decoded values of a query parameter, in the order received.
+    /// - Throws: An ``AppError`` of code `invalidArgument` if the query is not valid percent-encoded UTF-8.
     public func queryValues(_ name: String) throws -> [String] {
         try queryItems().compactMap { $0.name.isExactly(name) ? $0.value : nil }
     }
 
-    /// All parameters of the query, decoded, in the order in which they came.
-    /// - Throws: An ``AppError`` of code `invalidArgument` when the query is not valid percent-encoding.
+    /// Returns all parameters of the query, decoded, in the order received.
+    /// - Throws: An ``AppError`` of code `invalidArgument` if the query is not valid percent-encoded UTF-8.
     package func queryItems() throws -> [(name: String, value: String)] {
         try rawQuery.map { try URLEncodedPairs.read($0, of: "query") } ?? []
     }
 
-    /// The segments of the path as they came; without an empty one at the end.
+    /// The segments of the path, still percent-encoded, without an empty segment at the end.
     package var rawPathSegments: [Substring] {
         var parts = Substring(path.utf8.dropFirst()).split(at: "/", omittingEmpty: false)
         if parts.last?.isEmpty == true { parts.removeLast() }
@@ -161,20 +162,20 @@ public struct Request: Sendable {
 }
 
 extension Request {
-    /// The value of a cookie, without the quotes that may stand around it (RFC 6265 §4.1.1). Of several of one name the
-    /// first counts, which is the one of the longest path.
+    /// Returns the value of a cookie, without enclosing quotes (RFC 6265 §4.1.1). If several cookies have the name, the
+    /// first one is used, which is the one with the longest path.
     public func cookie(_ name: String) -> String? { cookies(name).first }
 
-    /// The values of all cookies of a name, in the order in which they came.
+    /// Returns the values of all cookies of a name, in the order received.
     func cookies(_ name: String) -> [String] {
         guard let field = headers[.cookie] else { return [] }
         var values: [String] = []
         for pair in field.utf8.split(separator: UInt8(ascii: ";")) {
             guard let equals = pair.firstIndex(of: UInt8(ascii: "=")) else { continue }
-            let blanks = [UInt8(ascii: " "), UInt8(ascii: "\t")]
-            guard pair[..<equals].drop(while: blanks.contains).elementsEqual(name.utf8) else { continue }
+            let whitespace = [UInt8(ascii: " "), UInt8(ascii: "\t")]
+            guard pair[..<equals].drop(while: whitespace.contains).elementsEqual(name.utf8) else { continue }
             var value = pair[pair.index(after: equals)...]
-            while let last = value.last, blanks.contains(last) { value.removeLast() }
+            while let last = value.last, whitespace.contains(last) { value.removeLast() }
             let quote = UInt8(ascii: "\"")
             if value.count >= 2, value.first == quote, value.last == quote { value = value.dropFirst().dropLast() }
             values.append(String(decoding: value, as: UTF8.self))

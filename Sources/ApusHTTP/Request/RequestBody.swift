@@ -2,10 +2,10 @@ import ApusCore
 public import HTTPTypes
 public import NIOCore
 
-/// What follows a request's header: at hand already, or still on its way.
+/// The body of a request, either in memory or still being received.
 ///
-/// Read it whole with ``collect()``, or piece by piece as an asynchronous sequence: the client is held back while nobody
-/// reads. Either way no more than ``limit`` bytes are let through.
+/// Read the complete body with ``collect()``, or read it in pieces as an asynchronous sequence, which applies
+/// backpressure to the client while nothing is read. Either way, at most ``limit`` bytes can be read.
 public struct RequestBody: Sendable {
     enum Storage: Sendable {
         case empty
@@ -15,38 +15,38 @@ public struct RequestBody: Sendable {
 
     let storage: Storage
 
-    /// The most bytes that may be read. 1 MiB unless the server or the route says otherwise.
+    /// The maximum size of the body, in bytes. 1 MiB unless the server or the route sets another limit.
     public package(set) var limit: Int
 
-    /// Whether the route says so itself, which counts more than what its groups say.
+    /// Whether the limit was set by the route itself, which takes precedence over its groups.
     package var isLimitOfRoute = false
 
     /// The default ``limit``: 1 MiB.
     public static let defaultLimit = 1 << 20
 
-    /// No body.
+    /// An empty body.
     public static var empty: RequestBody { RequestBody(ByteBuffer()) }
 
-    /// A body that is at hand.
+    /// Creates a body that is in memory.
     public init(_ bytes: ByteBuffer) {
         storage = bytes.readableBytes > 0 ? .buffer(bytes) : .empty
         limit = Self.defaultLimit
     }
 
-    /// The same body under the same limit, now that it has been read.
+    /// Returns the body in memory, after it has been read, with the same limit.
     package func replaced(by bytes: ByteBuffer) -> RequestBody {
         var body = RequestBody(bytes)
         body.limit = limit
         return body
     }
 
-    /// A body that is still on its way.
+    /// Creates a body that is still being received.
     package init(_ source: any RequestBodySource, limit: Int) {
         storage = .stream(source)
         self.limit = limit
     }
 
-    /// The length that the client announced, or that is at hand; `nil` for a chunked body.
+    /// The declared length, or the size of a body in memory; `nil` for a chunked body.
     public var length: Int? {
         switch storage {
         case .empty: 0
@@ -55,7 +55,7 @@ public struct RequestBody: Sendable {
         }
     }
 
-    /// The fields that came after the body (RFC 9110 §6.5): empty until it has been read to its end.
+    /// The trailer fields (RFC 9110 §6.5), which are empty until the body has been read to its end.
     public var trailers: HTTPFields {
         switch storage {
         case .empty, .buffer: [:]
@@ -63,27 +63,29 @@ public struct RequestBody: Sendable {
         }
     }
 
-    /// All of it in one buffer, without a copy if it was at hand.
-    /// - Throws: An ``AppError`` with the reason `bodyTooLarge` past ``limit``, or what the connection throws.
+    /// Returns the complete body in one buffer, without copying it if it is in memory.
+    /// - Throws: An ``AppError`` with the reason `bodyTooLarge` if the body exceeds ``limit``, or an error of the
+    ///   connection.
     public func collect() async throws -> ByteBuffer {
         try checkLength()
         switch storage {
         case .empty: return ByteBuffer()
         case .buffer(let buffer): return buffer
         case .stream:
-            var whole = ByteBuffer()
-            for try await piece in self { whole.writeImmutableBuffer(piece) }
-            return whole
+            var bytes = ByteBuffer()
+            for try await piece in self { bytes.writeImmutableBuffer(piece) }
+            return bytes
         }
     }
 
-    /// - Throws: An ``AppError`` with the reason `bodyTooLarge` when the announced length is past ``limit``.
+    /// Checks the declared length.
+    /// - Throws: An ``AppError`` with the reason `bodyTooLarge` if it exceeds ``limit``.
     func checkLength() throws {
         if let length, length > limit { throw Self.tooLarge(limit) }
     }
 
     static func tooLarge(_ limit: Int) -> AppError {
-        AppError(.outOfRange, "The body is larger than the \(limit) bytes allowed here.", reason: .bodyTooLarge)
+        AppError(.outOfRange, "The body exceeds the limit of \(limit) bytes.", reason: .bodyTooLarge)
     }
 }
 
@@ -92,7 +94,7 @@ extension RequestBody: AsyncSequence {
 
     public func makeAsyncIterator() -> Iterator { Iterator(body: self) }
 
-    /// Hands out the pieces and counts them against the limit.
+    /// An iterator over the pieces of a body that enforces the limit.
     public struct Iterator: AsyncIteratorProtocol {
         private let body: RequestBody
         private var count = 0
@@ -101,7 +103,8 @@ extension RequestBody: AsyncSequence {
         init(body: RequestBody) { self.body = body }
 
         public mutating func next() async throws -> ByteBuffer? {
-            // Before anything is read: a client that waits for 100 is to hear of it now (RFC 9110 §10.1.1).
+            // Before anything is read: a client that waits for 100 (Continue) is rejected immediately
+            // (RFC 9110 §10.1.1).
             if count == 0, !isFinished { try body.checkLength() }
             guard !isFinished, let piece = try await nextPiece() else { return nil }
             count += piece.readableBytes
@@ -124,13 +127,14 @@ extension RequestBody: AsyncSequence {
     }
 }
 
-/// Where a body that is still on its way comes from: implemented by the engine.
+/// The source of a body that is still being received, implemented by the engine.
 package protocol RequestBodySource: AnyObject, Sendable {
-    /// The announced length, if there is one.
+    /// The declared length, if there is one.
     var length: Int? { get }
-    /// The fields after the body, once all of it has come.
+    /// The trailer fields, once the complete body has been received.
     var trailers: HTTPFields { get }
-    /// The next piece, `nil` after the last one.
-    /// - Parameter limit: The most bytes that the reader takes. Who makes many of few must know it; the reader counts itself.
+    /// Returns the next piece, or `nil` after the last one.
+    /// - Parameter limit: The maximum number of bytes that the reader accepts, for sources that expand their input,
+    ///   such as decompression. The reader enforces the limit itself.
     func next(limit: Int) async throws -> ByteBuffer?
 }

@@ -2,10 +2,10 @@ public import ApusCore
 public import Logging
 import Synchronization
 
-/// What is known of one request: its id, its route, who makes it, and what middleware adds.
+/// The context of one request: its ID, its route, its principal, and the values that middleware adds.
 ///
-/// All parts of the chain share one context, so that the access log, which is outermost, sees the route and the principal,
-/// which are found out further in.
+/// All parts of the chain share one context, so the access log, which is outermost, sees the route and the principal,
+/// which are determined further in.
 public final class RequestContext: Sendable {
     private struct State {
         var id = ""
@@ -20,10 +20,11 @@ public final class RequestContext: Sendable {
     private let state = Mutex(State())
     private let baseLogger: Logger
 
-    /// The protocol that an extended CONNECT of HTTP/2 asks for (RFC 8441), such as `websocket`.
+    /// The protocol requested by an extended CONNECT of HTTP/2 (RFC 8441), such as `websocket`.
     package let connectProtocol: String?
 
-    /// - Parameter logger: The logger that ``logger`` starts from.
+    /// Creates a context.
+    /// - Parameter logger: The base of ``logger``.
     public init(logger: Logger = Logger(label: "apus.request")) {
         baseLogger = logger
         connectProtocol = nil
@@ -34,13 +35,13 @@ public final class RequestContext: Sendable {
         self.connectProtocol = connectProtocol
     }
 
-    /// The request's id, as it is logged and sent in `X-Request-Id`. Empty until the `RequestID` middleware has run.
+    /// The request ID, which is logged and sent in `X-Request-Id`. Empty until the ``RequestID`` middleware has run.
     public var id: String {
         get { state.withLock { $0.id } }
         set { state.withLock { $0.id = newValue } }
     }
 
-    /// The template of the route that matched, such as `/v1/orders/:id`; `nil` before routing and when none did.
+    /// The template of the matched route, such as `/v1/orders/:id`; `nil` before routing and if no route matched.
     public internal(set) var route: String? {
         get { state.withLock { $0.route } }
         set { state.withLock { $0.route = newValue } }
@@ -52,20 +53,21 @@ public final class RequestContext: Sendable {
         set { state.withLock { $0.parameters = newValue } }
     }
 
-    /// Who makes the request, once that is known.
+    /// The principal that makes the request, once it is known.
     public var principal: (any Principal)? {
         get { state.withLock { $0.principal } }
         set { state.withLock { $0.principal = newValue } }
     }
 
-    /// How long the principal is known from now on: what its token has left. A connection that outlives its request is
-    /// closed then.
+    /// How long the principal remains valid, such as the remaining lifetime of its token. A connection that outlives
+    /// its request is closed after this time.
     public var principalTimeLeft: Duration? {
         get { state.withLock { $0.principalTimeLeft } }
         set { state.withLock { $0.principalTimeLeft = newValue } }
     }
 
-    /// A logger that carries the request's id. It is made anew each time: most requests need it once, at their end.
+    /// A logger with the request ID as metadata. It is created on each access, because most requests need it once, at
+    /// their end.
     public var logger: Logger {
         var logger = baseLogger
         let id = id
@@ -73,11 +75,11 @@ public final class RequestContext: Sendable {
         return logger
     }
 
-    /// Keeps what the input of a group has extracted.
-    /// - Parameter depth: How many inputs the groups around it have.
+    /// Stores the value that the input of a group has extracted.
+    /// - Parameter depth: The number of inputs of the enclosing groups.
     func setGroupValue(_ value: any Sendable, at depth: Int) {
         state.withLock { state in
-            // Those further in are of another request, if a middleware has sent this one on twice.
+            // Values further in are left over from an earlier pass if a middleware has called `next` twice.
             if state.groupValues.count > depth { state.groupValues.removeSubrange(depth...) }
             state.groupValues.append(value)
         }
@@ -87,19 +89,19 @@ public final class RequestContext: Sendable {
         state.withLock { $0.groupValues.indices.contains(depth) ? $0.groupValues[depth] : nil }
     }
 
-    /// The innermost of a type.
+    /// Returns the value of the innermost group that has one of the given type.
     func groupValue<Value>(as type: Value.Type) -> Value? {
         state.withLock { state in state.groupValues.lazy.reversed().compactMap { $0 as? Value }.first }
     }
 
-    /// A value that one part of the chain leaves for another, found by its key's type.
+    /// A value that one part of the chain stores for another, identified by the type of its key.
     public subscript<Key: RequestContextKey>(key: Key.Type) -> Key.Value? {
         get { state.withLock { $0.attributes[ObjectIdentifier(key)] } as? Key.Value }
         set { state.withLock { $0.attributes[ObjectIdentifier(key)] = newValue } }
     }
 }
 
-/// The name, by type, of a value in a ``RequestContext``.
+/// A type that identifies a value in a ``RequestContext``.
 public protocol RequestContextKey {
     associatedtype Value: Sendable
 }

@@ -1,9 +1,9 @@
 public import HTTPTypes
 
-/// The header fields of a request, in the order in which they came.
+/// The header fields of a request, in the order received.
 ///
-/// They stay the bytes they came in until they are asked for: most requests carry a dozen fields and need two. Names are
-/// those of `HTTPTypes`; ``fields`` is all of them in its own type.
+/// The received bytes are decoded on access: most requests carry a dozen fields, of which two are needed. Names are
+/// those of `HTTPTypes`; ``fields`` converts all fields to its `HTTPFields`.
 ///
 /// ```swift
 /// let token = request.headers[.authorization]
@@ -16,12 +16,12 @@ public struct RequestHeaders: Sendable {
 
     private var storage: Storage
 
-    /// Fields that are at hand.
+    /// Creates headers from fields.
     public init(_ fields: HTTPFields = [:]) { storage = .fields(fields) }
 
     package init(_ bytes: FieldBytes) { storage = .bytes(bytes) }
 
-    /// All fields, in the ecosystem's type.
+    /// All fields as `HTTPFields`.
     public var fields: HTTPFields {
         get {
             switch storage {
@@ -38,7 +38,7 @@ public struct RequestHeaders: Sendable {
         set { storage = .fields(newValue) }
     }
 
-    /// One field, of which text is made when it is asked for.
+    /// One field, whose name and value are decoded on access.
     package struct Field {
         fileprivate enum Source {
             case bytes(FieldBytes, Int)
@@ -47,7 +47,7 @@ public struct RequestHeaders: Sendable {
 
         fileprivate let source: Source
 
-        /// How long the name is, in bytes.
+        /// The length of the name, in bytes.
         package var nameCount: Int {
             switch source {
             case .bytes(let bytes, let index): bytes.nameCount(at: index)
@@ -55,6 +55,7 @@ public struct RequestHeaders: Sendable {
             }
         }
 
+        /// Returns whether the field has the given name.
         /// - Parameter name: In lower case.
         package func isNamed(_ name: StaticString) -> Bool {
             switch source {
@@ -70,12 +71,12 @@ public struct RequestHeaders: Sendable {
             }
         }
 
-        /// In lower case.
+        /// The name, in lower case.
         package var name: String {
             switch source {
             case .bytes(let bytes, let index):
                 let name = bytes.name(at: index)
-                // HTTP/2 has no others.
+                // In HTTP/2, names are always in lower case.
                 return name.utf8.contains { $0 &- UInt8(ascii: "A") < 26 } ? name.lowercased() : name
             case .field(let field): return field.name.canonicalName
             }
@@ -89,7 +90,7 @@ public struct RequestHeaders: Sendable {
         }
     }
 
-    /// Calls with each field, in order.
+    /// Calls a closure with each field, in order.
     package func forEach(_ body: (Field) throws -> Void) rethrows {
         switch storage {
         case .fields(let fields): for field in fields { try body(Field(source: .field(field))) }
@@ -98,7 +99,8 @@ public struct RequestHeaders: Sendable {
         }
     }
 
-    /// The value of a field; several of the same name are joined by commas, cookies by semicolons (RFC 9110 §5.3).
+    /// The value of a field. Several fields of the same name are joined by commas, cookies by semicolons
+    /// (RFC 9110 §5.3).
     public subscript(name: HTTPField.Name) -> String? {
         get {
             switch storage {
@@ -118,7 +120,7 @@ public struct RequestHeaders: Sendable {
         set { fields[name] = newValue }
     }
 
-    /// The values of a field that came several times, one each.
+    /// The values of all fields of a name, in the order received.
     public subscript(values name: HTTPField.Name) -> [String] {
         get {
             switch storage {
@@ -136,7 +138,7 @@ public struct RequestHeaders: Sendable {
         set { fields[values: name] = newValue }
     }
 
-    /// Whether a field of the name is there.
+    /// Returns whether there is a field of the given name.
     public func contains(_ name: HTTPField.Name) -> Bool {
         switch storage {
         case .fields(let fields): fields.contains(name)

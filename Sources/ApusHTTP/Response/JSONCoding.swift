@@ -2,22 +2,23 @@ import ApusCore
 import ApusJSON
 public import NIOCore
 
-/// JSON as Apus reads and writes it, in buffers: by ``ApusJSON/JSON/Encoder/standard`` and
+/// Encodes and decodes JSON in buffers, with ``ApusJSON/JSON/Encoder/standard`` and
 /// ``ApusJSON/JSON/Decoder/standard``.
 public enum JSONCoding {
-    /// Any value as JSON.
+    /// Encodes a value as JSON.
     public static func encode(_ value: some Encodable) throws -> ByteBuffer {
         try JSON.Encoder.standard.withEncoded(value) { ByteBuffer(bytes: $0) }
     }
 
-    /// A value from JSON.
-    /// - Throws: An ``AppError`` of code `invalidArgument`: what is malformed and where, or which field is missing or of a
-    ///   wrong type, by its JSON pointer.
+    /// Decodes a value from JSON.
+    /// - Throws: An ``AppError`` of code `invalidArgument` that says what is malformed and where, or gives the JSON
+    ///   pointer of the field that is missing or of the wrong type.
     public static func decode<Value: Decodable>(_ type: Value.Type, from buffer: ByteBuffer) throws -> Value {
         try decode(type, from: buffer.readableBytesView)
     }
 
-    /// A value from JSON.
+    /// Decodes a value from JSON.
+    /// - Throws: The same errors as for a buffer.
     public static func decode<Value: Decodable>(_ type: Value.Type, from bytes: some Sequence<UInt8>) throws -> Value {
         do {
             return try JSON.Decoder.standard.decode(type, from: bytes)
@@ -28,7 +29,7 @@ public enum JSONCoding {
 }
 
 extension AppError {
-    /// What a client can know of input that could not be decoded.
+    /// Creates the error for input that could not be decoded, with the details that a client may see.
     init(decoding error: DecodingError) {
         switch error {
         case .keyNotFound(let key, let context):
@@ -38,8 +39,8 @@ extension AppError {
         case .typeMismatch(let type, let context):
             self.init(at: context.codingPath, code: "type", message: "must be \(Self.name(of: type))")
         case .dataCorrupted(let context) where context.underlyingError is JSON.SyntaxError:
-            let place = context.underlyingError.map { " \($0)" } ?? ""
-            self.init(.invalidArgument, "The body is not valid JSON.\(place)", cause: error)
+            let detail = context.underlyingError.map { " \($0)" } ?? ""
+            self.init(.invalidArgument, "The body is not valid JSON.\(detail)", cause: error)
         case .dataCorrupted(let context):
             self.init(at: context.codingPath, code: "format", message: context.debugDescription)
         @unknown default:
@@ -58,7 +59,7 @@ extension AppError {
         switch type {
         case is String.Type: "a string"
         case is Bool.Type: "true or false"
-        case is any BinaryInteger.Type: "a whole number"
+        case is any BinaryInteger.Type: "an integer"
         case is any BinaryFloatingPoint.Type: "a number"
         case is any Collection.Type where !(type is any ExpressibleByDictionaryLiteral.Type): "an array"
         default: "an object"

@@ -3,7 +3,8 @@ import ApusJSON
 import HTTPTypes
 import NIOCore
 
-/// A part of a list, and how to go on from there: keyset paging, whose pages stay right while rows come and go.
+/// A page of a list, with a cursor to the next page (keyset pagination). Pages remain correct while rows are inserted
+/// and deleted.
 ///
 /// ```swift
 /// routes.get("orders", Paging(by: Order.ID.self)) { page in
@@ -11,17 +12,19 @@ import NIOCore
 /// }
 /// ```
 ///
-/// Sent as `{"items": […], "next": "…"}`, and the address of the next page in a `Link` field (RFC 8288) too. Without a next
-/// page neither is there.
+/// It is sent as `{"items": […], "next": "…"}`, with the URL of the next page in a `Link` field (RFC 8288) as well. The
+/// last page has neither `next` nor `Link`.
 public struct Page<Item: Encodable & Sendable>: Encodable, ResponseConvertible {
-    /// What is on this page.
+    /// The items of this page.
     public let items: [Item]
-    /// Where the next page begins; `nil` on the last one.
+    /// The cursor of the next page; `nil` on the last page.
     public let next: String?
 
+    /// Creates a page.
     /// - Parameters:
-    ///   - items: One more than the limit if there are more: it is left out, and says that there is a next page.
-    ///   - key: What the list is ordered by. Every item has another one.
+    ///   - items: The items of the page, and one more if there is a next page, which indicates this and is left out.
+    ///   - request: The requested page.
+    ///   - key: Returns the key by which the list is ordered. It must be unique.
     public init<Key: Codable & Sendable>(_ items: [Item], of request: PageRequest<Key>, by key: (Item) -> Key) throws {
         self.items = Array(items.prefix(request.limit))
         next = try items.count > request.limit ? self.items.last.map { try Cursor.encode(key($0)) } : nil
@@ -33,7 +36,7 @@ public struct Page<Item: Encodable & Sendable>: Encodable, ResponseConvertible {
         return response
     }
 
-    /// The request's own address with another cursor.
+    /// Returns the path and query of the request with another cursor.
     private static func link(_ request: Request, _ cursor: String) -> String {
         let rest = (request.rawQuery ?? "").split(at: "&").filter {
             !($0.cut(at: "=")?.before ?? $0).isExactly("cursor")
@@ -53,39 +56,41 @@ public struct Page<Item: Encodable & Sendable>: Encodable, ResponseConvertible {
             ]
         }
         operation.responses[200] = .init(
-            "OK", content: .init(["application/json": schema]), headers: ["Link": "The next page, if there is one."])
+            "OK", content: .init(["application/json": schema]), headers: ["Link": "The URL of the next page, if any."])
     }
 }
 
-/// As a client receives it.
+/// Decodes a page, for clients.
 extension Page: Decodable where Item: Decodable {}
 
-/// Which part of a list is asked for.
+/// The requested page of a list.
 public struct PageRequest<Key: Codable & Sendable>: Sendable {
     /// The key after which the page begins; `nil` for the first page.
     public let after: Key?
-    /// The most items of the page.
+    /// The maximum number of items on the page.
     public let limit: Int
 
+    /// Creates a request for a page.
     /// - Parameters:
-    ///   - cursor: What the page before names as ``Page/next``; `nil` for the first page.
-    ///   - limit: The most items of the page.
-    /// - Throws: An `AppError` of code `invalidArgument` for a cursor that no list by this key gives.
+    ///   - cursor: ``Page/next`` of the previous page; `nil` for the first page.
+    ///   - limit: The maximum number of items on the page.
+    /// - Throws: An `AppError` of code `invalidArgument` if the cursor is not one of a list with this type of key.
     public init(cursor: String? = nil, limit: Int = 20) throws {
         after = try cursor.map { try Cursor.decode($0) }
         self.limit = limit
     }
 }
 
-/// The query parameters of a list that is read page by page: `cursor`, as the page before gave it, and `limit`.
+/// The query parameters of a paginated list: `cursor`, which comes from the previous page, and `limit`.
 public struct Paging<Key: Codable & Sendable>: RequestInput {
     private let limits: ClosedRange<Int>
     private let defaultLimit: Int
 
+    /// Creates an input for the requested page.
     /// - Parameters:
-    ///   - key: What the list is ordered by.
-    ///   - limit: How many items there are on a page if the client does not say.
-    ///   - maximum: How many a client may ask for.
+    ///   - key: The type of the key by which the list is ordered.
+    ///   - limit: The number of items on a page if the client does not specify it.
+    ///   - maximum: The maximum number of items that a client may request.
     public init(by key: Key.Type, limit: Int = 20, maximum: Int = 100) {
         limits = 1...max(1, maximum)
         defaultLimit = min(max(1, limit), maximum)
@@ -117,13 +122,13 @@ public struct Paging<Key: Codable & Sendable>: RequestInput {
                 ])),
             .init(
                 "cursor", in: .query, isRequired: false, schema: .literal(["type": "string"]),
-                description: "Where the page begins: as the page before gave it."),
+                description: "The cursor from the previous page. Omit it for the first page."),
         ]
         operation.mayFail(.badRequest, "A parameter is missing or malformed.")
     }
 }
 
-/// A key as text that a client hands back and does not look into.
+/// Encodes keys as cursors, which are opaque to clients.
 enum Cursor {
     static func encode(_ key: some Encodable) throws -> String {
         Base64URL.encode(try JSONCoding.encode([key]).readableBytesView)
@@ -132,7 +137,11 @@ enum Cursor {
     static func decode<Key: Decodable>(_ text: String) throws -> Key {
         guard let data = Base64URL.decode(text), let keys = try? JSONCoding.decode([Key].self, from: data),
             let key = keys.first, keys.count == 1
-        else { throw AppError(.invalidArgument, "The query parameter \"cursor\" is none that this list gave.") }
+        else {
+            throw AppError(
+                .invalidArgument,
+                "The query parameter \"cursor\" must be the value of \"next\" on the previous page of the list.")
+        }
         return key
     }
 }

@@ -1,18 +1,18 @@
 import ApusCore
 import HTTPTypes
 
-/// What a client says of the state that it knows (RFC 9110 §13).
+/// Evaluates the preconditions of conditional requests (RFC 9110 §13).
 enum Preconditions {
     enum Outcome {
-        /// Answer as ever.
+        /// The request is handled as usual.
         case proceed
-        /// 304: the client has it.
+        /// 304: the client already has the current representation.
         case notModified
-        /// 412: it is not what the client means to change.
+        /// 412: the current state is not the one that the client expects.
         case failed
     }
 
-    /// In the order of RFC 9110 §13.2.2.
+    /// Evaluates the preconditions in the order of RFC 9110 §13.2.2.
     /// - Parameter lastModified: In seconds since 1970.
     static func evaluate(_ request: Request, tag: EntityTag?, lastModified: Int?) -> Outcome {
         let headers = request.headers
@@ -32,7 +32,8 @@ enum Preconditions {
         return .proceed
     }
 
-    /// Whether a range may be sent: the client's part is of this very state (RFC 9110 §13.1.5).
+    /// Returns whether a range may be sent: the part that the client has must be from the current state
+    /// (RFC 9110 §13.1.5).
     static func allowsRange(_ request: Request, tag: EntityTag?, lastModified: Int?) -> Bool {
         guard let field = request.headers[.ifRange] else { return true }
         if let known = EntityTag(parsing: field) { return tag.map { known.isIdentical(to: $0) } ?? false }

@@ -1,22 +1,23 @@
 import HTTPTypes
 
-/// Sends the client somewhere else.
+/// A redirect to another location.
 public struct Redirect: ResponseConvertible {
-    /// How long it holds, and whether the client keeps its method.
+    /// Whether a redirect is permanent, and whether the client keeps the method.
     public enum Kind: Sendable {
-        /// 303: look there with `GET`, as after a form.
+        /// 303: the client continues with `GET`, as after a form.
         case seeOther
-        /// 307: there, for now, with the same method.
+        /// 307: a temporary redirect with the same method.
         case temporary
-        /// 308: there, from now on, with the same method.
+        /// 308: a permanent redirect with the same method.
         case permanent
     }
 
     public let location: String
     public let kind: Kind
 
-    /// - Parameter location: A path or a URL; what no URL can contain is percent-encoded. One that a client gave leads
-    ///   wherever they want: check it first.
+    /// Creates a redirect.
+    /// - Parameter location: A path or a URL. Characters that no URL can contain are percent-encoded. Validate a
+    ///   location that comes from a client, which could otherwise redirect to any site.
     public init(to location: String, _ kind: Kind = .seeOther) {
         self.location = location
         self.kind = kind
@@ -44,7 +45,7 @@ public struct Redirect: ResponseConvertible {
 
     public static func describe(_ operation: inout OpenAPI.Operation) {
         for status in [303, 307, 308] {
-            operation.responses[status] = .init("It is elsewhere.", headers: ["Location": "Where it is."])
+            operation.responses[status] = .init("Redirect", headers: ["Location": "The target of the redirect."])
         }
     }
 }

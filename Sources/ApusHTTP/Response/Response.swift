@@ -2,15 +2,15 @@ import ApusCore
 public import HTTPTypes
 public import NIOCore
 
-/// What a handler answers.
+/// The response to a request.
 public struct Response: Sendable {
     /// The status.
     public var status: HTTPResponse.Status
-    /// The header fields. `Content-Length`, `Transfer-Encoding`, `Connection` and `Date` are the engine's.
+    /// The header fields. `Content-Length`, `Transfer-Encoding`, `Connection` and `Date` are set by the engine.
     public var headers: HTTPFields
-    /// What follows the header.
+    /// The body.
     public var body: ResponseBody
-    /// What is unusual about how it goes out.
+    /// How the response is sent.
     package var delivery = ResponseDelivery.usual
 
     public init(status: HTTPResponse.Status, headers: HTTPFields = [:], body: ResponseBody = .empty) {
@@ -19,14 +19,15 @@ public struct Response: Sendable {
         self.body = body
     }
 
-    /// A response of text, `text/plain` in UTF-8.
+    /// Creates a plain-text response: `text/plain` in UTF-8.
     public static func text(_ text: String, status: HTTPResponse.Status = .ok) -> Response {
         Response(status: status, headers: textFields, body: .text(text))
     }
 
     private static let textFields: HTTPFields = [.contentType: "text/plain; charset=utf-8"]
 
-    /// A response that turns the connection to another protocol (RFC 9110 §7.8), named in its `Upgrade` field.
+    /// Creates a response that switches the connection to another protocol (RFC 9110 §7.8), which is named in its
+    /// `Upgrade` field.
     package static func upgrade(
         headers: HTTPFields, _ run: @escaping @Sendable (any ByteStream) async -> Void
     ) -> Response {
@@ -36,54 +37,56 @@ public struct Response: Sendable {
     }
 }
 
-/// How a response goes out.
+/// How a response is sent.
 package enum ResponseDelivery: Sendable {
-    /// The head, and then the body.
+    /// The head, followed by the body.
     case usual
-    /// These fields after the body, which is at hand (RFC 9110 §6.5). HTTP/1.0 has no room for them.
+    /// As usual, followed by these trailer fields (RFC 9110 §6.5). The body is in memory. HTTP/1.0 does not support
+    /// trailers.
     case trailers(HTTPFields)
-    /// The head when the body, a stream, says so: its writer is a ``DeferredHeadWriter``. Over HTTP/2 the request's body may
-    /// pause for as long as both sides like.
+    /// The head is sent when the streamed body requests it from its writer, a ``DeferredHeadWriter``. Over HTTP/2, the
+    /// request body may pause for an unlimited time.
     case deferredHead
-    /// The connection switches to another protocol afterwards.
+    /// The connection switches to another protocol after the response.
     case upgrade(Upgrade)
-    /// As usual: it is an error, whose body is there once it is rendered.
+    /// As usual. The response is an error, which has a body once it is rendered.
     case failure(Failure, isRendered: Bool)
-    /// As usual: a 304 in the place of this representation.
+    /// As usual. The response is a 304 in place of this representation.
     case notModified(Representation)
 }
 
-/// What a 304 stands for: the answer that the client has already.
+/// The representation that a 304 stands for, which the client already has.
 package struct Representation: Sendable {
-    /// The media type, as the `Content-Type` field has it.
+    /// The media type, as in the `Content-Type` field.
     var contentType: String?
-    /// Bytes of the body.
+    /// The size of the body, in bytes.
     var length: Int
 }
 
-/// What follows a response's header.
+/// The body of a response.
 public enum ResponseBody: Sendable {
-    /// Nothing.
+    /// No body.
     case empty
-    /// Bytes at hand.
+    /// Bytes in memory.
     case bytes(ByteBuffer)
-    /// Text at hand, sent in UTF-8.
+    /// Text in memory, sent as UTF-8.
     case text(String)
-    /// Bytes made while they are sent. With a length the client is told it, and exactly so many bytes must be written.
+    /// Bytes that are produced while they are sent. A length, if given, is declared to the client, and exactly this
+    /// many bytes must be written.
     case stream(length: Int? = nil, @Sendable (any ResponseBodyWriter) async throws -> Void)
 }
 
 extension Response {
-    /// What runs on the connection afterwards, if it turns to another protocol.
+    /// The code that runs on the connection after the response, if the connection switches to another protocol.
     package var upgrade: Upgrade? { if case .upgrade(let upgrade) = delivery { upgrade } else { nil } }
 
-    /// The fields after the body, where they are known before it is sent.
+    /// The trailer fields, if they are known before the body is sent.
     package var trailers: HTTPFields? { if case .trailers(let fields) = delivery { fields } else { nil } }
 
-    /// 304 in the place of a representation that the client has already.
+    /// Creates a 304 in place of a representation that the client already has.
     /// - Parameters:
-    ///   - headers: Those of the representation.
-    ///   - length: Bytes of its body.
+    ///   - headers: The header fields of the representation.
+    ///   - length: The size of its body, in bytes.
     static func notModified(headers: HTTPFields, length: Int) -> Response {
         var response = Response(status: .notModified, headers: headers)
         response.delivery = .notModified(Representation(contentType: headers[.contentType], length: length))
@@ -91,12 +94,12 @@ extension Response {
         return response
     }
 
-    /// The representation that a 304 stands for.
+    /// The representation that the response, a 304, stands for; `nil` for any other response.
     var notModified: Representation? {
         if case .notModified(let representation) = delivery { representation } else { nil }
     }
 
-    /// Names a request field on which the response depends, for caches (RFC 9110 §12.5.5).
+    /// Adds a request field on which the response depends to `Vary`, for caches (RFC 9110 §12.5.5).
     mutating func addVary(_ name: String) {
         let fields = headers[values: .vary]
         let isNamed = fields.contains { field in
@@ -105,7 +108,7 @@ extension Response {
         if !isNamed { headers[values: .vary] = fields + [name] }
     }
 
-    /// The same with fields in the place of those of their names.
+    /// Returns the response with the given fields, which replace those of the same names.
     package func adding(_ fields: HTTPFields) -> Response {
         guard !fields.isEmpty else { return self }
         var response = self
@@ -114,12 +117,12 @@ extension Response {
         return response
     }
 
-    /// Whether the head is sent when the body says so.
+    /// Whether the body determines when the head is sent.
     package var defersHead: Bool { if case .deferredHead = delivery { true } else { false } }
 }
 
 extension ResponseBody {
-    /// What is at hand, as bytes; `nil` for a stream.
+    /// The body as bytes; `nil` for a stream.
     package var buffer: ByteBuffer? {
         switch self {
         case .empty: ByteBuffer()
@@ -130,50 +133,52 @@ extension ResponseBody {
     }
 }
 
-/// Where a streamed response is written to.
+/// The destination of a streamed response.
 public protocol ResponseBodyWriter: Sendable {
-    /// Sends bytes; waits while the client does not keep up.
-    /// - Throws: When the client is gone, the deadline has passed, or more is written than was announced.
+    /// Sends bytes. Waits while the client cannot keep up.
+    /// - Throws: An error if the client has disconnected, the deadline has passed, or the declared length is exceeded.
     func write(_ bytes: ByteBuffer) async throws
 
-    /// Sets the fields that follow the body (RFC 9110 §6.5). A client of HTTP/1.0, and a body of announced length in
-    /// HTTP/1.1, leave no room for them; they are dropped then.
+    /// Sets the trailer fields (RFC 9110 §6.5). They are dropped for HTTP/1.0 clients, and for bodies of declared
+    /// length over HTTP/1.1, neither of which supports trailers.
     func setTrailers(_ trailers: HTTPFields)
 
-    /// Asks to be told when the server stops: a body that has no end of its own should end then. By default nobody is told.
+    /// Registers an action that is called when the server shuts down. A body without an end of its own should then end.
+    /// By default, the action is never called.
     func onDrain(_ action: @escaping @Sendable () -> Void)
 }
 
-/// Where a streamed response is written to that finds out late what its head says.
+/// The destination of a streamed response whose head is not known until the body is being produced.
 package protocol DeferredHeadWriter: ResponseBodyWriter {
-    /// Sends the head, with these fields beside those that are there. What is written before that sends it without them; a
-    /// body that ends before that has its trailers in its head.
+    /// Sends the head, with these fields in addition to the existing ones. A write before this call sends the head
+    /// without them. If the body ends before this call, its trailers are sent in the head.
     func sendHead(_ fields: HTTPFields)
 }
 
 extension ResponseBodyWriter {
     public func onDrain(_ action: @escaping @Sendable () -> Void) {}
 
-    /// Sends text in UTF-8.
+    /// Sends text as UTF-8.
     public func write(_ text: String) async throws { try await write(ByteBuffer(string: text)) }
 }
 
-/// What runs on a connection once it has turned to another protocol.
+/// The code that runs on a connection after it has switched to another protocol.
 package struct Upgrade: Sendable {
-    /// Runs on the bytes of the connection; the connection is closed when it returns.
+    /// Runs with the byte stream of the connection. The connection is closed when it returns.
     package let run: @Sendable (any ByteStream) async -> Void
 }
 
-/// A connection as bytes, after an upgrade.
+/// The byte stream of a connection after an upgrade.
 package protocol ByteStream: Sendable {
-    /// The next bytes, `nil` once the peer has sent its last.
+    /// Returns the next bytes, or `nil` when the peer has sent its last byte.
     func read() async throws -> ByteBuffer?
-    /// Sends bytes; waits while the peer does not keep up.
+    /// Sends bytes. Waits while the peer cannot keep up.
     func write(_ bytes: ByteBuffer) async throws
-    /// Ends the connection at once.
+    /// Closes the connection immediately.
     func close()
-    /// Whether bytes came that nobody has read yet: a sign of life of the peer.
+    /// Whether there are received bytes that have not been read, which shows that the peer is alive.
     var hasUnreadBytes: Bool { get }
-    /// Asks to be told when the server stops, so that the peer can be told to come back elsewhere.
+    /// Registers an action that is called when the server shuts down, so that the peer can be told to reconnect
+    /// elsewhere.
     func onDrain(_ action: @escaping @Sendable () -> Void)
 }

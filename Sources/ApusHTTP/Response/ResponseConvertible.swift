@@ -1,18 +1,20 @@
 import ApusCore
 public import HTTPTypes
 
-/// What a handler may return.
+/// A type that handlers can return.
 ///
 /// An `Encodable` type that conforms is sent as JSON with status 200.
 public protocol ResponseConvertible: Sendable {
-    /// - Throws: What encoding throws.
+    /// Returns the response for this value.
+    /// - Throws: An error if the value cannot be encoded.
     func response(to request: Request) throws -> Response
 
-    /// The inverse, for clients. By default a `Decodable` type is read from JSON, and no other one can be.
+    /// Creates the value from a response, for clients. By default, `Decodable` types are decoded from JSON, and other
+    /// types cannot be read.
     /// - Throws: An `AppError` that says what is wrong with the response.
     static func read(_ response: ClientResponse) throws -> Self
 
-    /// Says what it answers. By default nothing.
+    /// Adds the responses of this type to the API description. By default, it adds nothing.
     static func describe(_ operation: inout OpenAPI.Operation)
 }
 
@@ -37,9 +39,9 @@ extension Response: ResponseConvertible {
         Response(status: response.status, headers: response.headers, body: .bytes(response.body))
     }
 
-    /// It may be anything.
+    /// Describes an arbitrary response.
     public static func describe(_ operation: inout OpenAPI.Operation) {
-        operation.otherResponses = .init("What the handler answers.")
+        operation.otherResponses = .init("Any response.")
     }
 }
 
@@ -57,7 +59,7 @@ extension String: ResponseConvertible {
 extension Array: ResponseConvertible where Element: Encodable & ResponseConvertible {}
 
 extension Response {
-    /// A response of JSON.
+    /// Creates a JSON response.
     public static func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
         Response(status: status, headers: jsonFields, body: .bytes(try JSONCoding.encode(value)))
     }
@@ -65,12 +67,13 @@ extension Response {
     private static let jsonFields: HTTPFields = [.contentType: "application/json"]
 }
 
-/// 201: something was created, and this is where it is.
+/// A 201 response with a created resource and its location.
 public struct Created<Value: Encodable & Sendable>: ResponseConvertible {
     public let value: Value
     public let location: String
 
-    /// - Parameter location: The path of what was created, for the `Location` field.
+    /// Creates a 201 response.
+    /// - Parameter location: The path of the created resource, for the `Location` field.
     public init(_ value: Value, at location: String) {
         self.value = value
         self.location = location
@@ -88,12 +91,12 @@ public struct Created<Value: Encodable & Sendable>: ResponseConvertible {
 
     public static func describe(_ operation: inout OpenAPI.Operation) {
         var response = OpenAPI.Response.json("Created", Value.self)
-        response.headers["Location"] = "Where it is."
+        response.headers["Location"] = "The location of the created resource."
         operation.responses[201] = response
     }
 }
 
-/// 202: understood, to be done later.
+/// A 202 response: the request has been accepted and is processed later.
 public struct Accepted<Value: Encodable & Sendable>: ResponseConvertible {
     public let value: Value
 
@@ -108,7 +111,7 @@ public struct Accepted<Value: Encodable & Sendable>: ResponseConvertible {
     }
 }
 
-/// 204: done, nothing to say.
+/// A 204 response, which has no body.
 public struct NoContent: ResponseConvertible {
     public init() {}
 
@@ -116,5 +119,7 @@ public struct NoContent: ResponseConvertible {
 
     public static func read(_ response: ClientResponse) -> NoContent { NoContent() }
 
-    public static func describe(_ operation: inout OpenAPI.Operation) { operation.responses[204] = .init("Done") }
+    public static func describe(_ operation: inout OpenAPI.Operation) {
+        operation.responses[204] = .init("No Content")
+    }
 }

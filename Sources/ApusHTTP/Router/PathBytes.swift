@@ -1,16 +1,16 @@
 import ApusCore
 
-/// The path of a request as bytes that a ``RouteTrie`` reads, segment by segment, for as long as a match takes.
+/// The path of a request as bytes, which a ``RouteTrie`` reads segment by segment. It is valid only during a match.
 ///
-/// Each segment is percent-decoded by itself, so that an encoded slash stays inside of it. Nothing else is normalised: `..`,
-/// `.` and empty segments are segments like others, so that what the router sees is what was sent. One slash at the end
-/// does not count.
+/// Each segment is percent-decoded separately, so an encoded slash remains part of its segment. Nothing else is
+/// normalized: `..`, `.` and empty segments are ordinary segments, so the router sees what was sent. One trailing slash
+/// is ignored.
 struct PathBytes {
-    /// What follows the first slash.
+    /// The bytes after the first slash.
     private let bytes: UnsafeBufferPointer<UInt8>
-    /// What stands between segments: a slash, or a byte that no text contains where segments may contain slashes.
+    /// The byte between segments: a slash or, if segments may contain slashes, a byte that UTF-8 never contains.
     private let separator: UInt8
-    /// Where the first segment begins; past the end for the root, which has none.
+    /// The position of the first segment; past the end for the root, which has none.
     let start: Int
 
     private static let decodedSeparator: UInt8 = 0xFF
@@ -21,19 +21,19 @@ struct PathBytes {
         start = isRoot ? bytes.count + 1 : 0
     }
 
-    /// Whether a segment begins here.
+    /// Returns whether a segment begins at a position.
     func hasSegment(at start: Int) -> Bool { start <= bytes.count }
 
-    /// The segment that begins here; the next one begins one past its end.
+    /// Returns the segment that begins at a position. The next segment begins one byte after its end.
     func segment(at start: Int) -> UnsafeBufferPointer<UInt8> {
         var end = start
         while end < bytes.count, bytes[end] != separator { end += 1 }
         return UnsafeBufferPointer(rebasing: bytes[start..<end])
     }
 
-    /// Reads the path of a request target.
-    /// - Throws: An `AppError` of code `invalidArgument` when it does not begin with a slash, or is not valid
-    ///   percent-encoded UTF-8; and what the body throws.
+    /// Calls a closure with the path of a request target.
+    /// - Throws: An `AppError` of code `invalidArgument` if the target does not begin with a slash or its path is not
+    ///   valid percent-encoded UTF-8, or an error of the closure.
     @inline(__always)
     static func with<Result>(_ target: String, _ body: (PathBytes) throws -> Result) throws -> Result {
         var target = target

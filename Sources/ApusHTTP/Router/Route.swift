@@ -1,25 +1,25 @@
 public import HTTPTypes
 
-/// One declared route.
+/// A declared route.
 struct Route: Sendable {
     let method: HTTPRequest.Method
     let path: String
     let site: RouteSite
-    /// Why it cannot be served, if that is known before the others are.
+    /// The reason why the route cannot be served, if it is known without the other routes.
     var problem: RouteProblem?
     var handler: Next
-    /// The most bytes that a body may have here; `nil` for the server's default.
+    /// The maximum size of a body, in bytes; `nil` for the server's default.
     var bodyLimit: Int?
-    /// Which pages of other origins may call it, as its groups say: they answer preflights, which no handler sees.
+    /// The CORS middleware of the route's groups. It answers preflights, which do not reach a handler.
     var crossOrigin: [CORS] = []
-    /// What it asks for and answers, as its inputs, its output and its middleware say.
+    /// The description of the route, from its inputs, its output and its middleware.
     var operation: OpenAPI.Operation
-    /// Where one route answers what are several in the description, such as one for each verb behind a colon: those, with
-    /// their paths as OpenAPI has them.
+    /// The operations of a route that the API description lists as several, such as one for each verb after a colon,
+    /// with their paths in OpenAPI syntax.
     var parts: [(path: String, operation: OpenAPI.Operation)] = []
 }
 
-/// The options of a route that was just declared: returned by every declaration.
+/// The options of a route, which every declaration returns.
 ///
 /// ```swift
 /// routes.post("avatar", RawBody(), handler: store).bodyLimit(8 << 20).summary("Stores a picture.")
@@ -28,29 +28,29 @@ public struct RouteOptions {
     let routes: Routes
     let index: Int
 
-    /// The most bytes that a request's body may have here, instead of the server's default.
+    /// Sets the maximum size of a request body, in bytes, instead of the server's default.
     @discardableResult
     public func bodyLimit(_ bytes: Int) -> RouteOptions {
         routes.change(index) { $0.bodyLimit = bytes }
         return self
     }
 
-    /// Less time for a request than the server would give.
+    /// Limits the time for a request. The limit can only shorten the server's.
     @discardableResult
     public func timeout(_ limit: Duration) -> RouteOptions {
         routes.change(index) { $0.handler = Timeout(limit).wrapping($0.handler) }
         return self
     }
 
-    /// Changes what the API's description says of the route.
+    /// Changes the description of the route in the API description.
     @discardableResult
     public func describe(_ change: (inout OpenAPI.Operation) -> Void) -> RouteOptions {
         routes.change(index) { change(&$0.operation) }
         return self
     }
 
-    /// Describes what is a route of its own to clients, under its path as OpenAPI has it: `/v1/orders/{id}:cancel`. Such
-    /// stand in the place of the route itself.
+    /// Describes an operation that clients see as a separate route, with its path in OpenAPI syntax:
+    /// `/v1/orders/{id}:cancel`. Such operations replace the route itself in the API description.
     @discardableResult
     package func part(_ path: String, _ describe: (inout OpenAPI.Operation) -> Void) -> RouteOptions {
         routes.change(index) {
@@ -61,7 +61,7 @@ public struct RouteOptions {
         return self
     }
 
-    /// What it does, in a line, and more of it in CommonMark.
+    /// Sets a one-line summary and, optionally, a description in CommonMark.
     @discardableResult
     public func summary(_ summary: String, _ description: String? = nil) -> RouteOptions {
         describe {
@@ -70,19 +70,19 @@ public struct RouteOptions {
         }
     }
 
-    /// What it is listed under, instead of the first word of its path.
+    /// Sets the tags under which the route is listed, instead of the first word of its path.
     @discardableResult
     public func tags(_ tags: String...) -> RouteOptions { describe { $0.tags = tags } }
 
-    /// It will go away.
+    /// Marks the route as deprecated.
     @discardableResult
     public func deprecated() -> RouteOptions { describe { $0.isDeprecated = true } }
 
-    /// It is left out of the API's description.
+    /// Excludes the route from the API description.
     @discardableResult
     public func hidden() -> RouteOptions { describe { $0.isHidden = true } }
 
-    /// It may answer with this error.
+    /// Adds an error response to the description of the route.
     @discardableResult
     public func mayFail(_ status: HTTPResponse.Status, _ description: String) -> RouteOptions {
         describe { $0.mayFail(status, description) }

@@ -1,8 +1,9 @@
 public import HTTPTypes
 
-/// Something that routes are declared on: ``Routes``, or a group of them with inputs of its own.
+/// A type on which routes are declared: ``Routes``, or a group with its own inputs.
 ///
-/// A route is a method called with its path, its inputs and its handler, which receives the inputs decoded, in their order:
+/// A route is declared by calling its method with its path, its inputs and its handler, which receives the decoded
+/// inputs in order:
 ///
 /// ```swift
 /// routes.get("health") { "ok" }
@@ -10,29 +11,30 @@ public import HTTPTypes
 /// routes.on(.options)("orders") { NoContent() }
 /// ```
 public protocol RouteDeclaring {
-    /// What declares the routes of one method.
+    /// The type that declares the routes of one method.
     associatedtype Declaration
 
-    /// Declares a route of any method.
+    /// Returns the declaration for routes of a method.
     func on(_ method: HTTPRequest.Method) -> Declaration
 }
 
 extension RouteDeclaring {
-    /// Declares a route that reads something. It answers `HEAD`, too.
+    /// Declares a route that reads a resource. It also answers `HEAD`.
     public var get: Declaration { on(.get) }
-    /// Declares a route that creates something, or that does something.
+    /// Declares a route that creates a resource or performs an action.
     public var post: Declaration { on(.post) }
-    /// Declares a route that replaces something.
+    /// Declares a route that replaces a resource.
     public var put: Declaration { on(.put) }
-    /// Declares a route that changes a part of something.
+    /// Declares a route that changes part of a resource.
     public var patch: Declaration { on(.patch) }
-    /// Declares a route that removes something.
+    /// Declares a route that deletes a resource.
     public var delete: Declaration { on(.delete) }
 }
 
-// Routes with up to two inputs have declarations of their own: handlers with a parameter pack must be `@concurrent`, which
-// costs a request two looks at the executor (0.4 µs), because Swift 6.3 calls a `nonisolated(nonsending)` one with its captures
-// in the wrong registers. Either kind runs on the request's event loop, by the task's executor preference.
+// Routes with up to two inputs have separate declarations: handlers with a parameter pack must be `@concurrent`,
+// because Swift 6.3 calls a `nonisolated(nonsending)` one with its captures in the wrong registers. This costs every
+// request two executor checks (0.4 µs). Both kinds run on the request's event loop, because of the task's executor
+// preference.
 
 extension Routes: RouteDeclaring {
     public func on(_ method: HTTPRequest.Method) -> Declaration { Declaration(routes: self, method: method) }
@@ -42,7 +44,7 @@ extension Routes: RouteDeclaring {
         let routes: Routes
         let method: HTTPRequest.Method
 
-        /// A route whose handler reads the request itself.
+        /// Declares a route whose handler receives the request itself.
         @discardableResult
         public func callAsFunction(
             _ path: String, file: String = #fileID, line: Int = #line, handler: @escaping Handler
@@ -50,7 +52,7 @@ extension Routes: RouteDeclaring {
             routes.add(method, path, file: file, line: line, handler: handler).describe { Response.describe(&$0) }
         }
 
-        /// A route without inputs.
+        /// Declares a route without inputs.
         @discardableResult
         public func callAsFunction<Output: ResponseConvertible>(
             _ path: String, file: String = #fileID, line: Int = #line,
@@ -61,7 +63,7 @@ extension Routes: RouteDeclaring {
             }.describe(answers: Output.self)
         }
 
-        /// A route with one input.
+        /// Declares a route with one input.
         @discardableResult
         public func callAsFunction<Input: RequestInput, Output: ResponseConvertible>(
             _ path: String, _ input: Input, file: String = #fileID, line: Int = #line,
@@ -72,7 +74,7 @@ extension Routes: RouteDeclaring {
             }.describe(input, answers: Output.self)
         }
 
-        /// A route with two inputs.
+        /// Declares a route with two inputs.
         @discardableResult
         public func callAsFunction<First: RequestInput, Second: RequestInput, Output: ResponseConvertible>(
             _ path: String, _ first: First, _ second: Second, file: String = #fileID, line: Int = #line,
@@ -84,7 +86,7 @@ extension Routes: RouteDeclaring {
             }.describe(first, second, answers: Output.self)
         }
 
-        /// A route with any number of inputs.
+        /// Declares a route with any number of inputs.
         @discardableResult
         public func callAsFunction<each Input: RequestInput, Output: ResponseConvertible>(
             _ path: String, _ input: repeat each Input, file: String = #fileID, line: Int = #line,
@@ -100,12 +102,12 @@ extension Routes: RouteDeclaring {
 extension RouteGroup: RouteDeclaring {
     public func on(_ method: HTTPRequest.Method) -> Declaration { Declaration(group: self, method: method) }
 
-    /// Declares routes of one method, whose handlers receive the value of the group first.
+    /// Declares routes of one method, whose handlers first receive the value of the group.
     public struct Declaration {
         let group: RouteGroup
         let method: HTTPRequest.Method
 
-        /// A route without inputs of its own.
+        /// Declares a route without inputs of its own.
         @discardableResult
         public func callAsFunction<Output: ResponseConvertible>(
             _ path: String, file: String = #fileID, line: Int = #line,
@@ -117,7 +119,7 @@ extension RouteGroup: RouteDeclaring {
             }.describe(answers: Output.self)
         }
 
-        /// A route with one input.
+        /// Declares a route with one input.
         @discardableResult
         public func callAsFunction<Input: RequestInput, Output: ResponseConvertible>(
             _ path: String, _ input: Input, file: String = #fileID, line: Int = #line,
@@ -130,7 +132,7 @@ extension RouteGroup: RouteDeclaring {
             }.describe(input, answers: Output.self)
         }
 
-        /// A route with two inputs.
+        /// Declares a route with two inputs.
         @discardableResult
         public func callAsFunction<First: RequestInput, Second: RequestInput, Output: ResponseConvertible>(
             _ path: String, _ first: First, _ second: Second, file: String = #fileID, line: Int = #line,
@@ -143,7 +145,7 @@ extension RouteGroup: RouteDeclaring {
             }.describe(first, second, answers: Output.self)
         }
 
-        /// A route with any number of inputs.
+        /// Declares a route with any number of inputs.
         @discardableResult
         public func callAsFunction<each Input: RequestInput, Output: ResponseConvertible>(
             _ path: String, _ input: repeat each Input, file: String = #fileID, line: Int = #line,
@@ -162,13 +164,13 @@ extension RouteGroup: RouteDeclaring {
 extension NestedRouteGroup: RouteDeclaring {
     public func on(_ method: HTTPRequest.Method) -> Declaration { Declaration(group: self, method: method) }
 
-    /// Declares routes of one method, whose handlers receive the values of both groups first, the outer one's before the
-    /// inner one's.
+    /// Declares routes of one method, whose handlers first receive the value of the outer group and that of the inner
+    /// group.
     public struct Declaration {
         let group: NestedRouteGroup
         let method: HTTPRequest.Method
 
-        /// A route with any number of inputs.
+        /// Declares a route with any number of inputs.
         @discardableResult
         public func callAsFunction<each Input: RequestInput, Output: ResponseConvertible>(
             _ path: String, _ input: repeat each Input, file: String = #fileID, line: Int = #line,

@@ -1,22 +1,23 @@
 import ApusCore
 
-/// A route's path, read: constants, `:name`, `*` and `**`.
+/// The parsed path of a route: constants, `:name`, `*` and `**`.
 struct RoutePattern: Sendable {
     enum Segment: Sendable, Equatable {
         /// Exactly this text.
         case constant(String)
-        /// Any one segment, kept under a name; nameless for `*`.
+        /// Any one segment, with the name of the parameter; `nil` for `*`.
         case parameter(String?)
-        /// All that is left, one segment at least.
+        /// All remaining segments, at least one.
         case rest
     }
 
     let segments: [Segment]
 
-    /// The pattern as it is shown: with one leading slash and none at the end.
+    /// The normalized text of the pattern, with one leading slash and no trailing slash.
     let template: String
 
-    /// - Throws: A ``RouteProblem`` when the pattern makes no sense.
+    /// Parses a pattern.
+    /// - Throws: A ``RouteProblem`` if the pattern is invalid.
     init(_ text: String, site: RouteSite) throws(RouteProblem) {
         let parts = text.split(at: "/")
         var names: Set<ExactString> = []
@@ -41,7 +42,7 @@ struct RoutePattern: Sendable {
         template = "/" + parts.joined(separator: "/")
     }
 
-    /// The pattern as OpenAPI has it: `/v1/orders/{id}`. What has no name is called by its place.
+    /// The pattern in OpenAPI syntax: `/v1/orders/{id}`. Segments without a name are named after their position.
     var openAPIPath: String {
         let parts = segments.enumerated().map { index, segment in
             switch segment {
@@ -53,7 +54,7 @@ struct RoutePattern: Sendable {
         return "/" + parts.joined(separator: "/")
     }
 
-    /// The names that inputs may read, as documents have them.
+    /// The names of the parameters in the API description, which inputs may read.
     var parameterNames: [String] {
         segments.enumerated().compactMap { index, segment in
             switch segment {
@@ -64,7 +65,7 @@ struct RoutePattern: Sendable {
         }
     }
 
-    /// What two patterns have in common exactly when they match the same paths with the same precedence.
+    /// A string that is equal for two patterns exactly if they match the same paths with the same precedence.
     var shape: String {
         segments.map { segment in
             switch segment {
@@ -76,7 +77,7 @@ struct RoutePattern: Sendable {
     }
 }
 
-/// Where in the source a route was declared.
+/// The source location of a route declaration.
 public struct RouteSite: Sendable, CustomStringConvertible {
     let file: String
     let line: Int
@@ -85,19 +86,19 @@ public struct RouteSite: Sendable, CustomStringConvertible {
     public var description: String { "\(file):\(line)" }
 }
 
-/// Why a set of routes cannot be served.
+/// A reason why a set of routes cannot be served.
 public enum RouteProblem: Error, CustomStringConvertible {
-    /// The same method and path twice, or two that differ in parameter names alone.
+    /// Two routes of the same method whose paths are equal or differ only in parameter names.
     case ambiguous(method: String, first: String, RouteSite, second: String, RouteSite)
-    /// `**` before the end.
+    /// A `**` that is not the last segment.
     case restNotLast(String, RouteSite)
     /// A `:` without a name.
     case namelessParameter(String, RouteSite)
-    /// The same name twice in a path.
+    /// A parameter name that occurs twice in a path.
     case repeatedParameter(String, String, RouteSite)
-    /// An input that reads a segment which the path does not have.
+    /// An input that reads a segment that the path does not have.
     case missingParameter(String, String, RouteSite)
-    /// An ``Endpoint``, whose path is the whole one, in a group with a path.
+    /// An ``Endpoint``, whose path is absolute, in a group with a path.
     case endpointInGroup(String, prefix: String, RouteSite)
 
     public var description: String {
@@ -105,12 +106,12 @@ public enum RouteProblem: Error, CustomStringConvertible {
         case .ambiguous(let method, let first, let firstSite, let second, let secondSite):
             "\(method) \(second) at \(secondSite) matches the same paths as \(method) \(first) at \(firstSite)."
         case .restNotLast(let path, let site): "** must be the last segment of \(path) at \(site)."
-        case .namelessParameter(let path, let site): "A ':' in \(path) at \(site) has no name after it."
-        case .repeatedParameter(let name, let path, let site): ":\(name) is there twice in \(path) at \(site)."
+        case .namelessParameter(let path, let site): "A ':' in \(path) at \(site) must be followed by a name."
+        case .repeatedParameter(let name, let path, let site): ":\(name) occurs twice in \(path) at \(site)."
         case .missingParameter(let name, let path, let site):
-            "The input Path(\"\(name)\") at \(site) has no segment :\(name) in \(path)."
+            "The input Path(\"\(name)\") at \(site) requires a segment :\(name), which \(path) does not have."
         case .endpointInGroup(let path, let prefix, let site):
-            "The endpoint at \(site) has a whole path, and would come to be at \(path): take \(prefix) off its group."
+            "The endpoint at \(site) has an absolute path: remove its group's prefix \(prefix), which changes it to \(path)."
         }
     }
 }

@@ -1,20 +1,21 @@
-/// A tree of path segments. Constants win over parameters, parameters over `**`; where a branch leads nowhere the next
-/// one is tried.
+/// A tree of path segments. Constants take precedence over parameters, and parameters over `**`; if a branch has no
+/// match, the next one is tried.
 ///
-/// All nodes, hash tables and texts lie in three flat arrays, and a path is matched as the bytes it came in: a match makes
-/// no objects. A class, so that a match does not count references to the arrays either.
+/// All nodes, hash tables and texts are in three flat arrays, and a path is matched as bytes, so a match allocates no
+/// objects. The type is a class, so that a match does not retain and release the arrays either.
 final class RouteTrie: Sendable {
     private struct Node: Sendable {
-        /// Where its hash table of constant segments begins, and the table's size less one; -1 without any.
+        /// The start of the hash table of constant segments in `slots`.
         var table = 0
+        /// The size of the hash table minus one; -1 if there are no constant segments.
         var mask = -1
         var parameter: Int?
         var rest: Int?
-        /// The index of the endpoint that ends here.
+        /// The index of the endpoint whose pattern ends here.
         var endpoint: Int?
     }
 
-    /// A place of a hash table: a segment's text and the node behind it.
+    /// A slot of a hash table: the text of a segment and its node.
     private struct Slot: Sendable {
         var textStart = 0
         var textCount = 0
@@ -25,7 +26,7 @@ final class RouteTrie: Sendable {
     private let slots: [Slot]
     private let texts: [UInt8]
 
-    /// The tree as it grows.
+    /// A tree under construction.
     struct Builder {
         fileprivate struct Branch {
             var constants: [(text: String, node: Int)] = []
@@ -36,9 +37,9 @@ final class RouteTrie: Sendable {
 
         fileprivate var branches = [Branch()]
 
-        /// Adds a pattern.
-        /// - Parameter next: The index of the endpoint, should there be none of this shape yet.
-        /// - Returns: The index of the shape's endpoint.
+        /// Inserts a pattern.
+        /// - Parameter next: The index for the endpoint if there is none for patterns of this shape yet.
+        /// - Returns: The index of the endpoint for patterns of this shape.
         mutating func insert(_ pattern: RoutePattern, next: Int) -> Int {
             var current = 0
             for segment in pattern.segments { current = child(of: current, segment) }
@@ -71,16 +72,16 @@ final class RouteTrie: Sendable {
         nodes = builder.branches.map { branch in
             var node = Node(parameter: branch.parameter, rest: branch.rest, endpoint: branch.endpoint)
             guard !branch.constants.isEmpty else { return node }
-            // At most half of a table is taken, so that a search is short.
+            // A load factor of at most one half keeps searches short.
             var size = 2
             while size < branch.constants.count * 2 { size *= 2 }
             node.table = slots.count
             node.mask = size - 1
             slots.append(contentsOf: repeatElement(Slot(), count: size))
             for (text, child) in branch.constants {
-                var place = Self.hash(text.utf8) & node.mask
-                while slots[node.table + place].node >= 0 { place = (place + 1) & node.mask }
-                slots[node.table + place] = Slot(textStart: texts.count, textCount: text.utf8.count, node: child)
+                var position = Self.hash(text.utf8) & node.mask
+                while slots[node.table + position].node >= 0 { position = (position + 1) & node.mask }
+                slots[node.table + position] = Slot(textStart: texts.count, textCount: text.utf8.count, node: child)
                 texts.append(contentsOf: text.utf8)
             }
             return node
@@ -89,10 +90,10 @@ final class RouteTrie: Sendable {
         self.texts = texts
     }
 
-    /// The endpoint for a path, or `nil`.
+    /// Returns the index of the endpoint for a path, or `nil` if there is none.
     func match(_ path: PathBytes) -> Int? { match(path, at: path.start, from: 0) }
 
-    // The depth of the recursion is the depth of the deepest pattern, which the service's author wrote.
+    // The recursion is at most as deep as the longest pattern, which is part of the service and not input.
     private func match(_ path: PathBytes, at start: Int, from index: Int) -> Int? {
         let node = nodes[index]
         guard path.hasSegment(at: start) else { return node.endpoint }
@@ -106,12 +107,12 @@ final class RouteTrie: Sendable {
     }
 
     private func constant(_ segment: UnsafeBufferPointer<UInt8>, _ node: Node) -> Int? {
-        var place = Self.hash(segment) & node.mask
+        var position = Self.hash(segment) & node.mask
         while true {
-            let slot = slots[node.table + place]
+            let slot = slots[node.table + position]
             if slot.node < 0 { return nil }
             if slot.textCount == segment.count, isText(slot, segment) { return slot.node }
-            place = (place + 1) & node.mask
+            position = (position + 1) & node.mask
         }
     }
 
@@ -120,7 +121,7 @@ final class RouteTrie: Sendable {
         return true
     }
 
-    /// FNV-1a. The tables hold what the service's author declared, so nobody can crowd them from outside.
+    /// Returns the FNV-1a hash. The tables contain only declared segments, so clients cannot add colliding ones.
     private static func hash(_ bytes: some Sequence<UInt8>) -> Int {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }

@@ -3,12 +3,12 @@ import HTTPTypes
 
 /// Finds the route of a request and runs its handler.
 ///
-/// A path is matched segment by segment, each percent-decoded by itself, so that an encoded slash stays inside its
-/// segment; one trailing slash does not matter. `HEAD` is answered by the `GET` route without its body, `OPTIONS` with the
-/// methods there are, and a preflight by the ``CORS`` of the route that it asks for; a known path with another method is 405
-/// with `Allow`, an unknown one 404.
+/// A path is matched segment by segment. Each segment is percent-decoded separately, so an encoded slash remains part
+/// of its segment; one trailing slash is ignored. `HEAD` is answered by the `GET` route, without the body, `OPTIONS`
+/// with the allowed methods, and a preflight by the ``CORS`` of the requested route. A known path with another method
+/// is answered with 405 and `Allow`, an unknown path with 404.
 public struct Router: Sendable {
-    /// One method of one path. A class, because it is looked at and never copied.
+    /// One method of one path. A class, so that it is never copied.
     private final class Entry: Sendable {
         let route: Route
         let pattern: RoutePattern
@@ -20,7 +20,7 @@ public struct Router: Sendable {
             parameterNames = pattern.segments.compactMap { if case .parameter(let name?) = $0 { name } else { nil } }
         }
 
-        /// The values of the named segments, in their order.
+        /// Returns the values of the named segments, in order.
         func values(in path: PathBytes) -> [String] {
             var values: [String] = []
             values.reserveCapacity(parameterNames.count)
@@ -34,19 +34,20 @@ public struct Router: Sendable {
         }
     }
 
-    /// All methods of one path: so few that a search is faster than a dictionary.
+    /// All methods of one path. There are few, for which an array is faster than a dictionary.
     private struct Endpoint: Sendable {
         var entries: [(method: HTTPRequest.Method, entry: Entry)] = []
 
         func entry(for method: HTTPRequest.Method) -> Entry? { entries.first { $0.method == method }?.entry }
 
-        /// Answers `OPTIONS`, with the word of the route that a preflight asks for.
+        /// Answers `OPTIONS`, for a preflight through the CORS middleware of the requested route.
         func answerOptions(_ request: Request, _ response: Response) async -> Response {
             let method = request.headers[.accessControlRequestMethod].flatMap { HTTPRequest.Method($0) }
             let crossOrigin = method.flatMap(entry)?.route.crossOrigin ?? []
             return await chain(crossOrigin) { _ in response }(request)
         }
 
+        /// The value of the `Allow` field.
         var allow: String {
             var methods = Set(entries.map(\.method.rawValue))
             methods.insert("OPTIONS")
@@ -58,27 +59,29 @@ public struct Router: Sendable {
     private let trie: RouteTrie
     private var endpoints: [Endpoint] = []
 
-    /// Method and template of every route, in the order of their declaration.
+    /// The method and the template of every route, in the order of declaration.
     public private(set) var listing: [(method: String, template: String)] = []
 
-    /// A route as a document describes it.
+    /// A route in the API description.
     struct Described: Sendable {
         let method: HTTPRequest.Method
-        /// As OpenAPI has it: `/v1/orders/{id}`.
+        /// The path in OpenAPI syntax: `/v1/orders/{id}`.
         let path: String
         let operation: OpenAPI.Operation
     }
 
     private(set) var described: [Described] = []
 
-    /// - Throws: The first ``RouteProblem``, such as one that names both places where two routes match the same paths.
+    /// Creates a router.
+    /// - Throws: The first ``RouteProblem``, such as one with the locations of two routes that match the same paths.
     public init(_ routes: Routes) throws {
         var problems: [RouteProblem] = []
         self.init(routes, &problems)
         if let problem = problems.first { throw problem }
     }
 
-    /// - Parameter problems: Receives everything that is wrong with the routes. Those are left out then.
+    /// Creates a router without the routes that cannot be served.
+    /// - Parameter problems: Receives all problems of the routes.
     package init(_ routes: Routes, _ problems: inout [RouteProblem]) {
         var trie = RouteTrie.Builder()
         for route in routes.all {
@@ -113,13 +116,14 @@ public struct Router: Sendable {
         self.trie = RouteTrie(trie)
     }
 
-    /// Answers a request. What the route throws, and a path or a method that is not there, is a response of that error.
+    /// Responds to a request. An error that the route throws, an unknown path and a method that is not allowed result
+    /// in an error response.
     public func respond(to request: Request) async -> Response {
         let match: Match
         do { match = try find(request) } catch { return Response(error: error) }
         switch match {
-        case .nothing:
-            return Response(error: AppError(.notFound, "Nothing is at \(request.path.prefix(256))."))
+        case .notFound:
+            return Response(error: AppError(.notFound, "No route matches \(request.path.prefix(256))."))
         case .server: return Response(status: .noContent)
         case .otherMethods(let endpoint):
             let allow = endpoint.allow
@@ -127,7 +131,7 @@ public struct Router: Sendable {
                 return await endpoint.answerOptions(request, Response(status: .noContent, headers: [.allow: allow]))
             }
             var error = AppError(
-                .unimplemented, "\(request.method.rawValue) is not allowed here; \(allow) are.",
+                .unimplemented, "\(request.method.rawValue) is not allowed here. Allowed methods: \(allow).",
                 reason: .methodNotAllowed)
             error.details.metadata["allow"] = allow
             return Response(error: error)
@@ -144,16 +148,16 @@ public struct Router: Sendable {
     private enum Match {
         case route(Entry)
         case otherMethods(Endpoint)
-        case nothing
-        /// No path: the request is about the server itself (RFC 9110 §9.3.7).
+        case notFound
+        /// The target is not a path: the request applies to the server itself (RFC 9110 §9.3.7).
         case server
     }
 
-    /// Finds the route, and notes the values of its parameters.
+    /// Finds the route, and stores the values of its parameters in the context.
     private func find(_ request: Request) throws -> Match {
         if request.target == "*", request.method == .options { return .server }
         return try PathBytes.with(request.target) { path in
-            guard let index = trie.match(path) else { return .nothing }
+            guard let index = trie.match(path) else { return .notFound }
             let found = endpoints[index].entry(for: request.method)
             guard let entry = found ?? (request.method == .head ? endpoints[index].entry(for: .get) : nil) else {
                 return .otherMethods(endpoints[index])

@@ -1,6 +1,6 @@
 package import HTTPTypes
 
-/// Where routes are declared, before a ``Router`` serves them.
+/// A collection of declared routes, which a ``Router`` serves.
 ///
 /// ```swift
 /// routes.get("health") { "ok" }
@@ -17,42 +17,42 @@ public final class Routes {
     private let collection: Collection
     let prefix: String
     private let middlewares: [any Middleware]
-    /// How many inputs the groups have.
-    private let inputs: Int
+    /// The number of inputs of this group and the enclosing groups.
+    private let inputCount: Int
 
-    /// An empty set of routes.
-    public convenience init() { self.init(Collection(), prefix: "", middlewares: [], inputs: 0) }
+    /// Creates an empty collection of routes.
+    public convenience init() { self.init(Collection(), prefix: "", middlewares: [], inputCount: 0) }
 
-    private init(_ collection: Collection, prefix: String, middlewares: [any Middleware], inputs: Int) {
+    private init(_ collection: Collection, prefix: String, middlewares: [any Middleware], inputCount: Int) {
         self.collection = collection
         self.prefix = prefix
         self.middlewares = middlewares
-        self.inputs = inputs
+        self.inputCount = inputCount
     }
 
     var all: [Route] { collection.routes }
 
-    /// Keeps a value with the routes of all groups, for who declares more of them later.
+    /// Stores a value with the routes of all groups, for code that declares more of them later.
     package func attach(_ value: any Sendable) { collection.attachments.append(value) }
 
-    /// The values of a type that were kept, in their order.
+    /// Returns the attached values of a type, in order.
     package func attached<Value>(_ type: Value.Type) -> [Value] { collection.attachments.compactMap { $0 as? Value } }
 
     func change(_ index: Int, _ change: (inout Route) -> Void) { change(&collection.routes[index]) }
 
-    /// Routes that share a path prefix and middleware, which runs in the order in which it is written, that of outer groups
-    /// first.
+    /// Declares routes that share a path prefix and middleware, which runs in the order written, after that of the
+    /// enclosing groups.
     public func group(_ path: String, _ middlewares: any Middleware..., build: (Routes) throws -> Void) rethrows {
         try build(subgroup(path, middlewares))
     }
 
-    /// Routes that share middleware.
+    /// Declares routes that share middleware.
     public func group(_ middlewares: any Middleware..., build: (Routes) throws -> Void) rethrows {
         try build(subgroup("", middlewares))
     }
 
-    /// Routes that share an input, such as who is asking: each of their handlers receives its value first. It is extracted
-    /// before the group's middleware runs, as it is written.
+    /// Declares routes that share an input, such as the authenticated caller. Each handler receives its value first.
+    /// The input is extracted before the group's middleware runs, in the order written.
     public func group<Input: RequestInput>(
         _ path: String, _ input: Input, _ middlewares: any Middleware...,
         build: (RouteGroup<Input.Value>) throws -> Void
@@ -61,7 +61,7 @@ public final class Routes {
         try build(RouteGroup(routes: routes, input: input))
     }
 
-    /// Routes that share an input and no path.
+    /// Declares routes that share an input, but no path.
     public func group<Input: RequestInput>(
         _ input: Input, _ middlewares: any Middleware..., build: (RouteGroup<Input.Value>) throws -> Void
     ) rethrows {
@@ -70,24 +70,26 @@ public final class Routes {
     }
 
     func subgroup(_ path: String, _ added: [any Middleware]) -> Routes {
-        Routes(collection, prefix: joined(path), middlewares: middlewares + added, inputs: inputs)
+        Routes(collection, prefix: joined(path), middlewares: middlewares + added, inputCount: inputCount)
     }
 
     func subgroup<Input: RequestInput>(
         _ path: String, _ input: Input, _ added: [any Middleware]
     ) -> (Routes, GroupInput<Input.Value>) {
-        let extraction = GroupInputExtraction(input: input, depth: inputs)
+        let extraction = GroupInputExtraction(input: input, depth: inputCount)
         let routes = Routes(
-            collection, prefix: joined(path), middlewares: middlewares + [extraction] + added, inputs: inputs + 1)
-        return (routes, GroupInput(depth: inputs))
+            collection, prefix: joined(path), middlewares: middlewares + [extraction] + added,
+            inputCount: inputCount + 1)
+        return (routes, GroupInput(depth: inputCount))
     }
 
-    /// A path of this group from the root on.
+    /// Returns the absolute path of a path in this group.
     func fullPath(_ path: String) -> String { joined(path) }
 
     private func joined(_ path: String) -> String { path.isEmpty ? prefix : "\(prefix)/\(path)" }
 
-    /// - Parameter isAbsolute: Whether the path is that from the root on, whatever the group's is.
+    /// Adds a route.
+    /// - Parameter isAbsolute: Whether the path is absolute instead of relative to the group.
     package func add(
         _ method: HTTPRequest.Method, _ path: String, isAbsolute: Bool = false, file: String, line: Int,
         handler: @escaping Handler
