@@ -33,7 +33,7 @@ final class SchemaRecorder: Decoder {
 
     var isSingleValue: Bool { if case .single = shape { true } else { false } }
 
-    /// The recorded schema; `nil` if unknown was decoded.
+    /// The recorded schema; `nil` if nothing was decoded.
     var schema: JSON.Value? {
         switch shape {
         case .unknown: return nil
