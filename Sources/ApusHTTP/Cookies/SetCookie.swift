@@ -82,7 +82,7 @@ public struct SetCookie: Sendable, Equatable {
 }
 
 extension Response {
-    /// Forbids shared caches (RFC 9111) to store the response, because it is meant for one client only.
+    /// Prevents shared caches (RFC 9111) from storing the response, because it is meant for one client only.
     mutating func forbidSharedCaching() {
         guard let field = headers[.cacheControl] else {
             headers[.cacheControl] = "no-store"

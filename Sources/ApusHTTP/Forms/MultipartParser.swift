@@ -138,7 +138,7 @@ package struct MultipartParser {
     }
 
     /// Consumes a delimiter and the rest of its line up to the line break, with which the header begins. The rest is `--` for
-    /// the closing delimiter, and optional white space for others.
+    /// the closing delimiter, and optional whitespace for others.
     /// - Returns: Whether it is the closing delimiter; `nil`, without consuming anything, if more bytes are needed.
     private mutating func passDelimiter(at start: Int) throws -> Bool? {
         var index = start + delimiter.count
