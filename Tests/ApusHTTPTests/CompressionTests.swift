@@ -7,23 +7,24 @@ import Testing
 @Suite struct CompressionTests {
     private static let long = String(repeating: "Apus apus, the common swift. ", count: 5000)
 
-    private func inflated(_ bytes: ByteBuffer, _ coding: ContentCoding, piece: Int = .max) throws -> String {
+    private func decompressed(_ bytes: ByteBuffer, _ coding: ContentCoding, piece: Int = .max) throws -> String {
         let decompressor = try Decompressor(coding)
-        var whole = ByteBuffer(), rest = bytes
+        var output = ByteBuffer(), rest = bytes
         while rest.readableBytes > 0 {
             decompressor.append(rest.readSlice(length: min(piece, rest.readableBytes))!)
-            while let more = try decompressor.next(atMost: 1000) { whole.writeImmutableBuffer(more) }
+            while let more = try decompressor.next(atMost: 1000) { output.writeImmutableBuffer(more) }
         }
         try decompressor.finish()
-        return String(buffer: whole)
+        return String(buffer: output)
     }
 
-    private func ask(
+    private func compress(
         _ response: Response, _ accept: String? = "gzip"
     ) async throws -> Response {
         var headers: RequestHeaders = [:]
         headers[.acceptEncoding] = accept
-        return await answer(Request(method: .get, target: "/", headers: headers), behind: Compression()) { _ in response
+        return await respond(to: Request(method: .get, target: "/", headers: headers), through: Compression()) { _ in
+            response
         }
     }
 
@@ -36,41 +37,42 @@ import Testing
             ("identity, gzip;q=0.5", nil), ("gzip;q=x", nil), ("gzip;q=2", nil), (",,;,;q=1,gzip", "gzip"),
             ("*;q=0", nil),
         ] as [(String?, String?)])
-    func `The coding is the one that the client likes best`(accept: String?, coding: String?) {
+    func `The coding is the one that the client prefers`(accept: String?, coding: String?) {
         #expect(ContentCoding.preferred(by: accept)?.rawValue == coding)
     }
 
-    @Test(arguments: ContentCoding.allCases) func `A body at hand is compressed and its fields say so`(
+    @Test(arguments: ContentCoding.allCases) func `A body in memory is compressed, and its fields are updated`(
         coding: ContentCoding
     ) async throws {
         var plain = Response.text(Self.long)
         plain.headers[.eTag] = "\"a\""
         plain.headers[.acceptRanges] = "bytes"
         plain.headers[.vary] = "Origin"
-        let response = try await ask(plain, coding.rawValue)
+        let response = try await compress(plain, coding.rawValue)
         let bytes = try #require(response.body.buffer)
         #expect(bytes.readableBytes < Self.long.utf8.count / 20)
-        #expect(try inflated(bytes, coding) == Self.long)
-        #expect(try inflated(bytes, coding, piece: 1) == Self.long)
+        #expect(try decompressed(bytes, coding) == Self.long)
+        #expect(try decompressed(bytes, coding, piece: 1) == Self.long)
         #expect(response.headers[.contentEncoding] == coding.rawValue)
         #expect(response.headers[.vary] == "Origin, Accept-Encoding")
         #expect(response.headers[.eTag] == "W/\"a\"" && response.headers[.acceptRanges] == nil)
     }
 
     @Test(arguments: ContentCoding.allCases)
-    func `A streamed body is compressed, and each of its pieces can be read at once`(coding: ContentCoding) async throws
+    func `A streamed body is compressed, and each of its pieces can be decompressed immediately`(coding: ContentCoding)
+        async throws
     {
-        let response = try await ask(
+        let response = try await compress(
             Response(
                 status: .ok, headers: [.contentType: "application/json"],
                 body: .stream { writer in
                     for text in ["[1", ",", "", "2]"] { try await writer.write(text) }
                 }), coding.rawValue)
         guard case .stream(nil, let produce) = response.body else {
-            Issue.record("It is no stream.")
+            Issue.record("The body is not a stream.")
             return
         }
-        final class Pieces: ResponseBodyWriter {
+        final class PieceWriter: ResponseBodyWriter {
             nonisolated(unsafe) let decompressor: Decompressor
             nonisolated(unsafe) var texts: [String] = []
             func write(_ bytes: ByteBuffer) throws {
@@ -80,13 +82,14 @@ import Testing
             func setTrailers(_ trailers: HTTPFields) {}
             init(_ decompressor: Decompressor) { self.decompressor = decompressor }
         }
-        let pieces = Pieces(try Decompressor(coding))
+        let pieces = PieceWriter(try Decompressor(coding))
         try await produce(pieces)
         #expect(pieces.texts == ["[1", ",", "2]"])
         #expect(pieces.decompressor.isFinished)
     }
 
-    @Test func `What would not gain by it, or must not change, is left alone`() async throws {
+    @Test func `Responses that are short, not compressible or must not be transformed are not compressed`() async throws
+    {
         let json: HTTPFields = [.contentType: "application/json"]
         var responses = [
             Response.text("short"), Response(status: .ok, headers: json),
@@ -105,12 +108,12 @@ import Testing
             responses.append(response)
         }
         for response in responses {
-            let answered = try await ask(response)
-            #expect(answered.headers[.contentEncoding] == response.headers[.contentEncoding])
-            #expect(answered.headers[.vary] == nil)
+            let result = try await compress(response)
+            #expect(result.headers[.contentEncoding] == response.headers[.contentEncoding])
+            #expect(result.headers[.vary] == nil)
         }
-        let unasked = try await ask(.text(Self.long), nil)
-        #expect(unasked.headers[.contentEncoding] == nil && unasked.headers[.vary] == "Accept-Encoding")
+        let unnegotiated = try await compress(.text(Self.long), nil)
+        #expect(unnegotiated.headers[.contentEncoding] == nil && unnegotiated.headers[.vary] == "Accept-Encoding")
     }
 
     private func post(_ body: ByteBuffer, _ coding: String, limit: Int = 1 << 20, ratio: Int = 100) async throws
@@ -130,7 +133,7 @@ import Testing
         try coding.compressor(level: 9).compress(ByteBuffer(string: text), .finish)
     }
 
-    @Test func `Compressed bodies of requests are read as what they stand for`() async throws {
+    @Test func `Compressed request bodies are decompressed`() async throws {
         let numbers = (0..<50_000).map { "\($0)" }.joined(separator: " ")
         for (name, coding) in [("gzip", ContentCoding.gzip), ("X-GZIP", .gzip), ("deflate", .deflate), ("Zstd", .zstd)]
         {
@@ -147,7 +150,10 @@ import Testing
         #expect(text(try await post(ByteBuffer(), "gzip")) == "")
     }
 
-    @Test(arguments: ["br", "gzip, gzip", "zst", "gzip,", "nonsense"]) func `Other codings are 415`(coding: String)
+    @Test(arguments: ["br", "gzip, gzip", "zst", "gzip,", "nonsense"])
+    func `An unsupported coding is answered with 415`(
+        coding: String
+    )
         async throws
     {
         let response = try await post(compressed("hello"), coding)
@@ -155,29 +161,30 @@ import Testing
         #expect(response.headers[.acceptEncoding] == "zstd, gzip, deflate")
     }
 
-    @Test(arguments: ContentCoding.allCases) func `What is cut off, changed, or goes on is 400`(coding: ContentCoding)
+    @Test(arguments: ContentCoding.allCases)
+    func `A truncated or corrupted body, or one with trailing data, is answered with 400`(coding: ContentCoding)
         async throws
     {
-        let whole = try compressed(String(Self.long.prefix(3000)), coding)
-        for length in 1..<whole.readableBytes {
-            #expect(try await post(whole.getSlice(at: 0, length: length)!, coding.rawValue).status == .badRequest)
+        let complete = try compressed(String(Self.long.prefix(3000)), coding)
+        for length in 1..<complete.readableBytes {
+            #expect(try await post(complete.getSlice(at: 0, length: length)!, coding.rawValue).status == .badRequest)
         }
-        for offset in [0, 1] + (coding == .zstd ? [] : [whole.readableBytes - 1]) {
-            var broken = whole
-            broken.setInteger(whole.getInteger(at: offset, as: UInt8.self)! ^ 0x55, at: offset)
+        for offset in [0, 1] + (coding == .zstd ? [] : [complete.readableBytes - 1]) {
+            var broken = complete
+            broken.setInteger(complete.getInteger(at: offset, as: UInt8.self)! ^ 0x55, at: offset)
             #expect(try await post(broken, coding.rawValue).status == .badRequest)
         }
-        var longer = whole
+        var longer = complete
         longer.writeString("more")
         #expect(try await post(longer, coding.rawValue).status == .badRequest)
         guard coding == .deflate else { return }
-        var twice = whole
-        twice.writeImmutableBuffer(whole)
+        var twice = complete
+        twice.writeImmutableBuffer(complete)
         #expect(try await post(twice, coding.rawValue).status == .badRequest)
     }
 
-    @Test func `A window of zstd that is larger than the coding allows is 400`() async throws {
-        // A frame without its size, whose window is 16 MiB: exponent 14, mantissa 0 (RFC 8878 §3.1.1.1.2).
+    @Test func `A zstd window that exceeds the limit of the coding is answered with 400`() async throws {
+        // A frame without a content size and with a window of 16 MiB: exponent 14, mantissa 0 (RFC 8878 §3.1.1.1.2).
         let frame: [UInt8] = [0x28, 0xB5, 0x2F, 0xFD, 0x00, 14 << 3, 0x01, 0x00, 0x00]
         #expect(try await post(ByteBuffer(bytes: frame), "zstd").status == .badRequest)
         var smaller = frame
@@ -185,9 +192,9 @@ import Testing
         #expect(try await post(ByteBuffer(bytes: smaller), "zstd").status == .ok)
     }
 
-    @Test func `Two tasks that write one compressed body at once do not mix their pieces`() async throws {
+    @Test func `A task cannot write to a compressed body while another task is writing`() async throws {
         let (begun, finish) = (AsyncStream.makeStream(of: Void.self), AsyncStream.makeStream(of: Void.self))
-        final class Waiting: ResponseBodyWriter {
+        final class BlockingWriter: ResponseBodyWriter {
             let begun: AsyncStream<Void>.Continuation
             let finish: AsyncStream<Void>
             init(_ begun: AsyncStream<Void>.Continuation, _ finish: AsyncStream<Void>) {
@@ -200,7 +207,7 @@ import Testing
             }
             func setTrailers(_ trailers: HTTPFields) {}
         }
-        let response = try await ask(
+        let response = try await compress(
             Response(
                 status: .ok, headers: [.contentType: "application/json"],
                 body: .stream { writer in
@@ -211,13 +218,13 @@ import Testing
                     try await first
                 }))
         guard case .stream(_, let produce) = response.body else {
-            Issue.record("It is no stream.")
+            Issue.record("The body is not a stream.")
             return
         }
-        try await produce(Waiting(begun.continuation, finish.stream))
+        try await produce(BlockingWriter(begun.continuation, finish.stream))
     }
 
-    @Test(arguments: ContentCoding.allCases) func `A bomb is refused long before it is large`(coding: ContentCoding)
+    @Test(arguments: ContentCoding.allCases) func `A decompression bomb is rejected early`(coding: ContentCoding)
         async throws
     {
         let bomb = try compressed(String(repeating: "\0", count: 100 << 20), coding)
@@ -229,7 +236,9 @@ import Testing
         #expect(try await post(small, coding.rawValue, limit: 59_999).status == .contentTooLarge)
     }
 
-    @Test func `A compressed body obeys the limit of its route, larger or smaller than the default`() async throws {
+    @Test func `The limit of a route applies to a decompressed body, whether larger or smaller than the default`()
+        async throws
+    {
         let noise = String((0..<3_000_000).map { _ in Character(UnicodeScalar(UInt8.random(in: 33...126))) })
         func post(_ text: String, limit: Int) async throws -> HTTPResponse.Status {
             let body = RequestBody(try compressed(text))
@@ -237,7 +246,7 @@ import Testing
             routes.post("", RawBody()) { "\($0.readableBytes)" }.bodyLimit(limit)
             let router = try Router(routes)
             let request = Request(method: .post, target: "/", headers: [.contentEncoding: "gzip"], body: body)
-            return await answer(request, behind: Decompression()) { await router.respond(to: $0) }.status
+            return await respond(to: request, through: Decompression()) { await router.respond(to: $0) }.status
         }
         #expect(try await post(noise, limit: 4 << 20) == .ok)
         #expect(try await post(noise, limit: 2 << 20) == .contentTooLarge)
@@ -245,22 +254,22 @@ import Testing
         #expect(try await post("hello", limit: 4) == .contentTooLarge)
     }
 
-    @Test func `A 304 has the Vary and the tag of the 200 that it stands for`() async throws {
+    @Test func `A 304 has the Vary field and the entity tag of the corresponding 200`() async throws {
         for text in [Self.long, "short"] {
-            func ask(_ tag: String?) async -> Response {
+            func fetch(_ tag: String?) async -> Response {
                 var headers: RequestHeaders = [.acceptEncoding: "gzip"]
                 headers[.ifNoneMatch] = tag
-                return await answer(
-                    Request(method: .get, target: "/", headers: headers), behind: Compression(), EntityTags()
+                return await respond(
+                    to: Request(method: .get, target: "/", headers: headers), through: Compression(), EntityTags()
                 ) { _ in .text(text) }
             }
-            let whole = await ask(nil)
-            let tag = try #require(whole.headers[.eTag])
-            let spared = await ask(tag)
-            #expect(spared.status == .notModified)
-            #expect(spared.headers[.eTag] == tag)
-            #expect(spared.headers[.vary] == whole.headers[.vary])
-            #expect(spared.headers[.contentEncoding] == nil && spared.headers[.contentType] == nil)
+            let complete = await fetch(nil)
+            let tag = try #require(complete.headers[.eTag])
+            let conditional = await fetch(tag)
+            #expect(conditional.status == .notModified)
+            #expect(conditional.headers[.eTag] == tag)
+            #expect(conditional.headers[.vary] == complete.headers[.vary])
+            #expect(conditional.headers[.contentEncoding] == nil && conditional.headers[.contentType] == nil)
         }
     }
 }

@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 
 @Suite struct EventStreamTests {
-    @Test func `An event is written line by line`() throws {
+    @Test func `An event is encoded with one line for each field and line of data`() throws {
         func text(_ event: ServerSentEvent) throws -> String { try String(buffer: event.encoded()) }
         #expect(try text(ServerSentEvent("hi")) == "data: hi\n\n")
         #expect(try text(ServerSentEvent("", event: "e", id: "")) == "id: \nevent: e\ndata: \n\n")
@@ -21,8 +21,8 @@ import Testing
         }
     }
 
-    @Test func `A stream sends its events to whoever asks, from where they left off`() async throws {
-        func ask(_ headers: RequestHeaders) async throws -> Response {
+    @Test func `A stream resumes after the last event that the client received`() async throws {
+        func fetch(_ headers: RequestHeaders) async throws -> Response {
             try await respond(.get, "/events", headers: headers) { routes in
                 routes.get("events", LastEventID()) { last in
                     EventStream(retry: .milliseconds(1500)) { events in
@@ -32,14 +32,14 @@ import Testing
                 }
             }
         }
-        let response = try await ask([:])
+        let response = try await fetch([:])
         #expect(response.headers[.contentType] == "text/event-stream")
         #expect(response.headers[.cacheControl] == "no-store")
         #expect(try await collect(response) == "retry: 1500\n\nid: 1\ndata: e\n\nid: 2\ndata: e\n\nid: 3\ndata: e\n\n")
-        #expect(try await collect(ask([.lastEventID: "2"])) == "retry: 1500\n\nid: 3\ndata: e\n\n")
+        #expect(try await collect(fetch([.lastEventID: "2"])) == "retry: 1500\n\nid: 3\ndata: e\n\n")
     }
 
-    @Test func `The request's deadline does not hold for a stream`() async throws {
+    @Test func `The deadline of the request does not apply to a stream`() async throws {
         var context = ServiceContext.topLevel
         context.lower(deadline: .after(.seconds(1)))
         let response = EventStream { events in
@@ -50,13 +50,13 @@ import Testing
         #expect(sent == "data: x\n\n")
     }
 
-    @Test func `A stream whose body fails, fails`() async throws {
-        let response = EventStream { _ in throw AppError(.unavailable, "No.") }.response(
+    @Test func `A stream fails if its body throws an error`() async throws {
+        let response = EventStream { _ in throw AppError(.unavailable, "Unavailable.") }.response(
             to: Request(method: .get, target: "/"))
         await #expect(throws: AppError.self) { try await collect(response) }
     }
 
-    @Test func `A stream ends with the token of its request`() async throws {
+    @Test func `A stream ends when the token of its request expires`() async throws {
         let context = RequestContext()
         context.principalTimeLeft = .milliseconds(1)
         let response = EventStream { _ in try await Task.sleep(for: .seconds(3600)) }.response(

@@ -35,7 +35,7 @@ private struct Person: Codable, Sendable, Equatable, ResponseConvertible, Valida
         return try JSONCoding.decode(Person.self, from: ByteBuffer(string: text(response)))
     }
 
-    @Test func `A form's fields are read as their types have them`() async throws {
+    @Test func `Form fields are parsed according to their types`() async throws {
         #expect(
             try await person("name=Ada+L%C3%A9&age=36&isMember=on&tags=a&tags=b&born=1970-01-01T00:00:01Z")
                 == Person(
@@ -43,7 +43,7 @@ private struct Person: Codable, Sendable, Equatable, ResponseConvertible, Valida
                     born: Date(timeIntervalSince1970: 1)))
     }
 
-    @Test func `Names in brackets are fields of fields and lists`() async throws {
+    @Test func `Names with brackets form nested fields and lists`() async throws {
         let expected = Person(
             name: "A", age: nil, isMember: false, tags: ["x", "y"], address: Address(street: "S", number: 7))
         #expect(
@@ -53,7 +53,7 @@ private struct Person: Codable, Sendable, Equatable, ResponseConvertible, Valida
                 == expected)
     }
 
-    @Test func `An empty field is missing where it is no text, and a list that is not there is empty`() async throws {
+    @Test func `An empty field that is not a string counts as missing, and a missing list is empty`() async throws {
         #expect(
             try await person("name=A&age=&isMember=true&born=")
                 == Person(name: "A", age: nil, isMember: true, tags: [], address: nil))
@@ -66,7 +66,7 @@ private struct Person: Codable, Sendable, Equatable, ResponseConvertible, Valida
         ("name=A&isMember=1&address=x", "/address", "type"),
         ("name=A&isMember=1&address[street]=x", "/address/number", "required"),
     ])
-    func `Fields that are missing or wrong are 422 with their pointers`(
+    func `Missing and invalid fields are answered with 422 and their pointers`(
         form: String, pointer: String, code: String
     ) async throws {
         let response = try await post(form)
@@ -77,11 +77,11 @@ private struct Person: Codable, Sendable, Equatable, ResponseConvertible, Valida
     }
 
     @Test(arguments: ["name=%", "name=%4", "name=%zz", "name=%FF", "%C3=1", "name=%C3%28"])
-    func `What is no percent-encoded UTF-8 is 400`(form: String) async throws {
+    func `Invalid percent-encoding or UTF-8 is answered with 400`(form: String) async throws {
         #expect(try await post(form).status == .badRequest)
     }
 
-    @Test func `Too many fields and names that are too deep are refused`() async throws {
+    @Test func `Too many or too deeply nested fields are rejected`() async throws {
         let rest = "name=A&isMember=1"
         #expect(try await post(rest + String(repeating: "&x=1", count: 998)).status == .ok)
         #expect(try await post(rest + String(repeating: "&x=1", count: 999)).status == .contentTooLarge)
@@ -91,7 +91,7 @@ private struct Person: Codable, Sendable, Equatable, ResponseConvertible, Valida
         #expect(try await post("\(rest)&a[=1&b]=1&[c]=1&d[e]f=1&g[[h]]=1&=1&&").status == .ok)
     }
 
-    @Test func `JSON is still read where forms are too, and other types are not`() async throws {
+    @Test func `A route for JSON and forms accepts JSON and rejects other media types`() async throws {
         func post(_ type: String) async throws -> Response {
             try await respond(
                 .post, "/p", headers: [.contentType: type], body: #"{"name":"A","isMember":true,"tags":[]}"#

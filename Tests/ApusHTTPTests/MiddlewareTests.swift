@@ -13,36 +13,37 @@ import Testing
 
     private let id = HTTPField.Name("X-Request-Id")!
 
-    @Test func `A good request id is kept`() async throws {
-        let response = await answer(request([id: "abc-1_2.3"]), behind: RequestID()) { .text($0.context.id) }
+    @Test func `A valid request id is retained`() async throws {
+        let response = await respond(to: request([id: "abc-1_2.3"]), through: RequestID()) { .text($0.context.id) }
         #expect(response.headers[id] == "abc-1_2.3")
     }
 
     @Test(arguments: ["", "a b", "a\"b", "é", String(repeating: "x", count: 65)])
-    func `A bad request id is replaced`(bad: String) async throws {
-        let response = await answer(request([id: bad]), behind: RequestID()) { .text($0.context.id) }
+    func `An invalid request id is replaced`(bad: String) async throws {
+        let response = await respond(to: request([id: bad]), through: RequestID()) { .text($0.context.id) }
         #expect(response.headers[id] != bad)
         #expect(response.headers[id]?.isEmpty == false)
     }
 
-    @Test func `An unknown error becomes a problem document that shows nothing inside`() async throws {
+    @Test func `An unknown error becomes a problem document without internal details`() async throws {
         struct Leak: Error { let secret = "hunter2" }
-        let response = await answer(request(), behind: ErrorRendering()) { _ in throw Leak() }
-        guard let bytes = response.body.buffer else { Issue.record("No body."); return }
+        let response = await respond(to: request(), through: ErrorRendering()) { _ in throw Leak() }
+        guard let bytes = response.body.buffer else { Issue.record("The response has no body."); return }
         #expect(response.status == .internalServerError)
         #expect(!String(buffer: bytes).contains("hunter2"))
     }
 
-    @Test(arguments: StatusCode.allCases) func `Every code has a status, a problem document and a close code`(
+    @Test(arguments: StatusCode.allCases)
+    func `Every code has an HTTP status, a problem document and a WebSocket close code`(
         code: StatusCode
     ) {
-        let response = Response(problem: AppError(code, "What happened."))
+        let response = Response(problem: AppError(code, "Something failed."))
         #expect(response.status.code >= 400)
         #expect(response.headers[.contentType] == "application/problem+json")
         #expect([1000, 1007, 1008, 1011, 1013].contains(code.webSocketCloseCode))
     }
 
-    @Test func `The canonical codes map to HTTP as the table says`() {
+    @Test func `The canonical codes map to the specified HTTP statuses`() {
         let expected: [StatusCode: Int] = [
             .ok: 200, .cancelled: 499, .unknown: 500, .invalidArgument: 400, .deadlineExceeded: 504, .notFound: 404,
             .alreadyExists: 409, .permissionDenied: 403, .resourceExhausted: 429, .failedPrecondition: 409,
@@ -53,47 +54,54 @@ import Testing
         for code in StatusCode.allCases { #expect(code.httpStatus.code == expected[code]) }
     }
 
-    @Test func `Retry-After and WWW-Authenticate go with their errors`() {
+    @Test func `Errors set Retry-After and WWW-Authenticate`() {
         let busy = Response(problem: AppError(.unavailable, "Busy.", retryAfter: .milliseconds(1200)))
         #expect(busy.headers[.retryAfter] == "2")
-        #expect(Response(problem: AppError(.unauthenticated, "Who?")).headers[.wwwAuthenticate] == "Bearer")
+        #expect(
+            Response(problem: AppError(.unauthenticated, "Authentication required.")).headers[.wwwAuthenticate]
+                == "Bearer")
     }
 
-    @Test func `Past a timeout the client receives 504`() async throws {
-        let response = await answer(request(), behind: ErrorRendering(), Timeout(.milliseconds(1))) { _ in
+    @Test func `A handler that exceeds the timeout is answered with 504`() async throws {
+        let response = await respond(to: request(), through: ErrorRendering(), Timeout(.milliseconds(1))) { _ in
             try await Task.sleep(for: .seconds(3600))
             return .text("late")
         }
         #expect(response.status == .gatewayTimeout)
     }
 
-    @Test func `Security fields are added and those of the handler are left alone`() async throws {
-        let response = await answer(request(), behind: SecurityHeaders()) { _ in
+    @Test func `Security fields are added without replacing those of the handler`() async throws {
+        let response = await respond(to: request(), through: SecurityHeaders()) { _ in
             Response(status: .ok, headers: [.contentSecurityPolicy: "default-src 'self'"])
         }
         #expect(response.headers[.contentSecurityPolicy] == "default-src 'self'")
         #expect(response.headers[.xContentTypeOptions] == "nosniff")
     }
 
-    @Test func `A preflight of a known origin is answered, one of another is not allowed`() async throws {
+    @Test func `A preflight of an allowed origin is approved, and one of another origin is not`() async throws {
         let cors = CORS(origins: .only(["https://app.example"]))
         func preflight(_ origin: String) async throws -> Response {
-            await answer(request([.origin: origin, .accessControlRequestMethod: "PUT"], .options), behind: cors) { _ in
-                Issue.record("A preflight does not reach the handler.")
+            await respond(to: request([.origin: origin, .accessControlRequestMethod: "PUT"], .options), through: cors) {
+                _ in
+                Issue.record("The preflight reached the handler.")
                 return Response(status: .ok)
             }
         }
         #expect(try await preflight("https://app.example").headers[.accessControlAllowOrigin] == "https://app.example")
         #expect(try await preflight("https://evil.example").headers[.accessControlAllowOrigin] == nil)
-        let plain = await answer(request([.origin: "https://app.example"]), behind: cors) { _ in Response(status: .ok) }
+        let plain = await respond(to: request([.origin: "https://app.example"]), through: cors) { _ in
+            Response(status: .ok)
+        }
         #expect(plain.headers[.accessControlExposeHeaders]?.contains("X-Request-Id") == true)
         #expect(plain.headers[.vary] == "Origin")
         for headers: RequestHeaders in [[:], [.origin: "https://evil.example"]] {
-            let failed = await answer(request(headers), behind: cors) { _ in throw AppError(.notFound, "Nothing.") }
+            let failed = await respond(to: request(headers), through: cors) { _ in
+                throw AppError(.notFound, "Not found.")
+            }
             #expect(failed.status == .notFound)
             #expect(failed.headers[.vary] == "Origin")
         }
-        #expect(await answer(request(), behind: CORS(origins: .all)) { _ in .text("x") }.headers[.vary] == nil)
+        #expect(await respond(to: request(), through: CORS(origins: .all)) { _ in .text("x") }.headers[.vary] == nil)
     }
 
     @Test(
@@ -106,7 +114,7 @@ import Testing
             ("POST", nil, "https://evil.example/api.example", false), ("DELETE", "cross-site", nil, false),
             ("GET", "cross-site", "https://evil.example", true), ("HEAD", "cross-site", nil, true),
         ] as [(String, String?, String?, Bool)])
-    func `What a page of another origin sends is refused where it would change something`(
+    func `An unsafe request from a page of another origin is rejected`(
         method: String, site: String?, origin: String?, isAllowed: Bool
     ) async throws {
         var headers: RequestHeaders = [:]
@@ -115,16 +123,16 @@ import Testing
         let protection = CrossOriginProtection(trustedOrigins: ["https://app.example"])
         let request = Request(
             method: HTTPRequest.Method(method)!, target: "/", authority: "api.example", headers: headers)
-        let response = await answer(request, behind: ErrorRendering(), protection) { _ in .text("done") }
+        let response = await respond(to: request, through: ErrorRendering(), protection) { _ in .text("done") }
         #expect(response.status == (isAllowed ? .ok : .forbidden))
     }
 
-    @Test func `A page of another origin opens no WebSocket`() async throws {
+    @Test func `A page of another origin cannot open a WebSocket`() async throws {
         func open(_ origin: String?) async throws -> HTTPResponse.Status {
             var headers: RequestHeaders = [.upgrade: "websocket"]
             headers[.origin] = origin
             let request = Request(method: .get, target: "/", authority: "api.example", headers: headers)
-            return await answer(request, behind: ErrorRendering(), CrossOriginProtection()) { _ in .text("open") }
+            return await respond(to: request, through: ErrorRendering(), CrossOriginProtection()) { _ in .text("open") }
                 .status
         }
         #expect(try await open("https://evil.example") == .forbidden)
@@ -132,38 +140,40 @@ import Testing
         #expect(try await open(nil) == .ok)
     }
 
-    @Test func `An answer has a tag of its bytes, and is spared a client that has it`() async throws {
-        func ask(_ method: HTTPRequest.Method = .get, _ body: String = "hello", _ tag: String? = nil) async throws
+    @Test func `A response has an entity tag of its body, and a client with a matching tag receives 304`() async throws
+    {
+        func send(_ method: HTTPRequest.Method = .get, _ body: String = "hello", _ tag: String? = nil) async throws
             -> Response
         {
             var headers: RequestHeaders = [:]
             headers[.ifNoneMatch] = tag
-            return await answer(Request(method: method, target: "/", headers: headers), behind: EntityTags()) { _ in
+            return await respond(to: Request(method: method, target: "/", headers: headers), through: EntityTags()) {
+                _ in
                 .text(body)
             }
         }
-        let first = try await ask()
+        let first = try await send()
         let tag = try #require(first.headers[.eTag])
         #expect(tag.hasPrefix("W/\""))
-        let second = try await ask(.get, "hello", tag)
+        let second = try await send(.get, "hello", tag)
         #expect(second.status == .notModified && second.headers[.eTag] == tag && text(second).isEmpty)
-        #expect(try await ask(.get, "other", tag).status == .ok)
-        #expect(try await ask(.post).headers[.eTag] == nil)
-        #expect(try await ask(.get, "").headers[.eTag] == nil)
-        #expect(try await ask(.get, String(repeating: "x", count: 1 << 20 + 1)).headers[.eTag] == nil)
+        #expect(try await send(.get, "other", tag).status == .ok)
+        #expect(try await send(.post).headers[.eTag] == nil)
+        #expect(try await send(.get, "").headers[.eTag] == nil)
+        #expect(try await send(.get, String(repeating: "x", count: 1 << 20 + 1)).headers[.eTag] == nil)
     }
 
-    @Test func `Over TLS a browser is told to stay with it`() async throws {
-        func ask(isSecure: Bool) async throws -> String? {
+    @Test func `Strict-Transport-Security is set over TLS only`() async throws {
+        func send(isSecure: Bool) async throws -> String? {
             let request = Request(method: .get, target: "/", isSecure: isSecure)
-            return await answer(request, behind: SecurityHeaders()) { _ in .text("x") }.headers[
+            return await respond(to: request, through: SecurityHeaders()) { _ in .text("x") }.headers[
                 .strictTransportSecurity]
         }
-        #expect(try await ask(isSecure: true) == "max-age=31536000")
-        #expect(try await ask(isSecure: false) == nil)
+        #expect(try await send(isSecure: true) == "max-age=31536000")
+        #expect(try await send(isSecure: false) == nil)
     }
 
-    @Test func `A method is what it is, whatever a field says`() async throws {
+    @Test func `Method override fields and parameters are ignored`() async throws {
         let headers: RequestHeaders = [HTTPField.Name("X-HTTP-Method-Override")!: "DELETE"]
         let response = try await respond(.post, "/x?_method=DELETE", headers: headers) { routes in
             routes.post("x") { "posted" }
@@ -172,7 +182,7 @@ import Testing
         #expect(text(response) == "posted")
     }
 
-    @Test func `A route may have less time than others`() async throws {
+    @Test func `A route can have its own timeout`() async throws {
         let response = try await respond(.get, "/slow") { routes in
             routes.get("slow") { () -> String in
                 try await Task.sleep(for: .seconds(60))
@@ -193,22 +203,22 @@ import Testing
             ("", "application/problem+json"), (";;,,q=", "application/problem+json"),
             (String(repeating: "a/b,", count: 50_000) + "text/html", "application/problem+json"),
         ] as [(String?, String)])
-    func `An error comes as what its reader likes`(accept: String?, type: String) async throws {
+    func `An error is rendered in the format that the client prefers`(accept: String?, type: String) async throws {
         var headers: RequestHeaders = [:]
         headers[.accept] = accept
-        let response = await answer(request(headers), behind: ErrorRendering()) { _ in
-            throw AppError(.notFound, "No <b>such</b> thing.")
+        let response = await respond(to: request(headers), through: ErrorRendering()) { _ in
+            throw AppError(.notFound, "No <b>such</b> order.")
         }
         #expect(response.status == .notFound)
         #expect(response.headers[.contentType] == type)
-        if type.hasPrefix("text/html") { #expect(text(response).contains("<p>No &lt;b&gt;such&lt;/b&gt; thing.</p>")) }
-        if type.hasPrefix("text/plain") { #expect(text(response) == "404 Not Found\nNo <b>such</b> thing.\n") }
+        if type.hasPrefix("text/html") { #expect(text(response).contains("<p>No &lt;b&gt;such&lt;/b&gt; order.</p>")) }
+        if type.hasPrefix("text/plain") { #expect(text(response) == "404 Not Found\nNo <b>such</b> order.\n") }
     }
 
-    @Test func `A problem says where it happened, and its kind by an address where there is one`() async throws {
+    @Test func `A problem document has the path as its instance and, if configured, a type URI`() async throws {
         func type(_ rendering: ErrorRendering, _ reason: AppError.Reason?) async throws -> ProblemDetails {
             try problem(
-                await answer(Request(method: .get, target: "/a/b?token=secret"), behind: rendering) { _ in
+                await respond(to: Request(method: .get, target: "/a/b?token=secret"), through: rendering) { _ in
                     throw AppError(.aborted, "Taken.", reason: reason)
                 })
         }
@@ -219,7 +229,7 @@ import Testing
         #expect(try await type(rendering, nil).instance == "/a/b")
     }
 
-    @Test func `Middleware of users decorates errors as it does other responses`() async throws {
+    @Test func `Custom middleware can modify error responses like any others`() async throws {
         struct Stamp: Middleware {
             func handle(_ request: Request, next: Next) async -> Response {
                 var response = await next(request)
@@ -232,19 +242,21 @@ import Testing
                 throw AppError(.unavailable, "Not now.", retryAfter: .seconds(3))
             }
         }
-        let thrown = await answer(request(), behind: ErrorRendering(), Stamp()) { _ in
+        let thrown = await respond(to: request(), through: ErrorRendering(), Stamp()) { _ in
             throw AppError(.notFound, "No order.")
         }
         #expect(thrown.status == .notFound)
         #expect(thrown.headers[.server] == "failed with NOT_FOUND")
         #expect(try problem(thrown).detail == "No order.")
-        let refused = await answer(request(), behind: ErrorRendering(), Stamp(), Failing()) { _ in .text("never") }
+        let refused = await respond(to: request(), through: ErrorRendering(), Stamp(), Failing()) { _ in
+            .text("never")
+        }
         #expect(refused.headers[.server] == "failed with UNAVAILABLE")
         #expect(refused.headers[.retryAfter] == "3")
-        #expect(await answer(request(), behind: Stamp()) { _ in .text("x") }.headers[.server] == "fine")
+        #expect(await respond(to: request(), through: Stamp()) { _ in .text("x") }.headers[.server] == "fine")
     }
 
-    @Test func `What middleware makes of an error's status is what the document says`() async throws {
+    @Test func `The problem document has the status that middleware has set`() async throws {
         struct Hiding: Middleware {
             func handle(_ request: Request, next: Next) async -> Response {
                 var response = await next(request)
@@ -252,7 +264,7 @@ import Testing
                 return response
             }
         }
-        let response = await answer(request(), behind: ErrorRendering(), Hiding()) { _ in
+        let response = await respond(to: request(), through: ErrorRendering(), Hiding()) { _ in
             throw AppError(.permissionDenied, "Not yours.")
         }
         #expect(response.status == .notFound)

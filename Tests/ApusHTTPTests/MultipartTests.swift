@@ -33,7 +33,7 @@ private struct Upload: Decodable, Sendable {
         try await post(body) { _ in "read" }.status
     }
 
-    @Test func `Fields and files are read, small files in memory and large ones on the disk`() async throws {
+    @Test func `Fields and files are read; small files are stored in memory, large ones on disk`() async throws {
         let large = String(repeating: "0123456789", count: 100_000)
         let body =
             "preamble\r\n" + part("title", "Ferien\r\n--x")
@@ -58,7 +58,7 @@ private struct Upload: Decodable, Sendable {
         #expect(text(response) == large)
     }
 
-    @Test func `A file on the disk is gone when nobody refers to it any more`() async throws {
+    @Test func `A temporary file is removed when its last reference is released`() async throws {
         func path() async throws -> String {
             let file = try await TemporaryFile.make()
             #expect(FileManager.default.fileExists(atPath: file.path))
@@ -67,7 +67,7 @@ private struct Upload: Decodable, Sendable {
         #expect(try await !FileManager.default.fileExists(atPath: path()))
     }
 
-    @Test func `A body is cut into the same parts however it comes`() throws {
+    @Test func `The result of parsing does not depend on how the bytes are split`() throws {
         let body = Array(("\r\n" + part("a", "1") + part("b", "\r\n--x\r\n--x z") + part("", "") + "--x y--").utf8)
         func events(_ size: Int) throws -> [String] {
             var parser = try MultipartParser(boundary: "x y")
@@ -95,7 +95,7 @@ private struct Upload: Decodable, Sendable {
         for size in 1..<body.count { #expect(try events(size) == whole) }
     }
 
-    @Test func `A body cut at any byte is refused`() async throws {
+    @Test func `A body truncated at any byte is rejected`() async throws {
         let body = part("title", "x") + part("pictures", "y", filename: "a") + "--x y--"
         #expect(try await status(body) == .ok)
         for length in 0..<body.count {
@@ -112,12 +112,12 @@ private struct Upload: Decodable, Sendable {
         "--x y\nContent-Disposition: form-data; name=\"a\"\n\nx\n--x y--",
         "--x y\r\nContent-Disposition: form-data; name=\"a\r\n\r\nx\r\n--x y--",
     ])
-    func `Malformed bodies are refused with 400 or for what they lack`(body: String) async throws {
+    func `A malformed body is answered with 400, and an empty form with 422`(body: String) async throws {
         let status = try await status(body)
         #expect(status == .badRequest || (body == "--x y--" && status == .unprocessableContent))
     }
 
-    @Test func `A Content-Type without a boundary, or with one that is none, is 400`() async throws {
+    @Test func `A Content-Type with a missing or invalid boundary is rejected`() async throws {
         for type in [
             "multipart/form-data", "multipart/form-data; boundary=",
             "multipart/form-data; boundary=\(String(repeating: "x", count: 71))",
@@ -129,7 +129,7 @@ private struct Upload: Decodable, Sendable {
         }
     }
 
-    @Test func `Ten thousand parts, a huge part header and a huge field are refused`() async throws {
+    @Test func `Ten thousand parts, an oversized part header and an oversized field are rejected`() async throws {
         let parts = (0..<10_000).map { part("f\($0)", "") }.joined() + "--x y--"
         #expect(try await status(parts) == .contentTooLarge)
         let header =
@@ -139,7 +139,7 @@ private struct Upload: Decodable, Sendable {
             try await status(part("title", String(repeating: "x", count: 1 << 20 + 1)) + "--x y--") == .contentTooLarge)
     }
 
-    @Test func `A multipart inside of a part is content like any other`() async throws {
+    @Test func `A nested multipart body is treated as the part's content`() async throws {
         let nested = "--in\r\nContent-Disposition: file; filename=\"a\"\r\n\r\nx\r\n--in--"
         let body =
             part("title", "t") + part("pictures", nested, filename: "n", type: "multipart/mixed; boundary=in")
@@ -148,14 +148,15 @@ private struct Upload: Decodable, Sendable {
         #expect(text(response) == nested)
     }
 
-    @Test func `A body past the route's limit is 413 before it is read`() async throws {
+    @Test func `A body that exceeds the limit of its route is answered with 413 before the handler runs`() async throws
+    {
         let response = try await post(part("title", String(repeating: "x", count: 2000)) + "--x y--", limit: 1000) {
             _ in "read"
         }
         #expect(response.status == .contentTooLarge)
     }
 
-    @Test func `A file is no text, and text is no file`() async throws {
+    @Test func `A file is not decoded as text, nor text as a file`() async throws {
         let response = try await post(part("title", "x", filename: "f") + part("pictures", "t") + "--x y--") { _ in
             "read"
         }

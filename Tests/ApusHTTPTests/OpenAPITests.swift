@@ -117,7 +117,7 @@ private enum Shop {
         return String(buffer: try JSONCoding.encode(value))
     }
 
-    @Test func `A type's schema is what it decodes, with its keys, its optionals and its rules`() throws {
+    @Test func `The schema of a type has its keys, optional properties and validation rules`() throws {
         let (schema, registry) = schema(of: Shop.Item.self)
         let properties = schema?["properties"]
         #expect(try json(properties?["id"]) == #"{"type":"string","format":"uuid"}"#)
@@ -153,38 +153,38 @@ private enum Shop {
         #expect(registry.components.keys.sorted() == ["Shop.Parent", "Shop.Parents"])
     }
 
-    @Test func `A type may write its schema itself, and is found in others`() throws {
+    @Test func `A type can provide its own schema, to which other schemas refer`() throws {
         let (schema, registry) = schema(of: Shop.Car.self)
         #expect(try json(schema?["properties"]?["plate"]) == ##"{"$ref":"#/components/schemas/Shop.Plate"}"##)
         #expect(try json(schema?["properties"]?["seats"]?["maximum"]) == "255")
         #expect(registry.unknownTypes.isEmpty)
     }
 
-    @Test func `A type that cannot be looked into is reported by its name`() throws {
+    @Test func `A type whose schema cannot be determined is reported by its name`() throws {
         let (_, registry) = schema(of: Shop.Trip.self)
         #expect(registry.unknownTypes == ["Shop.Vehicle"])
         struct Written: Encodable {}
         #expect(self.schema(of: Written.self).1.unknownTypes.count == 1)
     }
 
-    @Test func `Nested containers are objects and arrays`() throws {
+    @Test func `Nested containers become objects and arrays`() throws {
         let (schema, _) = schema(of: Shop.Nested.self)
         #expect(try json(schema?["properties"]?["wrap"]?["required"]) == #"["inner"]"#)
         #expect(try json(schema?["properties"]?["list"]) == #"{"type":"array","items":{"type":"boolean"}}"#)
     }
 
-    @Test func `A superclass that decodes by itself is an object under its key`() throws {
+    @Test func `A superclass that is decoded from a super decoder is an object under the key super`() throws {
         let (schema, _) = schema(of: Shop.Derived.self)
         #expect(try json(schema?["required"]) == #"["name","super"]"#)
         #expect(try json(schema?["properties"]?["super"]?["required"]) == #"["id"]"#)
     }
 
-    @Test func `The document says what routes ask for and answer`() throws {
+    @Test func `The document describes the inputs and responses of the routes`() throws {
         let routes = Routes()
         routes.group("v1/items") { routes in
             routes.get(":id", Path("id", as: Shop.Item.ID.self), Query("full", as: Bool.self, default: false)) { _, _ in
                 NoContent()
-            }.summary("One item.", "More of it.").mayFail(.notFound, "There is none.")
+            }.summary("One item.", "A longer description.").mayFail(.notFound, "Item not found.")
             routes.post("", Body(Shop.Item.self, as: .json, .form)) { Created($0, at: "/") }.tags("writing")
                 .deprecated()
             routes.get("", Query("tag", as: [String].self), Header(.age), Cookie("c", as: Int.self)) { _, _, _ in "text"

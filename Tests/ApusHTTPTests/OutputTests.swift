@@ -24,7 +24,7 @@ import Testing
         }
     }
 
-    @Test func `A list is read page by page, by its cursors and by its links`() async throws {
+    @Test func `A list can be read page by page by following its cursors or its links`() async throws {
         var ids: [[Int]] = []
         var target: String? = "/items?x=%20y&limit=3"
         while let next = target {
@@ -46,11 +46,11 @@ import Testing
         "limit=0", "limit=6", "limit=x", "limit=-1", "cursor=", "cursor=%00", "cursor=!!!", "cursor=WyJhIl0",
         "cursor=W10", "cursor=WzEsMl0",
     ])
-    func `Limits and cursors that are none are 400`(query: String) async throws {
+    func `An invalid limit or cursor is answered with 400`(query: String) async throws {
         #expect(try await page("/items?\(query)").status == .badRequest)
     }
 
-    @Test func `A redirect says where, and what to do there`() async throws {
+    @Test func `A redirect has its location, percent-encoded, and the status of its kind`() async throws {
         for (kind, status) in [(Redirect.Kind.seeOther, 303), (.temporary, 307), (.permanent, 308)] {
             let response = try await respond(.get, "/r") { $0.get("r") { Redirect(to: "/x?y=1", kind) } }
             #expect(response.status.code == status)

@@ -19,7 +19,9 @@ import Testing
         return String(buffer: bytes)
     }
 
-    @Test func `Constants win over parameters, parameters over the rest, and a dead end is left again`() async throws {
+    @Test func `Constants take precedence over parameters and parameters over wildcards, with backtracking`()
+        async throws
+    {
         let router = try router { routes in
             routes.get("orders/open") { "open" }
             routes.get("orders/:id", Path("id")) { id in "order \(id)" }
@@ -38,7 +40,7 @@ import Testing
     }
 
     @Test(arguments: ["/nope", "/orders/7/8", "/orders//", "//orders/7", "/files", "/ORDERS/7"])
-    func `A path that no route matches is 404`(path: String) async throws {
+    func `A path that matches no route is answered with 404`(path: String) async throws {
         let router = try router { routes in
             routes.get("orders/:id", Path("id")) { id in id }
             routes.get("files/**") { "rest" }
@@ -47,7 +49,7 @@ import Testing
         #expect(error?.httpStatus == .notFound)
     }
 
-    @Test func `A known path with another method is 405 and says which are allowed`() async throws {
+    @Test func `A known path with another method is answered with 405 and the allowed methods`() async throws {
         let router = try router { routes in
             routes.get("orders/:id", Path("id")) { id in id }
             routes.delete("orders/:id", Path("id")) { _ in NoContent() }
@@ -62,7 +64,7 @@ import Testing
         #expect(await router.respond(to: Request(method: .options, target: "*")).status == .noContent)
     }
 
-    @Test func `A preflight is answered as the group of the route says that it asks for`() async throws {
+    @Test func `A preflight is answered by the CORS middleware of the requested route`() async throws {
         let router = try router { routes in
             routes.get("orders") { "all" }
             routes.group(CORS(origins: .only(["https://app.example"]))) { $0.post("orders") { "placed" } }
@@ -79,7 +81,7 @@ import Testing
         #expect(try await allowed("DELETE", "https://app.example") == nil)
     }
 
-    @Test func `Routes that match the same paths are refused with both places`() throws {
+    @Test func `Routes that match the same paths are rejected with the locations of both`() throws {
         let error = #expect(throws: RouteProblem.self) {
             try router { routes in
                 routes.get("users/:id", Path("id")) { id in id }
@@ -91,23 +93,23 @@ import Testing
         #expect(text.components(of: "RouterTests.swift:") == 2, "\(text)")
     }
 
-    @Test(arguments: ["a/**/b", "a/:/b", "a/:x/:x"]) func `A pattern that makes no sense is refused`(path: String) {
+    @Test(arguments: ["a/**/b", "a/:/b", "a/:x/:x"]) func `An invalid pattern is rejected`(path: String) {
         #expect(throws: RouteProblem.self) { try router { $0.get(path) { "" } } }
     }
 
-    @Test func `Segments are decoded each by itself, so that an encoded slash stays inside`() async throws {
+    @Test func `Segments are decoded individually, so that an encoded slash does not split them`() async throws {
         let router = try router { $0.get("files/:name", Path("name")) { name in name } }
         #expect(try await text(router, "/files/a%2Fb%20%C3%A9") == "a/b é")
     }
 
     @Test(arguments: ["/files/%", "/files/%4", "/files/%zz", "/files/%ff", "/files/%C3", "files", "", "*"])
-    func `A malformed path is 400`(path: String) async throws {
+    func `A malformed path is answered with 400`(path: String) async throws {
         let router = try router { $0.get("files/:name", Path("name")) { name in name } }
         let error = await #expect(throws: AppError.self) { try await text(router, path) }
         #expect(error?.httpStatus == .badRequest)
     }
 
-    @Test func `Groups nest: prefixes join and the outer middleware comes first`() async throws {
+    @Test func `Groups can be nested: prefixes are joined, and the outer middleware runs first`() async throws {
         let router = try router { routes in
             routes.group("v1", Tag("a")) { routes in
                 routes.group("deep", Tag("b"), Tag("c")) { $0.get("x") { "x" } }
@@ -117,18 +119,20 @@ import Testing
         #expect(router.listing.map(\.template) == ["/v1/deep/x"])
     }
 
-    @Test func `What a group lists runs in the order in which it is written`() async throws {
+    @Test func `The middleware and inputs of groups run in the order of their declaration`() async throws {
         struct Word: RequestInput {
             let word: String
             func extract(from request: Request) throws -> String {
-                guard request.headers[.authorization] == word else { throw AppError(.unauthenticated, "Who?") }
+                guard request.headers[.authorization] == word else {
+                    throw AppError(.unauthenticated, "Authentication required.")
+                }
                 return word
             }
         }
         let calls = Calls()
         let router = try router { routes in
-            routes.group("v1", Noting("outer", calls), Noting("second", calls)) { routes in
-                routes.group("in", Word(word: "w"), Noting("after", calls)) { routes in
+            routes.group("v1", Recording("outer", calls), Recording("second", calls)) { routes in
+                routes.group("in", Word(word: "w"), Recording("after", calls)) { routes in
                     routes.get(":n", Path("n")) { word, n in "\(word)\(n)" }
                     routes.get("") { word in word }
                 }
@@ -143,13 +147,13 @@ import Testing
         #expect(calls.take() == ["outer", "second", "after"])
     }
 
-    @Test func `A group with an input may be within another one, and its input may build on the outer one's`()
+    @Test func `Groups with inputs can be nested, and an inner input can use the value of an outer one`()
         async throws
     {
         struct Caller: RequestInput {
             let calls: Calls
             func extract(from request: Request) throws -> Int {
-                calls.note("caller")
+                calls.record("caller")
                 return 7
             }
         }
@@ -162,12 +166,12 @@ import Testing
         let calls = Calls()
         let router = try router { routes in
             routes.group("things", Caller(calls: calls)) { routes in
-                routes.group(":id", Owned(), Noting("inner", calls)) { routes in
+                routes.group(":id", Owned(), Recording("inner", calls)) { routes in
                     routes.get("") { caller, thing in "\(caller): \(thing)" }
                     routes.get("parts/:part", Path("part"), Query("q", default: "-")) { caller, thing, part, q in
                         "\(caller): \(part) of \(thing) \(q)"
                     }
-                    routes.group("deep", Noting("deep", calls)) { $0.get("") { _, thing in thing } }
+                    routes.group("deep", Recording("deep", calls)) { $0.get("") { _, thing in thing } }
                 }
                 routes.group("plain") { $0.get("x") { caller in "\(caller)" } }
             }
@@ -181,7 +185,7 @@ import Testing
         #expect(await outside.respond(to: Request(method: .get, target: "/a")).status == .internalServerError)
     }
 
-    @Test func `An input that reads a segment which the path does not have stops the start, with every other problem`()
+    @Test func `An input of a path parameter that does not exist is reported together with all other problems`()
         throws
     {
         let routes = Routes()
@@ -199,7 +203,7 @@ import Testing
         #expect(throws: RouteProblem.self) { try Router(routes) }
     }
 
-    @Test func `The route's template is left for the access log`() async throws {
+    @Test func `The template of the route is stored in the context for the access log`() async throws {
         let router = try router { $0.get("orders/:id", Path("id")) { id in id } }
         let request = Request(method: .get, target: "/orders/7")
         _ = await router.respond(to: request)
@@ -209,7 +213,7 @@ import Testing
 
 private final class Calls: Sendable {
     private let names = Mutex<[String]>([])
-    func note(_ name: String) { names.withLock { $0.append(name) } }
+    func record(_ name: String) { names.withLock { $0.append(name) } }
     func take() -> [String] {
         names.withLock { names in
             defer { names = [] }
@@ -218,7 +222,7 @@ private final class Calls: Sendable {
     }
 }
 
-private struct Noting: Middleware {
+private struct Recording: Middleware {
     let name: String
     let calls: Calls
 
@@ -228,7 +232,7 @@ private struct Noting: Middleware {
     }
 
     func handle(_ request: Request, next: Next) async -> Response {
-        calls.note(name)
+        calls.record(name)
         return await next(request)
     }
 }

@@ -7,7 +7,7 @@ import Testing
 
 @testable import ApusHTTP
 
-/// Text is read whole, by its grammar, and taken apart by bytes.
+/// Tests that text is parsed completely and strictly, and that it is split by bytes.
 @Suite struct StrictTextTests {
     private struct Item: Codable, Sendable, ResponseConvertible {
         var at: Date?
@@ -21,7 +21,7 @@ import Testing
     }
 
     @Test(arguments: ["2026-11-27T03:05:01Zjunk", "2026-02-30T00:00:00Z", "2026-11-27T03:05:01+0000", "2026-11-27"])
-    func `A malformed date is refused in bodies, forms and parameters`(text: String) async throws {
+    func `A malformed date is rejected in bodies, forms and parameters`(text: String) async throws {
         #expect(try await post("{\"at\":\"\(text)\"}", "application/json").status == .unprocessableContent)
         let encoded = PercentEncoding.encode(text)
         #expect(try await post("at=\(encoded)", "application/x-www-form-urlencoded").status == .unprocessableContent)
@@ -31,7 +31,7 @@ import Testing
         #expect(query.status == .badRequest)
     }
 
-    @Test func `A date is one in bodies, forms and parameters of every place`() async throws {
+    @Test func `Dates are parsed in bodies, forms, and path, query, header and cookie parameters`() async throws {
         let json = try await post(#"{"at":"2026-11-27t03:05:01.5z"}"#, "application/json")
         #expect(text(json) == #"{"at":"2026-11-27T03:05:01.500Z"}"#)
         let form = try await post("at=2026-11-27T04:05:01%2B01:00", "application/x-www-form-urlencoded")
@@ -56,12 +56,12 @@ import Testing
         ("12", true), ("-1.50", true), ("1e3", true), ("12abc", false), ("1,5", false), ("", true), (" 1", false),
         ("1.", false), (".5", false), ("0x10", false), ("1e", false), ("nan", false), ("1 2", false),
     ])
-    func `A decimal of a form is read whole`(text: String, isDecimal: Bool) async throws {
+    func `A decimal in a form must be valid up to its last character`(text: String, isDecimal: Bool) async throws {
         let response = try await post("price=\(PercentEncoding.encode(text))", "application/x-www-form-urlencoded")
         #expect(response.status == (isDecimal ? .ok : .unprocessableContent), "\(text)")
     }
 
-    @Test func `A key in NFC and in NFD is not twice the same`() throws {
+    @Test func `Keys in NFC and in NFD are different keys`() throws {
         struct Both: Decodable {
             let composed: Int
             let decomposed: Int
@@ -81,7 +81,7 @@ import Testing
         #expect(throws: AppError.self) { try JSONCoding.decode(Both.self, from: "{\"e\u{301}\":1,\"other\":3}".utf8) }
     }
 
-    @Test func `A combining mark after a delimiter hides nothing`() async throws {
+    @Test func `A combining mark after a delimiter does not hide the delimiter`() async throws {
         let response = try await respond(
             .get, "/?a=%CC%81b&c=d", headers: [.cookie: "a=1;\u{301}b=2; c=\u{301}3; d=4"]
         ) { routes in
@@ -96,7 +96,7 @@ import Testing
         #expect(fields.root["c"]?["\u{301}d"] != nil)
     }
 
-    @Test func `Form fields that differ in their code units are two`() throws {
+    @Test func `Form fields whose names differ in their code units are different fields`() throws {
         let fields = try FormFields(urlEncoded: "\u{E9}=1&e\u{301}=2&K=3&\u{212A}=4")
         #expect(fields.root.names.count == 4)
     }
@@ -108,7 +108,7 @@ import Testing
             ("tags=a&tags[x]=b", .unprocessableContent), ("tags[0]=a&tags[x]=b", .unprocessableContent),
             ("name=a&name=b", .unprocessableContent),
         ] as [(String, HTTPResponse.Status)])
-    func `A field that is both a list and a single value, or a list in two ways, loses nothing in silence`(
+    func `A field that is given twice, or as a list in two notations, is rejected instead of dropping values`(
         form: String, status: HTTPResponse.Status
     ) async throws {
         struct Tags: Codable, Sendable, ResponseConvertible {
@@ -126,7 +126,7 @@ import Testing
         }
     }
 
-    @Test func `A closed list of strings has its strings by code units`() {
+    @Test func `The strings of a oneOf rule are compared by code units`() {
         let constraint = Constraint<String>.oneOf("caf\u{E9}")
         let rule = Rule<String>("word", \.self, constraint)
         #expect(rule.name == "word")
@@ -148,7 +148,7 @@ import Testing
         ("https://evil.org/example.org", "example.org", false), ("https://example.or\u{67}", "example.org", true),
         ("https://\u{212A}.org", "k.org", false),
     ])
-    func `An origin is that of a host with its default port or without`(
+    func `An origin matches an authority with or without the default port`(
         origin: String, authority: String, isSame: Bool
     ) {
         #expect((WebOrigin(origin)?.isServed(by: authority) ?? false) == isSame)
@@ -160,19 +160,19 @@ import Testing
         (#"; name="a%41""#, "a%41"), (#"; name="a\"b""#, "a\"b"), ("; name=\"\u{301}a\"\u{20}", "\u{301}a"),
         (#"; name="a\"; x="y""#, "a\\"), (#"; name=token"#, "token"), (#"; name="a;b""#, "a;b"),
     ])
-    func `Names of form parts are read as browsers write them`(field: String, name: String) throws {
+    func `Names of form parts are parsed as browsers encode them`(field: String, name: String) throws {
         #expect(try #require(FieldParameters.parse(field, .browser)?["name"]).isExactly(name))
     }
 
     @Test(arguments: [(#"; a="b\"c\d""#, #"b"cd"#), (#"; a="x;y""#, "x;y"), ("; a=b ; c=d", "b"), ("; A=b", "b")])
-    func `Other parameters are read by RFC 9110`(field: String, value: String) {
+    func `Other parameters are parsed as specified by RFC 9110`(field: String, value: String) {
         #expect(FieldParameters.parse(field)?["a"] == value)
     }
 
     @Test(arguments: [#"; a="b"#, "; a", "; a=", "a=b", #"; a="b"c"#, "; a=b c", "; =b", #"; a="b\"#])
-    func `Malformed parameters are none`(field: String) { #expect(FieldParameters.parse(field) == nil) }
+    func `Malformed parameters are rejected`(field: String) { #expect(FieldParameters.parse(field) == nil) }
 
-    @Test func `A quote in an identifier or a pointer is escaped whatever follows it`() {
+    @Test func `A JSON Pointer is escaped correctly if a combining mark follows an escaped character`() {
         let pointer = JSONPointer.root.appending("a/\u{301}~\u{301}")
         #expect(pointer.description.isExactly("/a~1\u{301}~0\u{301}"))
     }

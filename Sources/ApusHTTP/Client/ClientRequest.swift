@@ -1,7 +1,7 @@
 public import HTTPTypes
 public import NIOCore
 
-/// A request as a client makes it, of the values that the inputs of an ``Endpoint`` write.
+/// A client's request, built from the values of an ``Endpoint``'s inputs.
 public struct ClientRequest: Sendable {
     public let method: HTTPRequest.Method
     public var headers: HTTPFields = [:]
@@ -16,10 +16,10 @@ public struct ClientRequest: Sendable {
         self.path = path
     }
 
-    /// Sets what stands where the path has `:name`.
+    /// Sets the value of the path parameter `:name`.
     public mutating func setSegment(_ name: String, _ value: String) { segments[name] = value }
 
-    /// Adds a parameter to the query.
+    /// Adds a query parameter.
     public mutating func addQuery(_ name: String, _ value: String) { query.append((name, value)) }
 
     /// Adds a cookie.
@@ -28,7 +28,7 @@ public struct ClientRequest: Sendable {
         headers[.cookie] = "\(others)\(name)=\(value)"
     }
 
-    /// Path and query, percent-encoded.
+    /// The path and the query, percent-encoded.
     public var target: String {
         let parts = path.split(separator: "/").map { part in
             part.first == ":" ? PercentEncoding.encode(segments[String(part.dropFirst())] ?? "") : String(part)

@@ -2,13 +2,13 @@ import ApusCore
 public import HTTPTypes
 public import NIOCore
 
-/// A response as a client receives it.
+/// A response received by a client.
 public struct ClientResponse: Sendable {
     public let status: HTTPResponse.Status
     public let headers: HTTPFields
-    /// All of the body.
+    /// The complete body.
     public let body: ByteBuffer
-    /// The fields that came after the body (RFC 9110 §6.5). Those that a `TestClient` receives; other clients drop them.
+    /// The trailer fields (RFC 9110 §6.5). Only `TestClient` provides them; other clients discard them.
     public let trailers: HTTPFields
 
     package init(
@@ -23,20 +23,21 @@ public struct ClientResponse: Sendable {
     /// The body as text.
     public var text: String { String(buffer: body) }
 
-    /// The body, decoded from JSON.
-    /// - Throws: An `AppError` that says what is wrong with it.
+    /// Decodes the body from JSON.
+    /// - Throws: An `AppError` that describes what is wrong with the body.
     public func json<Value: Decodable>(_ type: Value.Type = Value.self) throws -> Value {
         try JSONCoding.decode(type, from: body)
     }
 
-    /// The body, decoded from JSON, of a type that says at run time alone whether it can be.
+    /// Decodes the body from JSON as a type whose conformance to `Decodable` is only known at run time.
     func value<Value>() throws -> Value {
         func decode<Found: Decodable>(_ type: Found.Type) throws -> Value? { try json(type) as? Value }
         if let type = Value.self as? any Decodable.Type, let value = try decode(type) { return value }
-        throw AppError(.unimplemented, "A client cannot read \(Value.self): it is not Decodable.")
+        throw AppError(
+            .unimplemented, "A client cannot decode \(Value.self), because it does not conform to Decodable.")
     }
 
-    /// The body as a problem document.
-    /// - Throws: When it is none.
+    /// Decodes the body as a problem document.
+    /// - Throws: An `AppError` if it is not a problem document.
     public func problem() throws -> ProblemDetails { try json() }
 }

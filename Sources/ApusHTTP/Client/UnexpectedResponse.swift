@@ -1,13 +1,13 @@
 public import HTTPTypes
 
-/// A response that is not what an ``Endpoint`` answers when all goes well.
+/// An error for a response whose status is not one that an ``Endpoint`` returns on success.
 public struct UnexpectedResponse: Error, CustomStringConvertible {
     public let response: ClientResponse
 
-    /// Its status.
+    /// The status of the response.
     public var status: HTTPResponse.Status { response.status }
 
-    /// What it says, if that is a problem document.
+    /// The body of the response, if it is a problem document.
     public var problem: ProblemDetails? { try? response.problem() }
 
     public var description: String { "\(status): \(problem?.detail ?? String(response.text.prefix(256)))" }

@@ -3,24 +3,25 @@ import HTTPTypes
 import NIOCore
 import NIOPosix
 
-/// Compresses responses for clients that take it: zstd, gzip or deflate, by `Accept-Encoding`.
+/// Compresses responses with zstd, gzip or deflate, as negotiated by `Accept-Encoding`.
 ///
-/// Compressed is what is text, JSON, XML, JavaScript, SVG or WebAssembly, is not compressed already, and is long enough; a
-/// body that is made while it is sent, as it is made, each piece at once. A response that sets `Content-Encoding: identity`
-/// or `Cache-Control: no-transform` is left alone.
+/// A body is compressed if it is text, JSON, XML, JavaScript, SVG or WebAssembly, is not compressed already, and is large
+/// enough. A streamed body is compressed while it is produced, and each piece is flushed immediately. A response with a
+/// `Content-Encoding` field, such as `identity`, or with `Cache-Control: no-transform` is not changed.
 ///
-/// Do so where a response has a secret (a CSRF token, say) beside text that a client chose: their lengths tell it (the BREACH
-/// attack).
+/// Set one of these fields on a response that contains a secret, such as a CSRF token, next to text chosen by the client:
+/// otherwise the length of the compressed body can reveal the secret (the BREACH attack).
 public struct Compression: Middleware {
     private let minimumLength: Int
     private let level: Int
 
-    /// Bodies up to this size are compressed on the event loop, in less than a millisecond.
-    private static let largestOnLoop = 32 << 10
+    /// The maximum size of a body that is compressed on the event loop, in bytes. Compressing it takes less than a
+    /// millisecond.
+    private static let maximumLengthOnLoop = 32 << 10
 
     /// - Parameters:
-    ///   - minimumLength: Bytes of a body at hand that is worth it. 1 KiB.
-    ///   - level: 1, the fastest, to 9, the smallest. 6.
+    ///   - minimumLength: The minimum size of a body of known length, in bytes. The default is 1 KiB.
+    ///   - level: The compression level, from 1, the fastest, to 9, the smallest. The default is 6.
     public init(minimumLength: Int = 1024, level: Int = 6) {
         self.minimumLength = minimumLength
         self.level = level
@@ -29,7 +30,7 @@ public struct Compression: Middleware {
     public func handle(_ request: Request, next: Next) async throws -> Response {
         var response = await next(request)
         guard isCompressible(response) else { return response }
-        // Also where this client does not take it: caches must know that it depends on that.
+        // Set even if this client does not accept compression: caches must know that the response depends on the field.
         response.addVary("Accept-Encoding")
         guard let coding = ContentCoding.preferred(by: request.headers[.acceptEncoding]) else { return response }
         switch response.body {
@@ -45,7 +46,8 @@ public struct Compression: Middleware {
             response.body = .bytes(try await compress(bytes, coding))
         }
         if response.notModified == nil { response.headers[.contentEncoding] = coding.rawValue }
-        // It names other bytes than these, which mean the same (RFC 9110 §8.8.1), and parts of them are not to be had.
+        // The tag was made for the uncompressed bytes, so it can only be weak (RFC 9110 §8.8.1), and ranges of the
+        // compressed bytes are not available.
         if let tag = response.headers[.eTag].flatMap({ EntityTag(parsing: $0) }) {
             response.headers[.eTag] = EntityTag(tag.value, isWeak: true).description
         }
@@ -53,7 +55,7 @@ public struct Compression: Middleware {
         return response
     }
 
-    /// Whether a response is compressed for clients that take it; a 304, whether what it stands for is.
+    /// Returns whether a response may be compressed. For a 304, that is whether the representation may be.
     private func isCompressible(_ response: Response) -> Bool {
         let representation = response.notModified
         switch response.body {
@@ -75,7 +77,7 @@ public struct Compression: Middleware {
 
     private static func isText(_ type: MediaType) -> Bool {
         switch type.type {
-        // Each event is to go out by itself, and proxies that decompress hold it back.
+        // Each event must be delivered on its own, and decompressing proxies would buffer it.
         case "text": type.subtype != "event-stream"
         case "application":
             ["json", "javascript", "xml", "wasm", "x-ndjson", "manifest+json"].contains(type.subtype)
@@ -86,7 +88,7 @@ public struct Compression: Middleware {
     }
 
     private func compress(_ bytes: ByteBuffer, _ coding: ContentCoding) async throws -> ByteBuffer {
-        guard bytes.readableBytes > Self.largestOnLoop else {
+        guard bytes.readableBytes > Self.maximumLengthOnLoop else {
             return try coding.compressor(level: level).compress(bytes, .finish)
         }
         return try await NIOThreadPool.singleton.runIfActive { [level] in
@@ -95,14 +97,14 @@ public struct Compression: Middleware {
     }
 }
 
-/// Compresses what is written, and lets every piece go out at once.
+/// A body writer that compresses each piece and flushes it immediately.
 ///
-/// `@unchecked Sendable`: ``OneAtATime`` lets one task in, and what it did is seen by the next. Two at the same time would mix
-/// their pieces; the second one receives an error.
+/// `@unchecked Sendable`: ``ExclusiveAccess`` admits one task at a time and orders its memory accesses before those of the
+/// next task. Two tasks at the same time would mix their pieces, so the second one receives an error.
 private final class CompressingWriter: ResponseBodyWriter, @unchecked Sendable {
     private let writer: any ResponseBodyWriter
     private let compressor: any Compressor
-    private let door = OneAtATime()
+    private let access = ExclusiveAccess()
 
     init(_ writer: any ResponseBodyWriter, _ compressor: any Compressor) {
         self.writer = writer
@@ -117,8 +119,8 @@ private final class CompressingWriter: ResponseBodyWriter, @unchecked Sendable {
     func finish() async throws { try await write(ByteBuffer(), .finish) }
 
     private func write(_ bytes: ByteBuffer, _ flush: CompressorFlush) async throws {
-        try door.enter("A compressed body is written")
-        defer { door.leave() }
+        try access.begin("written")
+        defer { access.end() }
         try await writer.write(try compressor.compress(bytes, flush))
     }
 

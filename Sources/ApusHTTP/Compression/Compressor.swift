@@ -1,33 +1,36 @@
 import ApusCore
 import NIOCore
 
-/// Compresses a stream of bytes. One task at a time uses it.
+/// A compressor of a stream of bytes. It must be used by one task at a time.
 protocol Compressor: AnyObject {
-    /// - Throws: A ``CompressionMemoryError`` when the library has no memory.
+    /// Compresses bytes and returns the compressed output.
+    /// - Throws: A ``CompressionMemoryError`` if the library cannot allocate memory.
     func compress(_ bytes: ByteBuffer, _ flush: CompressorFlush) throws -> ByteBuffer
 }
 
-/// A library has no memory for what it is to do: the request fails, and the process goes on.
+/// An error for a compression library that cannot allocate memory. It fails the request, not the process.
 struct CompressionMemoryError: AppErrorConvertible {
     let library: String
 
     var appError: AppError {
         AppError(
-            .unavailable, "There is no memory to compress or decompress this.", retryAfter: .seconds(1), cause: self)
+            .unavailable, "There is not enough memory to compress or decompress the body.", retryAfter: .seconds(1),
+            cause: self)
     }
 }
 
-/// What becomes of bytes that a ``Compressor`` was given.
+/// How a ``Compressor`` flushes the bytes that it was given.
 enum CompressorFlush {
-    /// All of them so far can be read by the other side.
+    /// The receiver can decompress all bytes so far.
     case sync
-    /// These were the last.
+    /// The compressed stream ends.
     case finish
 }
 
 extension ContentCoding {
-    /// - Parameter level: 1, the fastest, to 9, the smallest, on libz's scale.
-    /// - Throws: A ``CompressionMemoryError``.
+    /// Creates a compressor.
+    /// - Parameter level: The compression level on libz's scale, from 1, the fastest, to 9, the smallest.
+    /// - Throws: A ``CompressionMemoryError`` if the library cannot allocate memory.
     func compressor(level: Int = 6) throws -> any Compressor {
         let level = min(max(level, 1), 9)
         return switch self {
@@ -37,6 +40,8 @@ extension ContentCoding {
         }
     }
 
+    /// Creates a decompression engine.
+    /// - Throws: A ``CompressionMemoryError`` if the library cannot allocate memory.
     func decompressionEngine() throws -> any DecompressionEngine {
         switch self {
         case .zstd: try ZstdDecompressor()
@@ -46,6 +51,6 @@ extension ContentCoding {
     }
 
     private static let zlibWindowBits: Int32 = 15
-    /// 16 more ask for the gzip format (zlib.h).
+    /// Adding 16 selects the gzip format (zlib.h).
     private static let gzipWindowBits: Int32 = 15 + 16
 }

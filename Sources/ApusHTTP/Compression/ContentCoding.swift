@@ -1,16 +1,18 @@
 import ApusCore
 
-/// A content coding (RFC 9110 §8.4.1), the best one first: zstd takes a fifth of gzip's time for the same size.
+/// A content coding (RFC 9110 §8.4.1), in order of preference: zstd takes a fifth of gzip's time for the same size.
 package enum ContentCoding: String, CaseIterable, Sendable {
-    /// RFC 8878, with a window of 8 MiB at most (RFC 9659).
+    /// Zstandard (RFC 8878) with a maximum window of 8 MiB (RFC 9659).
     case zstd
     case gzip
-    /// The zlib format (RFC 1950), whatever the name says.
+    /// The zlib format (RFC 1950), despite the name.
     case deflate
 
-    /// The coding that a client likes best of those there are, by `Accept-Encoding` (RFC 9110 §12.5.3); `nil` for none.
+    /// Returns the coding that a client prefers according to its `Accept-Encoding` field (RFC 9110 §12.5.3); `nil` for no
+    /// coding.
     ///
-    /// Without the field there is none: old clients do not send it. Of those that it likes alike, the best one.
+    /// Without the field, the result is `nil`, because old clients do not send it. Of several codings with the same weight,
+    /// the first case is chosen.
     static func preferred(by field: String?) -> ContentCoding? {
         guard let field else { return nil }
         var weights: [String: Double] = [:]
@@ -36,9 +38,9 @@ package enum ContentCoding: String, CaseIterable, Sendable {
         return 1
     }
 
-    /// Reads `Content-Encoding` of a request.
-    /// - Returns: `nil` for `identity`, and no result for codings that are not known or more than one.
-    static func of(_ field: String) -> ContentCoding?? {
+    /// Parses the `Content-Encoding` field of a request.
+    /// - Returns: `.some(nil)` for `identity`, and `nil` for an unknown coding or more than one coding.
+    static func parse(_ field: String) -> ContentCoding?? {
         switch field.trimmed.asciiLowercased {
         case "", "identity": .some(nil)
         case "gzip", "x-gzip": .gzip

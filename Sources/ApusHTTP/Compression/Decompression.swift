@@ -2,23 +2,24 @@ import ApusCore
 import HTTPTypes
 import NIOCore
 
-/// Decompresses the bodies of requests that come as `Content-Encoding: gzip`, `deflate` or `zstd`; any other coding is 415.
+/// Decompresses request bodies with `Content-Encoding: gzip`, `deflate` or `zstd`; any other coding is answered with 415.
 ///
-/// The limit of a body holds for what comes out. Beside it, a body that is far larger than what was sent is refused: a
-/// kilobyte can stand for a megabyte.
+/// The body limit applies to the decompressed size. In addition, a body whose decompressed size is far larger than its
+/// compressed size is rejected: a kilobyte can expand to a megabyte.
 public struct Decompression: Middleware {
     private let maximumRatio: Int
 
-    /// - Parameter maximumRatio: How many bytes may come out for each that was sent. 100. Up to 64 KiB may come out of any.
+    /// - Parameter maximumRatio: The maximum number of decompressed bytes per compressed byte. The default is 100. Up to
+    ///   64 KiB are always allowed.
     public init(maximumRatio: Int = 100) { self.maximumRatio = maximumRatio }
 
     public func handle(_ request: Request, next: Next) async throws -> Response {
         guard let field = request.headers[.contentEncoding] else { return await next(request) }
-        guard let coding = ContentCoding.of(field) else {
+        guard let coding = ContentCoding.parse(field) else {
             var error = AppError(
-                .invalidArgument, "The Content-Encoding must be gzip, deflate or zstd; it is \(field.prefix(64)).",
+                .invalidArgument, "The Content-Encoding must be gzip, deflate or zstd, not \(field.prefix(64)).",
                 reason: .unsupportedMediaType)
-            // RFC 9110 §12.5.3: what would have been understood.
+            // The supported codings (RFC 9110 §12.5.3).
             error.details.metadata["accept-encoding"] = ContentCoding.allCases.map(\.rawValue).joined(separator: ", ")
             throw error
         }
@@ -32,29 +33,31 @@ public struct Decompression: Middleware {
     }
 
     public func describe(_ operation: inout OpenAPI.Operation) {
-        if operation.body != nil { operation.mayFail(.unsupportedMediaType, "The body is compressed in another way.") }
+        if operation.body != nil {
+            operation.mayFail(.unsupportedMediaType, "The content coding of the body is not supported.")
+        }
     }
 }
 
-/// The bytes of a compressed body, decompressed as they are asked for.
+/// A source that decompresses a body on demand.
 ///
-/// `@unchecked Sendable`: ``OneAtATime`` lets one task in, and what it did is seen by the next; a second one at the same time
-/// receives an error.
+/// `@unchecked Sendable`: ``ExclusiveAccess`` admits one task at a time and orders its memory accesses before those of the
+/// next task; a second task at the same time receives an error.
 private final class DecompressingSource: RequestBodySource, @unchecked Sendable {
-    /// Bytes that are made at once.
+    /// The maximum number of bytes that are decompressed at once.
     private static let block = 64 << 10
 
     private let body: RequestBody
     private var iterator: RequestBody.Iterator
     private let decompressor: Decompressor
     private let maximumRatio: Int
-    private let door = OneAtATime()
+    private let access = ExclusiveAccess()
     private var received = 0
-    private var made = 0
+    private var produced = 0
 
     init(_ body: RequestBody, _ coding: ContentCoding, maximumRatio: Int) throws {
         self.body = body
-        // The limit of the route may be another one than that of the server, and is known when the body is read.
+        // The limit of the route may differ from that of the server, and is only known when the body is read.
         var compressed = body
         compressed.limit = .max
         iterator = compressed.makeAsyncIterator()
@@ -65,28 +68,29 @@ private final class DecompressingSource: RequestBodySource, @unchecked Sendable 
     var length: Int? { nil }
     var trailers: HTTPFields { body.trailers }
 
-    /// What compression may add to bytes that it cannot make smaller.
+    /// Returns the maximum compressed size of a body within the limit, since incompressible bytes grow when compressed.
     private static func maximumCompressed(_ limit: Int) -> Int {
         let (sum, overflows) = limit.addingReportingOverflow(limit / 8 + 1024)
         return overflows ? .max : sum
     }
 
     func next(limit: Int) async throws -> ByteBuffer? {
-        try door.enter("A compressed body is read")
-        defer { door.leave() }
+        try access.begin("read")
+        defer { access.end() }
         while true {
             if let bytes = try decompressor.next(atMost: Self.block) {
-                made += bytes.readableBytes
-                guard made <= max(Self.block, received.multipliedReportingOverflow(by: maximumRatio).partialValue)
+                produced += bytes.readableBytes
+                guard produced <= max(Self.block, received.multipliedReportingOverflow(by: maximumRatio).partialValue)
                 else {
                     throw AppError(
-                        .outOfRange, "The body is more than \(maximumRatio) times as large as what was sent.",
+                        .outOfRange,
+                        "The decompressed body is more than \(maximumRatio) times the size of the compressed one.",
                         reason: .bodyTooLarge)
                 }
                 return bytes
             }
             guard let piece = try await iterator.next() else {
-                // A request without a body is no compressed stream of nothing.
+                // An empty body is valid, although it is not a compressed stream.
                 if received > 0 { try decompressor.finish() }
                 return nil
             }

@@ -1,34 +1,35 @@
 import ApusCore
 import NIOCore
 
-/// Decompresses a stream of bytes, piece by piece: no more is made at once than is asked for.
+/// An incremental decompressor of a stream of bytes, which produces no more bytes at once than requested.
 final class Decompressor {
     private let coding: ContentCoding
     private let engine: any DecompressionEngine
     private var input = ByteBuffer()
-    /// Whether there is no need of more input for more output.
+    /// Whether more output may be available without more input.
     private var mayHaveMore = false
-    /// Whether the end of the compressed stream was seen.
+    /// Whether the end of the compressed stream was reached.
     private(set) var isFinished = false
-    /// How many streams of nothing there were.
+    /// The number of empty streams so far.
     private var emptyStreams = 0
-    private var hasMade = false
+    private var hasProduced = false
 
-    private static let mostEmptyStreams = 100
+    private static let maximumEmptyStreams = 100
 
     init(_ coding: ContentCoding) throws {
         self.coding = coding
         engine = try coding.decompressionEngine()
     }
 
-    /// Gives it more to read.
+    /// Appends compressed input.
     func append(_ bytes: ByteBuffer) { input.appendReclaiming(bytes) }
 
-    /// The next bytes, at most so many; `nil` when more has to come first.
-    /// - Throws: An `AppError` of code `invalidArgument` for what is not compressed so, or goes on after its end.
+    /// Returns the next decompressed bytes, at most `count`; `nil` if more input is needed.
+    /// - Throws: An `AppError` with code `invalidArgument` if the input is not valid for the coding or continues after its
+    ///   end.
     func next(atMost count: Int) throws -> ByteBuffer? {
         while isFinished ? input.readableBytes > 0 : input.readableBytes > 0 || mayHaveMore {
-            if isFinished { try goOn() }
+            if isFinished { try startNextStream() }
             let output = try step(count)
             if output.readableBytes > 0 { return output }
             guard isFinished else { return nil }
@@ -42,51 +43,55 @@ final class Decompressor {
         _ = try input.withUnsafeReadableBytes { bytes in
             try output.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { memory in
                 step = try engine.step(bytes, UnsafeMutableRawBufferPointer(rebasing: memory.prefix(count)))
-                return step?.made ?? 0
+                return step?.produced ?? 0
             }
         }
         guard let step else { throw malformed("it cannot be decompressed") }
         input.moveReaderIndex(forwardBy: step.consumed)
         isFinished = step.isEnd
-        hasMade = hasMade || step.made > 0
-        mayHaveMore = step.made == count
+        hasProduced = hasProduced || step.produced > 0
+        mayHaveMore = step.produced == count
         return output
     }
 
-    /// One stream may follow another (RFC 1952 §2.2, RFC 8878 §3), but not in zlib's format.
-    private func goOn() throws {
-        guard coding != .deflate else { throw malformed("something follows its end") }
-        emptyStreams += hasMade ? 0 : 1
-        guard emptyStreams <= Self.mostEmptyStreams else { throw malformed("it has too many parts without content") }
-        hasMade = false
+    /// Starts the next of several concatenated streams, which all formats but zlib's allow (RFC 1952 §2.2, RFC 8878 §3).
+    private func startNextStream() throws {
+        guard coding != .deflate else { throw malformed("there is data after its end") }
+        emptyStreams += hasProduced ? 0 : 1
+        guard emptyStreams <= Self.maximumEmptyStreams else {
+            throw malformed("it has more than \(Self.maximumEmptyStreams) empty streams")
+        }
+        hasProduced = false
         engine.restart()
         isFinished = false
     }
 
-    /// - Throws: When the compressed stream was not there to its end.
+    /// Checks that the input was complete.
+    /// - Throws: An `AppError` with code `invalidArgument` if the compressed stream has not ended.
     func finish() throws {
-        guard isFinished else { throw malformed("it ends too early") }
+        guard isFinished else { throw malformed("it is truncated") }
     }
 
-    private func malformed(_ what: String) -> AppError {
-        AppError(.invalidArgument, "The body is not valid \(coding): \(what).")
+    private func malformed(_ reason: String) -> AppError {
+        AppError(.invalidArgument, "The body is not valid \(coding): \(reason).")
     }
 }
 
-/// A library that decompresses.
+/// A binding to a decompression library.
 protocol DecompressionEngine: AnyObject {
-    /// Reads from one and writes to the other as far as it comes.
-    /// - Returns: `nil` for what is not compressed so.
-    /// - Throws: A ``CompressionMemoryError``.
+    /// Decompresses as much of the input as fits into the output.
+    /// - Returns: The progress; `nil` if the input is malformed.
+    /// - Throws: A ``CompressionMemoryError`` if the library cannot allocate memory.
     func step(_ input: UnsafeRawBufferPointer, _ output: UnsafeMutableRawBufferPointer) throws -> DecompressionStep?
 
-    /// Begins anew, with the next stream.
+    /// Resets the state for the next stream.
     func restart()
 }
 
+/// The progress of one call of ``DecompressionEngine/step(_:_:)``.
 struct DecompressionStep {
     let consumed: Int
-    let made: Int
-    /// Whether the compressed stream ended.
+    let produced: Int
+    /// Whether the end of the compressed stream was reached.
     let isEnd: Bool
 }

@@ -1,7 +1,7 @@
 import CZlib
 import NIOCore
 
-/// Compresses by libz.
+/// A compressor that uses libz.
 final class Deflater: Compressor {
     private var stream = z_stream()
 
@@ -17,12 +17,12 @@ final class Deflater: Compressor {
     func compress(_ bytes: ByteBuffer, _ flush: CompressorFlush) -> ByteBuffer {
         var output = ByteBuffer()
         bytes.withUnsafeReadableBytes { input in
-            // libz reads it only.
+            // libz only reads from it.
             stream.next_in = UnsafeMutablePointer(mutating: input.bindMemory(to: UInt8.self).baseAddress)
             stream.avail_in = UInt32(input.count)
             repeat {
-                let room = max(64, Int(deflateBound(&stream, UInt(stream.avail_in))))
-                output.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { memory in
+                let capacity = max(64, Int(deflateBound(&stream, UInt(stream.avail_in))))
+                output.writeWithUnsafeMutableBytes(minimumWritableBytes: capacity) { memory in
                     stream.next_out = memory.bindMemory(to: UInt8.self).baseAddress
                     stream.avail_out = UInt32(memory.count)
                     _ = deflate(&stream, flush == .finish ? Z_FINISH : Z_SYNC_FLUSH)

@@ -1,6 +1,6 @@
 import CZlib
 
-/// Decompresses by libz.
+/// A decompression engine that uses libz.
 final class Inflater: DecompressionEngine {
     private var stream = z_stream()
 
@@ -21,11 +21,11 @@ final class Inflater: DecompressionEngine {
         let result = inflate(&stream, Z_NO_FLUSH)
         stream.next_in = nil
         stream.next_out = nil
-        // Memory for its window is allocated when it is needed.
+        // libz allocates the window only when it needs it.
         guard result != Z_MEM_ERROR else { throw CompressionMemoryError(library: "libz") }
         guard [Z_OK, Z_BUF_ERROR, Z_STREAM_END].contains(result) else { return nil }
         return DecompressionStep(
-            consumed: input.count - Int(stream.avail_in), made: output.count - Int(stream.avail_out),
+            consumed: input.count - Int(stream.avail_in), produced: output.count - Int(stream.avail_out),
             isEnd: result == Z_STREAM_END)
     }
 }

@@ -1,14 +1,14 @@
 import CZstd
 import NIOCore
 
-/// Compresses by libzstd (RFC 8878).
+/// A compressor that uses libzstd (RFC 8878).
 final class ZstdCompressor: Compressor {
-    /// How far back it looks: 256 KiB, which bounds its memory and the reader's.
+    /// The base-2 logarithm of the window size, 256 KiB, which bounds the memory of the compressor and the decompressor.
     private static let windowLog: Int32 = 18
 
     private let context: OpaquePointer
 
-    /// - Parameter level: On libzstd's scale.
+    /// - Parameter level: The compression level on libzstd's scale.
     init(level: Int) throws {
         guard let context = ZSTD_createCCtx() else { throw CompressionMemoryError(library: "libzstd") }
         ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, Int32(level))
@@ -22,23 +22,24 @@ final class ZstdCompressor: Compressor {
         var output = ByteBuffer()
         try bytes.withUnsafeReadableBytes { bytes in
             var input = ZSTD_inBuffer(src: bytes.baseAddress, size: bytes.count, pos: 0)
-            var left = 0
+            var remaining = 0
             repeat {
                 output.writeWithUnsafeMutableBytes(minimumWritableBytes: ZSTD_compressBound(bytes.count)) { memory in
-                    var room = ZSTD_outBuffer(dst: memory.baseAddress, size: memory.count, pos: 0)
-                    left = ZSTD_compressStream2(context, &room, &input, flush == .finish ? ZSTD_e_end : ZSTD_e_flush)
-                    return room.pos
+                    var target = ZSTD_outBuffer(dst: memory.baseAddress, size: memory.count, pos: 0)
+                    remaining = ZSTD_compressStream2(
+                        context, &target, &input, flush == .finish ? ZSTD_e_end : ZSTD_e_flush)
+                    return target.pos
                 }
-                guard ZSTD_isError(left) == 0 else { throw CompressionMemoryError(library: "libzstd") }
-            } while left > 0
+                guard ZSTD_isError(remaining) == 0 else { throw CompressionMemoryError(library: "libzstd") }
+            } while remaining > 0
         }
         return output
     }
 }
 
-/// Decompresses by libzstd.
+/// A decompression engine that uses libzstd.
 final class ZstdDecompressor: DecompressionEngine {
-    /// The largest window of the coding (RFC 9659): 8 MiB.
+    /// The base-2 logarithm of the maximum window size of the coding, 8 MiB (RFC 9659).
     private static let maximumWindowLog: Int32 = 23
 
     private let context: OpaquePointer
@@ -55,12 +56,12 @@ final class ZstdDecompressor: DecompressionEngine {
 
     func step(_ input: UnsafeRawBufferPointer, _ output: UnsafeMutableRawBufferPointer) throws -> DecompressionStep? {
         var source = ZSTD_inBuffer(src: input.baseAddress, size: input.count, pos: 0)
-        var room = ZSTD_outBuffer(dst: output.baseAddress, size: output.count, pos: 0)
-        let result = ZSTD_decompressStream(context, &room, &source)
+        var target = ZSTD_outBuffer(dst: output.baseAddress, size: output.count, pos: 0)
+        let result = ZSTD_decompressStream(context, &target, &source)
         guard ZSTD_getErrorCode(result) != ZSTD_error_memory_allocation else {
             throw CompressionMemoryError(library: "libzstd")
         }
         guard ZSTD_isError(result) == 0 else { return nil }
-        return DecompressionStep(consumed: source.pos, made: room.pos, isEnd: result == 0)
+        return DecompressionStep(consumed: source.pos, produced: target.pos, isEnd: result == 0)
     }
 }

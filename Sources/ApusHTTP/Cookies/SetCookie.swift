@@ -1,19 +1,19 @@
 import ApusCore
 import HTTPTypes
 
-/// A cookie that a response sets (RFC 6265, and `SameSite` of its successor). Out of the reach of scripts, over TLS alone,
-/// and not sent along with what other sites begin, unless it is said otherwise.
+/// A cookie set by a response (RFC 6265, with `SameSite` of its successor). By default it is `HttpOnly`, `Secure` and
+/// `SameSite=Lax`.
 ///
 /// ```swift
 /// response.set(SetCookie("theme", "dark", maxAge: .seconds(365 * 86400)))
 /// response.set(.removal(of: "theme"))
 /// ```
 public struct SetCookie: Sendable, Equatable {
-    /// When a browser sends it along with requests that another site began.
+    /// When browsers send the cookie with requests initiated by other sites.
     public enum SameSite: String, Sendable {
         /// Never.
         case strict = "Strict"
-        /// When a link is followed.
+        /// When the user follows a link.
         case lax = "Lax"
         /// Always.
         case none = "None"
@@ -21,19 +21,20 @@ public struct SetCookie: Sendable, Equatable {
 
     public var name: String
     public var value: String
-    /// How long a browser keeps it; `nil` until it is closed.
+    /// How long the browser stores the cookie; `nil` for a session cookie, which is deleted when the browser is closed.
     public var maxAge: Duration?
     public var path: String
-    /// The host and those below it; `nil` for this host alone.
+    /// The domain, which includes its subdomains; `nil` for this host only.
     public var domain: String?
     public var isSecure: Bool
-    /// Whether scripts cannot read it.
+    /// Whether the cookie is inaccessible to scripts.
     public var isHTTPOnly: Bool
     public var sameSite: SameSite
 
+    /// Creates a cookie.
     /// - Parameters:
-    ///   - name: A token of RFC 9110. One that begins with `__Host-` is bound to this host by browsers.
-    ///   - value: Printable ASCII without blanks, quotes, commas, semicolons and backslashes.
+    ///   - name: A token (RFC 9110 §5.6.2). Browsers bind a cookie whose name begins with `__Host-` to this host.
+    ///   - value: Printable ASCII without spaces, quotes, commas, semicolons and backslashes.
     public init(
         _ name: String, _ value: String, maxAge: Duration? = nil, path: String = "/", domain: String? = nil,
         isSecure: Bool = true, isHTTPOnly: Bool = true, sameSite: SameSite = .lax
@@ -48,26 +49,28 @@ public struct SetCookie: Sendable, Equatable {
         self.sameSite = sameSite
     }
 
-    /// The removal of a cookie. Path and domain must be those with which it was set.
+    /// Returns a cookie that removes the cookie with the given name. The path and the domain must be those with which the
+    /// cookie was set.
     ///
-    /// It is `Secure` only where the cookie's name demands that (`__Host-`, `__Secure-`): browsers ignore a secure one over plain
-    /// HTTP, and let either kind replace the cookie over TLS.
+    /// The removal is `Secure` only if the name requires it (`__Host-`, `__Secure-`): browsers ignore secure cookies over
+    /// plain HTTP, and over TLS a cookie of either kind replaces the existing one.
     public static func removal(of name: String, path: String = "/", domain: String? = nil) -> SetCookie {
         let isSecure = ["__host-", "__secure-"].contains { name.asciiLowercased.hasPrefix($0) }
         return SetCookie(name, "", maxAge: .zero, path: path, domain: domain, isSecure: isSecure)
     }
 
-    /// Whether a cookie may have this text as its value.
+    /// Returns whether a text is a valid cookie value.
     static func isValue(_ text: String) -> Bool {
         text.utf8.allSatisfy { (0x21...0x7E).contains($0) && !"\",;\\".utf8.contains($0) }
     }
 
-    /// - Throws: An `AppError` of code `internal` for what would not be one cookie.
+    /// Returns the value of the `Set-Cookie` field.
+    /// - Throws: An `AppError` with code `internal` if the name, the value, the path or the domain has invalid characters.
     func encoded() throws -> String {
-        let rest = path + (domain ?? "")
-        let isRest = rest.utf8.allSatisfy { (0x20...0x7E).contains($0) && $0 != UInt8(ascii: ";") }
-        guard FieldParameters.isToken(name), Self.isValue(value), isRest else {
-            throw AppError(.internal, "The cookie \(name.prefix(64)) has characters that no cookie may have.")
+        let attributes = path + (domain ?? "")
+        let areAttributesValid = attributes.utf8.allSatisfy { (0x20...0x7E).contains($0) && $0 != UInt8(ascii: ";") }
+        guard FieldParameters.isToken(name), Self.isValue(value), areAttributesValid else {
+            throw AppError(.internal, "The cookie \(name.prefix(64)) has characters that are not allowed in a cookie.")
         }
         var text = "\(name)=\(value); Path=\(path)"
         if let domain { text += "; Domain=\(domain)" }
@@ -79,25 +82,25 @@ public struct SetCookie: Sendable, Equatable {
 }
 
 extension Response {
-    /// Keeps shared caches (RFC 9111) from storing the response: it has something for one client alone.
+    /// Prevents shared caches (RFC 9111) from storing the response, because it is meant for one client only.
     mutating func forbidSharedCaching() {
         guard let field = headers[.cacheControl] else {
             headers[.cacheControl] = "no-store"
             return
         }
         let directives = field.split(at: ",").map(\.trimmed)
-        func isNamed(_ directive: Substring, _ names: String...) -> Bool {
+        func isOneOf(_ directive: Substring, _ names: String...) -> Bool {
             names.contains((directive.cut(at: "=")?.before ?? directive).trimmed.asciiLowercased)
         }
-        guard !directives.contains(where: { isNamed($0, "no-store") || $0.asciiLowercased == "private" }) else {
+        guard !directives.contains(where: { isOneOf($0, "no-store") || $0.asciiLowercased == "private" }) else {
             return
         }
-        let kept = directives.filter { !isNamed($0, "public", "private", "s-maxage", "proxy-revalidate") }
-        headers[.cacheControl] = (["private"] + kept.map(String.init)).joined(separator: ", ")
+        let retained = directives.filter { !isOneOf($0, "public", "private", "s-maxage", "proxy-revalidate") }
+        headers[.cacheControl] = (["private"] + retained.map(String.init)).joined(separator: ", ")
     }
 
     /// Sets a cookie.
-    /// - Throws: An `AppError` of code `internal` for a cookie with characters that none may have.
+    /// - Throws: An `AppError` with code `internal` if the cookie has invalid characters.
     public mutating func set(_ cookie: SetCookie) throws {
         headers.append(HTTPField(name: .setCookie, value: try cookie.encoded()))
     }

@@ -3,7 +3,7 @@ import HTTPTypes
 import NIOCore
 import Synchronization
 
-/// Events that a client receives as they happen (`text/event-stream`), for as long as it listens.
+/// A stream of server-sent events (`text/event-stream`).
 ///
 /// ```swift
 /// routes.get("prices", LastEventID()) { last in
@@ -13,19 +13,21 @@ import Synchronization
 /// }
 /// ```
 ///
-/// `send` waits while the client does not keep up. An idle stream sends a comment now and then, so that neither proxies nor
-/// the client take it for dead. The body is cancelled when the client goes, and when the server stops: clients come again
-/// by themselves. It ends with the token that the request was authenticated by, too. No deadline of the request holds for it.
+/// `send` suspends while the client does not keep up. An idle stream sends a comment at every heartbeat, so that neither
+/// proxies nor the client consider the connection dead. The body is cancelled when the client disconnects, when the token
+/// that authenticated the request expires, and when the server shuts down; clients reconnect on their own. The deadline of
+/// the request does not apply to the stream.
 public struct EventStream: ResponseConvertible {
     private let heartbeat: Duration
     private let retry: Duration?
     private let clock: any WallClock
     private let body: @Sendable (EventWriter) async throws -> Void
 
+    /// Creates a stream.
     /// - Parameters:
-    ///   - heartbeat: How long it may be silent. 15 seconds.
-    ///   - retry: How long clients wait before they come again; 3 seconds in most if it is not said.
-    ///   - body: Sends events. The stream ends when it returns.
+    ///   - heartbeat: How long the stream may be idle before a comment is sent. The default is 15 seconds.
+    ///   - retry: How long clients wait before they reconnect. If `nil`, clients use their default, in most 3 seconds.
+    ///   - body: A closure that sends the events. The stream ends when it returns.
     public init(
         heartbeat: Duration = .seconds(15), retry: Duration? = nil, clock: any WallClock = SystemClock(),
         _ body: @escaping @Sendable (EventWriter) async throws -> Void
@@ -37,7 +39,7 @@ public struct EventStream: ResponseConvertible {
     }
 
     public func response(to request: Request) -> Response {
-        // Caches and proxies are to pass on what comes when it comes.
+        // Caches and proxies must forward events immediately.
         let headers: HTTPFields = [
             .contentType: "text/event-stream", .cacheControl: "no-store", .xAccelBuffering: "no",
         ]
@@ -56,9 +58,10 @@ public struct EventStream: ResponseConvertible {
                 group.addTask { try await body(events) }
                 group.addTask { try await events.keepAlive(every: heartbeat, clock) }
                 group.addTask { for await _ in stop {} }
-                // A token that has expired says nothing any more.
+                // The stream must not outlive the client's token.
                 if let timeLeft { group.addTask { try await clock.sleep(for: timeLeft) } }
-                // The first to end ends all: the body, the server, or the client that is gone.
+                // The first task to finish ends the stream, whether the body has returned, the client has disconnected, the
+                // token has expired or the server shuts down.
                 defer { group.cancelAll() }
                 try await group.next()
             }
@@ -67,19 +70,19 @@ public struct EventStream: ResponseConvertible {
 
     public static func describe(_ operation: inout OpenAPI.Operation) {
         operation.responses[200] = .init(
-            "Events as they happen.", content: .init(["text/event-stream": .of(String.self)]))
+            "A stream of server-sent events.", content: .init(["text/event-stream": .of(String.self)]))
     }
 }
 
-/// Where the events of an ``EventStream`` are sent to.
+/// The writer of the events of an ``EventStream``.
 public final class EventWriter: Sendable {
     private let writer: any ResponseBodyWriter
     private let count = Atomic(0)
 
     init(_ writer: any ResponseBodyWriter) { self.writer = writer }
 
-    /// Sends an event; waits while the client does not keep up.
-    /// - Throws: When the client is gone, or the event's id or type has a line break.
+    /// Sends an event. Suspends while the client does not keep up.
+    /// - Throws: An error if the client has disconnected, or if the event's id or type has a line break or NUL.
     public func send(_ event: ServerSentEvent) async throws { try await write(event.encoded()) }
 
     func write(_ text: String) async throws { try await write(ByteBuffer(string: text)) }

@@ -2,41 +2,45 @@ import ApusCore
 import HTTPTypes
 import NIOCore
 
-/// One event of an ``EventStream`` (the HTML standard, §9.2).
+/// An event of an ``EventStream`` (the HTML standard, §9.2).
 public struct ServerSentEvent: Sendable, Equatable {
-    /// What the client hands back as `Last-Event-ID` when it comes again; `nil` leaves the last one standing.
+    /// The id, which the client sends as `Last-Event-ID` when it reconnects; `nil` keeps the previous id.
     public var id: String?
-    /// Its type; `nil` is `message`.
+    /// The event type; `nil` means `message`.
     public var event: String?
-    /// What it says.
+    /// The data.
     public var data: String
 
+    /// Creates an event.
     /// - Parameters:
-    ///   - id: Without line breaks and NUL.
-    ///   - event: Without line breaks.
-    ///   - data: In as many lines as need be.
+    ///   - data: The data, which may have several lines.
+    ///   - event: The event type, without line breaks and NUL.
+    ///   - id: The id, without line breaks and NUL.
     public init(_ data: String, event: String? = nil, id: String? = nil) {
         self.data = data
         self.event = event
         self.id = id
     }
 
-    /// An event whose data is JSON.
+    /// Creates an event whose data is a value encoded as JSON.
+    /// - Throws: The encoding error.
     public init(json value: some Encodable, event: String? = nil, id: String? = nil) throws {
         self.init(String(buffer: try JSONCoding.encode(value)), event: event, id: id)
     }
 
-    /// - Throws: An `AppError` of code `internal` when the id or the type would end its line.
+    /// Returns the event in the `text/event-stream` format.
+    /// - Throws: An `AppError` with code `internal` if the id or the type has a line break or NUL.
     func encoded() throws -> ByteBuffer {
         var text = ""
         for (name, value) in [("id", id), ("event", event)] {
             guard let value else { continue }
             guard !value.unicodeScalars.contains(where: { $0 == "\n" || $0 == "\r" || $0 == "\0" }) else {
-                throw AppError(.internal, "The \(name) of an event has a line break or a NUL.")
+                throw AppError(
+                    .internal, "The field \"\(name)\" of a server-sent event must not have a line break or NUL.")
             }
             text += "\(name): \(value)\n"
         }
-        // Carriage returns end lines too. Grapheme clusters would hide the one before a line feed.
+        // Carriage returns end lines too. Split by scalars, because CR LF is a single `Character`.
         let lines = data.replacing("\r\n", with: "\n").unicodeScalars.split(omittingEmptySubsequences: false) {
             $0 == "\n" || $0 == "\r"
         }
@@ -45,7 +49,7 @@ public struct ServerSentEvent: Sendable, Equatable {
     }
 }
 
-/// The id of the last event that a client received before it came again; `nil` for one that is new.
+/// The id of the last event that a reconnecting client received; `nil` for a new client.
 public struct LastEventID: RequestInput {
     public init() {}
 
@@ -59,6 +63,6 @@ public struct LastEventID: RequestInput {
         operation.parameters.append(
             .init(
                 "Last-Event-ID", in: .header, isRequired: false, schema: .of(String.self),
-                description: "The last event that was received."))
+                description: "The id of the last event that the client received."))
     }
 }

@@ -3,7 +3,8 @@ import ApusJSON
 import HTTPTypes
 import NIOCore
 
-/// A file: with an entity tag, conditional requests, ranges and caching (RFC 9110 §13 and §14, RFC 9111).
+/// A response that sends a file. It supports entity tags, conditional requests, ranges and caching (RFC 9110 §13 and §14,
+/// RFC 9111).
 ///
 /// ```swift
 /// routes.get("report") { try await FileResponse("reports/today.pdf", cacheControl: "private, max-age=60") }
@@ -12,24 +13,24 @@ public struct FileResponse: ResponseConvertible {
     private let file: OpenFile
     private let size: Int
     private let tag: EntityTag
-    /// In seconds since 1970.
+    /// The time of the last modification, in seconds since 1970.
     private let lastModified: Int
     private let headers: HTTPFields
 
-    /// Opens a file. It may be replaced under its name while it is sent: what was opened is sent.
+    /// Opens a file. If the file is replaced while it is sent, the opened file is sent.
     /// - Parameters:
-    ///   - path: Where it is. Never make it of what a client says; for that there is `Routes.files`.
-    ///   - contentType: By the ending of the path if it is not said.
-    ///   - cacheControl: By default caches keep it and ask every time whether it is still the same.
-    ///   - downloadName: What a browser stores it as, instead of showing it.
-    /// - Throws: An `AppError` of code `notFound` when there is no such file.
+    ///   - path: The path of the file. Never derive it from client input; use `Routes.files` for that.
+    ///   - contentType: The media type. If `nil`, it is derived from the file extension.
+    ///   - cacheControl: The `Cache-Control` field. By default, caches store the file and revalidate it for every request.
+    ///   - downloadName: The name under which a browser saves the file instead of displaying it; `nil` to display it.
+    /// - Throws: An `AppError` with code `notFound` if the file does not exist, is not readable or is not a regular file.
     public init(
         _ path: String, contentType: String? = nil, cacheControl: String = "no-cache", downloadName: String? = nil
     ) async throws {
         do {
             file = try await .forReading(path)
             let information = try await file.information()
-            guard information.isRegular else { throw AppError(.notFound, "There is no such file.") }
+            guard information.isRegular else { throw AppError(.notFound, "File not found.") }
             size = information.size
             let state =
                 [information.inode, UInt64(bitPattern: Int64(information.size))]
@@ -37,7 +38,7 @@ public struct FileResponse: ResponseConvertible {
             tag = EntityTag(state.map { String($0, radix: 36) }.joined(separator: "-"))
             lastModified = information.seconds
         } catch let failure as OpenFile.Failure where failure.isMissing || failure.isForbidden {
-            throw AppError(.notFound, "There is no such file.", cause: failure)
+            throw AppError(.notFound, "File not found.", cause: failure)
         }
         var headers: HTTPFields = [
             .contentType: contentType ?? Self.contentType(of: path), .cacheControl: cacheControl,
@@ -54,11 +55,13 @@ public struct FileResponse: ResponseConvertible {
             return .notModified(headers: headers, length: size)
         case .failed:
             return Response(
-                error: AppError(.failedPrecondition, "The file has changed.", reason: .preconditionFailed))
+                error: AppError(
+                    .failedPrecondition, "The file does not match the preconditions of the request.",
+                    reason: .preconditionFailed))
         case .proceed: break
         }
-        let isWhole = !Preconditions.allowsRange(request, tag: tag, lastModified: lastModified)
-        switch ByteRanges(request.method == .get && !isWhole ? request.headers[.range] : nil, size: size) {
+        let mustSendAll = !Preconditions.allowsRange(request, tag: tag, lastModified: lastModified)
+        switch ByteRanges(request.method == .get && !mustSendAll ? request.headers[.range] : nil, size: size) {
         case .all: return Response(status: .ok, headers: headers, body: body([0..<size]))
         case .some(let ranges) where ranges.count == 1: return part(ranges[0])
         case .some(let ranges): return parts(ranges)
@@ -76,7 +79,7 @@ public struct FileResponse: ResponseConvertible {
         return Response(status: .partialContent, headers: headers, body: body([range]))
     }
 
-    /// `multipart/byteranges` (RFC 9110 §14.6).
+    /// Returns a `multipart/byteranges` response (RFC 9110 §14.6).
     private func parts(_ ranges: [Range<Int>]) -> Response {
         let boundary = Identifier<FileResponse>().description
         let type = headers[.contentType] ?? "application/octet-stream"
@@ -99,7 +102,9 @@ public struct FileResponse: ResponseConvertible {
                 var offset = range.lowerBound
                 while offset < range.upperBound {
                     let piece = try await file.read(from: offset, count: min(range.upperBound - offset, Self.block))
-                    guard piece.readableBytes > 0 else { throw AppError(.internal, "The file has become shorter.") }
+                    guard piece.readableBytes > 0 else {
+                        throw AppError(.internal, "The file was truncated while it was sent.")
+                    }
                     try await writer.write(piece)
                     offset += piece.readableBytes
                 }
@@ -108,10 +113,11 @@ public struct FileResponse: ResponseConvertible {
         }
     }
 
-    /// Bytes that are read at once.
+    /// The maximum number of bytes that are read at once.
     private static let block = 128 << 10
 
-    /// RFC 6266, with the name in UTF-8 (RFC 8187) and in ASCII for those who do not know that.
+    /// Returns a `Content-Disposition` field (RFC 6266) with the name in UTF-8 (RFC 8187), and in ASCII for clients that do not
+    /// support it.
     static func attachment(_ name: String) -> String {
         let plain = String(
             name.unicodeScalars.map {
@@ -145,10 +151,11 @@ public struct FileResponse: ResponseConvertible {
 
     public static func describe(_ operation: inout OpenAPI.Operation) {
         let bytes = OpenAPI.Content(["*/*": .literal(["type": "string", "format": "binary"])])
-        operation.responses[200] = .init("The file.", content: bytes, headers: ["ETag": "Names its state."])
-        operation.responses[206] = .init("A part of it.", content: bytes, headers: ["Content-Range": "Which part."])
-        operation.responses[304] = .init("The client has it.")
-        operation.mayFail(.preconditionFailed, "The file is another one.")
-        operation.responses[416] = .init("There is no such part of it.")
+        operation.responses[200] = .init("The file.", content: bytes, headers: ["ETag": "The entity tag of the file."])
+        operation.responses[206] = .init(
+            "The requested part of the file.", content: bytes, headers: ["Content-Range": "The range of the part."])
+        operation.responses[304] = .init("The file has not changed.")
+        operation.mayFail(.preconditionFailed, "The file does not match the preconditions of the request.")
+        operation.responses[416] = .init("The requested range is outside of the file.")
     }
 }

@@ -9,16 +9,18 @@ import NIOPosix
     import Darwin
 #endif
 
-/// An open file, closed when nobody refers to it any more. Whatever blocks happens on NIO's pool of threads.
+/// An open file, which is closed on deinitialization. Blocking calls run on NIO's thread pool.
 ///
-/// Not NIO's own file handles: one that is let go of unclosed, as by a cancelled request, ends the process there.
+/// It does not use NIO's file handles, because a handle that is released without being closed, such as by a cancelled
+/// request, terminates the process.
 final class OpenFile: Sendable {
-    /// What is known of a file.
+    /// The metadata of a file.
     struct Information: Sendable {
         let isRegular: Bool
         let size: Int
-        /// Of the last change, since 1970.
+        /// The seconds of the last modification since 1970.
         let seconds: Int
+        /// The nanoseconds within that second.
         let nanoseconds: Int
         let inode: UInt64
     }
@@ -29,7 +31,7 @@ final class OpenFile: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Why the system would not.
+    /// An error of a system call.
     struct Failure: Error, CustomStringConvertible {
         let code: Int32
         let path: String
@@ -38,12 +40,13 @@ final class OpenFile: Sendable {
         var isForbidden: Bool { code == EACCES }
     }
 
+    /// Opens an existing file for reading.
     static func forReading(_ path: String) async throws -> OpenFile {
-        // Not blocking: a FIFO would have its reader wait for a writer.
+        // Non-blocking, because opening a FIFO would wait for a writer.
         try await open(path, O_RDONLY | O_NONBLOCK)
     }
 
-    /// A new file under a path where nothing is yet, for its owner's eyes alone.
+    /// Creates a file that only its owner can read and write. Fails if the path exists.
     static func new(_ path: String) async throws -> OpenFile {
         try await open(path, O_RDWR | O_CREAT | O_EXCL)
     }
@@ -73,7 +76,7 @@ final class OpenFile: Sendable {
         }
     }
 
-    /// Bytes from a place on; fewer at the end of the file, none past it.
+    /// Reads bytes at an offset. Returns fewer than `count` at the end of the file, and none beyond it.
     func read(from offset: Int, count: Int) async throws -> ByteBuffer {
         try await Self.onPool { [self] in
             var buffer = ByteBufferAllocator().buffer(capacity: count)
@@ -89,15 +92,15 @@ final class OpenFile: Sendable {
         }
     }
 
-    /// Adds bytes at the end.
+    /// Writes bytes at the current position.
     func write(_ bytes: ByteBuffer) async throws {
         try await Self.onPool { [self] in
             try bytes.withUnsafeReadableBytes { memory in
-                var done = 0
-                while done < memory.count {
-                    let written = systemWrite(descriptor, memory.baseAddress?.advanced(by: done), memory.count - done)
+                var count = 0
+                while count < memory.count {
+                    let written = systemWrite(descriptor, memory.baseAddress?.advanced(by: count), memory.count - count)
                     if written >= 0 {
-                        done += written
+                        count += written
                     } else if errno != EINTR {
                         throw Failure(code: errno, path: "write")
                     }
@@ -106,12 +109,13 @@ final class OpenFile: Sendable {
         }
     }
 
+    /// Runs blocking work on NIO's thread pool.
     static func onPool<Result: Sendable>(_ work: @escaping @Sendable () throws -> Result) async throws -> Result {
         try await NIOThreadPool.singleton.runIfActive(work)
     }
 }
 
-// The system's functions by names of their own: methods of the same name hide them.
+// Wrappers of system functions that are hidden by methods of the same name.
 private func systemOpen(_ path: String, _ flags: Int32, _ mode: mode_t) -> Int32 { open(path, flags, mode) }
 private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
     write(descriptor, bytes, count)

@@ -10,28 +10,29 @@ import HTTPTypes
 #endif
 
 extension Routes {
-    /// Serves the files of a folder, and of those in it, as ``FileResponse``s; `index.html` where a folder is asked for.
+    /// Serves the files of a directory and its subdirectories as ``FileResponse``s. A request for a directory is answered with
+    /// its `index.html`.
     ///
-    /// What begins with a dot is not there, and a symbolic link that leads out of the folder is not followed.
+    /// Names that begin with a dot are not served, and symbolic links that lead out of the directory are not followed.
     ///
     /// ```swift
     /// routes.files("assets", from: "public", cacheControl: "public, max-age=31536000, immutable")
     /// ```
     /// - Parameters:
-    ///   - path: Where they are served.
-    ///   - folder: Where they are.
+    ///   - path: The path prefix of the routes.
+    ///   - folder: The path of the directory.
     public func files(
         _ path: String, from folder: String, cacheControl: String = "no-cache", file: String = #fileID,
         line: Int = #line
     ) {
         let count = fullPath(path).split(separator: "/").count
-        let folder = FileFolder(folder)
-        let answer: Handler = { request in
+        let folder = FileDirectory(folder)
+        let handler: Handler = { request in
             let segments = request.path.split(at: "/").dropFirst(count)
             return try await folder.file(segments, cacheControl).response(to: request)
         }
         for pattern in [path, path.isEmpty ? "**" : "\(path)/**"] {
-            add(.get, pattern, file: file, line: line, handler: answer).describe {
+            add(.get, pattern, file: file, line: line, handler: handler).describe {
                 FileResponse.describe(&$0)
                 $0.isHidden = true
             }
@@ -39,8 +40,8 @@ extension Routes {
     }
 }
 
-/// A folder whose files anybody may read.
-private struct FileFolder: Sendable {
+/// A directory whose files are served.
+private struct FileDirectory: Sendable {
     private let path: String
 
     init(_ path: String) { self.path = path }
@@ -51,20 +52,20 @@ private struct FileFolder: Sendable {
         return try await FileResponse(file, cacheControl: cacheControl)
     }
 
-    /// Where a file really is. It blocks.
+    /// Resolves the path of a file inside of the directory. This call blocks.
     private func resolve(_ names: [String]) throws -> String {
         let path = ([path] + names).joined(separator: "/")
-        guard let root = Self.real(self.path), var target = Self.real(path) else { throw Self.notFound }
-        if isFolder(target) { target += "/index.html" }
-        guard let real = Self.real(target), real.starts(withBytesOf: root == "/" ? "/" : "\(root)/") else {
+        guard let root = Self.realPath(self.path), var target = Self.realPath(path) else { throw Self.notFound }
+        if isDirectory(target) { target += "/index.html" }
+        guard let resolved = Self.realPath(target), resolved.starts(withBytesOf: root == "/" ? "/" : "\(root)/") else {
             throw Self.notFound
         }
-        return real
+        return resolved
     }
 
-    private static var notFound: AppError { AppError(.notFound, "There is no such file.") }
+    private static var notFound: AppError { AppError(.notFound, "File not found.") }
 
-    /// A name in a folder, and nothing else.
+    /// Decodes a path segment and checks that it is a plain file name.
     private static func name(_ segment: Substring) throws -> String {
         guard let name = PercentEncoding.decode(segment), !name.isEmpty, !name.starts(withBytesOf: "."),
             !name.utf8.contains(where: { $0 == UInt8(ascii: "/") || $0 == 0 || $0 == UInt8(ascii: "\\") })
@@ -72,14 +73,14 @@ private struct FileFolder: Sendable {
         return name
     }
 
-    /// The path without symbolic links; `nil` if nothing is there.
-    private static func real(_ path: String) -> String? {
+    /// Returns the path with all symbolic links resolved; `nil` if it does not exist.
+    private static func realPath(_ path: String) -> String? {
         guard let resolved = realpath(path, nil) else { return nil }
         defer { free(resolved) }
         return String(cString: resolved)
     }
 
-    private func isFolder(_ path: String) -> Bool {
+    private func isDirectory(_ path: String) -> Bool {
         var status = stat()
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }

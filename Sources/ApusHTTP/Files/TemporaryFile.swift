@@ -9,7 +9,7 @@ import NIOCore
     import Darwin
 #endif
 
-/// A file of its own in the temporary folder, removed when nobody refers to it any more.
+/// A new file in the temporary directory, which is removed on deinitialization.
 final class TemporaryFile: Sendable {
     let path: String
     let file: OpenFile
@@ -20,11 +20,11 @@ final class TemporaryFile: Sendable {
     }
 
     static func make() async throws -> TemporaryFile {
-        let folder = ProcessInfo.processInfo.environment["TMPDIR"] ?? "/tmp"
-        let path = "\(folder)/apus-\(UUID().uuidString)"
+        let directory = ProcessInfo.processInfo.environment["TMPDIR"] ?? "/tmp"
+        let path = "\(directory)/apus-\(UUID().uuidString)"
         return TemporaryFile(path: path, file: try await .new(path))
     }
 
-    /// A system call of a few microseconds; there is nobody to wait for it.
+    /// Removes the file synchronously: the call takes a few microseconds, and `deinit` cannot suspend.
     deinit { unlink(path) }
 }

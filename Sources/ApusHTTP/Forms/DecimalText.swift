@@ -1,7 +1,8 @@
-/// Decimal numbers as text.
+/// The grammar of decimal numbers in text.
 enum DecimalText {
-    /// Whether all of a text is one: a sign, digits, a point with digits, an exponent.
-    static func isWhole(_ text: String) -> Bool {
+    /// Returns whether the complete text is a decimal number: an optional sign, digits, an optional fraction and an optional
+    /// exponent.
+    static func isValid(_ text: String) -> Bool {
         var rest = Substring(text).utf8
         func skip(_ bytes: UInt8...) -> Bool {
             guard let first = rest.first, bytes.contains(first) else { return false }

@@ -4,8 +4,8 @@ import FoundationEssentials
 
 /// Decodes a type from the fields of a form.
 ///
-/// Text is read as the type has it: numbers, `true`/`false` (and a checkbox's `on`), RFC 3339 dates. An empty field is a
-/// missing one where the type is optional and no text.
+/// The text of a field is parsed according to its type: numbers, `true`/`false` (and a checkbox's `on`), RFC 3339 dates. An
+/// empty field counts as missing if its type is optional and not a string.
 struct FormDecoder: Decoder {
     let node: FormFields.Node
     let codingPath: [any CodingKey]
@@ -28,11 +28,11 @@ struct FormDecoder: Decoder {
     }
 
     func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
-        guard node.isOneKindOfList else {
+        guard node.hasConsistentListNotation else {
             throw DecodingError.dataCorrupted(
                 .init(
                     codingPath: codingPath,
-                    debugDescription: "must be a list that is written in one way: repeated, with [], or numbered"))
+                    debugDescription: "must use one list notation: repeated names, [] or indices"))
         }
         return FormList(elements: node.elements, codingPath: codingPath)
     }
@@ -52,12 +52,12 @@ private struct FormObject<Key: CodingKey>: KeyedDecodingContainerProtocol {
         if let child = node[key.stringValue] {
             return try child.decode(type, codingPath + [key])
         }
-        // A list of which nothing is checked is not sent at all.
-        if let empty = (type as? any FormListType.Type)?.empty as? Value { return empty }
+        // Browsers do not send a list of which no element is selected.
+        if let empty = (type as? any FormCollection.Type)?.empty as? Value { return empty }
         throw DecodingError.keyNotFound(key, .init(codingPath: codingPath, debugDescription: "No such field."))
     }
 
-    /// Empty text is text.
+    /// Decodes a string, which may be empty.
     func decodeIfPresent(_ type: String.Type, forKey key: Key) throws -> String? {
         try node[key.stringValue]?.decode(type, codingPath + [key])
     }
@@ -116,7 +116,7 @@ private struct FormList: UnkeyedDecodingContainer {
         let path = codingPath + [FormIndex(intValue: currentIndex)]
         guard currentIndex < elements.count else {
             throw DecodingError.valueNotFound(
-                String.self, .init(codingPath: path, debugDescription: "There is no further element."))
+                String.self, .init(codingPath: path, debugDescription: "The list has no more elements."))
         }
         defer { currentIndex += 1 }
         return (elements[currentIndex], path)
@@ -156,12 +156,12 @@ extension FormFields.Node {
         }
         guard values.count <= 1 else {
             throw DecodingError.dataCorrupted(
-                .init(codingPath: path, debugDescription: "must be given once; it is there \(values.count) times"))
+                .init(codingPath: path, debugDescription: "must be given once, not \(values.count) times"))
         }
         guard !hasChildren, case .text(let text)? = values.first else {
             throw DecodingError.typeMismatch(type, .init(codingPath: path, debugDescription: "Expected text."))
         }
-        guard let value = scalar.read(text) as? Value else {
+        guard let value = scalar.parse(text) as? Value else {
             throw DecodingError.typeMismatch(
                 type, .init(codingPath: path, debugDescription: "Expected \(type), found \"\(text.prefix(64))\"."))
         }
@@ -169,13 +169,13 @@ extension FormFields.Node {
     }
 }
 
-/// What is read from the text of one field.
+/// A type that is parsed from the text of a single field.
 private protocol FormScalar {
-    static func read(_ text: String) -> Self?
+    static func parse(_ text: String) -> Self?
 }
 
 extension FormScalar where Self: LosslessStringConvertible {
-    fileprivate static func read(_ text: String) -> Self? { Self(text) }
+    fileprivate static func parse(_ text: String) -> Self? { Self(text) }
 }
 
 extension String: FormScalar {}
@@ -191,15 +191,15 @@ extension UInt32: FormScalar {}
 extension UInt64: FormScalar {}
 
 extension Double: FormScalar {
-    fileprivate static func read(_ text: String) -> Double? { Double(text).flatMap { $0.isFinite ? $0 : nil } }
+    fileprivate static func parse(_ text: String) -> Double? { Double(text).flatMap { $0.isFinite ? $0 : nil } }
 }
 
 extension Float: FormScalar {
-    fileprivate static func read(_ text: String) -> Float? { Float(text).flatMap { $0.isFinite ? $0 : nil } }
+    fileprivate static func parse(_ text: String) -> Float? { Float(text).flatMap { $0.isFinite ? $0 : nil } }
 }
 
 extension Bool: FormScalar {
-    fileprivate static func read(_ text: String) -> Bool? {
+    fileprivate static func parse(_ text: String) -> Bool? {
         switch text {
         case "true", "on", "1": true
         case "false", "off", "0": false
@@ -209,28 +209,28 @@ extension Bool: FormScalar {
 }
 
 extension Date: FormScalar {
-    fileprivate static func read(_ text: String) -> Date? { RFC3339.parse(text) }
+    fileprivate static func parse(_ text: String) -> Date? { RFC3339.parse(text) }
 }
 
 extension Decimal: FormScalar {
-    fileprivate static func read(_ text: String) -> Decimal? {
-        // Foundation would read as far as it understands: `12abc` as 12.
-        DecimalText.isWhole(text) ? Decimal(string: text) : nil
+    fileprivate static func parse(_ text: String) -> Decimal? {
+        // Foundation ignores trailing characters: it parses `12abc` as 12.
+        DecimalText.isValid(text) ? Decimal(string: text) : nil
     }
 }
 
 extension URL: FormScalar {
-    fileprivate static func read(_ text: String) -> URL? { URL(string: text) }
+    fileprivate static func parse(_ text: String) -> URL? { URL(string: text) }
 }
 
-private protocol FormListType {
+private protocol FormCollection {
     static var empty: Self { get }
 }
 
-extension Array: FormListType {
+extension Array: FormCollection {
     fileprivate static var empty: [Element] { [] }
 }
 
-extension Set: FormListType {
+extension Set: FormCollection {
     fileprivate static var empty: Set<Element> { [] }
 }

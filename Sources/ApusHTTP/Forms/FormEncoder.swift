@@ -1,14 +1,16 @@
 import ApusCore
 import ApusJSON
 
-/// Encodes a type as `application/x-www-form-urlencoded`, as ``FormDecoder`` reads it: what JSON would have as
-/// `{"a": {"b": 1}, "tags": ["x"], "items": [{"n": 2}]}` is `a[b]=1&tags[]=x&items[0][n]=2`. What is null is left out.
+/// Encodes a value as `application/x-www-form-urlencoded` in the notation of ``FormDecoder``: the equivalent of the JSON
+/// `{"a": {"b": 1}, "tags": ["x"], "items": [{"n": 2}]}` is `a[b]=1&tags[]=x&items[0][n]=2`. Null values are omitted.
 enum FormEncoder {
-    /// - Throws: What encoding throws, and an `AppError` of code `invalidArgument` for a value that has no fields.
+    /// Encodes a value.
+    /// - Throws: The encoding error, or an `AppError` with code `invalidArgument` if the value is not encoded as an object.
     static func encode(_ value: any Encodable) throws -> String {
         let json = try JSONCoding.decode(JSON.Value.self, from: JSONCoding.encode(value))
         guard case .object(let members) = json else {
-            throw AppError(.invalidArgument, "\(type(of: value)) has no fields, of which a form consists.")
+            throw AppError(
+                .invalidArgument, "\(type(of: value)) cannot be encoded as a form, because it has no fields.")
         }
         var pairs: [String] = []
         for member in members { write(member.value, member.name, &pairs) }
@@ -27,8 +29,8 @@ enum FormEncoder {
             for member in members { write(member.value, "\(name)[\(member.name)]", &pairs) }
         case .array(let elements):
             for (index, element) in elements.enumerated() {
-                let isField = if case .object = element { true } else { false }
-                write(element, isField ? "\(name)[\(index)]" : "\(name)[]", &pairs)
+                let isObject = if case .object = element { true } else { false }
+                write(element, isObject ? "\(name)[\(index)]" : "\(name)[]", &pairs)
             }
         }
     }

@@ -1,15 +1,15 @@
 import ApusCore
 
-/// The fields of a form as a tree: `address[city]=x` is a field of a field, `tags[]=a&tags[]=b` and `tags=a&tags=b` are lists,
-/// and so is `items[0][name]=a&items[1][name]=b`.
+/// The fields of a form as a tree: `address[city]=x` is a nested field; `tags[]=a&tags[]=b`, `tags=a&tags=b` and
+/// `items[0][name]=a&items[1][name]=b` are lists.
 package struct FormFields: Sendable {
-    /// What a field is.
+    /// The value of a field.
     enum Value: Sendable {
         case text(String)
         case file(UploadedFile)
     }
 
-    /// One field, and those that its name is the beginning of.
+    /// A field with its values and nested fields.
     struct Node: Sendable {
         var values: [Value] = []
         var names: [String] = []
@@ -28,7 +28,7 @@ package struct FormFields: Sendable {
             children[ExactString(name), default: Node()].insert(value, path.dropFirst())
         }
 
-        /// The elements, if this is read as a list.
+        /// The elements of the field as a list.
         var elements: [Node] {
             if let child = self[""] { return values.map(Node.init) + child.values.map(Node.init) }
             let numbered = names.compactMap { name in Int(name).map { ($0, name) } }.sorted { $0.0 < $1.0 }
@@ -36,10 +36,10 @@ package struct FormFields: Sendable {
             return values.map(Node.init)
         }
 
-        /// Whether it is a list written in one way: `a=1` and `a[]=1` go together, and neither goes with `a[0]=1` or `a[b]=1`.
-        var isOneKindOfList: Bool {
-            let isPlain = !values.isEmpty || self[""] != nil
-            return names.allSatisfy { isPlain ? $0.isEmpty : Int($0) != nil }
+        /// Whether the field uses a single list notation: `a=1` and `a[]=1` can be combined, but not with `a[0]=1` or `a[b]=1`.
+        var hasConsistentListNotation: Bool {
+            let isUnindexed = !values.isEmpty || self[""] != nil
+            return names.allSatisfy { isUnindexed ? $0.isEmpty : Int($0) != nil }
                 && (self[""]?.hasChildren ?? false) == false
         }
 
@@ -55,16 +55,20 @@ package struct FormFields: Sendable {
 
     init() {}
 
-    /// Reads `application/x-www-form-urlencoded` (the URL standard, §5.1), strictly: a `%` has two digits after it.
+    /// Parses `application/x-www-form-urlencoded` (the URL standard, §5.1). Parsing is strict: two hexadecimal digits must
+    /// follow each `%`.
+    /// - Throws: An `AppError` if the form is malformed, or has too many or too deeply nested fields.
     package init(urlEncoded text: String) throws {
         for (name, value) in try URLEncodedPairs.read(text, of: "form") { try add(name, .text(value)) }
     }
 
+    /// Adds a field.
+    /// - Throws: An `AppError` if there are too many fields, or if this one is nested too deeply.
     mutating func add(_ name: String, _ value: Value) throws {
         count += 1
         guard count <= Self.maximumCount else {
             throw AppError(
-                .outOfRange, "The form has more than the \(Self.maximumCount) fields allowed.", reason: .bodyTooLarge)
+                .outOfRange, "The form exceeds the limit of \(Self.maximumCount) fields.", reason: .bodyTooLarge)
         }
         let path = Self.path(name)
         guard path.count <= Self.maximumDepth else {
@@ -74,7 +78,7 @@ package struct FormFields: Sendable {
         root.insert(value, path[...])
     }
 
-    /// `a[b][]` as `a`, `b` and an empty name. A name whose brackets do not pair is taken as it is.
+    /// Splits `a[b][]` into `a`, `b` and an empty name. A name with unbalanced brackets is not split.
     static func path(_ name: String) -> [String] {
         let (open, close) = (UInt8(ascii: "["), UInt8(ascii: "]"))
         var rest = Substring(name).utf8

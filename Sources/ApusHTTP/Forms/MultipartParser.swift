@@ -2,18 +2,18 @@ import ApusCore
 package import HTTPTypes
 package import NIOCore
 
-/// Cuts a `multipart/form-data` body (RFC 7578, RFC 2046 §5.1) into its parts, in whatever pieces it comes. No I/O.
+/// An incremental parser of `multipart/form-data` bodies (RFC 7578, RFC 2046 §5.1). It does no I/O.
 ///
-/// Strict: lines end in CR LF, a body that ends before the closing delimiter is an error.
+/// Parsing is strict: lines must end in CR LF, and a body must not end before its closing delimiter.
 package struct MultipartParser {
     package enum Event: Equatable {
         /// A part begins.
         case part(HTTPFields)
-        /// Bytes of the present part. At most what came in one piece.
+        /// Content of the current part: at most the bytes of one `append(_:)`.
         case bytes(ByteBuffer)
-        /// The present part has ended.
+        /// The current part ends.
         case end
-        /// The body has ended; what follows is no part of the form.
+        /// The closing delimiter was reached; any bytes after it are ignored.
         case finished
     }
 
@@ -22,46 +22,52 @@ package struct MultipartParser {
         case preamble
         /// After a delimiter, at the line break that ends its line.
         case header
-        /// After a header, at the line break that ends it: a delimiter may begin with it.
+        /// After a header, at the line break that ends it, which may be the beginning of a delimiter.
         case contentStart
         case content
-        /// After the last delimiter.
+        /// After the closing delimiter.
         case closing
         case epilogue
     }
 
-    /// Bytes of one part's header.
-    static let maximumHeader = 8 << 10
+    /// The maximum size of a part's header, in bytes.
+    static let maximumHeaderSize = 8 << 10
 
     private let delimiter: [UInt8]
     private var buffer: ByteBuffer
     private var state = State.preamble
 
-    /// - Parameter boundary: 1 to 70 characters (RFC 2046 §5.1.1).
+    /// Creates a parser.
+    /// - Parameter boundary: The boundary, 1 to 70 characters (RFC 2046 §5.1.1).
+    /// - Throws: An `AppError` with code `invalidArgument` if the boundary is not valid.
     package init(boundary: String) throws {
         guard (1...70).contains(boundary.utf8.count), boundary.utf8.allSatisfy({ (0x20...0x7E).contains($0) }),
             boundary.last != " "
-        else { throw Self.malformed("its boundary must have 1 to 70 printable characters") }
+        else {
+            throw Self.malformed(
+                "the boundary must have 1 to 70 printable ASCII characters and must not end in a space")
+        }
         delimiter = Array("\r\n--\(boundary)".utf8)
-        // The first delimiter may be the very beginning.
+        // The body may begin with the first delimiter, which then lacks its line break.
         buffer = ByteBuffer(string: "\r\n")
     }
 
+    /// Appends bytes of the body.
     package mutating func append(_ bytes: ByteBuffer) {
         buffer.discardReadBytes()
         buffer.writeImmutableBuffer(bytes)
     }
 
-    /// The next event; `nil` until more has come.
-    /// - Throws: An `AppError` of code `invalidArgument` that says what is malformed.
+    /// Returns the next event; `nil` if more bytes are needed.
+    /// - Throws: An `AppError` with code `invalidArgument` if the body is malformed.
     package mutating func next() throws -> Event? {
         while true {
             switch state {
             case .preamble:
                 guard let start = index(of: delimiter) else {
-                    // What cannot be the beginning of a delimiter any more is not needed.
-                    let kept = min(buffer.readableBytes, delimiter.count - 1)
-                    buffer.moveReaderIndex(forwardBy: buffer.readableBytes - kept)
+                    // Discard all bytes that cannot be the beginning of a delimiter.
+                    let retained = min(buffer.readableBytes, delimiter.count - 1)
+                    buffer.moveReaderIndex(forwardBy: buffer.readableBytes - retained)
                     return nil
                 }
                 guard let isLast = try passDelimiter(at: start) else { return nil }
@@ -82,33 +88,34 @@ package struct MultipartParser {
         }
     }
 
-    /// - Throws: When the body has ended and should not have.
+    /// Checks that the body is complete.
+    /// - Throws: An `AppError` with code `invalidArgument` if the closing delimiter is missing.
     package func finish() throws {
-        guard state == .epilogue else { throw Self.malformed("it ends before its last delimiter") }
+        guard state == .epilogue else { throw Self.malformed("the closing delimiter is missing") }
     }
 
     private mutating func header() throws -> HTTPFields? {
         guard let end = index(of: Array("\r\n\r\n".utf8)) else {
-            guard buffer.readableBytes <= Self.maximumHeader else { throw Self.headerTooLarge }
+            guard buffer.readableBytes <= Self.maximumHeaderSize else { throw Self.headerTooLarge }
             return nil
         }
         let length = end - buffer.readerIndex
-        guard length <= Self.maximumHeader else { throw Self.headerTooLarge }
+        guard length <= Self.maximumHeaderSize else { throw Self.headerTooLarge }
         let bytes = buffer.readSlice(length: length) ?? ByteBuffer()
         buffer.moveReaderIndex(forwardBy: 2)
         guard let text = String(validating: bytes.readableBytesView, as: UTF8.self) else {
-            throw Self.malformed("the header of a part is not UTF-8")
+            throw Self.malformed("the header of a part is not valid UTF-8")
         }
         var fields = HTTPFields()
         for line in text.split(at: "\n") {
             let line = line.utf8.last == UInt8(ascii: "\r") ? Substring(line.utf8.dropLast()) : line
             guard !line.isEmpty else { continue }
             guard let (before, after) = line.cut(at: ":"), let name = HTTPField.Name(String(before)) else {
-                throw Self.malformed("the header of a part is not a list of fields")
+                throw Self.malformed("a line in the header of a part is not a valid field")
             }
             let value = String(after.trimmed)
             guard HTTPField.isValidValue(value) else {
-                throw Self.malformed("a field of a part has control characters")
+                throw Self.malformed("a field in the header of a part has control characters")
             }
             fields.append(HTTPField(name: name, value: value))
         }
@@ -130,9 +137,9 @@ package struct MultipartParser {
         return .end
     }
 
-    /// Reads a delimiter and what follows it on its line: `--` for the last one, else blanks. The line break stays: the
-    /// header begins with it.
-    /// - Returns: Whether it is the last one; `nil` until that is known. Then nothing is read yet.
+    /// Consumes a delimiter and the rest of its line up to the line break, with which the header begins. The rest is `--` for
+    /// the closing delimiter, and optional whitespace for others.
+    /// - Returns: Whether it is the closing delimiter; `nil`, without consuming anything, if more bytes are needed.
     private mutating func passDelimiter(at start: Int) throws -> Bool? {
         var index = start + delimiter.count
         guard index + 2 <= buffer.writerIndex else { return nil }
@@ -142,11 +149,13 @@ package struct MultipartParser {
         }
         while let byte = buffer.getInteger(at: index, as: UInt8.self), byte == 0x20 || byte == 0x09 {
             index += 1
-            guard index - start < delimiter.count + 256 else { throw Self.malformed("a delimiter's line is too long") }
+            guard index - start < delimiter.count + 256 else {
+                throw Self.malformed("the line of a delimiter is too long")
+            }
         }
         guard index + 2 <= buffer.writerIndex else { return nil }
         guard buffer.getBytes(at: index, length: 2) == Array("\r\n".utf8) else {
-            throw Self.malformed("something follows a delimiter on its line")
+            throw Self.malformed("a delimiter is followed by other text on its line")
         }
         buffer.moveReaderIndex(to: index)
         return false
@@ -169,9 +178,9 @@ package struct MultipartParser {
         }
     }
 
-    private static let headerTooLarge = malformed("the header of a part is larger than \(maximumHeader) bytes")
+    private static let headerTooLarge = malformed("the header of a part is larger than \(maximumHeaderSize) bytes")
 
-    static func malformed(_ what: String) -> AppError {
-        AppError(.invalidArgument, "The body is not valid multipart/form-data: \(what).")
+    static func malformed(_ reason: String) -> AppError {
+        AppError(.invalidArgument, "The body is not valid multipart/form-data: \(reason).")
     }
 }

@@ -2,16 +2,18 @@ import ApusCore
 import HTTPTypes
 import NIOCore
 
-/// Reads a `multipart/form-data` body as it comes: fields into memory, files into memory up to a threshold and on to the
-/// disk past it.
+/// Reads a `multipart/form-data` body while it is received. Text fields are stored in memory; files are stored in memory up
+/// to a threshold and on disk beyond it.
 struct MultipartReader {
-    /// Bytes of a file that stay in memory.
+    /// The maximum size of a file that is stored in memory, in bytes.
     let threshold: Int
-    /// The most parts.
+    /// The maximum number of parts.
     let maximumParts: Int
-    /// The most bytes of a field that is no file.
-    static let maximumField = 1 << 20
+    /// The maximum size of a text field, in bytes.
+    static let maximumFieldSize = 1 << 20
 
+    /// Reads a body.
+    /// - Throws: An `AppError` if the body is malformed or exceeds a limit, or a file system error.
     func read(_ body: RequestBody, boundary: String) async throws -> FormFields {
         var parser = try MultipartParser(boundary: boundary)
         var fields = FormFields()
@@ -25,7 +27,7 @@ struct MultipartReader {
                     count += 1
                     guard count <= maximumParts else {
                         throw AppError(
-                            .outOfRange, "The form has more than the \(maximumParts) parts allowed.",
+                            .outOfRange, "The form exceeds the limit of \(maximumParts) parts.",
                             reason: .bodyTooLarge)
                     }
                     part = try Part(headers, threshold: threshold)
@@ -58,7 +60,9 @@ private struct Part {
         guard let (kind, rest) = headers[.contentDisposition]?.cut(at: ";"),
             kind.trimmed.asciiLowercased == "form-data",
             let parameters = FieldParameters.parse(";" + rest, .browser), let name = parameters["name"]
-        else { throw MultipartParser.malformed("a part has no Content-Disposition of form-data with a name") }
+        else {
+            throw MultipartParser.malformed("a part has no Content-Disposition field of type form-data with a name")
+        }
         self.name = name
         isFile = parameters["filename"] != nil
         filename = parameters["filename"].flatMap(UploadedFile.baseName)
@@ -69,10 +73,10 @@ private struct Part {
     mutating func write(_ bytes: ByteBuffer) async throws {
         size += bytes.readableBytes
         guard isFile else {
-            guard size <= MultipartReader.maximumField else {
+            guard size <= MultipartReader.maximumFieldSize else {
                 throw AppError(
                     .outOfRange,
-                    "The field \"\(name.prefix(64))\" is larger than the \(MultipartReader.maximumField) bytes allowed.",
+                    "The field \"\(name.prefix(64))\" exceeds the limit of \(MultipartReader.maximumFieldSize) bytes.",
                     reason: .bodyTooLarge)
             }
             memory.writeImmutableBuffer(bytes)
@@ -85,7 +89,7 @@ private struct Part {
         try await flush()
     }
 
-    /// Bytes that are written to the disk at once.
+    /// The minimum number of bytes that are written to the disk at once.
     private static let block = 1 << 18
 
     private mutating func flush() async throws {
@@ -94,11 +98,13 @@ private struct Part {
         memory.clear()
     }
 
-    /// - Returns: `nil` for a file that was not chosen: browsers send an empty one without a name (the HTML standard, §4.10.22.4).
+    /// Ends the part.
+    /// - Returns: The name and the value; `nil` if the user chose no file, for which browsers send an empty file without a name
+    ///   (the HTML standard, §4.10.22.4).
     mutating func finish() async throws -> (String, FormFields.Value)? {
         guard isFile else {
             guard let text = String(validating: memory.readableBytesView, as: UTF8.self) else {
-                throw AppError(.invalidArgument, "The field \"\(name.prefix(64))\" is not UTF-8.")
+                throw AppError(.invalidArgument, "The field \"\(name.prefix(64))\" is not valid UTF-8.")
             }
             return (name, .text(text))
         }

@@ -2,8 +2,8 @@ import ApusCore
 public import ApusJSON
 public import NIOCore
 
-/// A file of a `multipart/form-data` body: in memory when it is small, else in a temporary folder until nobody refers to it
-/// any more.
+/// A file of a `multipart/form-data` body. A small file is stored in memory, a larger one in a temporary file, which is
+/// removed when the last reference to it is released.
 ///
 /// ```swift
 /// struct Avatar: Decodable, Sendable {
@@ -18,20 +18,20 @@ public struct UploadedFile: Sendable {
         case disk(TemporaryFile)
     }
 
-    /// The name that the client gave, without any folders. Never use it as a path: it is the client's word.
+    /// The file name given by the client, without directories. It is untrusted: never use it as a path.
     public let filename: String?
-    /// The media type that the client gave.
+    /// The media type given by the client.
     public let contentType: String?
-    /// Bytes.
+    /// The size, in bytes.
     public let size: Int
     let storage: Storage
 
-    /// Whether it was large enough to be written to the disk.
+    /// Whether the file is stored on disk because of its size.
     public var isOnDisk: Bool { if case .disk = storage { true } else { false } }
 
-    /// All of it.
-    /// - Parameter limit: The most bytes to read. 1 MiB.
-    /// - Throws: An `AppError` with the reason `bodyTooLarge` for a larger one, or what the file system throws.
+    /// Returns the content of the file.
+    /// - Parameter limit: The maximum size, in bytes. The default is 1 MiB.
+    /// - Throws: An `AppError` with reason `bodyTooLarge` if the file is larger, or a file system error.
     public func bytes(upTo limit: Int = 1 << 20) async throws -> ByteBuffer {
         guard size <= limit else { throw RequestBody.tooLarge(limit) }
         switch storage {
@@ -40,8 +40,8 @@ public struct UploadedFile: Sendable {
         }
     }
 
-    /// Stores it under a path, where nothing may be yet.
-    /// - Throws: What the file system throws.
+    /// Stores the file at a path, which must not exist yet.
+    /// - Throws: A file system error.
     public func store(at path: String) async throws {
         let target = try await OpenFile.new(path)
         switch storage {
@@ -57,16 +57,17 @@ public struct UploadedFile: Sendable {
         }
     }
 
-    /// The last component of what a client gave as a file's name, whichever way its slashes lean.
+    /// Returns the last component of a file name given by a client, separated by slashes or backslashes; `nil` if it is not a
+    /// valid name.
     static func baseName(_ name: String) -> String? {
         let base = name.split { $0 == "/" || $0 == "\\" }.last.map(String.init) ?? ""
-        let isName = !base.isEmpty && base != "." && base != ".." && !base.unicodeScalars.contains { $0.value < 32 }
-        return isName ? String(base.prefix(255)) : nil
+        let isValid = !base.isEmpty && base != "." && base != ".." && !base.unicodeScalars.contains { $0.value < 32 }
+        return isValid ? String(base.prefix(255)) : nil
     }
 }
 
 extension UploadedFile: Decodable {
-    /// From a form alone: another format has no files.
+    /// Throws an error: files can only be decoded from forms, by a decoder that handles this type itself.
     public init(from decoder: any Decoder) throws {
         throw DecodingError.typeMismatch(
             UploadedFile.self, .init(codingPath: decoder.codingPath, debugDescription: "Expected a file."))

@@ -2,44 +2,46 @@ public import ApusJSON
 public import HTTPTypes
 
 extension OpenAPI {
-    /// What one route asks for and answers.
+    /// The description of one route: its inputs and its responses.
     public struct Operation: Sendable {
-        /// How it is called: what it takes may depend on that.
+        /// The method of the route, on which its inputs may depend.
         public let method: HTTPRequest.Method
-        /// A line of what it does.
+        /// A one-line summary.
         public var summary: String?
-        /// More of it, in CommonMark.
+        /// A longer description, in CommonMark.
         public var description: String?
-        /// What it is listed under. By default the first word of its path that is no version.
+        /// The tags that group operations. By default, the first constant path segment that is not a version.
         public var tags: [String] = []
-        /// Its name in generated clients. By default made of method and path.
+        /// The operation id, which names the operation in generated clients. By default, it is derived from the method and the
+        /// path.
         public var id: String?
-        /// Whether it will go away.
+        /// Whether the operation is deprecated.
         public var isDeprecated = false
-        /// Whether it is left out of the document.
+        /// Whether the operation is omitted from the document.
         public var isHidden = false
-        /// What comes by a name.
+        /// The path, query, header and cookie parameters.
         public var parameters: [Parameter] = []
-        /// What comes in the body; `nil` if nothing does.
+        /// The request body; `nil` if there is none.
         public var body: Content?
-        /// What is answered, by status.
+        /// The responses by status.
         public var responses: [Int: Response] = [:]
-        /// What is answered with any other status: a problem document, unless the route does as it likes.
+        /// The response for all other statuses. By default, a problem document.
         public var otherResponses: Response? = .problem("An error.")
-        /// One of these must be there; none if it is empty.
+        /// The alternative security schemes, of which a request must satisfy one. If empty, none is required.
         public var security: [SecurityScheme] = []
 
+        /// Creates a description without inputs and responses.
         public init(_ method: HTTPRequest.Method) { self.method = method }
 
-        /// Adds an error that it may answer with.
+        /// Adds an error response, unless a response with the same status exists.
         public mutating func mayFail(_ status: HTTPResponse.Status, _ description: String) {
             if responses[status.code] == nil { responses[status.code] = .problem(description) }
         }
     }
 
-    /// Something that comes by a name.
+    /// A path, query, header or cookie parameter.
     public struct Parameter: Sendable {
-        /// Where it comes.
+        /// The location of a parameter in the request.
         public enum Place: String, Sendable {
             case path, query, header, cookie
         }
@@ -61,19 +63,19 @@ extension OpenAPI {
         }
     }
 
-    /// A body: its schema by media type.
+    /// The content of a body: its schemas by media type.
     public struct Content: Sendable {
         public var mediaTypes: [String: Schema]
 
         public init(_ mediaTypes: [String: Schema]) { self.mediaTypes = mediaTypes }
     }
 
-    /// What is answered with one status.
+    /// The description of a response with a particular status.
     public struct Response: Sendable {
         public var description: String
-        /// The body; `nil` says nothing of it.
+        /// The content of the body; `nil` if it is not described.
         public var content: Content?
-        /// The header fields, with a description each.
+        /// The descriptions of header fields by name.
         public var headers: [String: String]
 
         public init(_ description: String, content: Content? = nil, headers: [String: String] = [:]) {
@@ -82,22 +84,22 @@ extension OpenAPI {
             self.headers = headers
         }
 
-        /// A body of JSON.
+        /// Returns a response with a JSON body.
         public static func json<Value>(_ description: String, _ type: Value.Type) -> Response {
             Response(description, content: Content(["application/json": .of(type)]))
         }
 
-        /// A problem document.
+        /// Returns a response with a problem document.
         static func problem(_ description: String) -> Response {
             Response(description, content: Content(["application/problem+json": .of(ProblemDetails.self)]))
         }
     }
 
-    /// How a client proves who it is.
+    /// A method of authentication.
     public struct SecurityScheme: Sendable {
-        /// What operations call it by.
+        /// The name by which operations refer to the scheme.
         public var name: String
-        /// The scheme as OpenAPI writes it.
+        /// The security scheme object of OpenAPI.
         public var value: JSON.Value
 
         public init(_ name: String, _ value: JSON.Value) {
@@ -106,19 +108,19 @@ extension OpenAPI {
         }
     }
 
-    /// A JSON schema that is written down when the document is made.
+    /// A JSON schema that is created when the document is generated.
     public struct Schema: Sendable {
         let make: @Sendable (SchemaRegistry) -> JSON.Value
 
         package init(_ make: @escaping @Sendable (SchemaRegistry) -> JSON.Value) { self.make = make }
 
-        /// That of a type, see ``SchemaRegistry``.
+        /// Returns the schema of a type, see ``SchemaRegistry``.
         public static func of<Value>(_ type: Value.Type) -> Schema { Schema { $0.schema(of: type) } }
 
-        /// That of a type which is read from text: if nothing else is known of it, text.
+        /// Returns the schema of a type that is parsed from text: a string, unless the type has a known schema.
         static func text<Value>(of type: Value.Type) -> Schema { Schema { $0.textSchema(of: type) } }
 
-        /// One that is written by hand.
+        /// Returns a literal schema.
         public static func literal(_ schema: JSON.Value) -> Schema { Schema { _ in schema } }
     }
 }

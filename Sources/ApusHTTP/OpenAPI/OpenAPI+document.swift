@@ -3,11 +3,11 @@ public import ApusJSON
 import HTTPTypes
 
 extension OpenAPI {
-    /// The document of all routes that are not hidden, as OpenAPI 3.1 has it.
+    /// Returns the OpenAPI 3.1 document of all routes that are not hidden.
     /// - Parameters:
     ///   - title: The name of the API.
     ///   - version: The version of the API.
-    /// - Returns: The document, and the names of types whose schema could not be found out: see ``SchemaRegistry``.
+    /// - Returns: The document, and the names of the types whose schemas could not be determined, see ``SchemaRegistry``.
     public static func document(
         of router: Router, title: String, version: String
     ) -> (document: JSON.Value, unknownTypes: [String]) {
@@ -34,12 +34,12 @@ extension OpenAPI {
         return (document, registry.unknownTypes)
     }
 
-    /// Those that OpenAPI has a place for.
+    /// The methods that OpenAPI supports.
     private static let methods: Set<HTTPRequest.Method> = [
         .get, .put, .post, .delete, .options, .head, .patch, .trace,
     ]
 
-    /// What stands in braces, in segments that may have more behind it.
+    /// Returns the names of the path parameters: the text in braces at the beginning of a segment, which other text may follow.
     private static func parameterNames(_ path: String) -> [String] {
         path.split(separator: "/").compactMap { segment in
             guard segment.hasPrefix("{"), let end = segment.firstIndex(of: "}") else { return nil }
@@ -47,13 +47,14 @@ extension OpenAPI {
         }
     }
 
-    /// - Parameter ids: Those that are taken: one that comes again has a number behind it.
+    /// Returns the operation object of a route.
+    /// - Parameter ids: The operation ids in use. A number is appended to an id that is already in use.
     private static func operation(
         _ route: Router.Described, _ registry: SchemaRegistry, _ ids: inout Set<String>
     ) -> JSON.Value {
         let (operation, path) = (route.operation, route.path)
         var value: JSON.Value = .object([])
-        let id = operation.id ?? name(route.method, path)
+        let id = operation.id ?? defaultID(route.method, path)
         var (unique, count) = (id, 1)
         while !ids.insert(unique).inserted {
             count += 1
@@ -121,8 +122,8 @@ extension OpenAPI {
         return value
     }
 
-    /// `getV1OrdersById`.
-    private static func name(_ method: HTTPRequest.Method, _ path: String) -> String {
+    /// Returns the default operation id, such as `getV1OrdersById`.
+    private static func defaultID(_ method: HTTPRequest.Method, _ path: String) -> String {
         let words = path.split { !$0.isLetter && !$0.isNumber && $0 != "{" }.map { word in
             let isParameter = word.hasPrefix("{")
             let text = isParameter ? word.dropFirst() : word
@@ -131,7 +132,7 @@ extension OpenAPI {
         return method.rawValue.lowercased() + words.joined()
     }
 
-    /// The first constant segment that is no version.
+    /// Returns the first constant path segment that is not a version.
     private static func defaultTag(_ path: String) -> String? {
         path.split(separator: "/").first { segment in
             !segment.hasPrefix("{") && !(segment.first == "v" && segment.dropFirst().allSatisfy(\.isNumber))

@@ -1,5 +1,5 @@
-/// The description of an API (OpenAPI 3.1), made from the declarations of its routes.
+/// The description of an API (OpenAPI 3.1), generated from the declarations of its routes.
 ///
-/// Inputs, outputs and middleware describe themselves to an ``Operation``; ``document(of:title:version:)`` puts all of them
-/// together.
+/// Inputs, outputs and middleware describe themselves in an ``Operation``; ``document(of:title:version:)`` generates the
+/// document of all operations.
 public enum OpenAPI {}

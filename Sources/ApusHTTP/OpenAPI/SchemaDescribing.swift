@@ -1,7 +1,7 @@
 public import ApusJSON
 
-/// A type that writes its JSON schema itself, because its `Codable` code does not show it: an enumeration with associated
-/// values, text of a special shape.
+/// A type that provides its own JSON schema, because the schema cannot be derived from its `Codable` conformance. Examples
+/// are enumerations with associated values and text in a specific format.
 ///
 /// ```swift
 /// extension Plate: SchemaDescribing {
@@ -12,6 +12,6 @@ public import ApusJSON
 public protocol SchemaDescribing {
     /// The schema (JSON Schema 2020-12).
     static var schema: JSON.Value { get }
-    /// A value to stand for it while the types around it are looked into.
+    /// An example value, which is used as a placeholder while types that contain this one are inspected.
     static var schemaExample: Self { get }
 }

@@ -1,9 +1,9 @@
 import ApusJSON
 
-/// A decoder that has no document: it gives a type empty values, and notes what the type asks for.
+/// A decoder without input: it returns empty values and records the keys and types that a type decodes.
 final class SchemaRecorder: Decoder {
     private enum Shape {
-        case nothing
+        case unknown
         case object(properties: [JSON.Value.Member], required: [String])
         case array(JSON.Value)
         case single(JSON.Value)
@@ -12,29 +12,31 @@ final class SchemaRecorder: Decoder {
     let registry: SchemaRegistry
     let codingPath: [any CodingKey]
     let userInfo: [CodingUserInfoKey: Any] = [:]
-    /// Keys that the type asked for whether they are there, and those that it asked for whether they are null.
+    /// The keys whose presence the type has checked.
     fileprivate var optionalKeys: Set<String> = []
+    /// The keys that the type has checked for null.
     fileprivate var nullableKeys: Set<String> = []
-    private let report: ((JSON.Value) -> Void)?
-    private var shape = Shape.nothing {
-        didSet { if let report, let schema { report(schema) } }
+    private let onUpdate: ((JSON.Value) -> Void)?
+    private var shape = Shape.unknown {
+        didSet { if let onUpdate, let schema { onUpdate(schema) } }
     }
 
-    /// - Parameter report: Told what is known by now, whenever that is more than before.
+    /// Creates a recorder.
+    /// - Parameter onUpdate: A closure that is called with the schema whenever it changes.
     init(
-        registry: SchemaRegistry, codingPath: [any CodingKey] = [], report: ((JSON.Value) -> Void)? = nil
+        registry: SchemaRegistry, codingPath: [any CodingKey] = [], onUpdate: ((JSON.Value) -> Void)? = nil
     ) {
         self.registry = registry
         self.codingPath = codingPath
-        self.report = report
+        self.onUpdate = onUpdate
     }
 
     var isSingleValue: Bool { if case .single = shape { true } else { false } }
 
-    /// What was found out; `nil` if nothing was.
+    /// The recorded schema; `nil` if nothing was decoded.
     var schema: JSON.Value? {
         switch shape {
-        case .nothing: return nil
+        case .unknown: return nil
         case .single(let schema): return schema
         case .array(let items): return ["type": "array", "items": items]
         case .object(let properties, let required):
@@ -58,7 +60,7 @@ final class SchemaRecorder: Decoder {
 
     private func becomeObject() { if case .object = shape {} else { shape = .object(properties: [], required: []) } }
 
-    fileprivate func note(_ name: String, _ schema: JSON.Value, isRequired: Bool) {
+    fileprivate func record(_ name: String, _ schema: JSON.Value, isRequired: Bool) {
         becomeObject()
         guard case .object(var properties, var required) = shape else { return }
         if let index = properties.firstIndex(where: { $0.name == name }) {
@@ -70,9 +72,9 @@ final class SchemaRecorder: Decoder {
         shape = .object(properties: properties, required: required)
     }
 
-    fileprivate func noteElement(_ schema: JSON.Value) { shape = .array(schema) }
+    fileprivate func recordElement(_ schema: JSON.Value) { shape = .array(schema) }
 
-    fileprivate func noteSingle(_ schema: JSON.Value) { shape = .single(schema) }
+    fileprivate func recordSingleValue(_ schema: JSON.Value) { shape = .single(schema) }
 }
 
 private struct Keyed<Key: CodingKey>: KeyedDecodingContainerProtocol {
@@ -93,14 +95,14 @@ private struct Keyed<Key: CodingKey>: KeyedDecodingContainerProtocol {
     func decode<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value {
         let schema = recorder.registry.schema(of: type)
         let name = key.stringValue
-        recorder.note(
+        recorder.record(
             name, recorder.nullableKeys.contains(name) ? schema.orNull : schema,
             isRequired: !recorder.optionalKeys.contains(name) && !(type is any OptionalType.Type))
         return try recorder.registry.example(of: type)
     }
 
     func decodeIfPresent<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value? {
-        recorder.note(key.stringValue, recorder.registry.schema(of: type).orNull, isRequired: false)
+        recorder.record(key.stringValue, recorder.registry.schema(of: type).orNull, isRequired: false)
         return nil
     }
 
@@ -118,7 +120,7 @@ private struct Keyed<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
     private func inner(_ name: String, _ path: [any CodingKey]? = nil) -> SchemaRecorder {
         SchemaRecorder(registry: recorder.registry, codingPath: path ?? codingPath) { [recorder] in
-            recorder.note(name, $0, isRequired: true)
+            recorder.record(name, $0, isRequired: true)
         }
     }
 }
@@ -127,7 +129,7 @@ private struct Unkeyed: UnkeyedDecodingContainer {
     let recorder: SchemaRecorder
     var codingPath: [any CodingKey] { recorder.codingPath }
     let count: Int? = nil
-    /// One element, so that a loop over all of them asks once.
+    /// Ends the list after one element, so that a loop over all elements decodes one.
     var isAtEnd: Bool { currentIndex > 0 }
     private(set) var currentIndex = 0
 
@@ -137,7 +139,7 @@ private struct Unkeyed: UnkeyedDecodingContainer {
 
     mutating func decode<Value: Decodable>(_ type: Value.Type) throws -> Value {
         currentIndex += 1
-        recorder.noteElement(recorder.registry.schema(of: type))
+        recorder.recordElement(recorder.registry.schema(of: type))
         return try recorder.registry.example(of: type)
     }
 
@@ -151,7 +153,7 @@ private struct Unkeyed: UnkeyedDecodingContainer {
     private mutating func inner() -> SchemaRecorder {
         currentIndex += 1
         return SchemaRecorder(registry: recorder.registry, codingPath: codingPath) { [recorder] in
-            recorder.noteElement($0)
+            recorder.recordElement($0)
         }
     }
 }
@@ -163,7 +165,7 @@ private struct Single: SingleValueDecodingContainer {
     func decodeNil() -> Bool { false }
 
     func decode<Value: Decodable>(_ type: Value.Type) throws -> Value {
-        recorder.noteSingle(recorder.registry.schema(of: type))
+        recorder.recordSingleValue(recorder.registry.schema(of: type))
         return try recorder.registry.example(of: type)
     }
 }

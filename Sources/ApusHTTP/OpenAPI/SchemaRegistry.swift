@@ -1,26 +1,26 @@
 import ApusCore
 public import ApusJSON
 
-/// Finds the JSON schemas of `Codable` types, and keeps those that have a name, to be referred to.
+/// Derives the JSON schemas of `Codable` types, and stores those with names, so that schemas can refer to them.
 ///
-/// A type is asked what it decodes: its `init(from:)` runs on a decoder that gives it empty values and notes what it asked
-/// for. Known beforehand are the standard library's types, `CaseIterable` enumerations with raw values, typed identifiers,
-/// and types that conform to ``SchemaDescribing``. The rules of a `Validatable` type are part of its schema.
+/// To derive a schema, the type's `init(from:)` is run with a decoder that returns empty values and records what is decoded.
+/// The schemas of standard library types, `CaseIterable` enumerations with raw values, typed identifiers, and types that
+/// conform to ``SchemaDescribing`` are known in advance. The rules of a `Validatable` type are part of its schema.
 public final class SchemaRegistry {
-    /// Schemas by name, as `components/schemas` has them.
+    /// The schemas by name, for `components/schemas`.
     private(set) var components: [String: JSON.Value] = [:]
-    /// Types of which nothing could be found out: they are described as any value.
+    /// The types whose schema could not be determined. Their schema allows any value.
     private(set) var unknownTypes: [String] = []
     private var names: [ObjectIdentifier: String] = [:]
-    /// Those that were given a name by hand, by that.
-    private var given: [String: String] = [:]
+    /// The component names by the names that were requested for schemas without a Swift type.
+    private var requestedNames: [String: String] = [:]
     private var depth = 0
 
     private static let maximumDepth = 64
 
     init() {}
 
-    /// The schema of a type: a reference where it has a name.
+    /// Returns the schema of a type: a reference if the schema has a name.
     public func schema(of type: Any.Type) -> JSON.Value {
         if let type = type as? any StandardSchema.Type { return type.schema(in: self) }
         if let name = names[ObjectIdentifier(type)] { return Self.reference(name) }
@@ -30,36 +30,37 @@ public final class SchemaRegistry {
         return discover(type)
     }
 
-    /// The schema of a type that is read from text.
+    /// Returns the schema of a type that is parsed from text.
     func textSchema(of type: Any.Type) -> JSON.Value {
         let isKnown =
             type is any StandardSchema.Type || type is any SchemaDescribing.Type || Self.cases(of: type) != nil
         return isKnown ? schema(of: type) : ["type": "string"]
     }
 
-    /// A value of a type, for a type that wants one while it is looked into.
+    /// Returns a value of a type, for a containing type that decodes it while being inspected.
     func example<Value: Decodable>(of type: Value.Type) throws -> Value {
         if let type = type as? any StandardSchema.Type, let value = type.example as? Value { return value }
         if let type = type as? any SchemaDescribing.Type, let value = type.schemaExample as? Value { return value }
         if let type = type as? any CaseIterable.Type, let value = Self.firstCase(type) as? Value { return value }
         depth += 1
         defer { depth -= 1 }
-        guard depth < Self.maximumDepth else { throw Unknown() }
+        guard depth < Self.maximumDepth else { throw MissingExample() }
         do {
             return try Value(from: SchemaRecorder(registry: self))
         } catch {
-            if let value = Self.zero(of: type) { return value }
-            if !(error is Unknown) { note(type) }
-            throw Unknown()
+            if let value = Self.zeroInitialized(of: type) { return value }
+            if !(error is MissingExample) { recordUnknown(type) }
+            throw MissingExample()
         }
     }
 
-    /// Nothing fits where a type wants a value.
-    private struct Unknown: Error {}
+    /// An error for a type of which no value could be created.
+    private struct MissingExample: Error {}
 
-    /// The first case of an enumeration that does not say what its cases are. For types that are plain bits alone: all of
-    /// them zero is a value of every such type that can be decoded, a first case or a number.
-    private static func zero<Value>(of type: Value.Type) -> Value? {
+    /// Returns a value of which all bits are zero, for enumerations that are not `CaseIterable`. The result is `nil` for types
+    /// that are not trivial. For a trivial type that can be decoded, zero bits are a valid value: the first case of an
+    /// enumeration or a number.
+    private static func zeroInitialized<Value>(of type: Value.Type) -> Value? {
         guard _isPOD(type) else { return nil }
         return withUnsafeTemporaryAllocation(of: type, capacity: 1) { buffer in
             let bytes = UnsafeMutableRawBufferPointer(buffer)
@@ -76,16 +77,17 @@ public final class SchemaRegistry {
         return fill(name, make)
     }
 
-    /// A schema of something that is no Swift type, under a name of its own: letters, digits, `.`, `_` and `-`. Made once.
-    package func component(named wanted: String, _ make: () -> JSON.Value) -> JSON.Value {
-        if let name = given[wanted] { return Self.reference(name) }
-        let name = uniqueName(wanted)
-        given[wanted] = name
+    /// Returns a reference to the schema of something other than a Swift type. The schema is created once.
+    /// - Parameter requestedName: The name of the schema: letters, digits, `.`, `_` and `-`.
+    package func component(named requestedName: String, _ make: () -> JSON.Value) -> JSON.Value {
+        if let name = requestedNames[requestedName] { return Self.reference(name) }
+        let name = uniqueName(requestedName)
+        requestedNames[requestedName] = name
         return fill(name, make)
     }
 
     private func fill(_ name: String, _ make: () -> JSON.Value) -> JSON.Value {
-        // There while it is made, so that what contains itself finds itself.
+        // Reserve the name before the schema is created, for recursive types.
         components[name] = .object([])
         components[name] = make()
         return Self.reference(name)
@@ -103,7 +105,7 @@ public final class SchemaRegistry {
         return name
     }
 
-    /// The type's name with the types around it and without its module: letters, digits, `.`, `_` and `-`.
+    /// Returns the name of a type, including enclosing types but not the module: letters, digits, `.`, `_` and `-`.
     static func name(of type: Any.Type) -> String {
         // `Module.Outer.(unknown context at $1f).Inner<Module.Element>`
         var text = String(reflecting: type)
@@ -119,14 +121,14 @@ public final class SchemaRegistry {
         return String(name.map { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) ? $0 : "_" })
     }
 
-    // MARK: What types say
+    // MARK: Inspection of types
 
     private func unknown(_ type: Any.Type) -> JSON.Value {
-        note(type)
+        recordUnknown(type)
         return .object([])
     }
 
-    private func note(_ type: Any.Type) {
+    private func recordUnknown(_ type: Any.Type) {
         let name = Self.name(of: type)
         if !unknownTypes.contains(name) { unknownTypes.append(name) }
     }
@@ -136,12 +138,12 @@ public final class SchemaRegistry {
         let name = uniqueName(Self.name(of: type))
         names[ObjectIdentifier(type)] = name
         components[name] = .object([])
-        // A type that refuses the empty values has shown some of itself by then.
+        // A type that rejects the empty values has been recorded up to that point.
         _ = try? type.init(from: recorder)
         guard let schema = recorder.schema, !recorder.isSingleValue else {
             components[name] = nil
             names[ObjectIdentifier(type)] = nil
-            // Text or a number in a type of its own is shown as what it is.
+            // A type that wraps a single value has the schema of that value.
             return recorder.schema ?? unknown(type)
         }
         components[name] = schema

@@ -2,7 +2,7 @@ import ApusCore
 import ApusJSON
 import FoundationEssentials
 
-/// The types of the standard library and of Apus whose schemas are known, with a value of each.
+/// A type of the standard library, Foundation or Apus with a known schema and an example value.
 protocol StandardSchema {
     static func schema(in registry: SchemaRegistry) -> JSON.Value
     static var example: Self { get }
@@ -111,7 +111,7 @@ extension Array: StandardSchema {
 }
 
 extension Set: StandardSchema {
-    // Without `uniqueItems`: what comes twice is taken, and counts once.
+    // Without `uniqueItems`, because duplicates are accepted and ignored.
     static func schema(in registry: SchemaRegistry) -> JSON.Value {
         ["type": "array", "items": registry.schema(of: Element.self)]
     }
@@ -122,7 +122,7 @@ extension Set: StandardSchema {
 extension Dictionary: StandardSchema {
     static func schema(in registry: SchemaRegistry) -> JSON.Value {
         guard Key.self == String.self || Key.self == Int.self || Key.self is any CodingKeyRepresentable.Type else {
-            return ["type": "array", "description": "Keys and values by turns."]
+            return ["type": "array", "description": "Alternating keys and values."]
         }
         return ["type": "object", "additionalProperties": registry.schema(of: Value.self)]
     }
@@ -131,7 +131,7 @@ extension Dictionary: StandardSchema {
 }
 
 extension JSON.Value {
-    /// The schema that takes `null` as well.
+    /// The schema that allows `null` as well.
     var orNull: JSON.Value {
         guard case .string(let type) = self["type"] else { return ["anyOf": [self, ["type": "null"]]] }
         var schema = self

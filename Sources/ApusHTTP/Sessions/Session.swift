@@ -3,36 +3,36 @@ import ApusJSON
 import FoundationEssentials
 import Synchronization
 
-/// What a service remembers of a browser from one request to the next. The browser has a cookie that names the session; its
-/// values are in a ``SessionStore``.
+/// The state of a browser session across requests. A cookie identifies the session; its values are stored in a
+/// ``SessionStore``.
 ///
 /// ```swift
 /// routes.post("login", Session.Current(), Body(Login.self, as: .form)) { session, form in
 ///     let user = try await accounts.logIn(form)
-///     try session.renew()          // a session that somebody foisted on the browser must not become the user's
+///     try session.renew()  // prevents session fixation
 ///     try session.set("user", user.id)
 ///     return Redirect(to: "/")
 /// }
 /// ```
 ///
-/// Changes are stored when the handler has finished, whether it returned or threw. Requests that change different values at
-/// the same time keep both; of one value the last to finish wins. Once a session was ended or renewed, a request that is still
-/// running under it changes nothing any more.
+/// Changes are stored after the handler has finished, whether it returned or threw. If concurrent requests change different
+/// values, both changes are stored; if they change the same value, the last request to finish wins. After a session was ended
+/// or renewed, changes by requests that still use the old session are discarded.
 ///
-/// The response's header carries the cookie, so a session cannot be changed after it was sent, as in the body of an event
-/// stream or in a WebSocket: all methods that change it throw then.
+/// The cookie is set by the response header, so a session cannot be changed after the header was sent, such as in the body
+/// of an event stream or in a WebSocket: all methods that change the session throw then.
 public final class Session: Sendable {
     struct State {
         var values: [String: JSON.Value] = [:]
-        /// What this request has set, and `nil` for what it has removed.
+        /// The values that this request has set, and `nil` for those that it has removed.
         var changes: [String: JSON.Value?] = [:]
         var wantsRenewal = false
         var isEnded = false
-        /// Whether the response's header is made.
+        /// Whether the response header has been created.
         var isClosed = false
     }
 
-    /// What the store knows it by; `nil` for a session that is not in the store.
+    /// The id in the store; `nil` for a session that is not stored.
     let id: String?
     private let state: Mutex<State>
 
@@ -41,18 +41,18 @@ public final class Session: Sendable {
         state = Mutex(State(values: values))
     }
 
-    /// Whether the request came without one.
+    /// Whether the request had no session.
     public var isNew: Bool { id == nil }
 
-    /// A value; `nil` if there is none of the name.
-    /// - Throws: An `AppError` when the value is of another type.
+    /// Returns the value with a name; `nil` if there is none.
+    /// - Throws: An `AppError` if the value cannot be decoded as the type.
     public func get<Value: Decodable>(_ name: String, as type: Value.Type = Value.self) throws -> Value? {
         guard let value = state.withLock({ $0.values[name] }) else { return nil }
         return try JSONCoding.decode(type, from: try JSONCoding.encode(value))
     }
 
-    /// Keeps a value.
-    /// - Throws: What encoding throws, or an `AppError` of code `failedPrecondition` after the header was sent.
+    /// Sets a value.
+    /// - Throws: The encoding error, or an `AppError` with code `failedPrecondition` after the header was sent.
     public func set(_ name: String, _ value: some Encodable) throws {
         let value = try JSONCoding.decode(JSON.Value.self, from: try JSONCoding.encode(value))
         try change { state in
@@ -62,7 +62,7 @@ public final class Session: Sendable {
     }
 
     /// Removes a value.
-    /// - Throws: An `AppError` of code `failedPrecondition` after the header was sent.
+    /// - Throws: An `AppError` with code `failedPrecondition` after the header was sent.
     public func remove(_ name: String) throws {
         try change { state in
             state.values[name] = nil
@@ -70,13 +70,13 @@ public final class Session: Sendable {
         }
     }
 
-    /// Gives the browser another cookie, and makes the old one worthless. Always when someone logs in, and when they may do
-    /// more than before.
-    /// - Throws: An `AppError` of code `failedPrecondition` after the header was sent.
+    /// Replaces the session cookie and invalidates the old one. Always call it when a user logs in or gains privileges.
+    /// - Throws: An `AppError` with code `failedPrecondition` after the header was sent.
     public func renew() throws { try change { $0.wantsRenewal = true } }
 
-    /// Removes all values, and makes the cookie worthless: when someone logs out. What is set afterwards begins another session.
-    /// - Throws: An `AppError` of code `failedPrecondition` after the header was sent.
+    /// Removes all values and invalidates the cookie. Call it when a user logs out. Values that are set afterwards start a new
+    /// session.
+    /// - Throws: An `AppError` with code `failedPrecondition` after the header was sent.
     public func end() throws {
         try change { state in
             state.values = [:]
@@ -90,14 +90,14 @@ public final class Session: Sendable {
             guard !state.isClosed else {
                 throw AppError(
                     .failedPrecondition,
-                    "The session cannot be changed any more: the response's header, which sets its cookie, is sent.")
+                    "The session cannot be changed after the response header, which sets its cookie, was sent.")
             }
             change(&state)
         }
     }
 
-    /// Takes no more changes.
-    /// - Returns: What the request has changed.
+    /// Rejects further changes.
+    /// - Returns: The final state of the session.
     func close() -> State {
         state.withLock { state in
             state.isClosed = true
@@ -105,13 +105,13 @@ public final class Session: Sendable {
         }
     }
 
-    /// The session of a request, behind ``Sessions``.
+    /// An input that provides the session of a request. It requires the middleware ``Sessions``.
     public struct Current: RequestInput {
         public init() {}
 
         public func extract(from request: Request) throws -> Session {
             guard let session = request.context[Sessions.Key.self] else {
-                throw AppError(.internal, "The route is not behind the middleware Sessions.")
+                throw AppError(.internal, "The route reads the session, but the middleware Sessions is missing.")
             }
             return session
         }
@@ -119,6 +119,6 @@ public final class Session: Sendable {
 }
 
 extension Request {
-    /// What tells the session that the request came with from every other; `nil` without one.
+    /// The id of the stored session with which the request was made; `nil` without one.
     package var sessionID: String? { context[Sessions.Key.self]?.id }
 }

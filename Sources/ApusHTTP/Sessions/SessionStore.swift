@@ -2,13 +2,13 @@ import ApusCore
 public import FoundationEssentials
 import Synchronization
 
-/// A session as a store keeps it.
+/// A session in a ``SessionStore``.
 public struct StoredSession: Sendable, Equatable {
-    /// What the session holds.
+    /// The encoded session.
     public var data: [UInt8]
-    /// When it expires.
+    /// The time at which the session expires.
     public var until: Date
-    /// Grows with every change: whoever changes a session names the version that they have read.
+    /// The version, which increases with every change. A change must specify the version that it is based on.
     public var version: Int
 
     public init(_ data: [UInt8], until: Date, version: Int = 1) {
@@ -18,36 +18,36 @@ public struct StoredSession: Sendable, Equatable {
     }
 }
 
-/// Where sessions are kept.
+/// A store of sessions.
 ///
-/// A store never sees the token that the client has: ids are hashes of it, so that nobody who reads the store can take over a
-/// session.
+/// The ids are hashes of the clients' tokens, so that read access to the store is not enough to take over a session.
 public protocol SessionStore: Sendable {
-    /// The session of an id; `nil` if there is none, or it has expired.
+    /// Returns the session with an id; `nil` if it does not exist or has expired.
     func load(_ id: String, now: Date) async throws -> StoredSession?
-    /// Keeps a new session.
+    /// Inserts a new session.
     func insert(_ id: String, _ session: StoredSession) async throws
-    /// Replaces a session, and its id if the new one differs, if it is still of the version that was read. In one step.
-    /// - Returns: Whether it was replaced: not if the session is gone, or of another version.
+    /// Atomically replaces a session, and its id if the new one differs, provided that it still has the given version.
+    /// - Returns: Whether the session was replaced; `false` if it does not exist or has another version.
     func replace(
         _ id: String, version: Int, by newID: String, _ session: StoredSession
     ) async throws -> Bool
-    /// Moves the expiry of a session. Nothing happens if there is none of the id.
+    /// Sets the expiry of a session. Does nothing if the session does not exist.
     func extend(_ id: String, until: Date) async throws
-    /// Removes a session, if it is there.
+    /// Removes a session. Does nothing if the session does not exist.
     func delete(_ id: String) async throws
-    /// Removes all sessions that have expired.
+    /// Removes all expired sessions.
     func deleteExpired(now: Date) async throws
 }
 
-/// Sessions in the memory of this process, for development and tests: a restart ends them all.
+/// A session store in memory, for development and tests. All sessions are lost when the process ends.
 ///
-/// Bounded: when there are too many, those that expire first are dropped first.
+/// The number of sessions is limited: at the limit, a tenth of the sessions is removed, those that expire first.
 public final class MemorySessionStore: SessionStore {
     private let sessions = Mutex<[String: StoredSession]>([:])
     private let capacity: Int
 
-    /// - Parameter capacity: The maximum number of sessions. 100,000.
+    /// Creates an empty store.
+    /// - Parameter capacity: The maximum number of sessions, at least 16. The default is 100,000.
     public init(capacity: Int = 100_000) { self.capacity = max(16, capacity) }
 
     public func load(_ id: String, now: Date) -> StoredSession? {
@@ -57,8 +57,8 @@ public final class MemorySessionStore: SessionStore {
     public func insert(_ id: String, _ session: StoredSession) {
         sessions.withLock { sessions in
             if sessions.count >= capacity {
-                let kept = sessions.sorted { $0.value.until > $1.value.until }.prefix(capacity * 9 / 10)
-                sessions = Dictionary(uniqueKeysWithValues: kept.map { ($0.key, $0.value) })
+                let retained = sessions.sorted { $0.value.until > $1.value.until }.prefix(capacity * 9 / 10)
+                sessions = Dictionary(uniqueKeysWithValues: retained.map { ($0.key, $0.value) })
             }
             sessions[id] = session
         }

@@ -6,27 +6,27 @@ import HTTPTypes
 import NIOCore
 import Synchronization
 
-/// Gives every request behind it the ``Session`` of its browser.
+/// Middleware that provides requests with the ``Session`` of their browser.
 ///
-/// The cookie has 32 random bytes and a signature of them, so a forged one is recognised without a look into the store. A
-/// session without values is neither stored nor given a cookie. Put ``CrossOriginProtection`` beside it: browsers send cookies
-/// along whichever page makes the request.
+/// The cookie contains 32 random bytes and their signature, so that forged cookies are rejected without a store lookup. A
+/// session without values is not stored and sets no cookie. Combine this middleware with ``CrossOriginProtection``, because
+/// browsers send cookies regardless of the page that makes the request.
 ///
-/// What a handler has done to its session is stored whether it returns or throws. A response that sets the cookie is never left
-/// to shared caches: its `Cache-Control` becomes `no-store`, or `private` where the handler has set one.
+/// The changes of a handler to its session are stored whether it returns or throws. A response that sets the cookie is not
+/// stored by shared caches: its `Cache-Control` becomes `no-store`, or `private` if the handler has set the field.
 public struct Sessions: Middleware {
     enum Key: RequestContextKey {
         typealias Value = Session
     }
 
-    /// When those whose time is over were last forgotten.
-    private final class CleaningTime: Sendable {
+    /// The uptime at which expired sessions were last removed.
+    private final class CleanupTime: Sendable {
         private let time = Mutex<Duration?>(nil)
 
         func withLock<Result>(_ body: (inout Duration?) -> Result) -> Result { time.withLock { body(&$0) } }
     }
 
-    /// What is kept of a session.
+    /// The stored representation of a session.
     private struct Record: Codable {
         var startedAt: Int
         var values: [String: JSON.Value]
@@ -38,22 +38,25 @@ public struct Sessions: Middleware {
     private let idleLifetime: Duration
     private let lifetime: Duration
     private let clock: any WallClock
-    private let lastCleaning = CleaningTime()
+    private let lastCleanup = CleanupTime()
 
+    /// Creates the middleware.
     /// - Parameters:
-    ///   - secrets: What cookies are signed with, 32 bytes or more each: the first one signs, all of them are believed, so
-    ///     that a secret can be exchanged.
-    ///   - cookieName: `session`. Over TLS it is `__Host-session`, which browsers bind to this host.
-    ///   - idleLifetime: How long a session is kept that is not used. A day.
-    ///   - lifetime: How long it is kept at most. 30 days.
-    /// - Throws: An `AppError` of code `invalidArgument` without secrets, or with one that is too short.
+    ///   - secrets: The secrets that sign cookies, of at least 32 bytes each. The first one signs, and all are accepted for
+    ///     verification, so that secrets can be rotated.
+    ///   - cookieName: The name of the cookie, by default `session`. Over TLS, it is prefixed with `__Host-`, which makes
+    ///     browsers bind the cookie to this host.
+    ///   - idleLifetime: How long an unused session is stored. The default is one day.
+    ///   - lifetime: The maximum lifetime of a session. The default is 30 days.
+    /// - Throws: An `AppError` with code `invalidArgument` if there are no secrets or if one is too short.
     public init(
         _ store: any SessionStore, secrets: [Secret<String>], cookieName: String = "session",
         idleLifetime: Duration = .seconds(86400), lifetime: Duration = .seconds(30 * 86400),
         clock: any WallClock = SystemClock()
     ) throws {
         guard !secrets.isEmpty, secrets.allSatisfy({ $0.reveal().utf8.count >= 32 }) else {
-            throw AppError(.invalidArgument, "Sessions need a secret of 32 bytes or more.")
+            throw AppError(
+                .invalidArgument, "Sessions need at least one secret, and each secret must have at least 32 bytes.")
         }
         self.store = store
         self.secrets = secrets.map { SymmetricKey(data: Data($0.reveal().utf8)) }
@@ -66,15 +69,15 @@ public struct Sessions: Middleware {
     public func handle(_ request: Request, next: Next) async throws -> Response {
         let name = request.isSecure ? "__Host-\(cookieName)" : cookieName
         let cookies = request.cookies(name)
-        let kept = try await load(cookies)
-        let session = Session(id: kept?.token.id, values: kept?.record.values ?? [:])
+        let loaded = try await load(cookies)
+        let session = Session(id: loaded?.token.id, values: loaded?.record.values ?? [:])
         request.context[Key.self] = session
         var response = await next(request)
-        switch try await keep(session.close(), kept) {
+        switch try await save(session.close(), loaded) {
         case .unchanged: return response
         case .ended where cookies.isEmpty: return response
         case .ended: try response.set(.removal(of: name))
-        case .kept(let token, let seconds):
+        case .stored(let token, let seconds):
             try response.set(SetCookie(name, signed(token), maxAge: .seconds(seconds), isSecure: request.isSecure))
         }
         response.forbidSharedCaching()
@@ -83,123 +86,126 @@ public struct Sessions: Middleware {
 
     private var now: Int { Int(clock.now.timeIntervalSince1970) }
 
-    /// A session as the store has it.
-    private struct Kept {
+    /// A session loaded from the store.
+    private struct LoadedSession {
         let token: Token
         let record: Record
         let until: Date
         let version: Int
     }
 
-    /// The most cookies of the session's name that are looked up: browsers send several when they were set for other paths
-    /// or domains, in no order to rely on (RFC 6265 §4.2.2).
+    /// The maximum number of cookies that are looked up. Browsers send several cookies of the same name if they were set for
+    /// different paths or domains, in an unreliable order (RFC 6265 §4.2.2).
     private static let maximumCookies = 4
 
-    private func load(_ cookies: [String]) async throws -> Kept? {
+    private func load(_ cookies: [String]) async throws -> LoadedSession? {
         for token in cookies.compactMap(verified).prefix(Self.maximumCookies) {
-            if let kept = try await load(token) { return kept }
+            if let session = try await load(token) { return session }
         }
         return nil
     }
 
-    private func load(_ token: Token) async throws -> Kept? {
+    private func load(_ token: Token) async throws -> LoadedSession? {
         guard let stored = try await store.load(token.id, now: clock.now) else { return nil }
         let record = try JSONCoding.decode(Record.self, from: stored.data)
         guard now < record.startedAt + Int(lifetime.seconds) else {
             try await store.delete(token.id)
             return nil
         }
-        return Kept(token: token, record: record, until: stored.until, version: stored.version)
+        return LoadedSession(token: token, record: record, until: stored.until, version: stored.version)
     }
 
     private enum Outcome {
-        /// The browser has the right cookie, or needs none.
+        /// The browser needs no new cookie.
         case unchanged
-        /// The browser's cookie is worthless.
+        /// The browser's cookie is no longer valid.
         case ended
-        /// The browser needs a cookie, which it keeps for so many seconds.
-        case kept(Token, seconds: Int)
+        /// The browser needs a new cookie, with the given maximum age.
+        case stored(Token, seconds: Int)
     }
 
-    /// Stores what a request has changed.
-    private func keep(_ state: Session.State, _ kept: Kept?) async throws -> Outcome {
+    /// Stores the changes of a request.
+    private func save(_ state: Session.State, _ loaded: LoadedSession?) async throws -> Outcome {
         if state.isEnded {
-            if let kept { try await store.delete(kept.token.id) }
+            if let loaded { try await store.delete(loaded.token.id) }
             return state.changes.isEmpty ? .ended : try await begin(state.changes)
         }
-        guard let kept else { return state.changes.isEmpty ? .unchanged : try await begin(state.changes) }
-        guard state.wantsRenewal || !state.changes.isEmpty else { return try await extend(kept) }
-        return try await change(kept, state)
+        guard let loaded else { return state.changes.isEmpty ? .unchanged : try await begin(state.changes) }
+        guard state.wantsRenewal || !state.changes.isEmpty else { return try await extend(loaded) }
+        return try await change(loaded, state)
     }
 
     /// Stores a new session.
     private func begin(_ changes: [String: JSON.Value?]) async throws -> Outcome {
         let token = Token.new()
         let record = Record(startedAt: now, values: changes.compactMapValues { $0 })
-        try await store.insert(token.id, try stored(record, version: 1))
+        try await store.insert(token.id, try encode(record, version: 1))
         try await deleteExpired()
-        return .kept(token, seconds: secondsLeft(record))
+        return .stored(token, seconds: secondsLeft(record))
     }
 
-    /// How often a session that other requests change as well is tried to be changed.
+    /// The maximum number of attempts to change a session that other requests change concurrently.
     private static let maximumAttempts = 32
 
-    /// Stores changes on top of what other requests have changed meanwhile.
-    private func change(_ kept: Kept, _ state: Session.State) async throws -> Outcome {
-        var current = kept
-        let token = state.wantsRenewal ? Token.new() : kept.token
+    /// Stores changes on top of the changes that other requests have stored in the meantime.
+    private func change(_ loaded: LoadedSession, _ state: Session.State) async throws -> Outcome {
+        var current = loaded
+        let token = state.wantsRenewal ? Token.new() : loaded.token
         for _ in 0..<Self.maximumAttempts {
             var record = current.record
             record.values.merge(state.changes.compactMapValues { $0 }) { $1 }
             for (name, value) in state.changes where value == nil { record.values[name] = nil }
-            // A renewed session begins anew; any other expires some time after it began.
+            // Renewal restarts the maximum lifetime of a session.
             if state.wantsRenewal { record.startedAt = now }
             let isReplaced = try await store.replace(
-                kept.token.id, version: current.version, by: token.id,
-                try stored(record, version: current.version + 1))
-            if isReplaced { return .kept(token, seconds: secondsLeft(record)) }
-            guard let next = try await load(kept.token) else {
-                // Another request has ended or renewed it. A login is one all the same, without what was in the old session.
+                loaded.token.id, version: current.version, by: token.id,
+                try encode(record, version: current.version + 1))
+            if isReplaced { return .stored(token, seconds: secondsLeft(record)) }
+            guard let next = try await load(loaded.token) else {
+                // Another request has ended or renewed the session. A login still succeeds, without the values of the old
+                // session.
                 guard state.wantsRenewal, !state.changes.isEmpty else { return .unchanged }
                 return try await begin(state.changes)
             }
             current = next
         }
-        throw AppError(.aborted, "Too many requests change the session at the same time.")
+        throw AppError(.aborted, "Too many concurrent requests change the session.")
     }
 
-    private func extend(_ kept: Kept) async throws -> Outcome {
-        let seconds = secondsLeft(kept.record)
+    /// Extends the expiry of a session. To avoid a write for each request, this is done only if it changes by more than a
+    /// tenth of the idle lifetime.
+    private func extend(_ loaded: LoadedSession) async throws -> Outcome {
+        let seconds = secondsLeft(loaded.record)
         let until = clock.now.addingTimeInterval(Double(seconds))
-        guard until.timeIntervalSince(kept.until) > idleLifetime.seconds / 10 else { return .unchanged }
-        try await store.extend(kept.token.id, until: until)
-        return .kept(kept.token, seconds: seconds)
+        guard until.timeIntervalSince(loaded.until) > idleLifetime.seconds / 10 else { return .unchanged }
+        try await store.extend(loaded.token.id, until: until)
+        return .stored(loaded.token, seconds: seconds)
     }
 
     private func secondsLeft(_ record: Record) -> Int {
         min(Int(idleLifetime.seconds), record.startedAt + Int(lifetime.seconds) - now)
     }
 
-    private func stored(_ record: Record, version: Int) throws -> StoredSession {
+    private func encode(_ record: Record, version: Int) throws -> StoredSession {
         let data = try JSONCoding.encode(record)
         let until = clock.now.addingTimeInterval(Double(secondsLeft(record)))
         return StoredSession(Array(data.readableBytesView), until: until, version: version)
     }
 
-    /// Now and then, when a session begins.
+    /// Removes expired sessions, at most every ten minutes. Called when a session begins.
     private func deleteExpired() async throws {
         let uptime = clock.uptime
-        let isTime = lastCleaning.withLock { last in
+        let isDue = lastCleanup.withLock { last in
             if let last, uptime - last < .seconds(600) { return false }
             last = uptime
             return true
         }
-        if isTime { try await store.deleteExpired(now: clock.now) }
+        if isDue { try await store.deleteExpired(now: clock.now) }
     }
 
     // MARK: Cookies
 
-    /// What the browser has, and under which id the store knows it.
+    /// The random bytes in the browser's cookie. The store identifies the session by their hash.
     private struct Token {
         let bytes: [UInt8]
 
@@ -218,7 +224,7 @@ public struct Sessions: Middleware {
         guard parts.count == 2, let bytes = Base64URL.decode(parts[0]), bytes.count == 32,
             let signature = Base64URL.decode(parts[1])
         else { return nil }
-        // Each secret is tried; `isValid` compares in constant time.
+        // Tries all secrets; the comparison takes constant time.
         let isValid = secrets.map {
             HMAC<SHA256>.isValidAuthenticationCode(signature, authenticating: bytes, using: $0)
         }
