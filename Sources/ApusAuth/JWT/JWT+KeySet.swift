@@ -132,7 +132,8 @@ extension JWT {
                 switch key.material {
                 case .hs256(let secret):
                     guard secret.reveal().utf8.count >= 32 else {
-                        throw AppError(.invalidArgument, "The secret of the HS256 key \"\(key.id)\" is shorter than 32 bytes.")
+                        throw AppError(
+                            .invalidArgument, "The secret of the HS256 key \"\(key.id)\" must have at least 32 bytes.")
                     }
                     let hmac = HMACKey(from: secret.reveal())
                     return { await $0.add(hmac: hmac, digestAlgorithm: .sha256, kid: kid) }
