@@ -1,8 +1,8 @@
-# The two commands to know: `make run` and `make test`. Both set up what is missing.
+# The most important commands are `make run` and `make test`. Both install missing packages first.
 
 EXAMPLES := delivery-tracker
-# All that is built: the tests' bundle and every executable. A build of "everything" would compile protoc, too, which
-# SwiftProtobuf contains.
+# The products to build: the test bundle and all executables. A build without `--product` would also compile protoc, which
+# is part of SwiftProtobuf.
 PRODUCTS := apusPackageTests $(EXAMPLES) bench-parts bench-server fuzz-parsers interop-server protoc-gen-apus
 SOURCES := Package.swift Sources Tests Examples Benchmarks Fuzzing
 
@@ -20,9 +20,9 @@ test: setup
 	swift test --skip-build
 	.build/debug/fuzz-parsers Fuzzing/Corpus 20000
 
-# The tests of what handles bytes of strangers, with the sanitizers for memory and for threads.
+# The tests of modules that process untrusted input, which are run with AddressSanitizer and ThreadSanitizer.
 SANITIZED := ApusServerTests|ApusHTTPTests|ApusJSONTests|ApusWebSocketTests
-# Leaks are not counted: NIOSSL and XCTest keep a few objects until the end.
+# Leak detection is off, because NIOSSL and XCTest do not free some objects before the process exits.
 test-asan: setup
 	swift build --product apusPackageTests --sanitize address --scratch-path .build/asan
 	ASAN_OPTIONS=detect_leaks=0 swift test --skip-build --sanitize address --scratch-path .build/asan --filter "$(SANITIZED)"
@@ -31,21 +31,22 @@ test-tsan: setup
 	swift build --product apusPackageTests --sanitize thread --scratch-path .build/tsan
 	TSAN_OPTIONS=suppressions=Scripts/tsan-suppressions swift test --skip-build --sanitize thread --scratch-path .build/tsan --filter "$(SANITIZED)"
 
-# Clients that misbehave, such as a hostile one of HTTP/2, against a running server.
+# Runs test clients, such as a hostile HTTP/2 client, against a running server.
 test-clients: setup
 	Tests/Clients/run
 
-# Two million hostile inputs for each parser.
+# Runs each fuzz target with two million inputs.
 fuzz: setup
 	Fuzzing/run 2000000
 
-# One stripped binary per example, in bin/.
+# Builds one stripped binary per example, in bin/.
 build: setup
 	@set -e; for example in $(EXAMPLES); do swift build -c release --static-swift-stdlib --product $$example; done
 	@mkdir -p bin
 	@for example in $(EXAMPLES); do strip -o bin/$$example .build/release/$$example && ls -lh bin/$$example; done
 
-# CPU per request of small routes; CPU, allocations and instructions of the parts that a request passes.
+# Measures the CPU time per request of small routes, and the CPU time, allocations and instructions of the parts of request
+# processing.
 bench: setup
 	Benchmarks/run
 	swift build -c release --product bench-parts --static-swift-stdlib
@@ -59,6 +60,6 @@ lint:
 format:
 	swift format --in-place --recursive --parallel $(SOURCES)
 
-# The reference of all modules, as a static site in .build/documentation.
+# Builds the API reference of all modules as static sites in .build/documentation.
 docs: setup
 	Scripts/build-docs

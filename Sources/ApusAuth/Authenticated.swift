@@ -3,21 +3,23 @@ public import ApusHTTP
 import ApusJSON
 import HTTPTypes
 
-/// A principal that a token stands for.
+/// A principal that is created from the claims of a token.
 public protocol TokenPrincipal: Principal {
-    /// - Throws: An `AppError` of code `permissionDenied` when the token is of another kind of principal.
+    /// Creates the principal of a token.
+    /// - Throws: An `AppError` with code `permissionDenied` if the token belongs to another kind of principal.
     init(claims: JWT.Claims) throws
 }
 
-/// Demands that the request be made by a principal of a kind, and hands it to the handler.
+/// An input that requires a principal of the given type and passes it to the handler.
 ///
-/// Without a valid token the client receives 401, with one of another kind of principal 403.
+/// Requests without a valid token are answered with 401, requests of another kind of principal with 403.
 public struct Authenticated<P: TokenPrincipal>: RequestInput {
+    /// Creates the input.
     public init(_ type: P.Type = P.self) {}
 
     public func extract(from request: Request) throws -> P {
-        guard let token = request.context[VerifiedToken.self] else {
-            throw AppError(.unauthenticated, "This needs a bearer token in the Authorization field.")
+        guard let token = request.context[TokenVerification.self] else {
+            throw AppError(.unauthenticated, "A bearer token in the Authorization header field is required.")
         }
         let principal = try P(claims: token.get())
         request.context.principal = principal
@@ -28,7 +30,7 @@ public struct Authenticated<P: TokenPrincipal>: RequestInput {
         operation.security = [
             .init("bearer", ["type": "http", "scheme": "bearer", "bearerFormat": "JWT"])
         ]
-        operation.mayFail(.unauthorized, "There is no valid bearer token.")
-        operation.mayFail(.forbidden, "The token is of another kind of principal.")
+        operation.mayFail(.unauthorized, "The bearer token is missing or invalid.")
+        operation.mayFail(.forbidden, "The token belongs to another kind of principal.")
     }
 }

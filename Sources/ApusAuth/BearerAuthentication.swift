@@ -3,16 +3,17 @@ public import ApusHTTP
 import FoundationEssentials
 import HTTPTypes
 
-/// Reads the bearer token of a request (RFC 6750) and verifies it.
+/// Middleware that verifies the bearer token of a request (RFC 6750).
 ///
-/// It refuses nothing by itself, so that a stale token does not bar the way to a public endpoint: what an endpoint demands
-/// is said by its ``Authenticated`` input. A browser's WebSocket, which cannot set header fields, sends the token as a
-/// subprotocol `bearer.<token>` beside the one that it wants to speak.
+/// It rejects no requests itself, so that an expired token does not prevent access to public endpoints; an endpoint
+/// requires authentication with an ``Authenticated`` input. Browsers cannot set header fields of WebSocket requests;
+/// they send the token as a subprotocol `bearer.<token>` in addition to the actual one.
 public struct BearerAuthentication: Middleware {
     private let verifier: any JWT.Verifier
 
     private let clock: any WallClock
 
+    /// Creates the middleware.
     public init(_ verifier: any JWT.Verifier, clock: any WallClock = SystemClock()) {
         self.verifier = verifier
         self.clock = clock
@@ -22,12 +23,12 @@ public struct BearerAuthentication: Middleware {
         if let token = Self.token(of: request) {
             do {
                 let claims = try await verifier.verify(token)
-                request.context[VerifiedToken.self] = .success(claims)
+                request.context[TokenVerification.self] = .success(claims)
                 request.context.principal = TokenSubject(subject: claims.subject)
-                let left = claims.expiresAt.timeIntervalSince(clock.now)
-                request.context.principalTimeLeft = .seconds(min(max(0, left), 365 * 86400))
+                let remaining = claims.expiresAt.timeIntervalSince(clock.now)
+                request.context.principalTimeLeft = .seconds(min(max(0, remaining), 365 * 86400))
             } catch let error as AppError {
-                request.context[VerifiedToken.self] = .failure(error)
+                request.context[TokenVerification.self] = .failure(error)
             }
         }
         return await next(request)
@@ -46,11 +47,12 @@ public struct BearerAuthentication: Middleware {
     }
 }
 
-enum VerifiedToken: RequestContextKey {
+/// The result of verifying the token of a request.
+enum TokenVerification: RequestContextKey {
     typealias Value = Result<JWT.Claims, AppError>
 }
 
-/// A principal of whom only the token's subject is known.
+/// A principal of which only the subject of the token is known.
 struct TokenSubject: Principal {
     let subject: String
 }

@@ -9,10 +9,10 @@ import Synchronization
     import Darwin
 #endif
 
-/// An identifier that belongs to one type, so that an order's cannot be passed for a driver's.
+/// An identifier of one entity type, so that the identifier of an order cannot be used as that of a driver.
 ///
-/// New ones are UUIDs of version 7 (RFC 9562 §5.7): they begin with the time in milliseconds and grow within a process,
-/// so that rows inserted together lie together.
+/// New identifiers are version 7 UUIDs (RFC 9562 §5.7): they begin with the time in milliseconds and increase
+/// monotonically within a process, so that rows that are inserted together are stored next to each other.
 ///
 /// ```swift
 /// struct Order: Identifiable {
@@ -24,7 +24,7 @@ public struct Identifier<Entity>: Hashable, Sendable {
     private let high: UInt64
     private let low: UInt64
 
-    /// A new identifier, greater than every one that this process made before.
+    /// Creates a new identifier, greater than all that this process has created before.
     public init() {
         (high, low) = UUIDv7.next()
     }
@@ -36,7 +36,8 @@ public struct Identifier<Entity>: Hashable, Sendable {
 }
 
 extension Identifier: LosslessStringConvertible {
-    /// Reads the 36 characters of a UUID, `8-4-4-4-12` hexadecimal digits in either case; `nil` for anything else.
+    /// Parses a UUID of 36 characters: `8-4-4-4-12` hexadecimal digits in either case.
+    /// - Returns: `nil` if the text is not a UUID.
     public init?(_ description: String) {
         var words: (UInt64, UInt64) = (0, 0)
         var digits = 0
@@ -59,7 +60,7 @@ extension Identifier: LosslessStringConvertible {
         (high, low) = words
     }
 
-    /// The 36 lower-case characters of the UUID.
+    /// The UUID as 36 lower-case characters.
     public var description: String {
         String(unsafeUninitializedCapacity: 36) { buffer in
             let text = UnsafeMutableRawBufferPointer(buffer)
@@ -75,10 +76,11 @@ extension Identifier: LosslessStringConvertible {
         }
     }
 
-    /// The eight digits of a word's lower half, the first one in the highest byte. All at once: identifiers are written for
-    /// every request.
+    /// Returns the eight hexadecimal digits of the lower half of a word, the first one in the most significant byte.
+    ///
+    /// Computes all digits in parallel, because identifiers are formatted for every request.
     private static func hexDigits(_ word: UInt64) -> UInt64 {
-        // Each half byte moves to a byte of its own.
+        // Moves each nibble to its own byte.
         var digits = word & 0xFFFF_FFFF
         digits = (digits | digits << 16) & 0x0000_FFFF_0000_FFFF
         digits = (digits | digits << 8) & 0x00FF_00FF_00FF_00FF
@@ -111,11 +113,12 @@ extension Identifier: Codable {
     }
 }
 
-/// The generator behind ``Identifier``.
+/// The generator of version 7 UUIDs.
 private enum UUIDv7 {
     private struct State {
-        /// Milliseconds in the upper 48 bits, a counter in the lower 12: the last pair given out.
-        var last: UInt64 = 0
+        /// The timestamp of the previous UUID: milliseconds, shifted left by 12 bits, and a counter in the lower 12
+        /// bits.
+        var lastTimestamp: UInt64 = 0
         var random = RandomWords()
     }
 
@@ -123,28 +126,29 @@ private enum UUIDv7 {
 
     static func next() -> (UInt64, UInt64) {
         let milliseconds = UInt64(max(0, Date().timeIntervalSince1970 * 1000))
-        let (ticket, random) = state.withLock { state in
-            // A counter that overflows, or a clock that goes back, borrows from the next millisecond (RFC 9562 §6.2).
-            state.last = max(milliseconds << 12, state.last + 1)
-            return (state.last, state.random.next())
+        let (timestamp, random) = state.withLock { state in
+            // If the counter overflows or the clock moves back, the timestamp runs ahead of the clock (RFC 9562 §6.2).
+            state.lastTimestamp = max(milliseconds << 12, state.lastTimestamp + 1)
+            return (state.lastTimestamp, state.random.next())
         }
-        let high = (ticket >> 12) << 16 | 0x7000 | (ticket & 0xFFF)
+        let high = (timestamp >> 12) << 16 | 0x7000 | (timestamp & 0xFFF)
         let low = random & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
         return (high, low)
     }
 }
 
-/// Random numbers of the system, fetched many at a time: a call for each costs more than the identifier.
+/// Random numbers of the system, fetched in batches: one system call per identifier would cost more than the rest of
+/// its creation.
 private struct RandomWords {
-    /// 256 bytes: the most that `getentropy` gives at once.
-    private static let batch = 32
+    /// The number of words per batch: 256 bytes, the maximum of one `getentropy` call.
+    private static let batchSize = 32
     private var words: [UInt64] = []
 
     mutating func next() -> UInt64 {
         if let word = words.popLast() { return word }
-        words = Array(unsafeUninitializedCapacity: Self.batch) { words, count in
-            let fetched = getentropy(words.baseAddress, Self.batch * 8) == 0
-            count = fetched ? Self.batch : 0
+        words = Array(unsafeUninitializedCapacity: Self.batchSize) { words, count in
+            let succeeded = getentropy(words.baseAddress, Self.batchSize * 8) == 0
+            count = succeeded ? Self.batchSize : 0
         }
         if let word = words.popLast() { return word }
         var generator = SystemRandomNumberGenerator()

@@ -1,5 +1,6 @@
-/// Who makes a request, once it is known: a customer, a driver, another service.
+/// The authenticated caller of a request, such as a customer, a driver or another service.
 public protocol Principal: Sendable {
-    /// What tells this principal from every other, across kinds: the key of its rate limits and of its log lines.
+    /// The identity of the principal, unique across all kinds of principals. Used as the key of rate limits and in log
+    /// entries.
     var subject: String { get }
 }

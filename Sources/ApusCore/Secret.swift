@@ -1,13 +1,14 @@
-/// A value that must not be printed: a key, a password, a token.
+/// A value that must not be printed, such as a key, a password or a token.
 ///
-/// Descriptions, dumps and string interpolation show `<redacted>`; ``reveal()`` returns the value. A secret can be decoded and
-/// not encoded, so a type that contains one is no `Job`, no session value and no response: the compiler says so.
+/// Descriptions, dumps and string interpolation show `<redacted>`; ``reveal()`` returns the value. A secret can be
+/// decoded but not encoded, so the compiler rejects a type that contains one as a `Job`, a session value or a response.
 public struct Secret<Value: Sendable>: Sendable {
     private let value: Value
 
+    /// Creates a secret.
     public init(_ value: Value) { self.value = value }
 
-    /// The value itself. The name is there to be seen in a review.
+    /// Returns the value. The name makes uses easy to find in code reviews.
     public func reveal() -> Value { value }
 }
 
@@ -23,9 +24,10 @@ extension Secret: Decodable where Value: Decodable {
     }
 }
 
-/// Whether two byte sequences are equal, in a time that depends on their lengths alone.
+/// Returns whether two byte sequences are equal, in a time that depends only on their lengths.
 ///
-/// For signatures, tokens and whatever else an attacker could guess byte by byte from the time a comparison takes.
+/// Use it for signatures, tokens and other values that an attacker could otherwise guess byte by byte from the time
+/// that comparisons take.
 public func constantTimeEqual(_ left: some Collection<UInt8>, _ right: some Collection<UInt8>) -> Bool {
     guard left.count == right.count else { return false }
     var difference: UInt8 = 0

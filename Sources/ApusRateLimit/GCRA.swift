@@ -1,12 +1,14 @@
-/// The generic cell rate algorithm: one moment per key says everything.
+/// The generic cell rate algorithm, whose only state is one instant per key.
 ///
-/// That moment is the theoretical arrival time: when the key will have regained all that it may do. Each request moves it
-/// on by one emission interval; it may lie one period ahead and no further.
+/// This instant is the theoretical arrival time, at which the full quota of the key is available again. Each request
+/// advances it by one emission interval; it may be at most one period in the future.
 enum GCRA {
+    /// Decides on a request.
     /// - Parameters:
-    ///   - arrival: The key's theoretical arrival time; `nil` for one that is new.
-    ///   - now: On the same clock.
-    /// - Returns: The decision, and the arrival time from now on.
+    ///   - arrival: The theoretical arrival time of the key, or `nil` for a new key.
+    ///   - now: The current time on the same clock.
+    ///   - limit: The policy.
+    /// - Returns: The decision and the new theoretical arrival time.
     static func take(
         _ arrival: Duration?, now: Duration, limit: RateLimitPolicy
     ) -> (decision: RateLimitDecision, arrival: Duration) {

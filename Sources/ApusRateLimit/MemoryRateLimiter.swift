@@ -1,10 +1,11 @@
 public import ApusCore
 import Synchronization
 
-/// A limiter in the memory of this process. Bounded: when there are too many keys, those nearest to being forgotten anyway
-/// are forgotten first.
+/// A rate limiter in the memory of this process. The number of keys is bounded: if there are too many, the keys that
+/// would expire next are evicted.
 public final class MemoryRateLimiter: RateLimiter {
     private final class Shard: Sendable {
+        /// The theoretical arrival times by key.
         let arrivals = Mutex<[ExactString: Duration]>([:])
     }
 
@@ -12,7 +13,10 @@ public final class MemoryRateLimiter: RateLimiter {
     private let keysPerShard: Int
     private let clock: any WallClock
 
-    /// - Parameter maxKeys: The most keys to remember. 100,000.
+    /// Creates a limiter.
+    /// - Parameters:
+    ///   - maxKeys: The maximum number of keys. 100,000 by default.
+    ///   - clock: The clock that periods are measured with.
     public init(maxKeys: Int = 100_000, clock: any WallClock = SystemClock()) {
         self.clock = clock
         shards = (0..<16).map { _ in Shard() }
@@ -24,16 +28,17 @@ public final class MemoryRateLimiter: RateLimiter {
         let shard = shards[key.hashValue & 15]
         return shard.arrivals.withLock { arrivals in
             let (decision, arrival) = GCRA.take(arrivals[key], now: now, limit: limit)
-            if arrivals[key] == nil && arrivals.count >= keysPerShard { Self.forget(&arrivals, now, keysPerShard) }
+            if arrivals[key] == nil && arrivals.count >= keysPerShard { Self.evict(&arrivals, now, keysPerShard) }
             arrivals[key] = arrival
             return decision
         }
     }
 
-    private static func forget(_ arrivals: inout [ExactString: Duration], _ now: Duration, _ limit: Int) {
+    /// Removes expired keys and, if these are too few, the keys that expire next.
+    private static func evict(_ arrivals: inout [ExactString: Duration], _ now: Duration, _ limit: Int) {
         arrivals = arrivals.filter { $0.value > now }
         guard arrivals.count >= limit else { return }
-        let kept = arrivals.sorted { $0.value > $1.value }.prefix(limit * 9 / 10)
-        arrivals = Dictionary(uniqueKeysWithValues: kept.map { ($0.key, $0.value) })
+        let retained = arrivals.sorted { $0.value > $1.value }.prefix(limit * 9 / 10)
+        arrivals = Dictionary(uniqueKeysWithValues: retained.map { ($0.key, $0.value) })
     }
 }

@@ -2,14 +2,16 @@ import ApusCore
 public import ApusHTTP
 import HTTPTypes
 
-/// Refuses requests past a limit with 429 and `Retry-After`, and tells every client where it stands with `RateLimit-Limit`,
-/// `RateLimit-Remaining` and `RateLimit-Reset` (draft-ietf-httpapi-ratelimit-headers-07, §5).
+/// Middleware that rejects requests above a rate limit with 429 and `Retry-After`.
+///
+/// All responses contain the fields `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset`
+/// (draft-ietf-httpapi-ratelimit-headers-07, §5).
 public struct RateLimit: Middleware {
-    /// Whose requests are counted together.
+    /// The requests that are counted together.
     public enum Identity: Sendable {
-        /// Those of a principal; of an address where there is no principal.
+        /// The requests of a principal, or of a network address if there is no principal.
         case perPrincipal
-        /// Those of an address of the network: for IPv6, of its /64.
+        /// The requests of a network address, for IPv6 of its /64 network.
         case perAddress
     }
 
@@ -18,9 +20,12 @@ public struct RateLimit: Middleware {
     private let limiter: any RateLimiter
     private let name: String
 
+    /// Creates the middleware.
     /// - Parameters:
-    ///   - limiter: Where it is counted; in this process's memory by default.
-    ///   - name: What tells this limit from others that count in the same limiter; the place in the source by default.
+    ///   - identity: The requests that are counted together.
+    ///   - policy: The number of requests and the period.
+    ///   - limiter: The limiter that counts requests, by default in the memory of this process.
+    ///   - name: The name of this limit, which must be unique among the limits that share the limiter.
     public init(
         _ identity: Identity, _ policy: RateLimitPolicy, limiter: any RateLimiter = MemoryRateLimiter(),
         name: String
@@ -33,21 +38,22 @@ public struct RateLimit: Middleware {
 
     public func handle(_ request: Request, next: Next) async throws -> Response {
         let decision = try await limiter.take("\(name):\(key(of: request))", limit: policy)
-        var response = decision.isAllowed ? await next(request) : Response(error: exceeded(decision))
+        var response = decision.isAllowed ? await next(request) : Response(error: error(for: decision))
         response.headers[.rateLimitLimit] = String(policy.count)
         response.headers[.rateLimitRemaining] = String(decision.remaining)
         response.headers[.rateLimitReset] = String(Int(decision.resetAfter.seconds.rounded(.up)))
         return response
     }
 
-    private func exceeded(_ decision: RateLimitDecision) -> AppError {
+    private func error(for decision: RateLimitDecision) -> AppError {
         AppError(
-            .resourceExhausted, "At most \(policy.count) requests in \(policy.period) are allowed.",
+            .resourceExhausted, "The limit of \(policy.count) requests in \(policy.period) is exceeded.",
             retryAfter: decision.retryAfter)
     }
 
     public func describe(_ operation: inout OpenAPI.Operation) {
-        operation.mayFail(.tooManyRequests, "Too many requests: at most \(policy.count) in \(policy.period).")
+        operation.mayFail(
+            .tooManyRequests, "The limit of \(policy.count) requests in \(policy.period) is exceeded.")
     }
 
     private func key(of request: Request) -> String {
@@ -55,7 +61,7 @@ public struct RateLimit: Middleware {
         return "a:\(Self.network(of: request.remoteAddress ?? "none"))"
     }
 
-    /// An IPv6 client has a whole /64 at its disposal, so that is what is counted.
+    /// Returns the address or, for IPv6, its /64 network, because an IPv6 client usually controls an entire /64.
     static func network(of address: String) -> String {
         guard let parsed = IPAddress(address) else { return address }
         let bytes = parsed.bytes
@@ -68,7 +74,9 @@ public struct RateLimit: Middleware {
 }
 
 extension Middleware where Self == RateLimit {
-    /// At most so many requests in a period, counted in this process's memory.
+    /// Returns a rate limit of a number of requests in a period, counted in the memory of this process.
+    ///
+    /// The limit is named after its source location.
     public static func rateLimit(
         _ identity: RateLimit.Identity, _ count: Int, per period: Duration, file: String = #fileID, line: Int = #line
     ) -> RateLimit {

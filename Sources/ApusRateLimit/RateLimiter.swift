@@ -1,37 +1,41 @@
-/// Counts what someone does, and says when it is too much.
+/// Counts requests by key and limits their rate.
 public protocol RateLimiter: Sendable {
-    /// Takes one from what a key may do.
-    /// - Parameter key: Who does what, such as `login:10.0.0.1`.
+    /// Takes one request from the quota of a key.
+    /// - Parameters:
+    ///   - key: The operation and the caller, such as `login:10.0.0.1`.
+    ///   - limit: The policy.
     func take(_ key: String, limit: RateLimitPolicy) async throws -> RateLimitDecision
 }
 
-/// So many in so long, in bursts as large as the whole.
+/// A number of requests in a period. The full number may be used in one burst.
 public struct RateLimitPolicy: Sendable, Hashable {
-    /// How many.
+    /// The number of requests.
     public let count: Int
-    /// In how long.
+    /// The period.
     public let period: Duration
 
+    /// Creates a policy.
     /// - Parameters:
-    ///   - count: From 1 to a billion; what is outside is moved to the nearest.
-    ///   - period: At least a nanosecond for each of them; less is raised to that.
+    ///   - count: The number of requests, clamped to the range from 1 to a billion.
+    ///   - period: The period, at least one nanosecond per request. Shorter periods are raised to that.
     public init(_ count: Int, per period: Duration) {
         self.count = min(max(1, count), 1_000_000_000)
         self.period = max(period, .nanoseconds(self.count))
     }
 }
 
-/// Whether one more is allowed, and what is left.
+/// The decision on a request and the remaining quota.
 public struct RateLimitDecision: Sendable, Equatable {
-    /// Whether it may go on.
+    /// Whether the request is allowed.
     public let isAllowed: Bool
-    /// How many more would be allowed now.
+    /// The number of further requests that are currently allowed.
     public let remaining: Int
-    /// When everything is allowed again.
+    /// The time until the full quota is available again.
     public let resetAfter: Duration
-    /// When to try again; zero if it is allowed.
+    /// The time until the next request is allowed; zero if this one is allowed.
     public let retryAfter: Duration
 
+    /// Creates a decision.
     public init(isAllowed: Bool, remaining: Int, resetAfter: Duration, retryAfter: Duration) {
         self.isAllowed = isAllowed
         self.remaining = remaining

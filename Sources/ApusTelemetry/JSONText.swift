@@ -1,6 +1,6 @@
 import Logging
 
-/// JSON of log lines. Whatever a client managed to put into a value, the line stays one line.
+/// Writes the JSON of log lines. Control characters are escaped, so that values from clients cannot break a line.
 enum JSONText {
     static func write(_ value: Logger.MetadataValue, into line: inout String) {
         switch value {
@@ -46,7 +46,7 @@ enum JSONText {
         line += "\""
     }
 
-    /// Text on a line of its own: control characters, which could move a terminal's cursor, are shown as what they are.
+    /// Returns a text with its control characters escaped, because terminals would interpret them.
     static func escapingControls(_ text: String) -> String {
         guard text.unicodeScalars.contains(where: \.isControl) else { return text }
         return text.unicodeScalars.map { scalar in
@@ -56,7 +56,8 @@ enum JSONText {
 }
 
 extension Unicode.Scalar {
-    /// Whether a terminal or a viewer may take it for a command or a line break: C0, C1, and Unicode's own separators.
+    /// Whether a terminal or viewer may interpret the scalar as a command or a line break: C0 and C1 control
+    /// characters, DEL, and the Unicode line and paragraph separators.
     fileprivate var isControl: Bool {
         switch value {
         case 0..<0x20, 0x7F...0x9F, 0x2028, 0x2029: true

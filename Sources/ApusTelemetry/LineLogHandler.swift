@@ -2,15 +2,15 @@ import ApusCore
 import FoundationEssentials
 public import Logging
 
-/// A swift-log handler that writes one line an event, to standard output by default.
+/// A swift-log handler that writes one line per event, to standard output by default.
 ///
-/// Values under names that suggest a secret, such as `password` or `authorization`, are replaced by `<redacted>`.
+/// Values whose names suggest a secret, such as `password` or `authorization`, are replaced by `<redacted>`.
 public struct LineLogHandler: LogHandler {
-    /// How a line looks.
+    /// The format of log lines.
     public enum Format: String, Sendable, CaseIterable {
-        /// A JSON object: for machines.
+        /// A JSON object, for log processing.
         case json
-        /// Time, level, message and `name=value`: for a person at a terminal.
+        /// Time, level, message and `name=value` pairs, for reading in a terminal.
         case text
     }
 
@@ -22,10 +22,12 @@ public struct LineLogHandler: LogHandler {
     private let format: Format
     private let output: LogOutput
 
+    /// Creates a handler.
     /// - Parameters:
-    ///   - label: The logger's name.
-    ///   - level: Events below it are dropped.
-    ///   - output: Where lines go.
+    ///   - label: The name of the logger.
+    ///   - format: The format of log lines.
+    ///   - level: The minimum level; events below it are dropped.
+    ///   - output: The destination of log lines.
     public init(label: String, format: Format, level: Logger.Level = .info, output: LogOutput = .standardOutput) {
         self.label = label
         self.format = format

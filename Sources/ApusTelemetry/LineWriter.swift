@@ -8,9 +8,10 @@ import Foundation
     import Darwin
 #endif
 
-/// Writes lines to a file descriptor from a thread of its own. Bounded: what does not fit is dropped and counted.
+/// Writes lines to a file descriptor on a dedicated thread. The buffer is bounded: lines that do not fit are dropped
+/// and counted.
 ///
-/// `@unchecked Sendable`: the mutable properties are touched under the condition's lock alone.
+/// `@unchecked Sendable`: mutable properties are accessed only while the lock of the condition is held.
 package final class LineWriter: @unchecked Sendable {
     private let descriptor: Int32
     private let capacity: Int
@@ -20,12 +21,19 @@ package final class LineWriter: @unchecked Sendable {
     private var isRunning = false
     private var dropped = 0
 
-    /// - Parameter capacity: Bytes that may wait to be written. 1 MiB.
+    /// Creates a writer. Its thread is started by the first line.
+    /// - Parameters:
+    ///   - descriptor: The file descriptor to write to.
+    ///   - capacity: The maximum number of buffered bytes. 1 MiB by default.
     package init(descriptor: Int32, capacity: Int = 1 << 20) {
         self.descriptor = descriptor
         self.capacity = capacity
     }
 
+    /// Adds a line to the buffer, or drops it if the buffer is full. Never blocks.
+    /// - Parameters:
+    ///   - line: The line, including its line feed.
+    ///   - reported: The number of dropped lines that the line reports. They are counted again if it is dropped itself.
     package func write(_ line: String, reporting reported: Int) {
         condition.lock()
         defer { condition.unlock() }
@@ -38,6 +46,7 @@ package final class LineWriter: @unchecked Sendable {
         if !isWriting { condition.signal() }
     }
 
+    /// Returns the number of dropped lines and resets it.
     package func takeDropped() -> Int {
         condition.lock()
         defer { condition.unlock() }
@@ -45,7 +54,7 @@ package final class LineWriter: @unchecked Sendable {
         return dropped
     }
 
-    /// Waits until everything is written, for a second at most.
+    /// Waits until all lines are written, for at most one second.
     package func flush() {
         let deadline = Date(timeIntervalSinceNow: 1)
         condition.lock()
@@ -76,15 +85,17 @@ package final class LineWriter: @unchecked Sendable {
         }
     }
 
-    /// A signal interrupts nothing, a descriptor that does not block is waited for, and one that is closed or full takes nothing
-    /// down.
+    /// Writes all bytes to the descriptor.
+    ///
+    /// Continues when a signal interrupts a write, waits for a non-blocking descriptor to become writable, and discards
+    /// the remaining bytes on all other errors, such as a closed descriptor or a full disk.
     private func writeAll(_ bytes: [UInt8]) {
         bytes.withUnsafeBytes { bytes in
-            var rest = UnsafeRawBufferPointer(bytes)
-            while let base = rest.baseAddress, rest.count > 0 {
-                let count = systemWrite(descriptor, base, rest.count)
+            var remaining = UnsafeRawBufferPointer(bytes)
+            while let base = remaining.baseAddress, remaining.count > 0 {
+                let count = systemWrite(descriptor, base, remaining.count)
                 if count > 0 {
-                    rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+                    remaining = UnsafeRawBufferPointer(rebasing: remaining[count...])
                 } else if count < 0, errno == EAGAIN {
                     var poll = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                     _ = systemPoll(&poll)
@@ -96,7 +107,7 @@ package final class LineWriter: @unchecked Sendable {
     }
 }
 
-// The system's functions by names of their own: methods of the same name hide them.
+// `write` and `poll` of the system under other names, because methods of the class shadow them.
 private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
     write(descriptor, bytes, count)
 }

@@ -8,13 +8,14 @@
 
 /// The destination of log lines.
 ///
-/// The standard streams are written by a thread of their own, so that whoever logs never waits for who reads: not an event loop
-/// either. When the reader does not keep up, lines are dropped and counted; the next line that has room says how many.
+/// Lines for the standard streams are written by dedicated threads, so that logging never blocks, in particular not on
+/// an event loop. If the reader does not keep up, lines are dropped and counted; the next line that fits reports how
+/// many.
 public struct LogOutput: Sendable {
     private let writer: LineWriter?
     private let function: @Sendable (String) -> Void
 
-    /// Lines for a function: for tests.
+    /// Creates an output that passes lines to a function, for tests.
     public init(_ write: @escaping @Sendable (String) -> Void) {
         writer = nil
         function = write
@@ -25,22 +26,24 @@ public struct LogOutput: Sendable {
         function = { _ in }
     }
 
-    /// The process's standard output.
+    /// The standard output of the process.
     public static let standardOutput = LogOutput(LineWriter(descriptor: STDOUT_FILENO))
 
-    /// The process's standard error, for programs whose output is something else.
+    /// The standard error of the process, for programs that use standard output for other data.
     public static let standardError = LogOutput(LineWriter(descriptor: STDERR_FILENO))
 
-    /// Writes a line, which ends in a line feed. Never blocks.
-    /// - Parameter dropped: How many dropped lines it tells of: they count again if it is dropped itself.
+    /// Writes a line. Never blocks on a standard stream.
+    /// - Parameters:
+    ///   - line: The line, including its line feed.
+    ///   - dropped: The number of dropped lines that the line reports. They are counted again if it is dropped itself.
     package func write(_ line: String, reporting dropped: Int = 0) {
         guard let writer else { return function(line) }
         writer.write(line, reporting: dropped)
     }
 
-    /// How many lines were dropped, to be told of by the next one.
+    /// Returns the number of dropped lines, for the next line to report, and resets it.
     package func takeDropped() -> Int { writer?.takeDropped() ?? 0 }
 
-    /// Waits until all lines are written, for a second at most: at the end of a process.
+    /// Waits until all lines are written, for at most one second. Called before the process exits.
     package func flush() { writer?.flush() }
 }

@@ -1,14 +1,15 @@
 import Logging
 
-/// Keeps secrets out of logs by the names that they go under.
+/// Replaces log values whose names suggest a secret.
 enum Redaction {
-    private static let names = [
+    /// The parts of names that suggest a secret.
+    private static let sensitiveWords = [
         "password", "passwd", "secret", "token", "authorization", "cookie", "api_key", "apikey", "private_key",
     ]
 
     static func apply(to value: Logger.MetadataValue, under key: String) -> Logger.MetadataValue {
         let name = key.lowercased().split(separator: "-").joined(separator: "_")
-        if names.contains(where: name.contains) { return "<redacted>" }
+        if sensitiveWords.contains(where: name.contains) { return "<redacted>" }
         switch value {
         case .string, .stringConvertible: return value
         case .array(let values): return .array(values.map { apply(to: $0, under: "") })

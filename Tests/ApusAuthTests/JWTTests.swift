@@ -30,7 +30,7 @@ private struct Member: TokenPrincipal {
         JWT.Claims(subject: "ada", expiresAt: clock.now.addingTimeInterval(lifetime), custom: ["role": "member"])
     }
 
-    private func refusal(_ keys: JWT.KeySet, _ token: String) async -> AppError? {
+    private func verificationError(_ keys: JWT.KeySet, _ token: String) async -> AppError? {
         do {
             _ = try await keys.verify(token)
             return nil
@@ -45,7 +45,7 @@ private struct Member: TokenPrincipal {
         return "\(encode(header)).\(encode(payload)).\(signature)"
     }
 
-    @Test func `A token of HS256 says what was signed`() async throws {
+    @Test func `An HS256 token contains the signed claims`() async throws {
         let keys = try keys()
         let claims = try await keys.verify(try await keys.sign(claims()))
         #expect(claims.subject == "ada")
@@ -53,7 +53,7 @@ private struct Member: TokenPrincipal {
         #expect(claims.issuer == "apus")
     }
 
-    @Test func `A token of Ed25519 is verified with the public key alone`() async throws {
+    @Test func `An Ed25519 token can be verified with only the public key`() async throws {
         let key = Curve25519.Signing.PrivateKey()
         let signing = try keys(.ed25519(id: "e", privatePEM: Secret(key.pemRepresentation)))
         let verifying = try JWT.KeySet(
@@ -62,46 +62,47 @@ private struct Member: TokenPrincipal {
         #expect(try await verifying.verify(try await signing.sign(claims())).subject == "ada")
     }
 
-    @Test func `A token is valid to its end and the leeway, and not after`() async throws {
+    @Test func `A token expires at its expiration time plus the leeway`() async throws {
         let keys = try keys()
         let token = try await keys.sign(claims(60))
         clock.advance(by: .seconds(89))
         _ = try await keys.verify(token)
         clock.advance(by: .seconds(1))
-        let error = await refusal(keys, token)
+        let error = await verificationError(keys, token)
         #expect(error?.code == .unauthenticated)
         #expect(error?.details.reason == .tokenExpired)
     }
 
-    @Test func `A token that is not valid yet is refused`() async throws {
+    @Test func `A token is rejected before its notBefore time minus the leeway`() async throws {
         let keys = try keys()
         var early = claims(3600)
         early.notBefore = clock.now.addingTimeInterval(60)
-        #expect(await refusal(keys, try await keys.sign(early)) != nil)
+        #expect(await verificationError(keys, try await keys.sign(early)) != nil)
         clock.advance(by: .seconds(30))
-        #expect(await refusal(keys, try await keys.sign(early)) == nil)
+        #expect(await verificationError(keys, try await keys.sign(early)) == nil)
     }
 
-    @Test func `A token for someone else, or of another key, is refused`() async throws {
+    @Test func `A token for another audience or with another key is rejected`() async throws {
         let ours = try keys()
-        #expect(await refusal(ours, try await keys(audience: "other").sign(claims()))?.code == .unauthenticated)
+        let wrongAudience = try await keys(audience: "other").sign(claims())
+        #expect(await verificationError(ours, wrongAudience)?.code == .unauthenticated)
         let other = JWT.Key.hs256(id: "a", secret: Secret(String(repeating: "x", count: 32)))
-        #expect(await refusal(ours, try await keys(other).sign(claims()))?.code == .unauthenticated)
+        #expect(await verificationError(ours, try await keys(other).sign(claims()))?.code == .unauthenticated)
         let unknown = JWT.Key.hs256(id: "zz", secret: secret)
-        #expect(await refusal(ours, try await keys(unknown).sign(claims()))?.code == .unauthenticated)
+        #expect(await verificationError(ours, try await keys(unknown).sign(claims()))?.code == .unauthenticated)
     }
 
-    @Test func `A token changed at any character is refused`() async throws {
+    @Test func `A token that is altered at any character or truncated is rejected`() async throws {
         let keys = try keys()
         let token = try await keys.sign(claims())
-        // The last character of the signature carries bits that base64 ignores.
+        // The last character of the signature contains bits that base64 decoding ignores.
         for index in token.indices.dropLast() where token[index] != "." {
             var changed = token
             changed.replaceSubrange(index...index, with: token[index] == "A" ? "B" : "A")
-            #expect(await refusal(keys, changed)?.code == .unauthenticated)
+            #expect(await verificationError(keys, changed)?.code == .unauthenticated)
         }
         for length in stride(from: 0, to: token.count, by: 7) {
-            #expect(await refusal(keys, String(token.prefix(length)))?.code == .unauthenticated)
+            #expect(await verificationError(keys, String(token.prefix(length)))?.code == .unauthenticated)
         }
     }
 
@@ -111,10 +112,10 @@ private struct Member: TokenPrincipal {
         let forged = token(
             header: "{\"alg\":\"\(algorithm)\",\"typ\":\"at+jwt\",\"kid\":\"a\"}",
             payload: #"{"sub":"ada","iss":"apus","aud":"api","exp":99999999999}"#)
-        #expect(await refusal(try keys(), forged)?.code == .unauthenticated)
+        #expect(await verificationError(try keys(), forged)?.code == .unauthenticated)
     }
 
-    /// A token with this header and payload, and a right signature.
+    /// Returns a token with the given header and payload and a valid signature.
     private func signed(_ header: String, _ payload: String) -> String {
         let text = token(header: header, payload: payload).dropLast()
         let key = SymmetricKey(data: Data(secret.reveal().utf8))
@@ -139,9 +140,9 @@ private struct Member: TokenPrincipal {
         (#"{"alg":"HS256","typ":"at+jwt","kid":"a","kid":"a"}"#, false), (#"{"alg":"HS256","kid":"a"}"#, false),
         (#"{"alg":"HS256","typ":"at+jwt"}"#, false), (#"{"alg":"HS256","typ":"at+jwt","kid":"a","x":"unknown"}"#, true),
     ])
-    func `A header is an access token's, and has no critical extension`(header: String, isValid: Bool) async throws {
-        let refusal = await refusal(try keys(), signed(header, Self.payload))
-        #expect((refusal == nil) == isValid, "\(header)")
+    func `A header needs the access token type and no critical extensions`(header: String, isValid: Bool) async throws {
+        let error = await verificationError(try keys(), signed(header, Self.payload))
+        #expect((error == nil) == isValid, "\(header)")
     }
 
     @Test(arguments: [
@@ -160,35 +161,35 @@ private struct Member: TokenPrincipal {
         ),
         ("{\"sub\":\"ada\",\"iss\":\"apus\",\"aud\":\"ap\u{131}\",\"exp\":99999999999}", false),
     ])
-    func `An audience is one or several, and each claim is there once`(payload: String, isValid: Bool) async throws {
-        let refusal = await refusal(try keys(), signed(Self.header, payload))
-        #expect((refusal == nil) == isValid, "\(payload)")
+    func `A token has one or more audiences and no duplicate claims`(payload: String, isValid: Bool) async throws {
+        let error = await verificationError(try keys(), signed(Self.header, payload))
+        #expect((error == nil) == isValid, "\(payload)")
     }
 
-    @Test func `Two keys of one id stop the start, and the error names it`() throws {
+    @Test func `Two keys with the same ID are rejected, and the error contains the ID`() throws {
         let retired = JWT.Key.hs256(id: "a", secret: Secret(String(repeating: "r", count: 32)))
         let error = #expect(throws: AppError.self) { try keys(accepting: [retired]) }
         #expect(error?.message.contains("\"a\"") == true)
         _ = try keys(.hs256(id: "\u{E9}", secret: secret), accepting: [.hs256(id: "e\u{301}", secret: secret)])
     }
 
-    @Test func `Another type of token is not an access token`() async throws {
+    @Test func `A token of another type is rejected`() async throws {
         let forged = token(header: #"{"alg":"HS256","typ":"JWT","kid":"a"}"#, payload: #"{"sub":"ada"}"#)
-        #expect(await refusal(try keys(), forged)?.code == .unauthenticated)
+        #expect(await verificationError(try keys(), forged)?.code == .unauthenticated)
     }
 
     @Test(arguments: ["", ".", "..", "a.b.c", "é.é.é", String(repeating: "a", count: 100_000)])
-    func `What is no token is refused`(text: String) async throws {
-        #expect(await refusal(try keys(), text)?.code == .unauthenticated)
+    func `Text that is not a token is rejected`(text: String) async throws {
+        #expect(await verificationError(try keys(), text)?.code == .unauthenticated)
     }
 
-    @Test func `A key that is too short or malformed is refused when it is given`() {
+    @Test func `A key set with a key that is too short or malformed cannot be created`() {
         #expect(throws: AppError.self) { try keys(.hs256(id: "a", secret: Secret("short"))) }
         #expect(throws: AppError.self) { try keys(.ed25519(id: "a", privatePEM: Secret("no PEM"))) }
         #expect(throws: AppError.self) { try keys(.ed25519(id: "a", publicPEM: "no PEM")) }
     }
 
-    @Test func `An endpoint demands a principal: 401 without a token or with a bad one, 403 for another kind`()
+    @Test func `Without a valid token an authenticated endpoint is 401, for another kind of principal 403`()
         async throws
     {
         let keys = try keys()
@@ -196,25 +197,25 @@ private struct Member: TokenPrincipal {
         routes.get("public") { "anyone" }
         routes.group("members", Authenticated(Member.self)) { $0.get("") { member in member.subject } }
         let router = try Router(routes)
-        func ask(_ path: String, _ headers: HTTPFields) async -> Response {
+        func response(_ path: String, _ headers: HTTPFields) async -> Response {
             await chain([BearerAuthentication(keys)]) { await router.respond(to: $0) }(
                 Request(method: .get, target: path, headers: RequestHeaders(headers)))
         }
-        let good = try await keys.sign(claims())
+        let valid = try await keys.sign(claims())
         var other = claims()
         other.custom = ["role": "guest"]
         let guest = try await keys.sign(other)
 
-        let missing = await ask("/members", [:])
+        let missing = await response("/members", [:])
         #expect(missing.status == .unauthorized)
         #expect(missing.headers[.wwwAuthenticate] == "Bearer")
-        let bad = await ask("/members", [.authorization: "Bearer x.y.z"])
-        #expect(bad.status == .unauthorized)
-        #expect(bad.headers[.wwwAuthenticate] == "Bearer error=\"invalid_token\"")
-        #expect(await ask("/members", [.authorization: "Bearer \(guest)"]).status == .forbidden)
-        #expect(await ask("/members", [.authorization: "bearer \(good)"]).status == .ok)
-        #expect(await ask("/members", [.secWebSocketProtocol: "chat, bearer.\(good)"]).status == .ok)
-        #expect(await ask("/members", [.authorization: "Basic \(good)"]).status == .unauthorized)
-        #expect(await ask("/public", [.authorization: "Bearer x.y.z"]).status == .ok)
+        let invalid = await response("/members", [.authorization: "Bearer x.y.z"])
+        #expect(invalid.status == .unauthorized)
+        #expect(invalid.headers[.wwwAuthenticate] == "Bearer error=\"invalid_token\"")
+        #expect(await response("/members", [.authorization: "Bearer \(guest)"]).status == .forbidden)
+        #expect(await response("/members", [.authorization: "bearer \(valid)"]).status == .ok)
+        #expect(await response("/members", [.secWebSocketProtocol: "chat, bearer.\(valid)"]).status == .ok)
+        #expect(await response("/members", [.authorization: "Basic \(valid)"]).status == .unauthorized)
+        #expect(await response("/public", [.authorization: "Bearer x.y.z"]).status == .ok)
     }
 }

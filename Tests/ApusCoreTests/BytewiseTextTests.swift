@@ -3,7 +3,7 @@ import Testing
 @testable import ApusCore
 
 @Suite struct BytewiseTextTests {
-    @Test func `Canonically equivalent names are different names`() {
+    @Test func `Canonically equivalent strings are different exact strings`() {
         #expect("\u{E9}" == "e\u{301}")
         #expect(ExactString("\u{E9}") != ExactString("e\u{301}"))
         #expect(ExactString("\u{212A}") != ExactString("K"))

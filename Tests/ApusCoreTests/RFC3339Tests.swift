@@ -13,7 +13,7 @@ import Testing
         ("2016-12-31T23:59:60Z", 1_483_228_800), ("2017-01-01T08:59:60+09:00", 1_483_228_800),
         ("2015-06-30T23:59:60.5Z", 1_435_708_800.5),
     ])
-    func `A date is read by the grammar of RFC 3339`(text: String, seconds: Double) {
+    func `A date is parsed by the grammar of RFC 3339`(text: String, seconds: Double) {
         #expect(RFC3339.parse(text)?.timeIntervalSince1970 == seconds)
     }
 
@@ -29,9 +29,9 @@ import Testing
         "2026-11-27T0\u{663}:05:01Z", "2026-11-27T03:05:01\u{301}Z", "2026-11-27T03:05:01Z\u{301}",
         "2026-W48-5T03:05:01Z",
     ])
-    func `Anything else is not a date`(text: String) { #expect(RFC3339.parse(text) == nil) }
+    func `Text that does not match the grammar is rejected`(text: String) { #expect(RFC3339.parse(text) == nil) }
 
-    @Test func `Every prefix of a date is not a date`() {
+    @Test func `Every proper prefix of a date is rejected`() {
         let text = "2026-11-27T03:05:01.123+02:00"
         for length in 0..<text.count { #expect(RFC3339.parse(String(text.prefix(length))) == nil) }
         #expect(RFC3339.parse(text) != nil)
@@ -43,16 +43,16 @@ import Testing
         (951_782_400, "2000-02-29T00:00:00.000Z"), (253_402_300_799, "9999-12-31T23:59:59.000Z"),
         (-62_167_219_200, "0000-01-01T00:00:00.000Z"),
     ])
-    func `A date is written in UTC with milliseconds`(seconds: Double, text: String) {
+    func `A date is formatted in UTC with milliseconds`(seconds: Double, text: String) {
         #expect(RFC3339.format(Date(timeIntervalSince1970: seconds)) == text)
     }
 
     @Test(arguments: [253_402_300_800, -62_167_219_200.001, 1e300, .nan, .infinity])
-    func `Outside of the years 0 to 9999 there is no text`(seconds: Double) {
+    func `Dates outside the years 0 to 9999 cannot be formatted`(seconds: Double) {
         #expect(RFC3339.format(Date(timeIntervalSince1970: seconds)) == nil)
     }
 
-    @Test func `Every day of four centuries is written and read back`() {
+    @Test func `Every day of five centuries survives a round trip through CivilDate`() {
         for day in stride(from: -150_000, to: 50_000, by: 1) {
             let civil = CivilDate(daysSince1970: day)
             #expect(civil.daysSince1970 == day)

@@ -7,7 +7,7 @@ import Testing
         let password: Secret<String>
     }
 
-    @Test func `No form of printing reveals a secret, and it cannot be encoded`() throws {
+    @Test func `A secret is not revealed by any form of printing and cannot be encoded`() throws {
         let account = Account(password: Secret("hunter2hunter2"))
         var dumped = ""
         dump(account, to: &dumped)

@@ -10,13 +10,13 @@ import Testing
     private let clock = ManualClock()
     private let policy = RateLimitPolicy(5, per: .seconds(10))
 
-    @Test func `A burst of the whole is allowed, one more is not, and it comes back one by one`() {
+    @Test func `A burst of the full quota is allowed, one more request is not, and the quota is refilled gradually`() {
         let limiter = MemoryRateLimiter(clock: clock)
         let remaining = (0..<5).map { _ in limiter.take("k", limit: policy).remaining }
         #expect(remaining == [4, 3, 2, 1, 0])
-        let refused = limiter.take("k", limit: policy)
-        #expect(!refused.isAllowed)
-        #expect(refused.retryAfter == .seconds(2))
+        let rejected = limiter.take("k", limit: policy)
+        #expect(!rejected.isAllowed)
+        #expect(rejected.retryAfter == .seconds(2))
         clock.advance(by: .milliseconds(1999))
         #expect(!limiter.take("k", limit: policy).isAllowed)
         clock.advance(by: .milliseconds(1))
@@ -27,7 +27,7 @@ import Testing
         #expect(limiter.take("k", limit: policy).remaining == 4)
     }
 
-    @Test func `From many tasks at once exactly as many are allowed as may be`() async {
+    @Test func `The limit is exact with concurrent tasks`() async {
         let limiter = MemoryRateLimiter(clock: clock)
         let allowed = await withTaskGroup(of: Int.self) { group in
             for _ in 0..<8 {
@@ -43,47 +43,47 @@ import Testing
     @Test(arguments: [
         RateLimitPolicy(0, per: .zero), RateLimitPolicy(.max, per: .seconds(1)), RateLimitPolicy(5, per: .seconds(-5)),
         RateLimitPolicy(1, per: .seconds(Int64.max / 4)),
-    ]) func `A policy that makes no sense limits in some way and does not crash`(policy: RateLimitPolicy) {
+    ]) func `A policy with extreme values does not crash`(policy: RateLimitPolicy) {
         let limiter = MemoryRateLimiter(clock: clock)
         for _ in 0..<3 { _ = limiter.take("k", limit: policy) }
     }
 
-    @Test func `The number of keys is bounded, and a key in use is not forgotten`() {
+    @Test func `The number of keys is bounded, and a key in use is not evicted`() {
         let limiter = MemoryRateLimiter(maxKeys: 256, clock: clock)
         for _ in 0..<5 { _ = limiter.take("hot", limit: policy) }
         for number in 0..<20_000 { _ = limiter.take("k\(number)", limit: policy) }
         #expect(!limiter.take("hot", limit: policy).isAllowed)
     }
 
-    @Test func `Every response of a limited route has the RateLimit fields: errors of its handler and 429, too`()
+    @Test func `All responses of a rate-limited route have RateLimit fields, including handler errors and 429`()
         async throws
     {
         let limit = RateLimit(
             .perAddress, RateLimitPolicy(2, per: .seconds(10)), limiter: MemoryRateLimiter(clock: clock), name: "test")
-        func ask(_ address: String) async -> Response {
-            await chain([limit]) { _ in throw AppError(.notFound, "Nothing here.") }(
+        func response(_ address: String) async -> Response {
+            await chain([limit]) { _ in throw AppError(.notFound, "Not found.") }(
                 Request(method: .get, target: "/", remoteAddress: address))
         }
-        let first = await ask("10.0.0.1")
+        let first = await response("10.0.0.1")
         #expect(first.headers[HTTPField.Name("RateLimit-Limit")!] == "2")
         #expect(first.headers[HTTPField.Name("RateLimit-Remaining")!] == "1")
         #expect(first.headers[HTTPField.Name("RateLimit-Reset")!] == "5")
         #expect(first.status == .notFound)
-        _ = await ask("10.0.0.1")
-        let refused = await ask("10.0.0.1")
-        #expect(refused.status == .tooManyRequests)
-        #expect(refused.headers[.retryAfter] == "5")
-        #expect(refused.headers[HTTPField.Name("RateLimit-Limit")!] == "2")
-        #expect(refused.headers[HTTPField.Name("RateLimit-Remaining")!] == "0")
-        #expect(refused.headers[HTTPField.Name("RateLimit-Reset")!] == "10")
-        #expect(await ask("10.0.0.2").status == .notFound)
+        _ = await response("10.0.0.1")
+        let rejected = await response("10.0.0.1")
+        #expect(rejected.status == .tooManyRequests)
+        #expect(rejected.headers[.retryAfter] == "5")
+        #expect(rejected.headers[HTTPField.Name("RateLimit-Limit")!] == "2")
+        #expect(rejected.headers[HTTPField.Name("RateLimit-Remaining")!] == "0")
+        #expect(rejected.headers[HTTPField.Name("RateLimit-Reset")!] == "10")
+        #expect(await response("10.0.0.2").status == .notFound)
     }
 
     @Test(arguments: [
         ("10.0.0.1", "10.0.0.1"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"), ("2001:db8::1", "2001:db8:0:0::/64"),
         ("::1", "0:0:0:0::/64"), ("::ffff:10.0.0.1", "10.0.0.1"),
     ])
-    func `An IPv6 address stands for its network`(address: String, network: String) {
+    func `An IPv6 address is counted by its /64 network`(address: String, network: String) {
         #expect(RateLimit.network(of: address) == network)
     }
 }

@@ -22,7 +22,7 @@ import Testing
         func append(_ text: String) { lines.withLock { $0 += text } }
     }
 
-    @Test func `A JSON log entry is one object on one line, whatever its values`() throws {
+    @Test func `A JSON log entry is one object on one line, even with control characters in its values`() throws {
         let text = line(
             .json, "a \"quote\"\nand a break",
             ["path": "/\u{1B}[31m\r\n\\", "n": .stringConvertible(42), "list": ["a", "b"]])
@@ -49,7 +49,7 @@ import Testing
         #expect(decoded.requestID == "r1")
     }
 
-    @Test(arguments: LineLogHandler.Format.allCases) func `Values with names of secrets are redacted`(
+    @Test(arguments: LineLogHandler.Format.allCases) func `Values whose names suggest a secret are redacted`(
         format: LineLogHandler.Format
     ) {
         let text = line(

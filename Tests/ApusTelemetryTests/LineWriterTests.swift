@@ -3,16 +3,16 @@ import Foundation
 import Logging
 import Testing
 
-/// A pipe whose reader takes nothing until it is asked to.
-private final class StuckPipe: Sendable {
+/// A pipe that is only read on request.
+private final class StalledPipe: Sendable {
     private let pipe = Pipe()
     var descriptor: Int32 { pipe.fileHandleForWriting.fileDescriptor }
 
-    /// Reads until a text has come.
-    func read(until mark: String) -> String {
-        var text = ""
-        while !text.contains(mark) { text += String(decoding: pipe.fileHandleForReading.availableData, as: UTF8.self) }
-        return text
+    /// Reads until the data contains a text, and returns all data read.
+    func read(until text: String) -> String {
+        var data = ""
+        while !data.contains(text) { data += String(decoding: pipe.fileHandleForReading.availableData, as: UTF8.self) }
+        return data
     }
 }
 
@@ -21,14 +21,14 @@ private final class StuckPipe: Sendable {
         Logger(label: "test") { LineLogHandler(label: $0, format: .json, output: LogOutput(writer)) }
     }
 
-    @Test func `A pipe that nobody reads blocks no one who logs: lines are dropped and counted`() {
-        let pipe = StuckPipe()
+    @Test func `Logging to a pipe that is not read does not block: lines are dropped and counted`() {
+        let pipe = StalledPipe()
         let logger = logger(LineWriter(descriptor: pipe.descriptor, capacity: 64 << 10))
-        // More than the pipe and the writer hold together.
+        // More than the buffers of the pipe and the writer can hold.
         for number in 0..<5000 {
             logger.info("line \(number)", metadata: ["text": "\(String(repeating: "x", count: 100))"])
         }
-        // The rest is written once somebody reads, and a new line then says what is missing.
+        // Once the pipe is read, the buffered lines are written, and the next line reports the number of dropped ones.
         let before = pipe.read(until: "\"line 100\"")
         #expect(before.contains("\"line 0\""))
         var all = before
@@ -44,8 +44,8 @@ private final class StuckPipe: Sendable {
         #expect(lines.contains { $0.contains("Log lines were dropped.") && $0.contains("\"count\":") })
     }
 
-    @Test func `Lines are written whole and in order, and a flush waits for them`() {
-        let pipe = StuckPipe()
+    @Test func `Lines are written completely and in order, and a flush waits for them`() {
+        let pipe = StalledPipe()
         let writer = LineWriter(descriptor: pipe.descriptor)
         for number in 0..<100 { writer.write("line \(number)\n", reporting: 0) }
         writer.flush()
@@ -53,7 +53,7 @@ private final class StuckPipe: Sendable {
         #expect(text == (0..<100).map { "line \($0)\n" }.joined())
     }
 
-    @Test func `A closed output takes nothing down`() {
+    @Test func `Writing to a closed descriptor has no effect`() {
         let writer = LineWriter(descriptor: -1)
         writer.write("lost\n", reporting: 0)
         writer.flush()

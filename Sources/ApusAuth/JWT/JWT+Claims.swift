@@ -2,25 +2,26 @@ import ApusCore
 public import FoundationEssentials
 
 extension JWT {
-    /// What a token says (RFC 7519 §4.1).
+    /// The claims of a token (RFC 7519 §4.1).
     public struct Claims: Sendable, Equatable {
-        /// `sub`: who the token is about.
+        /// The subject of the token (`sub`).
         public var subject: String
-        /// `iss`: who issued it. Set by the signer.
+        /// The issuer of the token (`iss`). Set by the signer.
         public var issuer = ""
-        /// `aud`: whom it is for, one or several (RFC 7519 §4.1.3). Set by the signer.
+        /// The recipients of the token, one or more (`aud`, RFC 7519 §4.1.3). Set by the signer.
         public var audiences: [String] = []
-        /// `iat`. Set by the signer.
+        /// The time at which the token was issued (`iat`). Set by the signer.
         public var issuedAt = Date(timeIntervalSince1970: 0)
-        /// `exp`: from then on it is worth nothing.
+        /// The time from which the token is no longer valid (`exp`).
         public var expiresAt: Date
-        /// `nbf`: before then it is worth nothing.
+        /// The time before which the token is not valid (`nbf`).
         public var notBefore: Date?
-        /// `jti`: the token's own identifier.
+        /// The ID of the token (`jti`).
         public var id: String?
-        /// Claims of your own, by name; text only.
+        /// Custom claims by name. Only strings are supported.
         public var custom: [String: String] = [:]
 
+        /// Creates the claims of a token to sign.
         public init(subject: String, expiresAt: Date, custom: [String: String] = [:]) {
             self.subject = subject
             self.expiresAt = expiresAt
@@ -38,7 +39,7 @@ extension JWT.Claims: Codable {
         init?(intValue: Int) { nil }
     }
 
-    private static let registered: Set<String> = ["sub", "iss", "aud", "iat", "exp", "nbf", "jti"]
+    private static let registeredNames: Set<String> = ["sub", "iss", "aud", "iat", "exp", "nbf", "jti"]
 
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: Key.self)
@@ -47,7 +48,7 @@ extension JWT.Claims: Codable {
         }
         guard let expiresAt = try date("exp") else {
             throw DecodingError.keyNotFound(
-                Key("exp"), .init(codingPath: [], debugDescription: "A token must have an end."))
+                Key("exp"), .init(codingPath: [], debugDescription: "A token must have an expiration time (exp)."))
         }
         subject = try container.decode(String.self, forKey: Key("sub"))
         issuer = try container.decodeIfPresent(String.self, forKey: Key("iss")) ?? ""
@@ -56,8 +57,8 @@ extension JWT.Claims: Codable {
         self.expiresAt = expiresAt
         notBefore = try date("nbf")
         id = try container.decodeIfPresent(String.self, forKey: Key("jti"))
-        for key in container.allKeys where !Self.registered.containsExactly(key.stringValue) {
-            // A dictionary cannot keep them apart, and whoever signed them meant two.
+        for key in container.allKeys where !Self.registeredNames.containsExactly(key.stringValue) {
+            // The signer considered such names different, but a dictionary does not distinguish them.
             guard custom[key.stringValue] == nil else {
                 throw DecodingError.dataCorruptedError(
                     forKey: key, in: container, debugDescription: "Two claims have canonically equivalent names.")
@@ -75,7 +76,7 @@ extension JWT.Claims: Codable {
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: Key.self)
         func seconds(_ date: Date) -> Int { Int(date.timeIntervalSince1970) }
-        for (name, value) in custom where !Self.registered.containsExactly(name) {
+        for (name, value) in custom where !Self.registeredNames.containsExactly(name) {
             try container.encode(value, forKey: Key(name))
         }
         try container.encode(subject, forKey: Key("sub"))

@@ -1,21 +1,21 @@
 public import ApusCore
 
-/// JSON Web Tokens: signing and verifying, each behind a protocol, so that tests and other providers can take their place.
+/// JSON Web Tokens. Signing and verification are protocols, so that tests and other providers can replace them.
 public enum JWT {
-    /// Makes tokens.
+    /// Signs tokens.
     public protocol Signer: Sendable {
-        /// A signed token that says what the claims say.
+        /// Returns a signed token with the given claims.
         func sign(_ claims: Claims) async throws -> String
     }
 
-    /// Trusts or refuses tokens.
+    /// Verifies tokens.
     public protocol Verifier: Sendable {
-        /// What a token says, if its signature, issuer, audience and times are right.
-        /// - Throws: An `AppError` of code `unauthenticated`.
+        /// Verifies the signature, issuer, audience and times of a token and returns its claims.
+        /// - Throws: An `AppError` with code `unauthenticated` if the token is invalid.
         func verify(_ token: String) async throws -> Claims
     }
 
-    /// A key to sign or verify with. The algorithm belongs to the key: a token cannot choose it.
+    /// A key to sign or verify tokens with. The algorithm is determined by the key and not by the token.
     public struct Key: Sendable {
         enum Material: Sendable {
             case hs256(Secret<String>)
@@ -23,19 +23,19 @@ public enum JWT {
             case ed25519Public(String)
         }
 
-        /// The key's name in a token's header (`kid`).
+        /// The ID of the key in the header of a token (`kid`).
         public let id: String
         let material: Material
 
-        /// A shared secret for HMAC with SHA-256, of 32 bytes at least.
+        /// Returns a shared secret for HMAC with SHA-256, of at least 32 bytes.
         public static func hs256(id: String, secret: Secret<String>) -> Key { Key(id: id, material: .hs256(secret)) }
 
-        /// An Ed25519 private key, PEM (PKCS #8). Signs, and verifies what it signed.
+        /// Returns an Ed25519 private key in PEM format (PKCS #8), for signing and verification.
         public static func ed25519(id: String, privatePEM: Secret<String>) -> Key {
             Key(id: id, material: .ed25519Private(privatePEM))
         }
 
-        /// An Ed25519 public key, PEM. Only verifies.
+        /// Returns an Ed25519 public key in PEM format, for verification only.
         public static func ed25519(id: String, publicPEM: String) -> Key {
             Key(id: id, material: .ed25519Public(publicPEM))
         }

@@ -2,26 +2,28 @@ import ApusCore
 import NIOPosix
 import Synchronization
 
-/// A few threads for work that would hold up an event loop, and a bounded queue before them.
+/// A thread pool with a bounded queue, for work that would block an event loop.
 final class BlockingPool: Sendable {
     private let pool: NIOThreadPool
     private let capacity: Int
-    private let inside = Atomic(0)
+    /// The number of running and queued work items.
+    private let itemCount = Atomic(0)
 
-    init(name: String, threads: Int, waiting: Int) {
+    init(name: String, threads: Int, maximumWaiting: Int) {
         pool = NIOThreadPool(numberOfThreads: threads)
-        capacity = threads + waiting
+        capacity = threads + maximumWaiting
         pool.start()
     }
 
     deinit { pool.shutdownGracefully { _ in } }
 
-    /// - Throws: An `AppError` of code `unavailable` when the queue is full, `CancellationError` when the task is cancelled
-    ///   before its turn, and what the work throws.
+    /// Runs work on a thread of the pool.
+    /// - Throws: An `AppError` with code `unavailable` if the queue is full; `CancellationError` if the task is
+    ///   cancelled while the work is queued; otherwise the error of the work.
     func run<Result: Sendable>(_ work: @escaping @Sendable () throws -> Result) async throws -> Result {
-        defer { inside.subtract(1, ordering: .relaxed) }
-        guard inside.add(1, ordering: .relaxed).newValue <= capacity else {
-            throw AppError(.unavailable, "Too many requests of this kind at once.", retryAfter: .seconds(1))
+        defer { itemCount.subtract(1, ordering: .relaxed) }
+        guard itemCount.add(1, ordering: .relaxed).newValue <= capacity else {
+            throw AppError(.unavailable, "Too many concurrent requests of this kind.", retryAfter: .seconds(1))
         }
         return try await pool.runIfActive(work)
     }

@@ -1,18 +1,18 @@
 public import ApusCore
 
-/// Turns passwords into what may be stored, and compares.
+/// Hashes passwords for storage and verifies passwords against hashes.
 public protocol PasswordHasher: Sendable {
-    /// A hash that holds its own salt and parameters.
-    /// - Throws: An `AppError` of code `unavailable` when too many are being made already.
+    /// Returns a hash of a password, which includes its salt and parameters.
+    /// - Throws: An `AppError` with code `unavailable` if too many hashes are being computed.
     func hash(_ password: Secret<String>) async throws -> String
 
-    /// Whether a password is the one that a hash was made of.
+    /// Returns whether a password matches a hash.
     ///
-    /// Give `nil` for an account that does not exist: the answer is `false` and takes as long as any other, so that nobody
-    /// can find out which accounts there are.
+    /// Pass `nil` for an account that does not exist: the result is `false` after the usual time, so that the response
+    /// time does not reveal which accounts exist.
     func verify(_ password: Secret<String>, against hash: String?) async throws -> Bool
 
-    /// Whether a hash was made at another cost than new ones are: make a new one when its owner next logs in, while the password
-    /// is at hand.
+    /// Returns whether a hash has a different cost than new hashes. If so, store a new hash at the next login, when the
+    /// password is available.
     func needsRehash(_ hash: String) -> Bool
 }

@@ -4,42 +4,45 @@ import CryptoExtras
 import FoundationEssentials
 import Synchronization
 
-/// Hashes with scrypt (RFC 7914), written in the PHC form `$scrypt$ln=17,r=8,p=1$salt$hash`.
+/// A password hasher that uses scrypt (RFC 7914). Hashes are strings in PHC format: `$scrypt$ln=17,r=8,p=1$salt$hash`.
 ///
-/// Hashing takes a tenth of a second and 128 MiB by intention, so it runs on a few threads of its own, and no more than a
-/// bounded number may wait for them.
+/// Hashing deliberately takes a tenth of a second and 128 MiB. It runs on a small number of dedicated threads, with a
+/// bounded queue.
 public final class ScryptPasswordHasher: PasswordHasher {
-    /// How much work a guess is to cost.
+    /// The cost parameters of a hash.
     public struct Cost: Sendable, Equatable {
-        /// The binary logarithm of the iterations. 17, as OWASP recommends; each step down halves time and memory.
+        /// The binary logarithm of the number of iterations (N). 17 by default, as recommended by OWASP; decreasing it
+        /// by one halves time and memory.
         public var log2Rounds = 17
-        /// The block size.
+        /// The block size (r). 8 by default.
         public var blockSize = 8
-        /// The parallelism.
+        /// The parallelism (p). 1 by default.
         public var parallelism = 1
 
+        /// Creates cost parameters.
         public init(log2Rounds: Int = 17) { self.log2Rounds = log2Rounds }
 
-        /// What the time of one hash is proportional to.
+        /// The amount of work, to which the time of one hash is proportional.
         var work: Int { (1 << log2Rounds) * blockSize * parallelism }
     }
 
     private let cost: Cost
     private let pool: BlockingPool
-    /// The most work that a known hash takes: what all others are made to take, too.
+    /// The maximum work of the hashes seen so far. All other verifications are extended to take as long.
     private let maximumWork: Mutex<Int>
-    /// What an unknown account's password is compared with.
-    private let decoy: String
+    /// The hash that passwords of nonexistent accounts are compared with.
+    private let dummyHash: String
 
+    /// Creates a hasher and starts its threads.
     /// - Parameters:
-    ///   - cost: The cost of new hashes; those that exist keep their own.
-    ///   - threads: How many hashes are made at a time.
-    ///   - waiting: How many more may wait.
+    ///   - cost: The cost of new hashes. Existing hashes are verified with their own.
+    ///   - threads: The number of threads, and so of concurrent computations. 2 by default.
+    ///   - waiting: The maximum number of queued computations. 64 by default.
     public init(cost: Cost = Cost(), threads: Int = 2, waiting: Int = 64) {
         self.cost = cost
         maximumWork = Mutex(cost.work)
-        pool = BlockingPool(name: "apus.password", threads: threads, waiting: waiting)
-        decoy = Self.encode(cost, salt: Self.randomBytes(16), hash: Self.randomBytes(32))
+        pool = BlockingPool(name: "apus.password", threads: threads, maximumWaiting: waiting)
+        dummyHash = Self.encode(cost, salt: Self.randomBytes(16), hash: Self.randomBytes(32))
     }
 
     public func hash(_ password: Secret<String>) async throws -> String {
@@ -51,26 +54,29 @@ public final class ScryptPasswordHasher: PasswordHasher {
     }
 
     public func verify(_ password: Secret<String>, against hash: String?) async throws -> Bool {
-        guard let stored = Self.decode(hash ?? decoy) else {
+        guard let stored = Self.decode(hash ?? dummyHash) else {
             throw AppError(.internal, "A stored password hash is malformed.")
         }
         let work = maximumWork.withLock { work in
             work = max(work, stored.cost.work)
             return work
         }
-        let isRight = try await pool.run {
-            let isRight = constantTimeEqual(try Self.derive(password, stored.salt, stored.cost), stored.hash)
-            // A hash of a lower cost, as there are after a change of cost, would tell by its time that the account exists.
-            for rest in Self.costs(of: work - stored.cost.work) { _ = try Self.derive(password, stored.salt, rest) }
-            return isRight
+        let isMatch = try await pool.run {
+            let isMatch = constantTimeEqual(try Self.derive(password, stored.salt, stored.cost), stored.hash)
+            // After the cost was changed, the shorter time of an older, cheaper hash would reveal that the account
+            // exists.
+            for padding in Self.costs(totaling: work - stored.cost.work) {
+                _ = try Self.derive(password, stored.salt, padding)
+            }
+            return isMatch
         }
-        return isRight && hash != nil
+        return isMatch && hash != nil
     }
 
     public func needsRehash(_ hash: String) -> Bool { Self.decode(hash).map { $0.cost != cost } ?? true }
 
-    /// Costs whose work is as much together, as far as it can be divided.
-    static func costs(of work: Int) -> [Cost] {
+    /// Returns costs whose combined work is a given amount, rounded down to a multiple of the smallest cost.
+    static func costs(totaling work: Int) -> [Cost] {
         let blockSize = Cost().blockSize
         return (1..<32).reversed().filter { (work / blockSize) >> $0 & 1 == 1 }.map { Cost(log2Rounds: $0) }
     }

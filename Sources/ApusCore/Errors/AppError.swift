@@ -1,30 +1,32 @@
 import ServiceContextModule
 
-/// The one error type at the edges of a service.
+/// An error that is reported to clients, in the same form by all protocols.
 ///
-/// An `AppError` says what a caller may know: a ``code``, a ``message`` and ``details``. What a caller may not see, such as
-/// the SQL that failed, travels as the cause, which goes to the log and never to a client.
+/// An `AppError` contains what a client may see: a ``code``, a ``message`` and ``details``. Anything else, such as the
+/// SQL statement that failed, belongs in the cause, which is logged and never sent to a client.
 ///
 /// ```swift
-/// throw AppError(.notFound, "No order has the id \(id).")
-/// throw AppError(.aborted, "Another driver took this order.", reason: "ORDER_TAKEN")
+/// throw AppError(.notFound, "There is no order with the ID \(id).")
+/// throw AppError(.aborted, "Another driver has taken this order.", reason: "ORDER_TAKEN")
 /// ```
 public struct AppError: Error, Sendable {
-    /// The canonical code, which decides the HTTP status, the gRPC status, the WebSocket close code and a job's fate.
+    /// The canonical code, which determines the HTTP status, the gRPC status, the WebSocket close code and the outcome
+    /// of a job.
     public let code: StatusCode
-    /// A sentence for the caller. Safe to show.
+    /// A sentence that is shown to the client.
     public let message: String
-    /// What a program can act on.
+    /// Machine-readable details.
     public var details: Details
-    /// What went wrong underneath. Logged, never sent.
+    /// The underlying error. Logged, never sent.
     package let cause: (any Error)?
 
+    /// Creates an error.
     /// - Parameters:
-    ///   - code: ``StatusCode/ok`` is not an error and becomes ``StatusCode/unknown``.
+    ///   - code: The canonical code. ``StatusCode/ok`` is not an error and becomes ``StatusCode/unknown``.
     ///   - message: What was wrong, where, and what would be right.
-    ///   - reason: A stable identifier that programs compare, such as ``Reason/validationFailed``.
-    ///   - retryAfter: How long the caller should wait before trying again.
-    ///   - cause: The error underneath, for the log alone.
+    ///   - reason: A stable identifier for programs, such as ``Reason/validationFailed``.
+    ///   - retryAfter: The time to wait before retrying.
+    ///   - cause: The underlying error, which is only logged.
     public init(
         _ code: StatusCode,
         _ message: String,
@@ -38,7 +40,8 @@ public struct AppError: Error, Sendable {
         self.cause = cause
     }
 
-    /// Input that was understood and breaks rules: every failure at once.
+    /// Creates the error for well-formed input that breaks validation rules.
+    /// - Parameter failures: All failures of the input.
     public init(failures: [ValidationFailure]) {
         let count = failures.count == 1 ? "1 field is" : "\(failures.count) fields are"
         self.init(.invalidArgument, "\(count) not valid.", reason: .validationFailed)
@@ -47,87 +50,92 @@ public struct AppError: Error, Sendable {
 }
 
 extension AppError {
-    /// What a program can act on.
+    /// Machine-readable details of an error.
     public struct Details: Sendable {
-        /// Compared by programs, stable across versions.
+        /// The reason, stable across versions.
         public var reason: Reason?
-        /// One entry for each field that breaks a rule.
+        /// The validation failures.
         public var failures: [ValidationFailure] = []
-        /// How long to wait before trying again.
+        /// The time to wait before retrying.
         public var retryAfter: Duration?
-        /// Further facts, safe to show.
+        /// Additional information that is shown to the client.
         public var metadata: [String: String] = [:]
     }
 
-    /// A stable, upper-case identifier of one cause of an error, such as `ORDER_TAKEN`.
+    /// A stable, upper-case identifier of the reason for an error, such as `ORDER_TAKEN`.
     public struct Reason: Sendable, Hashable, ExpressibleByStringLiteral, CustomStringConvertible {
         /// The identifier as it is sent.
         public let description: String
 
+        /// Creates a reason.
         /// - Parameter value: Upper-case letters, digits and underscores.
         public init(stringLiteral value: String) { description = value }
 
-        /// Fields were understood and break rules.
+        /// The input is well-formed but breaks validation rules.
         public static let validationFailed: Reason = "VALIDATION_FAILED"
-        /// A body is larger than its limit.
+        /// The body exceeds its size limit.
         public static let bodyTooLarge: Reason = "BODY_TOO_LARGE"
-        /// A body is of a kind that the endpoint does not read.
+        /// The endpoint does not accept the media type of the body.
         public static let unsupportedMediaType: Reason = "UNSUPPORTED_MEDIA_TYPE"
-        /// The path exists and not with this method.
+        /// The path exists, but not with this method.
         public static let methodNotAllowed: Reason = "METHOD_NOT_ALLOWED"
-        /// The client was too slow in sending its request.
+        /// The client took too long to send its request.
         public static let requestTimeout: Reason = "REQUEST_TIMEOUT"
-        /// An idempotency key came back with another request.
+        /// The idempotency key was already used for a different request.
         public static let idempotencyKeyReused: Reason = "IDEMPOTENCY_KEY_REUSED"
-        /// What the request says of the present state (`If-Match` …) does not hold.
+        /// A precondition of the request, such as `If-Match`, is false.
         public static let preconditionFailed: Reason = "PRECONDITION_FAILED"
-        /// A browser sent it for a page of another origin.
+        /// A browser sent the request on behalf of a page of another origin.
         public static let crossOrigin: Reason = "CROSS_ORIGIN"
-        /// An idempotency key came back while its request is still being done.
+        /// An earlier request with the same idempotency key is still being processed.
         public static let idempotencyKeyInUse: Reason = "IDEMPOTENCY_KEY_IN_USE"
-        /// The request of an idempotency key was cut off after it had changed something; its response is lost.
+        /// The request with this idempotency key was interrupted after it had made changes; its response is lost.
         public static let idempotencyKeyInterrupted: Reason = "IDEMPOTENCY_KEY_INTERRUPTED"
-        /// What would be called fails too often to be asked now.
+        /// The circuit breaker is open because the called service fails too often.
         public static let circuitOpen: Reason = "CIRCUIT_OPEN"
-        /// The token's time is over.
+        /// The token has expired.
         public static let tokenExpired: Reason = "TOKEN_EXPIRED"
-        /// The endpoint speaks another protocol, such as WebSocket.
+        /// The endpoint requires another protocol, such as WebSocket.
         public static let upgradeRequired: Reason = "UPGRADE_REQUIRED"
     }
 
-    /// Any error as an `AppError`: itself if it is one or says which it is (``AppErrorConvertible``), a cancellation as
-    /// ``StatusCode/cancelled``, or past the deadline as ``StatusCode/deadlineExceeded``, and all else as an
-    /// ``StatusCode/internal`` error that shows nothing of what is inside.
+    /// Converts any error to an `AppError`.
+    ///
+    /// An `AppError` is used as it is, an ``AppErrorConvertible`` is converted. A cancellation becomes
+    /// ``StatusCode/deadlineExceeded`` if the deadline has passed, ``StatusCode/cancelled`` otherwise. All other errors
+    /// become ``StatusCode/internal`` with a generic message that reveals no internals.
     public init(wrapping error: any Error) {
         switch error {
         case let error as AppError: self = error
         case let error as any AppErrorConvertible: self = error.appError
         case is CancellationError where ServiceContext.current?.deadline?.hasPassed == true: self = Deadline.exceeded
         case is CancellationError: self.init(.cancelled, "The request was cancelled.", cause: error)
-        default: self.init(.internal, "Something went wrong on our side.", cause: error)
+        default: self.init(.internal, "An internal error occurred.", cause: error)
         }
     }
 }
 
 extension AppError: CustomStringConvertible, CustomDebugStringConvertible {
-    /// The code and the message: safe to show.
+    /// The code and the message, without the cause.
     public var description: String { "\(code.name): \(message)" }
 
-    /// With the cause: for logs.
+    /// The description with the cause, for logs.
     public var debugDescription: String {
         guard let cause else { return description }
         return "\(description) (cause: \(String(reflecting: cause)))"
     }
 }
 
-/// An error that says which `AppError` it is to clients, such as one of a domain:
+/// An error that can be converted to an `AppError`, such as a domain error:
 ///
 /// ```swift
-/// extension Dispatching.Refusal: AppErrorConvertible {
-///     var appError: AppError { AppError(.aborted, "Another driver took this order.", reason: "ORDER_TAKEN", cause: self) }
+/// extension OrderTakenError: AppErrorConvertible {
+///     var appError: AppError {
+///         AppError(.aborted, "Another driver has taken this order.", reason: "ORDER_TAKEN", cause: self)
+///     }
 /// }
 /// ```
 public protocol AppErrorConvertible: Error {
-    /// What clients may know of it.
+    /// The error that is reported to clients.
     var appError: AppError { get }
 }

@@ -1,45 +1,45 @@
-/// The 17 canonical status codes that every protocol of Apus shares.
+/// One of the 17 canonical status codes, which all protocols of Apus share.
 ///
-/// Numbers and meanings are those of gRPC (`google.rpc.Code`). HTTP statuses, WebSocket close codes and job outcomes are
-/// derived from them, never the other way round, because going from HTTP would lose the difference between
+/// Numbers and meanings are those of gRPC (`google.rpc.Code`). HTTP statuses, WebSocket close codes and job outcomes
+/// are derived from them and never the reverse, because HTTP statuses do not distinguish all codes, such as
 /// ``alreadyExists`` and ``aborted``.
 public enum StatusCode: Int, Sendable, CaseIterable {
     /// Success. Never carried by an ``AppError``.
     case ok = 0
-    /// The caller gave up, usually by closing its connection.
+    /// The caller cancelled the operation, usually by closing its connection.
     case cancelled = 1
-    /// An error with no better description.
+    /// An error that no other code describes.
     case unknown = 2
-    /// The input is wrong whatever the state of the system.
+    /// The input is invalid regardless of the state of the system.
     case invalidArgument = 3
     /// The deadline passed before the operation completed.
     case deadlineExceeded = 4
-    /// The thing asked for does not exist, or the caller may not know that it does.
+    /// The requested entity does not exist, or the caller may not know that it exists.
     case notFound = 5
-    /// The thing to create exists already.
+    /// The entity to create already exists.
     case alreadyExists = 6
-    /// The caller is known and not allowed.
+    /// The caller is authenticated but not permitted to perform the operation.
     case permissionDenied = 7
-    /// A quota or a limit is used up.
+    /// A quota or a limit is exhausted.
     case resourceExhausted = 8
-    /// The system is not in a state that allows this, and retrying will not help until that state changes.
+    /// The state of the system does not allow the operation; retrying does not help until that state changes.
     case failedPrecondition = 9
-    /// A concurrent change won. Retrying the whole sequence may succeed.
+    /// The operation conflicted with a concurrent change. Retrying the entire sequence of operations may succeed.
     case aborted = 10
-    /// A position past the end of something.
+    /// A position is past the valid range.
     case outOfRange = 11
-    /// The operation exists nowhere in this service.
+    /// The service does not implement the operation.
     case unimplemented = 12
-    /// An invariant of the service is broken.
+    /// An invariant of the service is violated.
     case `internal` = 13
-    /// The service cannot answer now. Retrying with back-off may succeed.
+    /// The service is temporarily unavailable. Retrying with backoff may succeed.
     case unavailable = 14
-    /// Data is lost or corrupt.
+    /// Data is lost or corrupted.
     case dataLoss = 15
-    /// The caller is not known: credentials are missing or wrong.
+    /// The caller is not authenticated: credentials are missing or invalid.
     case unauthenticated = 16
 
-    /// The code's name as gRPC writes it, such as `INVALID_ARGUMENT`.
+    /// The name of the code in gRPC, such as `INVALID_ARGUMENT`.
     public var name: String {
         switch self {
         case .ok: "OK"
@@ -62,7 +62,7 @@ public enum StatusCode: Int, Sendable, CaseIterable {
         }
     }
 
-    /// Whether the same call may succeed later without anyone changing anything.
+    /// Whether the same call may succeed when it is retried.
     public var isTransient: Bool {
         switch self {
         case .cancelled, .unknown, .deadlineExceeded, .resourceExhausted, .aborted, .internal, .unavailable:

@@ -1,8 +1,8 @@
-/// A string that is equal to another one if both have the same code units: for names, keys and whatever else a protocol
-/// compares byte by byte.
+/// A string that is compared by its code units, for names, keys and other text that protocols compare byte by byte.
 ///
-/// Swift's `String` compares by canonical equivalence: `é` as one scalar equals `e` with a combining accent, and the Kelvin sign
-/// (U+212A) equals `K`. JSON keys (RFC 8259 §8.3), cookie names or job kinds must not.
+/// Swift's `String` is compared by canonical equivalence: `é` as one scalar equals `e` with a combining accent, and the
+/// Kelvin sign (U+212A) equals `K`. JSON keys (RFC 8259 §8.3), cookie names and job kinds must not be compared this
+/// way.
 package struct ExactString: Hashable, Sendable {
     package let text: String
 
@@ -18,11 +18,11 @@ package struct ExactString: Hashable, Sendable {
 }
 
 extension StringProtocol {
-    /// Whether both have the same code units.
+    /// Returns whether both texts have the same code units.
     package func isExactly(_ other: some StringProtocol) -> Bool { utf8.elementsEqual(other.utf8) }
 }
 
 extension Sequence where Element: StringProtocol {
-    /// Whether one of the elements has exactly these code units.
+    /// Returns whether an element has the same code units as a text.
     package func containsExactly(_ text: some StringProtocol) -> Bool { contains { $0.isExactly(text) } }
 }

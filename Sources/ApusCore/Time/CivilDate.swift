@@ -1,4 +1,4 @@
-/// A date of the proleptic Gregorian calendar, in UTC.
+/// A date in the proleptic Gregorian calendar, in UTC.
 package struct CivilDate: Equatable, Sendable {
     package var year: Int
     /// 1 to 12.
@@ -6,15 +6,17 @@ package struct CivilDate: Equatable, Sendable {
     /// 1 to 31.
     package var day: Int
 
-    /// - Returns: `nil` for a day that the calendar does not have, such as February 30.
+    /// Creates a date.
+    /// - Returns: `nil` for a date that does not exist, such as February 30.
     package init?(year: Int, month: Int, day: Int) {
         guard (1...12).contains(month), (1...Self.days(in: month, of: year)).contains(day) else { return nil }
         (self.year, self.month, self.day) = (year, month, day)
     }
 
-    /// - Parameter days: Since 1970-01-01.
+    /// Creates a date from a number of days.
+    /// - Parameter days: The number of days since 1970-01-01.
     package init(daysSince1970 days: Int) {
-        // Years begin in March here, so that the leap day comes last; an era is 400 years.
+        // In this calculation a year begins in March, so that the leap day is the last day, and an era is 400 years.
         let shifted = days + 719_468
         let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
         let dayOfEra = shifted - era * 146_097
@@ -26,7 +28,7 @@ package struct CivilDate: Equatable, Sendable {
         year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
     }
 
-    /// Days since 1970-01-01.
+    /// The number of days since 1970-01-01.
     package var daysSince1970: Int {
         let shiftedYear = month <= 2 ? year - 1 : year
         let era = (shiftedYear >= 0 ? shiftedYear : shiftedYear - 399) / 400

@@ -1,11 +1,11 @@
 package import FoundationEssentials
 
-/// Dates as text: RFC 3339 §5.6, such as `2026-01-31T12:00:00.250Z`.
+/// The date and time format of RFC 3339 §5.6, such as `2026-01-31T12:00:00.250Z`.
 ///
-/// A leap second (`23:59:60` in UTC, at the end of June or December) is read as the second after it, as POSIX clocks count.
+/// A leap second (`23:59:60` in UTC, at the end of June or December) is read as the second after it, as in POSIX time.
 package enum RFC3339 {
-    /// Writes a date in UTC, with milliseconds.
-    /// - Returns: `nil` outside of the years 0 to 9999, which the format does not have.
+    /// Formats a date in UTC, with milliseconds.
+    /// - Returns: `nil` outside the years 0 to 9999, which the format cannot represent.
     package static func format(_ date: Date) -> String? {
         let seconds = date.timeIntervalSince1970
         guard seconds.isFinite, abs(seconds) < 1e12 else { return nil }
@@ -33,7 +33,8 @@ package enum RFC3339 {
         }
     }
 
-    /// Reads a date and time: all of the text, by the grammar of §5.6, with the ranges of §5.7.
+    /// Parses a date and time by the grammar of §5.6, with the ranges of §5.7.
+    /// - Returns: `nil` unless the entire text is a date and time.
     package static func parse(_ text: some StringProtocol) -> Date? {
         var text = String(text)
         return text.withUTF8 { bytes in
@@ -53,13 +54,13 @@ package enum RFC3339 {
                 let second = number(2), second <= 60, let fraction = fraction(), let offset = offset(),
                 index == bytes.count
             else { return nil }
-            let whole = date.daysSince1970 * 86400 + hour * 3600 + minute * 60 + second - offset
-            guard second < 60 || Self.isAfterLeapSecond(whole) else { return nil }
-            return Date(timeIntervalSince1970: Double(whole) + fraction)
+            let seconds = date.daysSince1970 * 86400 + hour * 3600 + minute * 60 + second - offset
+            guard second < 60 || Self.canFollowLeapSecond(seconds) else { return nil }
+            return Date(timeIntervalSince1970: Double(seconds) + fraction)
         }
 
-        /// Whether a moment is the first of January or July, in UTC.
-        private static func isAfterLeapSecond(_ seconds: Int) -> Bool {
+        /// Returns whether an instant is the start of January 1 or July 1, in UTC.
+        private static func canFollowLeapSecond(_ seconds: Int) -> Bool {
             let (day, time) = seconds.dividedDown(by: 86400)
             let date = CivilDate(daysSince1970: day)
             return time == 0 && date.day == 1 && (date.month == 1 || date.month == 7)
@@ -88,7 +89,8 @@ package enum RFC3339 {
             return true
         }
 
-        /// `.` and one or more digits, or nothing. Digits past the ninth are read and do not count.
+        /// Reads the optional fraction: `.` and one or more digits. Digits past the ninth are ignored.
+        /// - Returns: 0 if there is no fraction, `nil` if it is malformed.
         private mutating func fraction() -> Double? {
             guard take(".") else { return 0 }
             var (value, scale, count) = (0, 1, 0)
@@ -100,7 +102,7 @@ package enum RFC3339 {
             return count > 0 ? Double(value) / Double(scale) : nil
         }
 
-        /// `Z`, or a sign with hours and minutes. In seconds.
+        /// Reads the offset from UTC, in seconds: `Z`, or a sign with hours and minutes.
         private mutating func offset() -> Int? {
             if take("Z", "z") { return 0 }
             let isNegative = take("-")
@@ -113,7 +115,7 @@ package enum RFC3339 {
 }
 
 extension Int {
-    /// The quotient, rounded down, and what is left, which is never negative.
+    /// Returns the quotient, rounded down, and the remainder, which is never negative.
     package func dividedDown(by divisor: Int) -> (quotient: Int, remainder: Int) {
         let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
         return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)

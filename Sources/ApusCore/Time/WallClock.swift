@@ -4,7 +4,7 @@ public import FoundationEssentials
 public protocol WallClock: Sendable {
     /// The current date. May jump when the system clock is set.
     var now: Date { get }
-    /// The time since an arbitrary fixed point. Never jumps: it stands still while the machine sleeps.
+    /// The time since an arbitrary fixed point. Never jumps; it does not advance while the machine sleeps.
     var uptime: Duration { get }
     /// Suspends the task for a duration.
     /// - Throws: `CancellationError` if the task is cancelled while sleeping.
@@ -15,6 +15,7 @@ public protocol WallClock: Sendable {
 public struct SystemClock: WallClock {
     private static let start = SuspendingClock.now
 
+    /// Creates the clock.
     public init() {}
 
     public var now: Date { Date() }

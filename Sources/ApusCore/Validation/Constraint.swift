@@ -1,17 +1,18 @@
 import Synchronization
 
-/// A condition on one value, with the words for those who break it.
+/// A condition on a value, with the code and the message for values that break it.
 public struct Constraint<Value>: Sendable {
     let code: String
     let message: String
     let keywords: [SchemaKeyword]
     let holds: @Sendable (Value) -> Bool
 
-    /// A condition of your own.
+    /// Returns a custom constraint.
     /// - Parameters:
-    ///   - code: Stable, for programs, such as `not_a_plate`.
-    ///   - message: A phrase that goes on from the field's name: `must be a number plate`.
-    ///   - keywords: What the schema of the field says of it.
+    ///   - code: A stable code for programs, such as `not_a_plate`.
+    ///   - message: A phrase that continues the name of the field, such as `must be a number plate`.
+    ///   - keywords: The keywords that describe the constraint in the schema of the field.
+    ///   - holds: Returns whether a value satisfies the constraint.
     public static func custom(
         code: String, message: String, keywords: SchemaKeyword..., holds: @escaping @Sendable (Value) -> Bool
     ) -> Constraint {
@@ -20,7 +21,7 @@ public struct Constraint<Value>: Sendable {
 }
 
 extension Constraint where Value: Comparable & Sendable {
-    /// Within bounds, both included. A NaN is never within bounds.
+    /// Returns a constraint to a range, bounds included. NaN is never in range.
     public static func range(_ bounds: ClosedRange<Value>) -> Constraint {
         var keywords: [SchemaKeyword] = []
         if let lower = number(bounds.lowerBound) { keywords.append(.minimum(lower)) }
@@ -41,8 +42,9 @@ extension Constraint where Value: Comparable & Sendable {
 }
 
 extension Constraint where Value == String {
-    /// A number of characters, both bounds included. Counted as JSON Schema counts, in Unicode scalars: what a reader takes
-    /// for one letter may be a million of them.
+    /// Returns a constraint on the number of characters, bounds included.
+    ///
+    /// Counts Unicode scalars, as JSON Schema does: a single grapheme cluster can consist of a million of them.
     public static func length(_ bounds: ClosedRange<Int>) -> Constraint {
         Constraint(
             code: "length", message: "must have \(bounds.lowerBound) to \(bounds.upperBound) characters",
@@ -50,7 +52,8 @@ extension Constraint where Value == String {
         ) { bounds.contains($0.unicodeScalars.count) }
     }
 
-    /// Text of one line: a number of characters, both bounds included, and no control characters, as for names and titles.
+    /// Returns a constraint for a single line of text, such as a name or a title: a number of characters, bounds
+    /// included, without control characters.
     public static func line(_ bounds: ClosedRange<Int>) -> Constraint {
         Constraint(
             code: "length",
@@ -65,11 +68,11 @@ extension Constraint where Value == String {
         }
     }
 
-    /// An e-mail address by its shape, as browsers see it (the HTML standard, §4.10.5.1.5), with a dot in its domain: 254
-    /// ASCII characters at most.
+    /// A constraint for email addresses: the syntax that browsers accept (HTML Standard, §4.10.5.1.5), with a dot in
+    /// the domain and a maximum of 254 ASCII characters.
     public static var email: Constraint {
         Constraint(
-            code: "email", message: "must be an e-mail address such as ada@example.org",
+            code: "email", message: "must be an email address such as ada@example.org",
             keywords: [.format("email"), .maxLength(254)]
         ) { text in
             let parts = text.utf8.split(separator: UInt8(ascii: "@"), omittingEmptySubsequences: false)
@@ -96,21 +99,22 @@ extension Constraint where Value == String {
         }
     }
 
-    /// One of a few texts. An enumeration with raw values says the same in its type.
+    /// Returns a constraint to a set of values. An enumeration with raw values expresses the same as a type.
     public static func oneOf(_ values: String...) -> Constraint {
         Constraint(
             code: "not_allowed", message: "must be one of \(values.joined(separator: ", "))", keywords: [.oneOf(values)]
         ) { values.containsExactly($0) }
     }
 
-    /// Text that a regular expression matches somewhere: put `^` and `$` around it to mean all of the text.
+    /// Returns a constraint for text that contains a match of a regular expression. Enclose the pattern in `^` and `$`
+    /// to match the entire text.
     ///
-    /// Matching backtracks: a pattern with repetitions inside of repetitions, such as `(a+)+`, can be made to take
-    /// for ever. Give such a field a `.length` that is small.
+    /// Matching backtracks: nested repetitions, such as `(a+)+`, can take exponential time on crafted input. Limit such
+    /// a field to a small `.length`.
     /// - Parameters:
-    ///   - pattern: Understood alike by Swift's `Regex` and by ECMA-262, which JSON Schema uses.
-    ///   - message: A phrase that goes on from the field's name.
-    /// - Throws: When the pattern is not one.
+    ///   - pattern: A pattern with the same meaning in Swift's `Regex` and in ECMA-262, which JSON Schema uses.
+    ///   - message: A phrase that continues the name of the field.
+    /// - Throws: An error if the pattern is not a valid regular expression.
     public static func pattern(_ pattern: String, message: String) throws -> Constraint {
         let matcher = Matcher(try Regex(pattern))
         return Constraint(code: "pattern", message: message, keywords: [.pattern(pattern)]) { matcher.matches($0) }
@@ -118,7 +122,7 @@ extension Constraint where Value == String {
 }
 
 extension Constraint where Value: Collection & SendableMetatype {
-    /// A number of elements, both bounds included.
+    /// Returns a constraint on the number of elements, bounds included.
     public static func count(_ bounds: ClosedRange<Int>) -> Constraint {
         Constraint(
             code: "count", message: "must have \(bounds.lowerBound) to \(bounds.upperBound) elements",
@@ -128,16 +132,16 @@ extension Constraint where Value: Collection & SendableMetatype {
 }
 
 extension Constraint where Value == Secret<String> {
-    /// A number of characters, both bounds included.
+    /// Returns a constraint on the number of characters, bounds included.
     public static func length(_ bounds: ClosedRange<Int>) -> Constraint {
-        let plain = Constraint<String>.length(bounds)
-        return Constraint(code: plain.code, message: plain.message, keywords: plain.keywords) {
-            plain.holds($0.reveal())
+        let length = Constraint<String>.length(bounds)
+        return Constraint(code: length.code, message: length.message, keywords: length.keywords) {
+            length.holds($0.reveal())
         }
     }
 }
 
-/// A regular expression that several threads may ask, one after the other.
+/// A regular expression that can be shared by threads; matching is serialized.
 private final class Matcher: Sendable {
     private let regex: Mutex<Regex<AnyRegexOutput>>
 

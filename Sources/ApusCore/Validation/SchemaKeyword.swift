@@ -1,18 +1,21 @@
-/// A constraint as a JSON schema says it (JSON Schema 2020-12, Validation).
+/// A validation keyword of JSON Schema 2020-12.
 public enum SchemaKeyword: Sendable, Hashable {
-    /// Characters, in Unicode scalars.
+    /// The minimum length of a string, in Unicode scalars.
     case minLength(Int)
+    /// The maximum length of a string, in Unicode scalars.
     case maxLength(Int)
-    /// Elements of a list.
+    /// The minimum number of elements of an array.
     case minItems(Int)
+    /// The maximum number of elements of an array.
     case maxItems(Int)
-    /// Numbers, the bound included.
+    /// The inclusive lower bound of a number.
     case minimum(Double)
+    /// The inclusive upper bound of a number.
     case maximum(Double)
-    /// A regular expression of ECMA-262 that text must match somewhere.
+    /// An ECMA-262 regular expression that must match somewhere in the string.
     case pattern(String)
-    /// A kind of text that JSON Schema has a name for, such as `email` or `uri`.
+    /// A string format that JSON Schema defines, such as `email` or `uri`.
     case format(String)
-    /// The only texts there may be.
+    /// The allowed values of a string.
     case oneOf([String])
 }

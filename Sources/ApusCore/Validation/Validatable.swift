@@ -1,4 +1,4 @@
-/// A type that declares its rules once.
+/// A type that declares its validation rules.
 ///
 /// ```swift
 /// struct Place: Decodable, Validatable {
@@ -12,37 +12,40 @@
 /// }
 /// ```
 public protocol Validatable {
-    /// The rules, in the order in which their failures are reported.
+    /// The rules, in the order in which failures are reported.
     static var rules: [Rule<Self>] { get }
 }
 
 extension Validatable {
-    /// Every failure at once; empty if all rules hold.
+    /// Returns the failures of all rules, or an empty array if the value is valid.
+    /// - Parameter pointer: The location of the value in the input.
     public func validationFailures(at pointer: JSONPointer = .root) -> [ValidationFailure] {
         var failures: [ValidationFailure] = []
         for rule in Self.rules { rule.check(self, pointer, &failures) }
         return failures
     }
 
-    /// - Throws: An ``AppError`` that lists every failure.
+    /// Checks all rules.
+    /// - Throws: An ``AppError`` with all failures if a rule is broken.
     public func validate() throws {
         let failures = validationFailures()
         guard failures.isEmpty else { throw AppError(failures: failures) }
     }
 }
 
-/// What one field of a type must fulfil.
+/// The constraints on one field of a type.
 public struct Rule<Root>: Sendable {
-    /// The field's name in the input.
+    /// The name of the field in the input.
     package let name: String
-    /// What a schema says of the field.
+    /// The schema keywords of the field.
     package let keywords: [SchemaKeyword]
     let check: @Sendable (Root, JSONPointer, inout [ValidationFailure]) -> Void
 
+    /// Creates a rule.
     /// - Parameters:
-    ///   - name: The field's name in the input.
-    ///   - value: Where the field is in the type.
-    ///   - constraints: All that it must fulfil.
+    ///   - name: The name of the field in the input.
+    ///   - value: The key path of the field.
+    ///   - constraints: The constraints that the value must satisfy.
     public init<Value>(
         _ name: String, _ value: any KeyPath<Root, Value> & Sendable, _ constraints: Constraint<Value>...
     ) {
@@ -53,7 +56,7 @@ public struct Rule<Root>: Sendable {
         }
     }
 
-    /// The same for a field that may be missing: nothing is checked then.
+    /// Creates a rule for an optional field. A missing field is not checked.
     public init<Value>(
         _ name: String, _ value: any KeyPath<Root, Value?> & Sendable, _ constraints: Constraint<Value>...
     ) {
@@ -65,7 +68,7 @@ public struct Rule<Root>: Sendable {
         }
     }
 
-    /// A field that has rules of its own.
+    /// Returns a rule that applies the rules of the field's own type.
     public static func nested<Value: Validatable & SendableMetatype>(
         _ name: String, _ value: any KeyPath<Root, Value> & Sendable
     ) -> Rule {
@@ -74,7 +77,7 @@ public struct Rule<Root>: Sendable {
         }
     }
 
-    /// A list whose elements have rules of their own.
+    /// Returns a rule that applies the rules of the element type to each element of an array.
     public static func each<Value: Validatable & SendableMetatype>(
         _ name: String, _ values: any KeyPath<Root, [Value]> & Sendable
     ) -> Rule {

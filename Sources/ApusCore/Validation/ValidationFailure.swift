@@ -1,12 +1,14 @@
-/// One field that breaks one rule.
+/// A field that breaks a validation rule.
 public struct ValidationFailure: Sendable, Hashable, Codable {
-    /// Where the field is in the input: a JSON pointer (RFC 6901) such as `/items/0/name`, or empty for the whole.
+    /// The location of the field in the input: a JSON pointer (RFC 6901) such as `/items/0/name`, or empty for the
+    /// entire input.
     public let pointer: String
-    /// What kind of rule it breaks: stable, for programs. `too_short`, `out_of_range`, `required` …
+    /// A stable code of the rule for programs, such as `length`, `out_of_range` or `required`.
     public let code: String
-    /// What would be right: a phrase that goes on from the field's name, such as `must have 1 to 80 characters`.
+    /// The requirement, as a phrase that continues the name of the field, such as `must have 1 to 80 characters`.
     public let message: String
 
+    /// Creates a failure.
     public init(pointer: String, code: String, message: String) {
         self.pointer = pointer
         self.code = code
@@ -14,17 +16,17 @@ public struct ValidationFailure: Sendable, Hashable, Codable {
     }
 }
 
-/// The way from the root of an input to one of its fields (RFC 6901).
+/// A pointer from the root of an input to one of its fields (RFC 6901).
 public struct JSONPointer: Sendable, Hashable, CustomStringConvertible {
-    /// The pointer as it is written: empty for the root.
+    /// The text of the pointer, empty for the root.
     public let description: String
 
-    /// The whole input.
+    /// The pointer to the entire input.
     public static let root = JSONPointer(description: "")
 
     private init(description: String) { self.description = description }
 
-    /// The pointer to a named field of this one. `~` and `/` in the name are escaped.
+    /// Returns the pointer to a field of this object. `~` and `/` in the name are escaped.
     public func appending(_ name: String) -> JSONPointer {
         guard name.utf8.contains(where: { $0 == UInt8(ascii: "~") || $0 == UInt8(ascii: "/") }) else {
             return JSONPointer(description: description + "/" + name)
@@ -32,6 +34,6 @@ public struct JSONPointer: Sendable, Hashable, CustomStringConvertible {
         return JSONPointer(description: description + "/" + name.replacing(["~": "~0", "/": "~1"]))
     }
 
-    /// The pointer to an element of this array.
+    /// Returns the pointer to an element of this array.
     public func appending(_ index: Int) -> JSONPointer { JSONPointer(description: "\(description)/\(index)") }
 }
