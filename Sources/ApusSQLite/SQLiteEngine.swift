@@ -2,8 +2,8 @@ import ApusCore
 public import ApusData
 import Foundation
 
-/// Opens `sqlite:` URLs: `sqlite:data/app.sqlite` is a file, `sqlite::memory:` an in-memory database, which is lost when
-/// the process ends.
+/// Opens `sqlite:` URLs: `sqlite:data/app.sqlite` is a file, `sqlite::memory:` an in-memory database, which is lost
+/// when the process ends.
 public struct SQLiteEngine: DatabaseEngine {
     private let options: SQLiteOptions
 
