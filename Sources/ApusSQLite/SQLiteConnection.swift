@@ -110,7 +110,7 @@ extension SQLValue {
             case .integer(let number): return number.databaseValue
             case .real(let number): return number.databaseValue
             case .text(let text):
-                // SQLite would silently truncate the text there. Postgres rejects U+0000 too.
+                // The text would be silently truncated there. Postgres rejects U+0000 too.
                 guard !text.utf8.contains(0) else {
                     throw AppError(.invalidArgument, "Text must not contain the character U+0000.")
                 }

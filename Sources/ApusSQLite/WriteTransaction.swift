@@ -15,7 +15,7 @@ final class WriteTransaction: Sendable {
 
     /// Runs a statement inside the transaction.
     func run<Result: Sendable>(_ body: @escaping @Sendable (GRDB.Database) throws -> Result) async throws -> Result {
-        try await Operation.run(refusal: Self.endedError, submit: { steps.push(.statement($0)) }, body)
+        try await Operation.run(rejection: Self.endedError, submit: { steps.push(.statement($0)) }, body)
     }
 
     /// Commits the transaction. Cancellation of the task does not interrupt this: the commit either succeeds or fails.
@@ -44,16 +44,16 @@ final class WriteTransaction: Sendable {
 
     // MARK: On the writer thread
 
-    private let start = Mutex<Operation?>(nil)
+    private let startOperation = Mutex<Operation?>(nil)
 
     /// Sets the operation to finish when the transaction has begun.
-    func setStart(_ operation: Operation) { start.withLock { $0 = operation } }
+    func setStart(_ operation: Operation) { startOperation.withLock { $0 = operation } }
 
     /// Runs the transaction until it ends.
     func run(on connection: SQLiteConnection, limit: Duration, _ lock: WriteLock) {
         // Steps pushed later find the queue closed; those already queued fail.
         defer { failRemaining() }
-        guard let start = start.withLock({ $0.take() }) else { return }
+        guard let start = startOperation.withLock({ $0.take() }) else { return }
         do {
             try lock.acquire(for: [start]) { try connection.use { try $0.execute(sql: "BEGIN IMMEDIATE") } }
         } catch {

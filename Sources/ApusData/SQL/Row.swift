@@ -32,7 +32,7 @@ public struct Row: Sendable {
         guard let value = Value(sqlValue: values[index]) else {
             throw AppError(
                 .internal, "A column has a value of an unexpected type.",
-                cause: RowMismatch.type(columns[index], expected: "\(Value.self)", found: values[index]))
+                cause: RowMismatch.wrongType(columns[index], expected: "\(Value.self)", found: values[index]))
         }
         return value
     }
@@ -41,5 +41,5 @@ public struct Row: Sendable {
 /// A mismatch between a row and the code that reads it. Logged, but never sent to a client.
 enum RowMismatch: Error {
     case missing(String, [String])
-    case type(String, expected: String, found: SQLValue)
+    case wrongType(String, expected: String, found: SQLValue)
 }
