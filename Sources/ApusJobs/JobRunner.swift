@@ -16,10 +16,10 @@ public final class JobRunner: Service {
         /// The maximum number of jobs that run concurrently. 20.
         public var concurrency = 20
         /// The duration of a lease, after which the job of a dead worker can be given to another one. 30 seconds.
-        /// Leases are renewed every third of it.
+        /// Leases are renewed after a third of it.
         public var lease = Duration.seconds(30)
-        /// How often to poll for jobs that are not signaled: those that become due, and those of other processes. 1
-        /// second.
+        /// How often to poll for jobs without a signal: those that become due, and those of other processes.
+        /// 1 second.
         public var pollInterval = Duration.seconds(1)
         /// The maximum time that running jobs may take to finish at shutdown. 10 seconds.
         public var stopLimit = Duration.seconds(10)
@@ -115,7 +115,7 @@ public final class JobRunner: Service {
         let uptime = queue.clock.uptime
         let dead = observed.withLock { observed in
             observed.record(leases.filter { !own.contains($0.id) }, uptime: uptime)
-            // A live process renews each lease every third of its duration. The time is measured by this process's
+            // A live process renews each lease after a third of its duration. The time is measured by this process's
             // uptime, so that a change of the wall clock or a suspended machine does not count.
             return observed.unchanged(for: configuration.lease * 2 / 3, uptime: uptime)
         }

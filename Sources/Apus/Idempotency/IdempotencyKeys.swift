@@ -45,7 +45,7 @@ public struct IdempotencyKeys: Middleware {
     /// - Parameters:
     ///   - isRequired: Whether to reject a request without a key with 400.
     ///   - lifetime: How long a response is stored. 24 hours.
-    ///   - lease: How long a claim outlives its process. 10 seconds. It is renewed every third of it while the handler
+    ///   - lease: How long a claim outlives its process. 10 seconds. It is renewed after a third of it while the handler
     ///     runs.
     public init(
         _ database: any Database, isRequired: Bool = false, lifetime: Duration = .seconds(24 * 3600),
