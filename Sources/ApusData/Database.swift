@@ -1,42 +1,45 @@
-/// A database, whatever its engine.
+/// A SQL database, independent of its engine.
 ///
-/// Inside a transaction, which rides on the task, every statement joins it; so do those of repositories and of job queues
-/// on the same database.
+/// The current transaction is a task-local value. Every statement that the task runs on the same database joins it,
+/// including the statements of repositories and job queues.
 public protocol Database: AnyObject, Sendable {
-    /// What tells this engine's SQL from others.
+    /// The SQL dialect of the engine.
     var dialect: SQLDialect { get }
 
     /// Runs a statement and returns its rows.
-    /// - Throws: An `AppError`: `alreadyExists` for a broken uniqueness, `failedPrecondition` for a broken reference or
-    ///   check, `unavailable` when the database does not answer, `internal` for a wrong statement.
+    /// - Throws: An `AppError`: `alreadyExists` if a uniqueness constraint is violated, `failedPrecondition` if a
+    ///   foreign key or check constraint is violated, `unavailable` if the database does not respond, `internal` if the
+    ///   statement is invalid.
     func query(_ sql: SQL) async throws -> [Row]
 
-    /// Runs a statement and returns how many rows it changed.
+    /// Runs a statement and returns the number of rows it changed.
     @discardableResult
     func execute(_ sql: SQL) async throws -> Int
 
-    /// Runs a body in a transaction: committed when it returns, rolled back when it throws.
+    /// Runs a closure in a transaction, which is committed when the closure returns and rolled back when it throws.
     ///
-    /// Inside another transaction of this database it joins that one; if it throws there, the whole can no longer commit.
+    /// Inside another transaction of this database, the closure joins that transaction. If it throws there, the outer
+    /// transaction can no longer be committed.
     @discardableResult
     func transaction<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result
 
-    /// Closes all connections. Statements that wait are still run.
+    /// Closes all connections after running the statements that are already queued.
     func close() async
 }
 
-/// The differences between engines that callers have to know.
+/// The SQL dialect of a database engine.
 public enum SQLDialect: Sendable {
     case sqlite
     case postgres
 }
 
-/// Opens databases by their URL: each engine's target has one.
+/// Opens databases by URL. Each database engine provides an implementation.
 public protocol DatabaseEngine: Sendable {
-    /// The schemes of the URLs that this engine opens, such as `sqlite`.
+    /// The URL schemes that this engine opens, such as `sqlite`.
     var schemes: [String] { get }
 
-    /// - Parameter url: Such as `sqlite:data/app.sqlite`.
-    /// - Throws: An `AppError` that says what is wrong with the URL or why the database cannot be opened.
+    /// Opens a database.
+    /// - Parameter url: The URL of the database, such as `sqlite:data/app.sqlite`.
+    /// - Throws: An `AppError` that describes what is wrong with the URL or why the database cannot be opened.
     func open(_ url: String) throws -> any Database
 }

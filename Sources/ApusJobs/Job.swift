@@ -1,13 +1,13 @@
-/// Work to be done later, and certainly: its arguments, stored as JSON until a ``Worker`` has done it.
+/// A durable background job. Its arguments are stored as JSON until a ``Worker`` has performed it.
 ///
-/// A job is done at least once. It may be done again after a crash, so its worker must bear that: by an identifier that
-/// the other side knows, or by ``JobContext/complete()`` in the same transaction as its effects.
+/// A job is performed at least once. It may be performed again after a crash, so its worker must be idempotent: pass
+/// the other system an idempotency key, or call ``JobContext/complete()`` in the same transaction as the job's effects.
 public protocol Job: Codable, Sendable {
-    /// The name under which it is stored. Stable: a job enqueued by yesterday's program is run by today's.
+    /// The stored name of the job. It must be stable: a new version of the program runs jobs that an old one enqueued.
     static var name: String { get }
-    /// How often it is tried before it becomes a dead letter. 20 by default.
+    /// The maximum number of attempts before the job becomes a dead letter. 20 by default.
     static var maxAttempts: Int { get }
-    /// How long one attempt may take. 60 seconds by default.
+    /// The maximum duration of one attempt. 60 seconds by default.
     static var timeout: Duration { get }
 }
 
@@ -16,15 +16,17 @@ extension Job {
     public static var timeout: Duration { .seconds(60) }
 }
 
-/// Does jobs of one kind.
+/// Performs jobs of one kind.
 ///
-/// What it throws decides what becomes of the job: an `AppError` whose code is transient, or any other error, is tried
-/// again after a growing pause; an `AppError` that no retry can mend makes the job a dead letter at once.
+/// The error that it throws determines what happens to the job. After an `AppError` with a transient code, or an error
+/// of another type, the job is retried with an increasing delay. After an `AppError` that a retry cannot fix, the job
+/// becomes a dead letter immediately.
 public protocol Worker<Work>: Sendable {
     associatedtype Work: Job
 
+    /// Performs a job.
     /// - Parameters:
-    ///   - job: What to do.
-    ///   - context: Which attempt this is, and how to complete it within a transaction.
+    ///   - job: The job, with its arguments.
+    ///   - context: The current attempt, which can complete the job within a transaction.
     func perform(_ job: Work, _ context: JobContext) async throws
 }

@@ -5,13 +5,13 @@ import Synchronization
 
 /// One attempt at a job.
 public final class JobContext: Sendable {
-    /// The job's id: the same for every attempt, so it makes a good idempotency key.
+    /// The id of the job. It is the same for every attempt, and therefore suitable as an idempotency key.
     public let id: JobRecord.ID
-    /// The number of this attempt, from 1.
+    /// The number of this attempt, starting at 1.
     public let attempt: Int
-    /// The number of attempts there are.
+    /// The maximum number of attempts.
     public let maxAttempts: Int
-    /// A logger that carries the job's id and kind.
+    /// A logger whose metadata contains the id and the kind of the job.
     public let logger: Logger
 
     private let store: JobStore
@@ -30,8 +30,9 @@ public final class JobContext: Sendable {
         self.logger = logger
     }
 
-    /// Completes the job in the present transaction: its effects and the word that they are done are committed together.
-    /// - Throws: An `AppError` of code `aborted` when another worker has taken the job over; the transaction must not commit.
+    /// Completes the job in the current transaction, so that its effects and its completion are committed together.
+    /// - Throws: An `AppError` of code `aborted` if another worker has taken over the job; the transaction must not
+    ///   commit.
     public func complete() async throws {
         guard try await store.complete(id, fence: fence) else {
             throw AppError(.aborted, "The job's lease was lost to another worker.")

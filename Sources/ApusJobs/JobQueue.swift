@@ -3,9 +3,9 @@ public import ApusData
 import ApusJSON
 import FoundationEssentials
 
-/// Where jobs are put, and kept until they are done.
+/// A durable queue of jobs, stored in the database.
 ///
-/// Inside a `UnitOfWork` a job is enqueued with everything else that happens there, or not at all.
+/// Inside a `UnitOfWork`, a job is enqueued only if the unit of work is committed.
 public final class JobQueue: Sendable {
     package let database: any Database
     package let clock: any WallClock
@@ -18,9 +18,9 @@ public final class JobQueue: Sendable {
 
     /// Enqueues a job.
     /// - Parameters:
-    ///   - delay: How long it must wait at least.
-    ///   - uniqueKey: While a job of this kind with the same key waits or runs, another one is not taken in.
-    /// - Returns: The job's id; `nil` when it was not taken in because of its key.
+    ///   - delay: The minimum delay before the job runs.
+    ///   - uniqueKey: While a job of the same kind with the same key is available or running, no other one is enqueued.
+    /// - Returns: The id of the job, or `nil` if it was not enqueued because of its key.
     @discardableResult
     public func enqueue<Work: Job>(
         _ job: Work, after delay: Duration = .zero, uniqueKey: String? = nil
@@ -41,22 +41,22 @@ public final class JobQueue: Sendable {
         return id
     }
 
-    /// The jobs in a state, the latest first.
+    /// Returns the jobs in a state, newest first.
     public func list(_ state: JobRecord.State, limit: Int = 100) async throws -> [JobRecord] {
         try await database.query(
             "SELECT * FROM apus_jobs WHERE state = \(state) ORDER BY id DESC LIMIT \(limit)"
         ).map(JobRecord.init(row:))
     }
 
-    /// Gives a dead letter all its attempts again.
-    /// - Throws: An `AppError` of code `notFound` when there is no dead letter of this id.
+    /// Makes a dead letter available again, with its number of attempts reset to 0.
+    /// - Throws: An `AppError` of code `notFound` if there is no dead letter with this id.
     public func retry(_ id: JobRecord.ID) async throws {
         let count = try await database.execute(
             """
             UPDATE apus_jobs SET state = \(JobRecord.State.available), attempt = 0, run_at = \(clock.now), finished_at = NULL
             WHERE id = \(id) AND state = \(JobRecord.State.discarded)
             """)
-        guard count > 0 else { throw AppError(.notFound, "There is no dead letter with the id \(id).") }
+        guard count > 0 else { throw AppError(.notFound, "No dead letter with the id \(id) was found.") }
         signal.notify()
     }
 }

@@ -2,36 +2,37 @@ public import ApusCore
 public import ApusData
 public import FoundationEssentials
 
-/// A job as it is stored.
+/// A stored job.
 public struct JobRecord: Identifiable, Sendable {
     public typealias ID = Identifier<JobRecord>
 
-    /// What a job is waiting for.
+    /// The state of a job.
     public enum State: String, Sendable, SQLValueConvertible {
-        /// Its time, or a free worker.
+        /// Waiting for its time or for a free worker.
         case available
-        /// The end of an attempt.
+        /// An attempt is in progress.
         case running
-        /// Nothing: it was done.
+        /// Performed successfully.
         case completed
-        /// A person: it is a dead letter.
+        /// A dead letter, which needs manual intervention.
         case discarded
     }
 
     public let id: ID
-    /// The ``Job/name``.
+    /// The ``Job/name`` of the job.
     public let kind: String
     /// The arguments, as JSON.
     public let payload: String
     public let state: State
-    /// The number of attempts begun.
+    /// The number of attempts started.
     public let attempt: Int
     public let maxAttempts: Int
-    /// Grows with each attempt: a worker that lost its lease cannot complete what another one has taken over.
+    /// The fencing token. It increases with each attempt, so that a worker that lost its lease cannot complete a job
+    /// that another one has taken over.
     public let fence: Int
-    /// When it is to be tried next.
+    /// The earliest time of the next attempt.
     public let runAt: Date
-    /// Why the last attempt failed.
+    /// The error of the last attempt.
     public let lastError: String?
 
     init(row: Row) throws {
@@ -47,7 +48,7 @@ public struct JobRecord: Identifiable, Sendable {
     }
 }
 
-/// The table of jobs. An app with workers has it among its migrations.
+/// The migration that creates the table of jobs. Apps with a database apply it automatically.
 public enum CreateJobs: Migration {
     public static let id = "apus-0001-jobs"
     public static let statements: [SQL] = [

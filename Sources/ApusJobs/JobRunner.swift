@@ -6,24 +6,26 @@ public import Logging
 public import ServiceLifecycle
 import Synchronization
 
-/// Runs jobs: fetches them as slots become free, keeps their leases alive, and frees those whose worker died.
+/// Runs jobs: claims them as slots become free, renews their leases, and releases the jobs of dead workers.
 ///
-/// As a `Service` it stops in order: it fetches no more, waits for the running attempts, cancels those that take too long,
-/// and puts back what was cut off, uncounted.
+/// As a `Service`, it shuts down gracefully: it stops fetching jobs, waits for the running attempts, cancels those that
+/// exceed the time limit, and returns their jobs to the queue without counting the attempt.
 public final class JobRunner: Service {
-    /// How many, how long, how often.
+    /// The limits and intervals of a runner.
     public struct Configuration: Sendable {
-        /// The most jobs at a time. 20.
+        /// The maximum number of jobs that run concurrently. 20.
         public var concurrency = 20
-        /// How long a worker may be silent before its job is given to another. 30 seconds; renewed at a third of it.
+        /// The duration of a lease, after which the job of a dead worker can be given to another one. 30 seconds.
+        /// Leases are renewed after a third of it.
         public var lease = Duration.seconds(30)
-        /// How often to look for jobs that no signal announced: those that become due, those of other processes. 1 second.
+        /// How often to poll for jobs without a signal: those that become due, and those of other processes.
+        /// 1 second.
         public var pollInterval = Duration.seconds(1)
-        /// How long running jobs may take to end when the process stops. 10 seconds.
+        /// The maximum time that running jobs may take to finish at shutdown. 10 seconds.
         public var stopLimit = Duration.seconds(10)
-        /// How long completed jobs are kept. 24 hours.
+        /// How long completed jobs are retained. 24 hours.
         public var keepCompleted = Duration.seconds(24 * 3600)
-        /// How long dead letters are kept. 30 days.
+        /// How long dead letters are retained. 30 days.
         public var keepDiscarded = Duration.seconds(30 * 24 * 3600)
 
         public init() {}
@@ -48,7 +50,7 @@ public final class JobRunner: Service {
         }
     }
 
-    /// What is wrong with a list of workers: a sentence for each job name that several of them perform.
+    /// Returns an error message for each job name that more than one of the workers performs.
     package static func repeatedNames(of workers: [any Worker]) -> [String] {
         func name<W: Worker>(_ worker: W) -> String { W.Work.name }
         var first: [ExactString: any Worker] = [:]
@@ -58,14 +60,14 @@ public final class JobRunner: Service {
                 first[ExactString(name)] = worker
                 return nil
             }
-            return "The jobs named \"\(name)\" have two workers: \(type(of: other)) and \(type(of: worker))."
+            return "Jobs named \"\(name)\" have two workers: \(type(of: other)) and \(type(of: worker))."
         }
     }
 
-    /// Runs until the task is cancelled or a graceful shutdown is asked for.
+    /// Runs until the task is cancelled or a graceful shutdown is triggered.
     public func run() async throws {
         guard !workers.isEmpty else { return try await gracefulShutdown() }
-        await withTaskGroup(of: Part.self) { group in
+        await withTaskGroup(of: Subtask.self) { group in
             group.addTask {
                 await self.fetch()
                 return .fetching
@@ -80,11 +82,11 @@ public final class JobRunner: Service {
                 return .stop
             }
             var hasFetched = false
-            while let part = await group.next() {
-                switch part {
+            while let subtask = await group.next() {
+                switch subtask {
                 case .maintenance: break
                 case .fetching: hasFetched = true
-                case .stop where !hasFetched: self.logger.info("stopping: jobs still running are cancelled")
+                case .stop where !hasFetched: self.logger.info("stopping: time limit reached, cancelling running jobs")
                 case .stop: break
                 }
                 group.cancelAll()
@@ -93,8 +95,8 @@ public final class JobRunner: Service {
         logger.info("stopping: workers stopped")
     }
 
-    /// Runs every job that is due, in this task, until none is left.
-    /// - Returns: How many attempts were made.
+    /// Runs all due jobs in the current task until none is left.
+    /// - Returns: The number of attempts.
     package func runAvailable() async throws -> Int {
         var count = 0
         while true {
@@ -105,15 +107,16 @@ public final class JobRunner: Service {
         }
     }
 
-    /// Frees the jobs of processes that died, as far as they are known to be dead by now.
+    /// Releases the jobs of processes that are known to be dead.
+    /// - Returns: The number of released jobs.
     package func rescue() async throws -> Int {
-        let held = try await store.leases()
+        let leases = try await store.leases()
         let own = running.withLock { Set($0.keys) }
         let uptime = queue.clock.uptime
         let dead = observed.withLock { observed in
-            observed.note(held.filter { !own.contains($0.id) }, uptime: uptime)
-            // A live process renews each lease at a third of its length. Time is this process's own: a clock that was set, or a
-            // machine that slept, has taken nobody's time.
+            observed.record(leases.filter { !own.contains($0.id) }, uptime: uptime)
+            // A live process renews each lease after a third of its duration. The time is measured by this process's
+            // uptime, so that a change of the wall clock or a suspended machine does not count.
             return observed.unchanged(for: configuration.lease * 2 / 3, uptime: uptime)
         }
         let now = queue.clock.now
@@ -122,12 +125,12 @@ public final class JobRunner: Service {
 
     private let observed = Mutex(ObservedLeases())
 
-    private enum Part { case fetching, maintenance, stop }
+    private enum Subtask { case fetching, maintenance, stop }
 
     private func stop() async {
         stopping.withLock { $0 = true }
         queue.signal.notify()
-        logger.info("stopping: no more jobs are fetched", metadata: ["running": "\(running.withLock { $0.count })"])
+        logger.info("stopping: no longer fetching jobs", metadata: ["running": "\(running.withLock { $0.count })"])
         try? await queue.clock.sleep(for: configuration.stopLimit)
     }
 
@@ -141,7 +144,7 @@ public final class JobRunner: Service {
                 let free = configuration.concurrency - running.withLock { $0.count }
                 var jobs: [JobRecord] = []
                 if free > 0 {
-                    do { jobs = try await claim(free) } catch { report("Jobs could not be fetched.", error) }
+                    do { jobs = try await claim(free) } catch { logFailure("Jobs could not be fetched.", error) }
                 }
                 for job in jobs {
                     group.addTask {
@@ -149,7 +152,7 @@ public final class JobRunner: Service {
                         self.queue.signal.notify()
                     }
                 }
-                // A full batch means that there may be more.
+                // After a full batch, there may be more jobs.
                 guard jobs.isEmpty || jobs.count < free else { continue }
                 await queue.signal.wait(atMost: configuration.pollInterval, clock: queue.clock)
             }
@@ -167,54 +170,59 @@ public final class JobRunner: Service {
         while !Task.isCancelled {
             do {
                 try await store.extendLeases(running.withLock { Array($0.values) }, by: configuration.lease)
-            } catch { report("Leases could not be extended.", error) }
-            do { try await rescueAndReport() } catch { report("Jobs of dead workers could not be freed.", error) }
+            } catch { logFailure("Leases could not be renewed.", error) }
+            do { try await rescueAndLog() } catch {
+                logFailure("Jobs of dead workers could not be released.", error)
+            }
             do {
-                try await store.clean(completed: configuration.keepCompleted, discarded: configuration.keepDiscarded)
-            } catch { report("Old jobs could not be removed.", error) }
+                try await store.deleteFinished(
+                    completed: configuration.keepCompleted, discarded: configuration.keepDiscarded)
+            } catch { logFailure("Old jobs could not be deleted.", error) }
             try? await queue.clock.sleep(for: pause)
         }
     }
 
-    private func rescueAndReport() async throws {
+    private func rescueAndLog() async throws {
         let count = try await rescue()
         guard count > 0 else { return }
-        logger.warning("Jobs of a dead worker were freed.", metadata: ["count": "\(count)"])
+        logger.warning("Jobs of dead workers were released.", metadata: ["count": "\(count)"])
         queue.signal.notify()
     }
 
-    // MARK: One attempt
+    // MARK: Attempts
 
     private func attempt(_ job: JobRecord) async {
         let context = JobContext(job, store: store, logger: logger)
         var failure: (any Error)?
         do {
             guard let worker = workers[ExactString(job.kind)] else {
-                throw AppError(.unimplemented, "No worker does \(job.kind).")
+                throw AppError(.unimplemented, "No worker performs jobs of the kind \"\(job.kind)\".")
             }
             try await withDeadline(.after(worker.timeout)) { try await worker.perform(job.payload, context) }
         } catch { failure = error }
         let isInterrupted = failure != nil && Task.isCancelled
-        // What became of the job is written down even when this task is cancelled: hence a task of its own.
+        // In a separate task, so that the outcome is stored even if this task is cancelled.
         await Task { [failure] in
-            await self.conclude(job, context, failure, isInterrupted: isInterrupted)
+            await self.storeOutcome(of: job, context, failure, isInterrupted: isInterrupted)
         }.value
-        // Not if this process has claimed the job anew meanwhile.
+        // Unless this process has claimed the job again in the meantime.
         running.withLock { if $0[job.id]?.fence == job.fence { $0[job.id] = nil } }
     }
 
-    private func conclude(_ job: JobRecord, _ context: JobContext, _ failure: (any Error)?, isInterrupted: Bool) async {
+    private func storeOutcome(
+        of job: JobRecord, _ context: JobContext, _ failure: (any Error)?, isInterrupted: Bool
+    ) async {
         guard !context.isCompleted else { return }
         do {
-            if isInterrupted { return try await store.putBack(job) }
+            if isInterrupted { return try await store.requeue(job) }
             guard let failure else {
                 if try await !store.complete(job.id, fence: job.fence) {
-                    context.logger.warning("The job was done, but its lease had been lost.")
+                    context.logger.warning("The job was performed, but its lease had been lost.")
                 }
                 return
             }
             try await fail(job, AppError(wrapping: failure), context.logger)
-        } catch { report("The outcome of a job could not be stored; its lease will run out.", error) }
+        } catch { logFailure("The outcome of a job could not be stored; its lease will expire.", error) }
     }
 
     private func fail(_ job: JobRecord, _ error: AppError, _ logger: Logger) async throws {
@@ -225,18 +233,18 @@ public final class JobRunner: Service {
         }
         let delay = max(Backoff.delay(afterAttempt: job.attempt), error.details.retryAfter ?? .zero)
         logger.warning(
-            "The job failed and will be tried again.",
+            "The job failed and will be retried.",
             metadata: ["error": "\(text)", "attempt": "\(job.attempt)", "delay_s": "\(delay.seconds)"])
         try await store.retry(job, after: delay, error: text)
     }
 
-    private func report(_ message: Logger.Message, _ error: any Error) {
+    private func logFailure(_ message: Logger.Message, _ error: any Error) {
         guard !(error is CancellationError) else { return }
         logger.error(message, metadata: ["error": .string(AppError(wrapping: error).debugDescription)])
     }
 }
 
-/// The pause before the next attempt: the fourth power of the attempt's number in seconds, at most a day, ± 10 %.
+/// The delay before the next attempt: the fourth power of the attempt number in seconds, at most a day, ± 10 %.
 enum Backoff {
     static func delay(afterAttempt attempt: Int) -> Duration {
         let seconds = min(Double(attempt * attempt * attempt * attempt), 24 * 3600)
@@ -244,7 +252,7 @@ enum Backoff {
     }
 }
 
-/// A worker with the type of its jobs forgotten.
+/// A type-erased worker.
 private struct AnyWorker: Sendable {
     let kind: String
     let timeout: Duration
@@ -259,7 +267,8 @@ private struct AnyWorker: Sendable {
                 job = try JSON.Decoder.standard.decode(W.Work.self, from: payload.utf8)
             } catch {
                 throw AppError(
-                    .invalidArgument, "The stored arguments are not those of a \(W.Work.name).", cause: error)
+                    .invalidArgument, "The stored arguments cannot be decoded as a \"\(W.Work.name)\" job.",
+                    cause: error)
             }
             try await worker.perform(job, context)
         }

@@ -1,7 +1,7 @@
 import ApusCore
 import Synchronization
 
-/// Tells the runner of this process that there may be work, so that it need not wait for its next look.
+/// Notifies the runner of this process that jobs may be available, so that it does not wait for its next poll.
 package final class JobSignal: Sendable {
     private struct State {
         var isRaised = false
@@ -20,7 +20,7 @@ package final class JobSignal: Sendable {
         }?.resume()
     }
 
-    /// Waits for the signal, a time, or cancellation, whichever comes first.
+    /// Waits for the signal, the time limit or cancellation, whichever comes first.
     func wait(atMost limit: Duration, clock: any WallClock) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.wait() }

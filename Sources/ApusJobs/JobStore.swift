@@ -2,7 +2,8 @@ import ApusCore
 import ApusData
 import FoundationEssentials
 
-/// The statements of a job's life. Every step after the claim names the fence, so that a late worker changes nothing.
+/// The SQL statements for the lifecycle of a job. Every statement after the claim checks the fence, so that a worker
+/// that lost its lease changes nothing.
 struct JobStore: Sendable {
     let database: any Database
     let clock: any WallClock
@@ -11,8 +12,8 @@ struct JobStore: Sendable {
         "id = \(id) AND fence = \(fence) AND state = \(JobRecord.State.running)"
     }
 
-    /// Takes jobs that are due, the oldest first. Their leases begin when they are taken: not when this began to wait for the
-    /// database.
+    /// Claims due jobs, the oldest first. Their leases begin when the transaction begins, not when this method starts
+    /// to wait for the database.
     func claim(_ kinds: [String], limit: Int, lease: Duration) async throws -> [JobRecord] {
         let names = SQL.joined(kinds.map { "\($0)" }, separator: ", ")
         return try await database.transaction {
@@ -33,7 +34,8 @@ struct JobStore: Sendable {
         }
     }
 
-    /// - Returns: Whether the job was still this worker's.
+    /// Marks a job as completed.
+    /// - Returns: Whether this attempt still held the lease.
     func complete(_ id: JobRecord.ID, fence: Int) async throws -> Bool {
         try await database.execute(
             """
@@ -62,8 +64,8 @@ struct JobStore: Sendable {
             """)
     }
 
-    /// Gives back a job whose attempt was cut off by the stop of the process. The attempt does not count.
-    func putBack(_ job: JobRecord) async throws {
+    /// Returns a job to the queue after its attempt was cancelled by a shutdown. The attempt does not count.
+    func requeue(_ job: JobRecord) async throws {
         try await database.execute(
             """
             UPDATE apus_jobs
@@ -73,10 +75,10 @@ struct JobStore: Sendable {
     }
 
     func extendLeases(_ jobs: [JobRecord], by lease: Duration) async throws {
-        // In parts: databases limit the depth of an expression, SQLite to 1,000.
+        // In batches, because databases limit the depth of an expression, SQLite to 1,000.
         for start in stride(from: 0, to: jobs.count, by: 100) {
-            let part = jobs[start..<min(start + 100, jobs.count)]
-            let conditions = SQL.joined(part.map { "(\(running($0.id, $0.fence)))" }, separator: " OR ")
+            let batch = jobs[start..<min(start + 100, jobs.count)]
+            let conditions = SQL.joined(batch.map { "(\(running($0.id, $0.fence)))" }, separator: " OR ")
             try await database.transaction {
                 let until = clock.now.addingTimeInterval(lease.seconds)
                 try await database.execute("UPDATE apus_jobs SET lease_until = \(until) WHERE \(conditions)")
@@ -84,7 +86,7 @@ struct JobStore: Sendable {
         }
     }
 
-    /// The leases of all running jobs.
+    /// Returns the leases of all running jobs.
     func leases() async throws -> [ObservedLeases.Lease] {
         try await database.query(
             "SELECT id, fence, lease_until FROM apus_jobs WHERE state = 'running' AND lease_until IS NOT NULL"
@@ -94,14 +96,14 @@ struct JobStore: Sendable {
         }
     }
 
-    /// Frees the jobs of processes that died, unless their leases were renewed meanwhile.
-    /// - Returns: How many there were.
+    /// Releases the jobs of dead processes, unless their leases have been renewed in the meantime.
+    /// - Returns: The number of released jobs.
     func rescue(_ leases: [ObservedLeases.Lease]) async throws -> Int {
         var count = 0
         for start in stride(from: 0, to: leases.count, by: 100) {
-            let part = leases[start..<min(start + 100, leases.count)]
+            let batch = leases[start..<min(start + 100, leases.count)]
             let conditions = SQL.joined(
-                part.map { "(\(running($0.id, $0.fence)) AND lease_until = \($0.until))" }, separator: " OR ")
+                batch.map { "(\(running($0.id, $0.fence)) AND lease_until = \($0.until))" }, separator: " OR ")
             let now = clock.now
             count += try await database.execute(
                 """
@@ -115,8 +117,8 @@ struct JobStore: Sendable {
         return count
     }
 
-    /// Forgets what was completed or discarded long ago.
-    func clean(completed: Duration, discarded: Duration) async throws {
+    /// Deletes jobs that were completed or discarded longer ago than the given durations.
+    func deleteFinished(completed: Duration, discarded: Duration) async throws {
         let now = clock.now
         try await database.execute(
             """

@@ -1,9 +1,10 @@
 import ApusCore
 import FoundationEssentials
 
-/// The leases of other processes as one process sees them: live processes renew theirs, those of dead ones stay as they are.
+/// The leases of other processes, as observed by this process. Live processes renew their leases; those of dead
+/// processes stay unchanged.
 struct ObservedLeases {
-    /// One attempt at a job, and the end of its lease.
+    /// The lease of one attempt at a job.
     struct Lease: Hashable, Sendable {
         let id: JobRecord.ID
         let fence: Int
@@ -12,14 +13,14 @@ struct ObservedLeases {
 
     private var firstSeen: [Lease: Duration] = [:]
 
-    /// Notes those that there are now. Others are dropped: they were renewed, or have ended.
-    mutating func note(_ leases: [Lease], uptime: Duration) {
+    /// Records the current leases. All others are dropped, because they were renewed or have ended.
+    mutating func record(_ leases: [Lease], uptime: Duration) {
         let known = firstSeen
         firstSeen = [:]
         for lease in leases { firstSeen[lease] = known[lease] ?? uptime }
     }
 
-    /// Those that have been as they are for some time.
+    /// Returns the leases that have not changed for at least a duration.
     func unchanged(for duration: Duration, uptime: Duration) -> [Lease] {
         firstSeen.filter { uptime - $0.value >= duration }.map(\.key)
     }

@@ -2,24 +2,25 @@ import ApusCore
 import GRDB
 import Synchronization
 
-/// Something to do on a connection, and the task that waits for it. Cancelled before it began, it is never done; cancelled while
-/// it reads, it is interrupted.
+/// An operation on a connection, and the completion of the task that waits for it. An operation that is cancelled
+/// before it begins never runs; a read that is cancelled while it runs is interrupted.
 final class Operation: Sendable {
     private enum State {
         case waiting(@Sendable ((any Error)?) -> Void)
-        /// - Parameter interrupt: Ends what is running; `nil` for what must not be ended from outside.
+        /// - Parameter interrupt: Interrupts the running statement; `nil` if it must not be interrupted.
         case running(@Sendable ((any Error)?) -> Void, interrupt: (@Sendable () -> Void)?)
         case finished
     }
 
-    /// When it began to wait, on the monotonic clock.
+    /// When the operation was enqueued, on the monotonic clock.
     let enqueuedAt = ContinuousClock.now
-    /// Whether it must not be part of a transaction.
+    /// Whether the operation must run outside of any transaction.
     let runsAlone: Bool
     private let body: @Sendable (GRDB.Database) throws -> Void
     private let state: Mutex<State>
 
-    /// - Parameter completion: Called once, with the error if there is one.
+    /// Creates an operation.
+    /// - Parameter completion: Called once, with the error if the operation failed.
     init(
         runsAlone: Bool = false, _ body: @escaping @Sendable (GRDB.Database) throws -> Void,
         completion: @escaping @Sendable ((any Error)?) -> Void
@@ -29,8 +30,10 @@ final class Operation: Sendable {
         state = Mutex(.waiting(completion))
     }
 
-    /// - Parameter interrupt: Ends the statement when the task is cancelled. Called while the operation is running, and never after.
-    /// - Returns: Whether the operation is to be run; not if it was cancelled.
+    /// Marks the operation as running.
+    /// - Parameter interrupt: Interrupts the statement when the task is cancelled. Called only while the operation
+    ///   runs.
+    /// - Returns: Whether to run the operation; `false` if it was cancelled.
     func begin(interrupt: (@Sendable () -> Void)? = nil) -> Bool {
         state.withLock { state in
             guard case .waiting(let completion) = state else { return false }
@@ -39,7 +42,7 @@ final class Operation: Sendable {
         }
     }
 
-    /// Whether its turn has not come, and somebody still waits for it.
+    /// Whether the operation has neither begun nor been cancelled.
     var isWaiting: Bool {
         state.withLock { state in
             if case .waiting = state { true } else { false }
@@ -66,7 +69,7 @@ final class Operation: Sendable {
                 state = .finished
                 return completion
             case .running(_, let interrupt):
-                // Under the lock: the thread cannot go on to another statement meanwhile.
+                // Called under the lock, so that the thread cannot have moved on to another statement.
                 interrupt?()
                 return nil
             case .finished: return nil
@@ -77,17 +80,17 @@ final class Operation: Sendable {
 }
 
 extension Operation {
-    /// Waits for a body to be run on a connection.
+    /// Runs a closure on a connection and waits for its result.
     /// - Parameters:
-    ///   - refusal: The error when no thread takes the operation any more.
-    ///   - submit: Hands the operation to a thread; `false` when there is none.
+    ///   - rejection: The error to throw if `submit` returns `false`.
+    ///   - submit: Hands the operation to a thread; returns `false` if operations are no longer accepted.
     static func run<Result: Sendable>(
-        refusal: AppError = AppError(.unavailable, "The database is closed."), runsAlone: Bool = false,
+        rejection: AppError = AppError(.unavailable, "The database is closed."), runsAlone: Bool = false,
         submit: (Operation) -> Bool,
         _ body: @escaping @Sendable (GRDB.Database) throws -> Result
     ) async throws -> Result {
         try Task.checkCancellation()
-        let result = Box<Result>()
+        let result = ResultBox<Result>()
         let current = Mutex<Operation?>(nil)
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
@@ -96,7 +99,7 @@ extension Operation {
                 }
                 current.withLock { $0 = operation }
                 if Task.isCancelled { return operation.cancel() }
-                if !submit(operation) { operation.finish(refusal) }
+                if !submit(operation) { operation.finish(rejection) }
             }
         } onCancel: {
             current.withLock { $0 }?.cancel()
@@ -105,14 +108,14 @@ extension Operation {
     }
 }
 
-/// A result on its way from the thread that makes it to the task that waits for it.
-private final class Box<Value: Sendable>: Sendable {
+/// Passes a result from the thread that produces it to the task that waits for it.
+private final class ResultBox<Value: Sendable>: Sendable {
     private let value = Mutex<Value?>(nil)
 
     func set(_ newValue: Value) { value.withLock { $0 = newValue } }
 
     func get() throws -> Value {
-        guard let value = value.withLock({ $0 }) else { throw AppError(.internal, "A statement had no result.") }
+        guard let value = value.withLock({ $0 }) else { throw AppError(.internal, "A statement produced no result.") }
         return value
     }
 }

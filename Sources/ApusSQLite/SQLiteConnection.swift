@@ -4,21 +4,22 @@ import Foundation
 import GRDB
 import GRDBSQLite
 
-/// One connection, used by one thread at a time. Statements are kept prepared.
+/// A connection, used by one thread at a time. It caches prepared statements.
 struct SQLiteConnection: Sendable {
     private let queue: DatabaseQueue
 
-    /// - Parameter waitsForLock: Asked, on the connection's thread, whether to try again for a lock that another process has; by
-    ///   default as long as the options say.
+    /// Opens a connection.
+    /// - Parameter retriesLock: Called on the connection's thread when another process holds the lock; returns whether
+    ///   to try again. By default, the connection retries until the options' `busyTimeout`.
     init(
-        path: String, options: SQLiteOptions, readonly: Bool, waitsForLock: (@Sendable () -> Bool)? = nil
+        path: String, options: SQLiteOptions, readonly: Bool, retriesLock: (@Sendable () -> Bool)? = nil
     ) throws {
         var configuration = GRDB.Configuration()
         configuration.readonly = readonly
         configuration.journalMode = readonly || path == ":memory:" ? .default : .wal
         configuration.busyMode =
-            waitsForLock.map { waits in .callback { _ in waits() } } ?? .timeout(options.busyTimeout.seconds)
-        // Transactions are opened and closed by statements of ours, across several visits to the connection.
+            retriesLock.map { retries in .callback { _ in retries() } } ?? .timeout(options.busyTimeout.seconds)
+        // Transactions begin and end with explicit statements, across several accesses to the connection.
         configuration.allowsUnsafeTransactions = true
         configuration.label = readonly ? "apus.sqlite.reader" : "apus.sqlite.writer"
         do {
@@ -27,16 +28,16 @@ struct SQLiteConnection: Sendable {
                 try queue.inDatabase { try $0.execute(sql: "PRAGMA synchronous = \(options.durability.rawValue)") }
             }
         } catch {
-            throw AppError(.unavailable, "The database \(path) cannot be opened: \(error).", cause: error)
+            throw AppError(.unavailable, "Cannot open the database \(path): \(error).", cause: error)
         }
     }
 
-    /// Visits the connection. Synchronous: GRDB's asynchronous visits cost fifty times as much.
+    /// Runs a closure with the connection. Synchronous, because GRDB's asynchronous access costs fifty times as much.
     func use<Result>(_ body: (GRDB.Database) throws -> Result) throws -> Result {
         try Self.translatingErrors { try queue.inDatabase(body) }
     }
 
-    /// Runs a body, and throws what it throws as what a caller may know of it.
+    /// Runs a closure and converts SQLite errors to `AppError`s that hide the details from callers.
     static func translatingErrors<Result>(_ body: () throws -> Result) throws -> Result {
         do {
             return try body()
@@ -45,7 +46,7 @@ struct SQLiteConnection: Sendable {
         }
     }
 
-    /// Ends the statement that is running, from any thread.
+    /// Interrupts the running statement. Can be called from any thread.
     func interrupt() { queue.interrupt() }
 
     func close() { try? queue.close() }
@@ -60,15 +61,15 @@ extension GRDB.Database {
         var columns: [String] = []
         var rows: [ApusData.Row] = []
         while try cursor.next() != nil {
-            // Read from SQLite itself: another process may have changed the table since the statement was prepared, and
-            // GRDB's rows keep the columns of that time.
-            if rows.isEmpty { columns = statement.presentColumns }
+            // Read from SQLite directly: another process may have changed the table since the statement was prepared,
+            // and GRDB's rows keep the columns of that time.
+            if rows.isEmpty { columns = statement.currentColumns }
             rows.append(ApusData.Row(columns: columns, values: columns.indices.map { statement.value(at: Int32($0)) }))
         }
         return rows
     }
 
-    func change(by sql: ApusData.SQL) throws -> Int {
+    func executeUpdate(_ sql: ApusData.SQL) throws -> Int {
         let (text, values) = sql.rendered { _ in "?" }
         let statement = try cachedStatement(sql: text)
         try statement.execute(arguments: StatementArguments(try values.map { try $0.databaseValue }))
@@ -77,13 +78,13 @@ extension GRDB.Database {
 }
 
 extension GRDB.Statement {
-    fileprivate var presentColumns: [String] {
+    fileprivate var currentColumns: [String] {
         (0..<sqlite3_column_count(sqliteStatement)).map { index in
             sqlite3_column_name(sqliteStatement, index).map { String(cString: $0) } ?? ""
         }
     }
 
-    /// A column of the present row.
+    /// Returns the value of a column of the current row.
     fileprivate func value(at index: Int32) -> SQLValue {
         switch sqlite3_column_type(sqliteStatement, index) {
         case SQLITE_INTEGER: .integer(sqlite3_column_int64(sqliteStatement, index))
@@ -109,7 +110,7 @@ extension SQLValue {
             case .integer(let number): return number.databaseValue
             case .real(let number): return number.databaseValue
             case .text(let text):
-                // It would be cut off there without a word. Postgres refuses it too.
+                // The text would be silently truncated there. Postgres rejects U+0000 too.
                 guard !text.utf8.contains(0) else {
                     throw AppError(.invalidArgument, "Text must not contain the character U+0000.")
                 }
@@ -117,7 +118,9 @@ extension SQLValue {
             case .blob(let bytes): return Data(bytes).databaseValue
             case .timestamp(let date):
                 guard let microseconds = Int64(exactly: (date.timeIntervalSince1970 * 1e6).rounded()) else {
-                    throw AppError(.invalidArgument, "The date is too far from now to be stored.")
+                    throw AppError(
+                        .invalidArgument,
+                        "The date is out of range: as microseconds since 1970, it must fit into 64 bits.")
                 }
                 return microseconds.databaseValue
             }
@@ -126,20 +129,20 @@ extension SQLValue {
 }
 
 extension AppError {
-    /// What a caller may know of SQLite's error; the statement goes to the log.
+    /// Creates an error that hides the details of the SQLite error from callers; the statement is only logged.
     fileprivate init(sqlite error: DatabaseError) {
         switch error.extendedResultCode {
         case .SQLITE_CONSTRAINT_UNIQUE, .SQLITE_CONSTRAINT_PRIMARYKEY:
-            self.init(.alreadyExists, "Something with the same key exists already.", cause: error)
+            self.init(.alreadyExists, "An entry with the same key already exists.", cause: error)
         case .SQLITE_CONSTRAINT_FOREIGNKEY, .SQLITE_CONSTRAINT_CHECK, .SQLITE_CONSTRAINT_NOTNULL:
-            self.init(.failedPrecondition, "The change breaks a rule of the database.", cause: error)
+            self.init(.failedPrecondition, "The change violates a constraint of the database.", cause: error)
         default:
             switch error.resultCode {
             case .SQLITE_INTERRUPT: self.init(.cancelled, "The statement was cancelled.", cause: error)
             case .SQLITE_BUSY, .SQLITE_LOCKED, .SQLITE_FULL, .SQLITE_IOERR:
-                self.init(.unavailable, "The database cannot be used right now.", cause: error)
+                self.init(.unavailable, "The database is temporarily unavailable.", cause: error)
             case .SQLITE_CORRUPT, .SQLITE_NOTADB:
-                self.init(.dataLoss, "The database is damaged.", cause: error)
+                self.init(.dataLoss, "The database is corrupt.", cause: error)
             default:
                 self.init(.internal, "A statement failed.", cause: error)
             }

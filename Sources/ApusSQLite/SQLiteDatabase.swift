@@ -2,31 +2,33 @@ import ApusCore
 public import ApusData
 import GRDB
 
-/// A database in a file, with SQLite in write-ahead mode: one thread writes, some read, none of them is an event loop.
+/// A SQLite database file in write-ahead-logging mode, with one writer thread and several reader threads. SQLite never
+/// runs on an event loop.
 ///
-/// A transaction is an SQLite `IMMEDIATE` one: it holds the writer from its beginning, so keep it short and free of other
-/// waits. Single writes that wait behind it are committed together.
+/// Transactions are `IMMEDIATE`: a transaction holds the writer from its beginning, so keep it short and do not wait
+/// for anything else in it. Single writes that queue up behind it are committed together.
 public final class SQLiteDatabase: ApusData.Database {
     private let writer: Writer
-    private let reads: WorkQueue<Operation>?
+    private let readQueue: WorkQueue<Operation>?
 
     public let dialect = SQLDialect.sqlite
 
-    /// - Parameter path: A file, made if it is not there, or `:memory:`.
-    /// - Throws: An `AppError` of code `unavailable` when the file cannot be opened.
+    /// Opens a database.
+    /// - Parameter path: The path of the file, which is created if it does not exist, or `:memory:`.
+    /// - Throws: An `AppError` of code `unavailable` if the file cannot be opened.
     public init(path: String, options: SQLiteOptions = SQLiteOptions()) throws {
         let lock = WriteLock(timeout: options.busyTimeout)
-        let connection = try SQLiteConnection(path: path, options: options, readonly: false) { lock.waits() }
+        let connection = try SQLiteConnection(path: path, options: options, readonly: false) { lock.waitToRetry() }
         writer = Writer(connection, options, lock)
         if path == ":memory:" || options.readers < 1 {
-            reads = nil
+            readQueue = nil
         } else {
             let queue = WorkQueue<Operation>()
             for _ in 0..<options.readers {
                 let reader = try SQLiteConnection(path: path, options: options, readonly: true)
                 startThread("apus.sqlite.reader") { Self.read(from: queue, on: reader) }
             }
-            reads = queue
+            readQueue = queue
         }
         writer.start()
     }
@@ -47,9 +49,9 @@ public final class SQLiteDatabase: ApusData.Database {
     }
 
     public func query(_ sql: ApusData.SQL) async throws -> [ApusData.Row] {
-        if !sql.isRead, let result = try await joined({ try await query(sql) }) { return result }
-        if let transaction = current { return try await transaction.run { try $0.rows(of: sql) } }
-        if let reads, sql.isRead { return try await Operation.run(submit: reads.push) { try $0.rows(of: sql) } }
+        if !sql.isRead, let result = try await runWithCompanion({ try await query(sql) }) { return result }
+        if let transaction = currentTransaction { return try await transaction.run { try $0.rows(of: sql) } }
+        if let readQueue, sql.isRead { return try await Operation.run(submit: readQueue.push) { try $0.rows(of: sql) } }
         return try await Operation.run(runsAlone: sql.runsAlone, submit: { writer.submit(.single($0)) }) {
             try $0.rows(of: sql)
         }
@@ -57,10 +59,10 @@ public final class SQLiteDatabase: ApusData.Database {
 
     @discardableResult
     public func execute(_ sql: ApusData.SQL) async throws -> Int {
-        if let result = try await joined({ try await execute(sql) }) { return result }
-        if let transaction = current { return try await transaction.run { try $0.change(by: sql) } }
+        if let result = try await runWithCompanion({ try await execute(sql) }) { return result }
+        if let transaction = currentTransaction { return try await transaction.run { try $0.executeUpdate(sql) } }
         return try await Operation.run(runsAlone: sql.runsAlone, submit: { writer.submit(.single($0)) }) {
-            try $0.change(by: sql)
+            try $0.executeUpdate(sql)
         }
     }
 
@@ -69,7 +71,7 @@ public final class SQLiteDatabase: ApusData.Database {
         if let ambient = AmbientTransaction.current(of: self) { return try await ambient.join(body) }
         let transaction = WriteTransaction()
         try await Operation.run(submit: { operation in
-            transaction.onStart(operation)
+            transaction.setStart(operation)
             return writer.submit(.transaction(transaction))
         }) { _ in }
         let ambient = AmbientTransaction(database: self, session: transaction)
@@ -78,7 +80,9 @@ public final class SQLiteDatabase: ApusData.Database {
             result = try await AmbientTransaction.$current.withValue(ambient, operation: body)
             try await ambient.prepareCommit(self)
             try Task.checkCancellation()
-            try await transaction.commit { [writer] done in writer.afterCommit(ambient.committed(), done) }
+            try await transaction.commit { [writer] completion in
+                writer.afterCommit(ambient.committed(), completion)
+            }
         } catch {
             ambient.rolledBack()
             await transaction.rollback()
@@ -88,7 +92,7 @@ public final class SQLiteDatabase: ApusData.Database {
     }
 
     public func close() async {
-        reads?.close()
+        readQueue?.close()
         await withCheckedContinuation { continuation in
             startThread("apus.sqlite.close") {
                 self.writer.close()
@@ -97,9 +101,10 @@ public final class SQLiteDatabase: ApusData.Database {
         }
     }
 
-    /// Notes a write in the present transaction. Outside of one, a write that has a companion is run in a transaction for both.
-    /// - Returns: What the write gave there; `nil` when it is still to be run.
-    private func joined<Result: Sendable>(_ write: () async throws -> Result) async throws -> Result? {
+    /// Records a write in the current transaction. Outside of one, a write that has a companion is run together with it
+    /// in a new transaction.
+    /// - Returns: The result of the write in the new transaction; `nil` if the caller has to run the write.
+    private func runWithCompanion<Result: Sendable>(_ write: () async throws -> Result) async throws -> Result? {
         if let ambient = AmbientTransaction.current(of: self) {
             ambient.noteWrite()
         } else if CommitCompanion.current(of: self) != nil {
@@ -108,7 +113,7 @@ public final class SQLiteDatabase: ApusData.Database {
         return nil
     }
 
-    private var current: WriteTransaction? {
+    private var currentTransaction: WriteTransaction? {
         AmbientTransaction.current(of: self)?.session as? WriteTransaction
     }
 }

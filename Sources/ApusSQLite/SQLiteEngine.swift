@@ -2,7 +2,8 @@ import ApusCore
 public import ApusData
 import Foundation
 
-/// Opens `sqlite:` URLs: `sqlite:data/app.sqlite` is a file, `sqlite::memory:` lives as long as the process.
+/// Opens `sqlite:` URLs: `sqlite:data/app.sqlite` is a file, `sqlite::memory:` an in-memory database, which is lost
+/// when the process ends.
 public struct SQLiteEngine: DatabaseEngine {
     private let options: SQLiteOptions
 
@@ -13,7 +14,8 @@ public struct SQLiteEngine: DatabaseEngine {
     public func open(_ url: String) throws -> any Database {
         let path = url.hasPrefix("sqlite://") ? url.dropFirst("sqlite://".count) : url.dropFirst("sqlite:".count)
         guard !path.isEmpty else {
-            throw AppError(.invalidArgument, "\(url) names no file; sqlite:data/app.sqlite would.")
+            throw AppError(
+                .invalidArgument, "\"\(url)\" has no file path; write it as sqlite:data/app.sqlite or sqlite::memory:.")
         }
         if path != ":memory:" {
             let folder = URL(filePath: String(path)).deletingLastPathComponent()
@@ -23,25 +25,25 @@ public struct SQLiteEngine: DatabaseEngine {
     }
 }
 
-/// How an SQLite database is used.
+/// Options of a SQLite database.
 public struct SQLiteOptions: Sendable {
-    /// What a commit survives.
+    /// The failures that a commit survives.
     public enum Durability: String, Sendable {
-        /// The end of the process and the loss of power.
+        /// A crash of the process and a power failure.
         case power = "FULL"
-        /// The end of the process. After a loss of power the last commits may be missing.
+        /// A crash of the process. After a power failure, the latest commits may be lost.
         case process = "NORMAL"
     }
 
-    /// What a commit survives: by default everything.
+    /// The failures that a commit survives. A power failure by default.
     public var durability = Durability.power
-    /// The number of threads that read at the same time. 2.
+    /// The number of reader threads. 2.
     public var readers = 2
-    /// How long a statement waits for another process's lock. 5 seconds.
+    /// The maximum time that a statement waits for a lock of another process. 5 seconds.
     public var busyTimeout = Duration.seconds(5)
-    /// How long an open transaction may do nothing. 30 seconds; past it, it is rolled back.
+    /// The maximum idle time of an open transaction, after which it is rolled back. 30 seconds.
     public var idleTransactionLimit = Duration.seconds(30)
-    /// The most single writes that are committed together. 256.
+    /// The maximum number of single writes that are committed together. 256.
     public var groupedWrites = 256
 
     public init() {}

@@ -1,14 +1,15 @@
 import Foundation
 
-/// Elements that threads of our own wait for. Blocking is their purpose: a connection is used by one thread at a time.
+/// A queue for dedicated threads, which block until elements arrive. Each connection is used by one thread at a time.
 ///
-/// `@unchecked Sendable`: the mutable properties are touched under the condition's lock alone.
+/// `@unchecked Sendable`: the mutable properties are accessed only under the condition's lock.
 final class WorkQueue<Element: Sendable>: @unchecked Sendable {
     private let condition = NSCondition()
     private var elements: [Element] = []
     private var isClosed = false
 
-    /// - Returns: Whether the element was taken in; not after ``close()``.
+    /// Appends an element.
+    /// - Returns: Whether the element was accepted; `false` after ``close()``.
     func push(_ element: Element) -> Bool {
         condition.lock()
         defer { condition.unlock() }
@@ -18,11 +19,11 @@ final class WorkQueue<Element: Sendable>: @unchecked Sendable {
         return true
     }
 
-    /// Waits for elements and takes them in order.
+    /// Waits for elements and removes them in order.
     /// - Parameters:
-    ///   - limit: The most to take.
-    ///   - deadline: When to stop waiting; never, by default.
-    /// - Returns: At least one element; none when the queue is closed and empty, or the deadline has passed.
+    ///   - limit: The maximum number of elements to remove.
+    ///   - deadline: When to stop waiting; by default never.
+    /// - Returns: At least one element, or none if the queue is closed and empty or the deadline has passed.
     func pop(atMost limit: Int = 1, until deadline: Date? = nil) -> [Element] {
         condition.lock()
         defer { condition.unlock() }
@@ -38,7 +39,7 @@ final class WorkQueue<Element: Sendable>: @unchecked Sendable {
         return taken
     }
 
-    /// What is queued is still handed out; nothing new is taken in.
+    /// Closes the queue: it accepts no more elements, but still returns those that are queued.
     func close() {
         condition.lock()
         defer { condition.unlock() }

@@ -2,40 +2,42 @@ import ApusCore
 import Foundation
 import Synchronization
 
-/// The wait for SQLite's write lock while another process has it: as long as somebody waits for what is to be written, and no
-/// longer than each may wait.
+/// Retries SQLite's write lock while another process holds it, as long as at least one of the operations is still
+/// waiting and within its timeout.
 ///
-/// Used by the writer's thread; the lock is for the compiler.
+/// Only the writer thread uses it; the mutex is there to satisfy the compiler.
 final class WriteLock: Sendable {
-    private struct Waiting {
+    private struct State {
         var operations: [Operation] = []
-        var tries = 0
+        var attempts = 0
     }
 
     private let timeout: Duration
-    private let waiting = Mutex(Waiting())
+    private let state = Mutex(State())
 
-    /// - Parameter timeout: How long an operation waits for a lock, counted from when it was enqueued: those behind one another wait
-    ///   together.
+    /// Creates a lock.
+    /// - Parameter timeout: The maximum time that an operation waits for the lock, counted from when it was enqueued,
+    ///   so that the timeouts of queued operations run concurrently.
     init(timeout: Duration) { self.timeout = timeout }
 
-    /// Takes the lock for operations that wait.
+    /// Acquires the lock for waiting operations.
     func acquire(for operations: [Operation], _ begin: () throws -> Void) throws {
-        waiting.withLock { $0 = Waiting(operations: operations) }
-        defer { waiting.withLock { $0 = Waiting() } }
+        state.withLock { $0 = State(operations: operations) }
+        defer { state.withLock { $0 = State() } }
         try begin()
     }
 
-    /// Whether to try again: after a moment, which this waits. Called by SQLite on the writer's thread.
-    func waits() -> Bool {
-        let (isWanted, tries) = waiting.withLock { waiting in
-            waiting.tries += 1
-            let isWanted = waiting.operations.contains { $0.isWaiting && $0.enqueuedAt.duration(to: .now) < timeout }
-            return (isWanted, waiting.tries)
+    /// Waits before the next attempt. SQLite calls this on the writer thread.
+    /// - Returns: Whether to try again; `false`, without a wait, if no operation is waiting or all have timed out.
+    func waitToRetry() -> Bool {
+        let (hasWaiter, attempts) = state.withLock { state in
+            state.attempts += 1
+            let hasWaiter = state.operations.contains { $0.isWaiting && $0.enqueuedAt.duration(to: .now) < timeout }
+            return (hasWaiter, state.attempts)
         }
-        guard isWanted else { return false }
-        // 1, 2, 4 … 32 milliseconds: short at first, because most locks are.
-        Thread.sleep(forTimeInterval: Double(1 << min(tries - 1, 5)) / 1000)
+        guard hasWaiter else { return false }
+        // 1, 2, 4 … 32 milliseconds. The first waits are short because most locks are held only briefly.
+        Thread.sleep(forTimeInterval: Double(1 << min(attempts - 1, 5)) / 1000)
         return true
     }
 }

@@ -3,7 +3,8 @@ import Foundation
 import GRDB
 import Synchronization
 
-/// A transaction whose body awaits: its statements come one by one, and the writer belongs to it until it ends.
+/// A transaction with an asynchronous body. Its statements arrive one at a time, and it occupies the writer until it
+/// ends.
 final class WriteTransaction: Sendable {
     private enum Step: Sendable {
         case statement(Operation)
@@ -14,13 +15,13 @@ final class WriteTransaction: Sendable {
 
     /// Runs a statement inside the transaction.
     func run<Result: Sendable>(_ body: @escaping @Sendable (GRDB.Database) throws -> Result) async throws -> Result {
-        try await Operation.run(refusal: Self.over, submit: { steps.push(.statement($0)) }, body)
+        try await Operation.run(rejection: Self.endedError, submit: { steps.push(.statement($0)) }, body)
     }
 
-    /// Commits. Not held up by the task's cancellation: what was asked for is done or undone.
-    /// - Parameter onCommitted: Called on the writer's thread once it is committed, and calls what it is given, in its own time: the
-    ///   wait ends then.
-    func commit(onCommitted: @escaping @Sendable (_ done: @escaping @Sendable () -> Void) -> Void) async throws {
+    /// Commits the transaction. Cancellation of the task does not interrupt this: the commit either succeeds or fails.
+    /// - Parameter onCommitted: Called on the writer thread after the commit. This method returns once it has called
+    ///   its `completion` argument.
+    func commit(onCommitted: @escaping @Sendable (_ completion: @escaping @Sendable () -> Void) -> Void) async throws {
         try await end("COMMIT", onCommitted)
     }
 
@@ -33,26 +34,26 @@ final class WriteTransaction: Sendable {
             let operation = Operation({ try $0.execute(sql: sql) }) { error in
                 if let error { continuation.resume(throwing: error) } else { onSuccess { continuation.resume() } }
             }
-            if !steps.push(.end(operation)) { operation.finish(Self.over) }
+            if !steps.push(.end(operation)) { operation.finish(Self.endedError) }
         }
     }
 
-    private static var over: AppError {
-        AppError(.aborted, "The transaction is over; it took too long or had ended before.")
+    private static var endedError: AppError {
+        AppError(.aborted, "The transaction has already ended, or was rolled back because it was idle for too long.")
     }
 
-    // MARK: On the writer's thread
+    // MARK: On the writer thread
 
-    private let started = Mutex<Operation?>(nil)
+    private let startOperation = Mutex<Operation?>(nil)
 
-    /// The operation to finish when the transaction has begun.
-    func onStart(_ operation: Operation) { started.withLock { $0 = operation } }
+    /// Sets the operation to finish when the transaction has begun.
+    func setStart(_ operation: Operation) { startOperation.withLock { $0 = operation } }
 
-    /// Serves the transaction to its end.
+    /// Runs the transaction until it ends.
     func run(on connection: SQLiteConnection, limit: Duration, _ lock: WriteLock) {
-        // Whatever is pushed from here on finds the queue closed; whatever was pushed before is answered.
+        // Steps pushed later find the queue closed; those already queued fail.
         defer { failRemaining() }
-        guard let start = started.withLock({ $0.take() }) else { return }
+        guard let start = startOperation.withLock({ $0.take() }) else { return }
         do {
             try lock.acquire(for: [start]) { try connection.use { try $0.execute(sql: "BEGIN IMMEDIATE") } }
         } catch {
@@ -67,8 +68,8 @@ final class WriteTransaction: Sendable {
             switch step {
             case .statement(let operation), .end(let operation): perform(operation, on: connection)
             }
-            // Committed, rolled back, or given up by SQLite itself, as it does when the disk is full: what follows would
-            // be outside of any transaction.
+            // Committed, rolled back, or aborted by SQLite itself, for example because the disk is full. Further
+            // statements would run outside of any transaction.
             if !isOpen(connection) { return }
         }
         try? connection.use { try $0.execute(sql: "ROLLBACK") }
@@ -96,7 +97,7 @@ final class WriteTransaction: Sendable {
         steps.close()
         for step in steps.pop(atMost: .max) {
             switch step {
-            case .statement(let operation), .end(let operation): operation.finish(Self.over)
+            case .statement(let operation), .end(let operation): operation.finish(Self.endedError)
             }
         }
     }

@@ -2,7 +2,8 @@ import ApusCore
 import Foundation
 import GRDB
 
-/// The one thread that writes. Single writes that wait are committed together; a transaction that awaits holds the thread.
+/// The single writer thread. Queued single writes are committed together; a transaction occupies the thread until it
+/// ends.
 final class Writer: Sendable {
     enum Item: Sendable {
         case single(Operation)
@@ -14,7 +15,7 @@ final class Writer: Sendable {
     private let lock: WriteLock
     private let queue = WorkQueue<Item>()
     private let stopped = WorkQueue<Void>()
-    private let committed = WorkQueue<@Sendable () -> Void>()
+    private let commitActions = WorkQueue<@Sendable () -> Void>()
 
     init(_ connection: SQLiteConnection, _ options: SQLiteOptions, _ lock: WriteLock) {
         self.connection = connection
@@ -24,20 +25,20 @@ final class Writer: Sendable {
 
     func start() {
         startThread("apus.sqlite.writer") { self.loop() }
-        startThread("apus.sqlite.committed") { [committed] in
-            while let action = committed.pop().first { action() }
+        startThread("apus.sqlite.committed") { [commitActions] in
+            while let action = commitActions.pop().first { action() }
         }
     }
 
-    /// Runs what follows a commit, after what follows earlier ones. Called on the writer's thread.
-    func afterCommit(_ actions: [@Sendable () -> Void], _ done: @escaping @Sendable () -> Void) {
-        guard !actions.isEmpty else { return done() }
-        for action in actions + [done] where !committed.push(action) { action() }
+    /// Runs the actions that follow a commit, after those of earlier commits. Called on the writer thread.
+    func afterCommit(_ actions: [@Sendable () -> Void], _ completion: @escaping @Sendable () -> Void) {
+        guard !actions.isEmpty else { return completion() }
+        for action in actions + [completion] where !commitActions.push(action) { action() }
     }
 
     func submit(_ item: Item) -> Bool { queue.push(item) }
 
-    /// Blocks until everything that waits is done.
+    /// Blocks until all queued items have been processed.
     func close() {
         queue.close()
         _ = stopped.pop()
@@ -64,7 +65,7 @@ final class Writer: Sendable {
             commit(singles)
         }
         connection.close()
-        committed.close()
+        commitActions.close()
         stopped.close()
     }
 
@@ -73,23 +74,23 @@ final class Writer: Sendable {
         do {
             try lock.acquire(for: operations) { try connection.use { try $0.execute(sql: "BEGIN IMMEDIATE") } }
         } catch {
-            // Another process has the lock: to try each by itself would make the last one wait for all.
+            // Another process holds the lock. Trying each write separately would add up their wait times.
             for operation in operations { operation.finish(error) }
             return
         }
-        let begun = operations.filter { $0.begin() }
-        if begun.count == 1 {
+        let started = operations.filter { $0.begin() }
+        if started.count == 1 {
             let outcome = failure { database in
-                try begun[0].run(on: database)
+                try started[0].run(on: database)
                 try database.execute(sql: "COMMIT")
             }
             _ = failure { if $0.isInsideTransaction { try $0.execute(sql: "ROLLBACK") } }
-            begun[0].finish(outcome)
-        } else if let failures = commitTogether(begun) {
-            for (operation, failure) in zip(begun, failures) { operation.finish(failure) }
+            started[0].finish(outcome)
+        } else if let failures = commitTogether(started) {
+            for (operation, failure) in zip(started, failures) { operation.finish(failure) }
         } else {
-            // The group as such failed, as at a full disk: each then succeeds or fails by itself.
-            for operation in begun { operation.finish(failure { try operation.run(on: $0) }) }
+            // The group failed as a whole, for example because the disk is full: run each write separately.
+            for operation in started { operation.finish(failure { try operation.run(on: $0) }) }
         }
     }
 
@@ -98,12 +99,13 @@ final class Writer: Sendable {
         operation.finish(failure { try operation.run(on: $0) })
     }
 
-    /// Runs a group in the open transaction, and commits it.
-    /// - Returns: What became of each; `nil` when the group could not be committed, and nothing of it is stored.
+    /// Runs a group of writes in the open transaction and commits it.
+    /// - Returns: The error of each write, or `nil` for a success. `nil` instead of the array if the group could not be
+    ///   committed and was rolled back.
     private func commitTogether(_ operations: [Operation]) -> [(any Error)?]? {
         var failures: [(any Error)?] = []
         let outcome = failure { database in
-            for operation in operations { failures.append(try Self.runInside(operation, database)) }
+            for operation in operations { failures.append(try Self.runInSavepoint(operation, database)) }
             try database.execute(sql: "COMMIT")
         }
         guard outcome != nil else { return failures }
@@ -111,14 +113,15 @@ final class Writer: Sendable {
         return nil
     }
 
-    /// Runs one of a group, so that its failure undoes itself and not the group.
-    /// - Throws: When the transaction of the group is gone or cannot be gone on with.
-    private static func runInside(_ operation: Operation, _ database: GRDB.Database) throws -> (any Error)? {
+    /// Runs a write of a group in a savepoint, so that its failure does not affect the other writes.
+    /// - Returns: The error of the write; `nil` if it succeeded.
+    /// - Throws: If the transaction of the group was rolled back or cannot continue.
+    private static func runInSavepoint(_ operation: Operation, _ database: GRDB.Database) throws -> (any Error)? {
         try database.execute(sql: "SAVEPOINT single")
         do {
             try SQLiteConnection.translatingErrors { try operation.run(on: database) }
         } catch {
-            // On some errors SQLite rolls the whole transaction back by itself.
+            // After some errors, SQLite rolls back the entire transaction by itself.
             guard database.isInsideTransaction else { throw error }
             try database.execute(sql: "ROLLBACK TO single")
             try database.execute(sql: "RELEASE single")

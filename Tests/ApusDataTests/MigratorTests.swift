@@ -24,14 +24,14 @@ private enum Broken: Migration {
 }
 
 @Suite struct MigratorTests {
-    private func withEmpty(_ body: (SQLiteDatabase) async throws -> Void) async throws {
+    private func withEmptyDatabase(_ body: (SQLiteDatabase) async throws -> Void) async throws {
         let database = try SQLiteDatabase(path: ":memory:")
         try await body(database)
         await database.close()
     }
 
-    @Test func `What is missing is applied, once and in order`() async throws {
-        try await withEmpty { database async throws in
+    @Test func `Pending migrations are applied once and in order`() async throws {
+        try await withEmptyDatabase { database async throws in
             #expect(try await Migrator(database, [First.self]).run() == ["1"])
             let migrator = Migrator(database, [First.self, Second.self])
             #expect(try await migrator.pending() == ["2"])
@@ -41,8 +41,8 @@ private enum Broken: Migration {
         }
     }
 
-    @Test func `A migration that was changed, or that the program does not know, stops the start`() async throws {
-        try await withEmpty { database async throws in
+    @Test func `A changed, unknown or duplicate migration is rejected`() async throws {
+        try await withEmptyDatabase { database async throws in
             try await Migrator(database, [First.self]).run()
             let changed = await #expect(throws: AppError.self) {
                 try await Migrator(database, [FirstChanged.self]).run()
@@ -50,16 +50,16 @@ private enum Broken: Migration {
             #expect(changed?.message.contains("was changed") == true)
             let unknown = await #expect(throws: AppError.self) { try await Migrator(database, [Second.self]).run() }
             #expect(unknown?.message.contains("does not know") == true)
-            let twice = await #expect(throws: AppError.self) {
+            let duplicate = await #expect(throws: AppError.self) {
                 try await Migrator(database, [First.self, FirstChanged.self]).run()
             }
             await #expect(throws: AppError.self) { try await Migrator(database, [FirstChanged.self]).pending() }
-            #expect(twice?.message.contains("Two migrations") == true)
+            #expect(duplicate?.message.contains("Two migrations") == true)
         }
     }
 
-    @Test func `A migration that fails leaves nothing of itself behind, and those before it stay`() async throws {
-        try await withEmpty { database async throws in
+    @Test func `A failed migration is rolled back, and earlier ones stay applied`() async throws {
+        try await withEmptyDatabase { database async throws in
             await #expect(throws: AppError.self) { try await Migrator(database, [First.self, Broken.self]).run() }
             #expect(try await Migrator(database, [First.self, Broken.self]).pending() == ["3"])
             await #expect(throws: AppError.self) { try await database.query("SELECT * FROM c") }

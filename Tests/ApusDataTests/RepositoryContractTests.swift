@@ -31,12 +31,12 @@ enum CreateNotes: Migration {
     ]
 }
 
-/// A database in a file of its own, removed afterwards.
+/// Runs a closure with a database in a temporary file, which is removed afterwards.
 func withDatabase<Result>(
     options: SQLiteOptions = SQLiteOptions(), _ body: (SQLiteDatabase) async throws -> Result
 ) async throws -> Result {
     let path = "/tmp/apus-test-\(Identifier<Note>()).sqlite"
-    // Migrated with the default options, so that those of the test do not hold it up.
+    // Migrated with the default options, so that the options of the test do not affect the migration.
     let migrating = try SQLiteDatabase(path: path)
     try await Migrator(migrating, [CreateNotes.self]).run()
     await migrating.close()
@@ -52,7 +52,7 @@ func withDatabase<Result>(
     }
 }
 
-/// The promises of `Repository`, kept by every implementation.
+/// The contract of `Repository`, checked for every implementation.
 @Suite struct RepositoryContractTests {
     enum Implementation: CaseIterable { case memory, sqlite, sqliteInMemory }
 
@@ -70,7 +70,7 @@ func withDatabase<Result>(
         }
     }
 
-    @Test(arguments: Implementation.allCases) func `What is inserted is found, changed and deleted`(
+    @Test(arguments: Implementation.allCases) func `An inserted entity can be found, updated and deleted`(
         implementation: Implementation
     ) async throws {
         try await withRepository(implementation) { notes in
@@ -86,7 +86,7 @@ func withDatabase<Result>(
     }
 
     @Test(arguments: Implementation.allCases)
-    func `What is not there is NOT_FOUND, what is there already ALREADY_EXISTS`(
+    func `A missing entity is NOT_FOUND, a duplicate one ALREADY_EXISTS`(
         implementation: Implementation
     ) async throws {
         try await withRepository(implementation) { notes in
@@ -100,24 +100,24 @@ func withDatabase<Result>(
         }
     }
 
-    @Test(arguments: Implementation.allCases) func `A change that throws changes nothing`(
+    @Test(arguments: Implementation.allCases) func `An update whose closure throws stores nothing`(
         implementation: Implementation
     ) async throws {
-        struct No: Error {}
+        struct Failure: Error {}
         try await withRepository(implementation) { notes in
             let note = Note(title: "a")
             try await notes.insert(note)
-            await #expect(throws: No.self) {
+            await #expect(throws: Failure.self) {
                 try await notes.update(note.id) { note in
                     note.count = 9
-                    throw No()
+                    throw Failure()
                 }
             }
             #expect(try await notes.get(note.id).count == 0)
         }
     }
 
-    @Test(arguments: Implementation.allCases) func `Changes at the same time lose none of each other`(
+    @Test(arguments: Implementation.allCases) func `Concurrent updates are not lost`(
         implementation: Implementation
     ) async throws {
         try await withRepository(implementation) { notes in
@@ -132,7 +132,7 @@ func withDatabase<Result>(
     }
 }
 
-/// The code of the error that a body throws.
+/// Returns the code of the error that a closure throws.
 func code(_ body: () async throws -> Void) async -> StatusCode? {
     do {
         try await body()

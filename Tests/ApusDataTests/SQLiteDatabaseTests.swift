@@ -17,17 +17,17 @@ import Testing
         try await SQLRepository<Note>(database).insert(Note(title: title, count: count))
     }
 
-    @Test func `Values of every kind come back as they went in, and none of them is ever part of the statement`()
+    @Test func `Values of every type round-trip and are never part of the statement`()
         async throws
     {
         try await withDatabase { database async throws in
-            let nasty = "'; DROP TABLE notes; -- \u{1}é😀\""
+            let text = "'; DROP TABLE notes; -- \u{1}é😀\""
             let date = Date(timeIntervalSince1970: 1_795_424_400.123456)
             let row = try #require(
                 try await database.query(
-                    "SELECT \(nasty) AS a, \(42) AS b, \(1.5) AS c, \(true) AS d, \([0, 255] as [UInt8]) AS e, \(date) AS f, \(String?.none.sqlValue) AS g"
+                    "SELECT \(text) AS a, \(42) AS b, \(1.5) AS c, \(true) AS d, \([0, 255] as [UInt8]) AS e, \(date) AS f, \(String?.none.sqlValue) AS g"
                 ).first)
-            #expect(try row.get("a") == nasty)
+            #expect(try row.get("a") == text)
             #expect(try row.get("b") == 42)
             #expect(try row.get("c") == 1.5)
             #expect(try row.get("d") == true)
@@ -40,7 +40,7 @@ import Testing
         }
     }
 
-    @Test func `A transaction that throws leaves nothing behind`() async throws {
+    @Test func `A transaction that throws is rolled back`() async throws {
         try await withDatabase { database async throws in
             await #expect(throws: Failure.self) {
                 try await database.transaction {
@@ -53,7 +53,7 @@ import Testing
         }
     }
 
-    @Test func `A transaction inside another joins it; one that failed and was ignored lets nothing be committed`()
+    @Test func `A nested transaction joins the outer one, which cannot commit after an ignored failure`()
         async throws
     {
         try await withDatabase { database async throws in
@@ -74,7 +74,7 @@ import Testing
         }
     }
 
-    @Test func `What waits for the commit happens after it, and not at all without one`() async throws {
+    @Test func `After-commit actions run after the commit, and not after a rollback`() async throws {
         try await withDatabase { database async throws in
             let order = Mutex<[String]>([])
             try await database.transaction {
@@ -90,37 +90,37 @@ import Testing
         }
     }
 
-    @Test func `Others do not see a transaction before it is committed, and wait for it to write`() async throws {
+    @Test func `A transaction is invisible until it is committed, and other writes wait for it`() async throws {
         try await withDatabase { database async throws in
             let inside = Gate()
-            let goOn = Gate()
+            let resume = Gate()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
                     try await database.transaction {
                         try await insert(database, "a")
                         inside.open()
-                        try await goOn.wait()
+                        try await resume.wait()
                     }
                 }
                 try await inside.wait()
                 #expect(try await count(database) == 0)
                 group.addTask { try await insert(database, "b") }
-                goOn.open()
+                resume.open()
                 try await group.waitForAll()
             }
             #expect(try await count(database) == 2)
         }
     }
 
-    @Test func `Of writes that are committed together one that fails takes no other with it`() async throws {
+    @Test func `A failed write does not affect other writes of its group commit`() async throws {
         try await withDatabase { database async throws in
             let inside = Gate()
-            let goOn = Gate()
+            let resume = Gate()
             let failures = try await withThrowingTaskGroup(of: Int.self) { group in
                 group.addTask {
                     try await database.transaction {
                         inside.open()
-                        try await goOn.wait()
+                        try await resume.wait()
                     }
                     return 0
                 }
@@ -134,7 +134,7 @@ import Testing
                         return code == nil ? 0 : 1
                     }
                 }
-                goOn.open()
+                resume.open()
                 return try await group.reduce(0, +)
             }
             #expect(failures == 20)
@@ -142,15 +142,15 @@ import Testing
         }
     }
 
-    @Test func `A write that is cancelled while it waits is never done`() async throws {
+    @Test func `A write that is cancelled while it waits never runs`() async throws {
         try await withDatabase { database async throws in
             let inside = Gate()
-            let goOn = Gate()
+            let resume = Gate()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
                     try await database.transaction {
                         inside.open()
-                        try await goOn.wait()
+                        try await resume.wait()
                     }
                 }
                 try await inside.wait()
@@ -160,14 +160,14 @@ import Testing
                 let transaction = Task { try await database.transaction { try await insert(database, "b") } }
                 transaction.cancel()
                 await #expect(throws: CancellationError.self) { try await transaction.value }
-                goOn.open()
+                resume.open()
                 try await group.waitForAll()
             }
             #expect(try await count(database) == 0)
         }
     }
 
-    @Test func `A transaction that stands still too long is rolled back and lets the others go on`() async throws {
+    @Test func `A transaction that is idle for too long is rolled back, and waiting writes continue`() async throws {
         var options = SQLiteOptions()
         options.idleTransactionLimit = .seconds(1)
         try await withDatabase(options: options) { database async throws in
@@ -189,14 +189,13 @@ import Testing
         }
     }
 
-    /// Room for a few pages more than there are, as on a disk that is almost full.
+    /// Limits the database to a few additional pages, as on an almost full disk.
     private func limitSize(_ database: any Database, extraPages: Int) async throws {
         let pages: Int = try await database.query("PRAGMA page_count").first?.get(0) ?? 0
         _ = try await database.query(SQL(stringLiteral: "PRAGMA max_page_count = \(pages + extraPages)"))
     }
 
-    @Test func `On a full disk transactions and writes fail, nothing of them is stored, and nobody hangs`() async throws
-    {
+    @Test func `On a full disk, transactions and writes fail without storing anything or hanging`() async throws {
         try await withDatabase { database async throws in
             try await limitSize(database, extraPages: 4)
             let large = String(repeating: "x", count: 100_000)
@@ -226,7 +225,7 @@ import Testing
         }
     }
 
-    @Test func `When SQLite rolls back by itself, what follows in the body is refused and not stored alone`()
+    @Test func `After SQLite rolls back a transaction by itself, its further statements are rejected`()
         async throws
     {
         try await withDatabase { database async throws in
@@ -245,7 +244,7 @@ import Testing
         }
     }
 
-    @Test func `A table that another process changes is read as it is now`() async throws {
+    @Test func `A table that another process altered is read with its current columns`() async throws {
         let path = "/tmp/apus-test-\(Note.ID()).sqlite"
         defer { for suffix in ["", "-wal", "-shm"] { removeFile(path + suffix) } }
         let (first, second) = (try SQLiteDatabase(path: path), try SQLiteDatabase(path: path))
@@ -262,7 +261,7 @@ import Testing
         await second.close()
     }
 
-    @Test func `A date that cannot be stored is refused`() async throws {
+    @Test func `A date out of range is rejected`() async throws {
         try await withDatabase { database async throws in
             let far = Date(timeIntervalSince1970: 1e15)
             #expect(await code { _ = try await database.query("SELECT \(far)") } == .invalidArgument)
@@ -272,32 +271,32 @@ import Testing
         }
     }
 
-    @Test func `A task that outlives the transaction it was started in is outside of it`() async throws {
+    @Test func `A task that outlives its transaction runs outside of it`() async throws {
         try await withDatabase { database async throws in
-            let over = Gate()
+            let ended = Gate()
             let after = Gate()
             let task = try await database.transaction {
                 Task {
-                    try await over.wait()
+                    try await ended.wait()
                     try await insert(database, "later")
                     UnitOfWork.afterCommit { after.open() }
                 }
             }
-            over.open()
+            ended.open()
             try await task.value
             try await after.wait()
             #expect(try await count(database) == 1)
         }
     }
 
-    @Test func `Transactions of two databases one in the other keep apart`() async throws {
+    @Test func `Nested transactions of two databases are independent`() async throws {
         try await withDatabase { first async throws in
             try await withDatabase { second async throws in
                 try await first.transaction {
                     try await insert(first, "a")
                     try? await second.transaction {
                         try await insert(second, "b")
-                        // This is the first one's transaction still.
+                        // Still runs in the transaction of the first database.
                         try await insert(first, "c")
                         throw Failure()
                     }
@@ -308,7 +307,7 @@ import Testing
         }
     }
 
-    @Test func `A wrong statement is an internal error that shows no SQL`() async throws {
+    @Test func `An invalid statement is an internal error that does not expose SQL`() async throws {
         try await withDatabase { database async throws in
             let error = await #expect(throws: AppError.self) { try await database.query("SELECT * FROM nowhere") }
             #expect(error?.code == .internal)
@@ -317,14 +316,14 @@ import Testing
         }
     }
 
-    @Test func `After closing, statements are refused and not lost in silence`() async throws {
+    @Test func `Statements on a closed database are rejected`() async throws {
         let database = try SQLiteDatabase(path: ":memory:")
         await database.close()
         #expect(await code { try await database.execute("SELECT 1") } == .unavailable)
         #expect(await code { try await database.transaction {} } == .unavailable)
     }
 
-    @Test(arguments: ["sqlite:", "sqlite:/proc/nowhere/x.sqlite"]) func `A URL that cannot be opened is refused`(
+    @Test(arguments: ["sqlite:", "sqlite:/proc/nowhere/x.sqlite"]) func `A URL that cannot be opened is rejected`(
         url: String
     ) {
         #expect(throws: (any Error).self) { try SQLiteEngine().open(url) }
@@ -336,30 +335,30 @@ import Testing
         func append(_ number: Int) { numbers.withLock { $0.append(number) } }
     }
 
-    @Test func `What follows a commit runs in the order of the commits`() async throws {
+    @Test func `After-commit actions run in commit order`() async throws {
         try await withDatabase { database async throws in
-            // The order in which transactions hold the writer is that of their commits.
-            let (committed, followed) = (Numbers(), Numbers())
+            // Transactions commit in the order in which they hold the writer.
+            let (committed, actions) = (Numbers(), Numbers())
             @Sendable func commit(_ number: Int) async throws {
                 try await database.transaction {
                     try await database.execute(
                         "INSERT INTO notes (id, title, count) VALUES (\(Identifier<Note>()), 'x', \(number))")
                     committed.append(number)
-                    UnitOfWork.afterCommit { followed.append(number) }
+                    UnitOfWork.afterCommit { actions.append(number) }
                 }
-                #expect(followed.all.contains(number))
+                #expect(actions.all.contains(number))
             }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for number in 0..<200 { group.addTask { try await commit(number) } }
                 try await group.waitForAll()
             }
-            #expect(followed.all.count == 200)
-            #expect(followed.all == committed.all)
+            #expect(actions.all.count == 200)
+            #expect(actions.all == committed.all)
         }
     }
 
-    /// Runs a body while another connection holds the write lock of the file.
-    private func withForeignLock(
+    /// Runs a closure while another connection holds the write lock of the file.
+    private func withLockHeldByOtherConnection(
         _ options: SQLiteOptions, _ body: (any Database) async throws -> Void
     ) async throws {
         try await withFolder { folder in
@@ -382,8 +381,8 @@ import Testing
         }
     }
 
-    @Test func `Behind a foreign lock writes end at their deadlines, all of them`() async throws {
-        try await withForeignLock(SQLiteOptions()) { database in
+    @Test func `Writes that wait for the lock of another connection all end at their deadlines`() async throws {
+        try await withLockHeldByOtherConnection(SQLiteOptions()) { database in
             let start = ContinuousClock.now
             @Sendable func write(_ number: Int) async throws {
                 _ = try await withDeadline(.after(.milliseconds(100))) {
@@ -401,15 +400,16 @@ import Testing
                 return await group.reduce(into: []) { $0.append($1) }
             }
             #expect(codes.allSatisfy { $0 == .deadlineExceeded })
-            // One after the other they would have waited five seconds each.
+            // Sequentially, each would have waited five seconds.
             #expect(start.duration(to: .now) < .seconds(5))
         }
     }
 
-    @Test func `Writes that wait for a foreign lock wait together, and end as unavailable`() async throws {
+    @Test func `Writes that wait for the lock of another connection time out concurrently as unavailable`() async throws
+    {
         var options = SQLiteOptions()
         options.busyTimeout = .milliseconds(200)
-        try await withForeignLock(options) { database in
+        try await withLockHeldByOtherConnection(options) { database in
             let start = ContinuousClock.now
             @Sendable func write() async throws {
                 try await database.transaction { try await database.execute("INSERT INTO notes VALUES ('x')") }
@@ -423,7 +423,7 @@ import Testing
         }
     }
 
-    @Test func `A query past its deadline is interrupted, and the next one runs`() async throws {
+    @Test func `A query is interrupted at its deadline, and the next one runs`() async throws {
         try await withFolder { folder in
             var options = SQLiteOptions()
             options.readers = 1
@@ -441,7 +441,7 @@ import Testing
         }
     }
 
-    @Test func `What no transaction can contain runs by itself`() async throws {
+    @Test func `A statement that cannot run inside a transaction runs outside of one`() async throws {
         try await withDatabase { database async throws in
             @Sendable func run(_ number: Int) async throws {
                 if number % 2 == 0 { try await database.execute("PRAGMA optimize") }
@@ -456,7 +456,7 @@ import Testing
         }
     }
 
-    @Test func `The quotes of an identifier are doubled, whatever follows them`() {
+    @Test func `Quotes in an identifier are doubled, even before a combining character`() {
         let name = "a\"\u{301}; DROP TABLE notes; --"
         let sql: SQL = "SELECT \(identifier: name)"
         let text = sql.rendered { _ in "?" }.text

@@ -16,7 +16,7 @@ private struct Greet: Job {
     let name: String
 }
 
-/// Does what a test says, and remembers what it was given.
+/// Runs the closure of a test and records the names it received.
 private final class Greeter: Worker {
     let seen = Mutex<[String]>([])
     let body: @Sendable (Greet, JobContext) async throws -> Void
@@ -48,7 +48,7 @@ private final class Greeter: Worker {
         return JobRunner(queue, workers: [worker], configuration: configuration, logger: logger)
     }
 
-    @Test func `A job is done once and then completed`() async throws {
+    @Test func `A job runs once and is then completed`() async throws {
         try await withQueue { queue, _ in
             let worker = Greeter()
             try await queue.enqueue(Greet(name: "Ada"))
@@ -59,12 +59,12 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `A job is enqueued with its transaction or not at all`() async throws {
-        struct No: Error {}
+    @Test func `A job is enqueued only if its transaction commits`() async throws {
+        struct Failure: Error {}
         try await withQueue { queue, database in
             try? await database.transaction {
                 try await queue.enqueue(Greet(name: "never"))
-                throw No()
+                throw Failure()
             }
             try await database.transaction { try await queue.enqueue(Greet(name: "Ada")) }
             let worker = Greeter()
@@ -73,7 +73,7 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `A failure that may pass is tried again after a growing pause, and becomes a dead letter in the end`()
+    @Test func `A transient failure is retried with increasing delays, and finally becomes a dead letter`()
         async throws
     {
         try await withQueue { queue, _ in
@@ -96,9 +96,9 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `A failure that no retry can mend makes a dead letter at once`() async throws {
+    @Test func `A permanent failure makes the job a dead letter immediately`() async throws {
         try await withQueue { queue, _ in
-            let worker = Greeter { _, _ in throw AppError(.invalidArgument, "Nobody is called that.") }
+            let worker = Greeter { _, _ in throw AppError(.invalidArgument, "The name is empty.") }
             try await queue.enqueue(Greet(name: ""))
             _ = try await runner(queue, worker).runAvailable()
             #expect(try await queue.list(.discarded).map(\.attempt) == [1])
@@ -106,7 +106,7 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `Arguments of another shape make a dead letter and no crash`() async throws {
+    @Test func `A job with undecodable arguments becomes a dead letter`() async throws {
         try await withQueue { queue, database in
             try await queue.enqueue(Greet(name: "Ada"))
             try await database.execute("UPDATE apus_jobs SET payload = '{\"nome\":1}'")
@@ -115,13 +115,13 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `The job of a dead worker is freed when its lease ends, and the dead one can no longer complete it`()
+    @Test func `A job is released when its lease expires, and the old worker can no longer complete it`()
         async throws
     {
         try await withQueue { queue, database in
             let store = JobStore(database: database, clock: clock)
             try await queue.enqueue(Greet(name: "Ada"))
-            let taken = try #require(try await store.claim(["greet"], limit: 10, lease: .seconds(30)).first)
+            let claimed = try #require(try await store.claim(["greet"], limit: 10, lease: .seconds(30)).first)
             let worker = Greeter()
             let runner = runner(queue, worker)
             #expect(try await runner.rescue() == 0)
@@ -130,10 +130,10 @@ private final class Greeter: Worker {
             #expect(try await runner.runAvailable() == 0)
             clock.advance(by: .seconds(2))
             #expect(try await runner.rescue() == 1)
-            let retaken = try #require(try await store.claim(["greet"], limit: 10, lease: .seconds(30)).first)
-            #expect(retaken.fence == taken.fence + 1)
-            #expect(try await store.complete(taken.id, fence: taken.fence) == false)
-            #expect(try await store.complete(retaken.id, fence: retaken.fence))
+            let reclaimed = try #require(try await store.claim(["greet"], limit: 10, lease: .seconds(30)).first)
+            #expect(reclaimed.fence == claimed.fence + 1)
+            #expect(try await store.complete(claimed.id, fence: claimed.fence) == false)
+            #expect(try await store.complete(reclaimed.id, fence: reclaimed.fence))
         }
     }
 
@@ -141,17 +141,18 @@ private final class Greeter: Worker {
         try await store.leases().filter { $0.until < clock.now }
     }
 
-    @Test func `A lease that is renewed is not a dead one's, whatever the wall clock says`() async throws {
+    @Test func `A renewed lease is not released, even if it has expired by the wall clock`() async throws {
         try await withQueue { queue, database in
             let store = JobStore(database: database, clock: clock)
             try await queue.enqueue(Greet(name: "Ada"))
-            let taken = try await store.claim(["greet"], limit: 1, lease: .seconds(30))
+            let claimed = try await store.claim(["greet"], limit: 1, lease: .seconds(30))
             let runner = runner(queue, Greeter())
             #expect(try await runner.rescue() == 0)
             for _ in 0..<10 {
                 clock.advance(by: .seconds(10))
-                try await store.extendLeases(taken, by: .seconds(30))
-                // As after a step of the wall clock, or in a machine that slept: the lease has run out, and was renewed a moment ago.
+                try await store.extendLeases(claimed, by: .seconds(30))
+                // As after a step of the wall clock or a suspension of the machine: the lease was just renewed, but is
+                // expired.
                 try await database.execute("UPDATE apus_jobs SET lease_until = lease_until - 3600000000")
                 #expect(try await runner.rescue() == 0)
             }
@@ -162,7 +163,7 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `A process does not rescue its own live jobs`() async throws {
+    @Test func `A process does not release its own running jobs`() async throws {
         try await withQueue { queue, _ in
             let rescued = Mutex<[Int]>([])
             let holder = Mutex<JobRunner?>(nil)
@@ -183,7 +184,9 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `A lease begins when the job is taken, not when this began to wait for the database`() async throws {
+    @Test func `A lease begins when the job is claimed, not when the claim starts to wait for the database`()
+        async throws
+    {
         try await withQueue { queue, database in
             let store = JobStore(database: database, clock: clock)
             try await queue.enqueue(Greet(name: "Ada"))
@@ -193,13 +196,13 @@ private final class Greeter: Worker {
                 try await finish.wait()
             }
             try await begun.wait()
-            async let taken = store.claim(["greet"], limit: 1, lease: .seconds(30))
-            // Long enough for the claim to wait behind the transaction, which is all that can be waited for here.
+            async let claimed = store.claim(["greet"], limit: 1, lease: .seconds(30))
+            // Gives the claim time to queue up behind the transaction, which the test cannot observe directly.
             for _ in 0..<100 { await Task.yield() }
             clock.advance(by: .seconds(300))
             finish.open()
             try await holding
-            #expect(try await taken.count == 1)
+            #expect(try await claimed.count == 1)
             #expect(try await store.leases().allSatisfy { $0.until == clock.now + 30 })
         }
     }
@@ -220,7 +223,9 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `An error whose text cannot be stored as it is still makes a dead letter`() async throws {
+    @Test func `A job becomes a dead letter even if its error text contains characters that cannot be stored`()
+        async throws
+    {
         try await withQueue { queue, _ in
             let worker = Greeter { _, _ in throw AppError(.invalidArgument, "cut\0off") }
             try await queue.enqueue(Greet(name: "Ada"))
@@ -229,7 +234,7 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `A job that killed its worker every time becomes a dead letter`() async throws {
+    @Test func `A job whose worker dies at every attempt becomes a dead letter`() async throws {
         try await withQueue { queue, database in
             let store = JobStore(database: database, clock: clock)
             try await queue.enqueue(Greet(name: "Ada"))
@@ -242,14 +247,13 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `Completed in its own transaction, a job and its effect are there together or not at all`() async throws
-    {
+    @Test func `A job completed in the transaction of its effects is committed with them or not at all`() async throws {
         try await withQueue { queue, database in
             try await database.execute("CREATE TABLE effects (name TEXT)")
             let store = JobStore(database: database, clock: clock)
             let worker = Greeter { job, context in
                 if job.name == "late" {
-                    // Another worker takes over while this one is at work.
+                    // Another worker takes over the job while this one is running it.
                     clock.advance(by: .seconds(60))
                     _ = try await store.rescue(store.leases())
                     _ = try await store.claim(["greet"], limit: 1, lease: .seconds(30))
@@ -268,7 +272,7 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `While a job of a key waits, another one of the key is not taken in`() async throws {
+    @Test func `A second job with the same unique key is not enqueued while the first one waits`() async throws {
         try await withQueue { queue, _ in
             #expect(try await queue.enqueue(Greet(name: "a"), uniqueKey: "k") != nil)
             #expect(try await queue.enqueue(Greet(name: "b"), uniqueKey: "k") == nil)
@@ -277,7 +281,7 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `A delayed job waits for its time`() async throws {
+    @Test func `A delayed job does not run before its time`() async throws {
         try await withQueue { queue, _ in
             try await queue.enqueue(Greet(name: "a"), after: .seconds(60))
             let runner = runner(queue, Greeter())
@@ -287,7 +291,7 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `Two runners share the work and do nothing twice`() async throws {
+    @Test func `Two runners share the jobs without running any twice`() async throws {
         try await withQueue { queue, database in
             for number in 0..<200 { try await queue.enqueue(Greet(name: "\(number)")) }
             let workers = [Greeter(), Greeter()]
@@ -303,7 +307,7 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `On a stop no more is fetched; what runs past the limit is cancelled and goes back uncounted`()
+    @Test func `At shutdown, a job past the time limit is cancelled and requeued without counting the attempt`()
         async throws
     {
         try await withQueue { _, database in
@@ -329,14 +333,14 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `On a stop a job that ends in time is completed, and a new one is announced at once`() async throws {
+    @Test func `A new job starts without polling, and is completed if it finishes in time at shutdown`() async throws {
         try await withQueue { _, database in
             let queue = JobQueue(database)
             let started = Gate()
-            let goOn = Gate()
+            let resume = Gate()
             let worker = Greeter { _, _ in
                 started.open()
-                try await goOn.wait()
+                try await resume.wait()
             }
             var configuration = JobRunner.Configuration()
             configuration.pollInterval = .seconds(3600)
@@ -347,14 +351,15 @@ private final class Greeter: Worker {
                 try await queue.enqueue(Greet(name: "Ada"))
                 try await started.wait()
                 await group.triggerGracefulShutdown()
-                goOn.open()
+                resume.open()
                 try await tasks.waitForAll()
             }
             #expect(try await queue.list(.completed).count == 1)
         }
     }
 
-    @Test(arguments: [1, 2, 5, 20, 1000]) func `The pause grows with the fourth power, up to a day`(attempt: Int) {
+    @Test(arguments: [1, 2, 5, 20, 1000])
+    func `The retry delay grows with the fourth power of the attempt, up to a day`(attempt: Int) {
         let expected = min(Double(attempt * attempt * attempt * attempt), 86400)
         let delay = Backoff.delay(afterAttempt: attempt).seconds
         #expect((expected * 0.9...expected * 1.1).contains(delay))

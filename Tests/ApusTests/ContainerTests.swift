@@ -51,7 +51,7 @@ private struct Wiring: Module {
             app.provide(B.self) { B(c: try $0.resolve()) }
             app.provide(C.self) { C(name: "\(try $0.resolve(A.self))") }
         }
-        #expect(problems.contains("A → B → C → A: they need each other."))
+        #expect(problems.contains("A → B → C → A: circular dependency."))
     }
 
     @Test func `The start fails if a part is provided twice, and the error shows both locations`() async throws {

@@ -27,6 +27,6 @@ import Testing
         let error = await #expect(throws: StartupError.self) {
             try await App("empty", engines: SQLiteEngine()) {}.test(settings: ["database.url": "mysql://x"]) { _ in }
         }
-        #expect(error?.problems == ["database.url begins with \"mysql:\"; this app knows sqlite."])
+        #expect(error?.problems == ["database.url has the scheme \"mysql\"; this app supports sqlite."])
     }
 }

@@ -12,11 +12,11 @@ private struct CounterModule: Module {
         app.migrations.add(CreateIdempotencyKeys.self)
         app.routes { routes, container in
             let database: any Database = try container.resolve()
-            routes.group("things", Caller(), IdempotencyKeys(database)) { routes in
+            routes.group("items", Caller(), IdempotencyKeys(database)) { routes in
                 routes.post("", RawBody()) { body in
                     let call = calls.next()
                     if String(buffer: body) == "fail-\(call)" { throw AppError(.unavailable, "Not now.") }
-                    return Created("thing \(call)", at: "/things/\(call)")
+                    return Created("item \(call)", at: "/items/\(call)")
                 }
             }
             routes.group("large", Caller(), IdempotencyKeys(database)) { routes in
@@ -28,7 +28,7 @@ private struct CounterModule: Module {
     }
 }
 
-/// Believes whoever says who they are; without a word of it they are `ada`.
+/// Sets the principal named by the `X-Caller` header, or `ada` if there is none.
 private struct Caller: Middleware {
     static let field = HTTPField.Name("X-Caller")!
 
@@ -56,42 +56,42 @@ private final class Counter: Sendable {
     private let key = HTTPField.Name("Idempotency-Key")!
 
     private func withClient(_ body: @Sendable (TestClient) async throws -> Void) async throws {
-        let app = App("things", engines: SQLiteEngine()) { CounterModule(calls: Counter()) }
+        let app = App("items", engines: SQLiteEngine()) { CounterModule(calls: Counter()) }
         try await app.test { try await body($0.client) }
     }
 
-    @Test func `A repeated request is done once and answered alike`() async throws {
+    @Test func `A retry receives the same response and does not run again`() async throws {
         try await withClient { client in
-            let first = try await client.send(.post, "/things", headers: [key: "\"k1\""], body: ByteBuffer(string: "a"))
-            let second = try await client.send(.post, "/things", headers: [key: "k1"], body: ByteBuffer(string: "a"))
+            let first = try await client.send(.post, "/items", headers: [key: "\"k1\""], body: ByteBuffer(string: "a"))
+            let second = try await client.send(.post, "/items", headers: [key: "k1"], body: ByteBuffer(string: "a"))
             #expect(first.status == .created)
             #expect(second.status == .created)
             #expect(second.text == first.text)
-            #expect(second.headers[.location] == "/things/1")
-            let other = try await client.send(.post, "/things", headers: [key: "k2"], body: ByteBuffer(string: "a"))
-            #expect(other.headers[.location] == "/things/2")
+            #expect(second.headers[.location] == "/items/1")
+            let other = try await client.send(.post, "/items", headers: [key: "k2"], body: ByteBuffer(string: "a"))
+            #expect(other.headers[.location] == "/items/2")
         }
     }
 
-    @Test func `Of many at once with the same key one is done, and the others hear of it or that it is under way`()
+    @Test func `Of concurrent requests with the same key, one runs and the others receive its response or 409`()
         async throws
     {
         try await withClient { client in
-            let answers = try await withThrowingTaskGroup(of: ClientResponse.self) { group in
+            let responses = try await withThrowingTaskGroup(of: ClientResponse.self) { group in
                 for _ in 0..<20 {
                     group.addTask {
-                        try await client.send(.post, "/things", headers: [key: "k"], body: ByteBuffer(string: "a"))
+                        try await client.send(.post, "/items", headers: [key: "k"], body: ByteBuffer(string: "a"))
                     }
                 }
                 return try await group.reduce(into: []) { $0.append($1) }
             }
-            let done = answers.filter { $0.status == .created }
-            #expect(!done.isEmpty && Set(done.map { $0.headers[.location] }) == ["/things/1"])
-            #expect(answers.filter { $0.status != .created }.allSatisfy { $0.status == .conflict })
+            let done = responses.filter { $0.status == .created }
+            #expect(!done.isEmpty && Set(done.map { $0.headers[.location] }) == ["/items/1"])
+            #expect(responses.filter { $0.status != .created }.allSatisfy { $0.status == .conflict })
         }
     }
 
-    @Test func `A key that comes back while its request is being done is 409`() async throws {
+    @Test func `A key whose first request is still running is 409`() async throws {
         let (begun, finish) = (Gate(), Gate())
         struct SlowModule: Module {
             let begun: Gate
@@ -124,48 +124,48 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `The same key with another request is 422`() async throws {
+    @Test func `The same key with a different request is 422`() async throws {
         try await withClient { client in
-            _ = try await client.send(.post, "/things", headers: [key: "k"], body: ByteBuffer(string: "a"))
-            let reused = try await client.send(.post, "/things", headers: [key: "k"], body: ByteBuffer(string: "b"))
+            _ = try await client.send(.post, "/items", headers: [key: "k"], body: ByteBuffer(string: "a"))
+            let reused = try await client.send(.post, "/items", headers: [key: "k"], body: ByteBuffer(string: "b"))
             #expect(reused.status.code == 422)
             #expect(try reused.problem().reason == "IDEMPOTENCY_KEY_REUSED")
         }
     }
 
-    @Test func `A trailing slash makes no other request, another query does`() async throws {
+    @Test func `A trailing slash does not make a different request, a query does`() async throws {
         try await withClient { client in
             func place(_ target: String) async throws -> ClientResponse {
                 try await client.send(.post, target, headers: [key: "k"], body: ByteBuffer(string: "a"))
             }
-            let answers = [try await place("/things"), try await place("/things/"), try await place("/things?x=1")]
-            #expect(answers.map(\.status.code) == [201, 201, 422])
-            #expect(answers[1].headers[.location] == "/things/1")
+            let responses = [try await place("/items"), try await place("/items/"), try await place("/items?x=1")]
+            #expect(responses.map(\.status.code) == [201, 201, 422])
+            #expect(responses[1].headers[.location] == "/items/1")
         }
     }
 
-    @Test func `A body past the default limit passes where the route allows it`() async throws {
+    @Test func `A body above the default limit is accepted if the route allows it`() async throws {
         try await withClient { client in
             let body = ByteBuffer(repeating: 0x61, count: 2 << 20)
-            let answer = try await client.send(.post, "/large", headers: [key: "k"], body: body)
-            #expect(answer.text == "2097152")
+            let response = try await client.send(.post, "/large", headers: [key: "k"], body: body)
+            #expect(response.text == "2097152")
         }
     }
 
-    @Test func `A failure is not kept: the request may be repeated`() async throws {
+    @Test func `A failure is not stored, and the request can be retried`() async throws {
         try await withClient { client in
             let failed = try await client.send(
-                .post, "/things", headers: [key: "k"], body: ByteBuffer(string: "fail-1"))
+                .post, "/items", headers: [key: "k"], body: ByteBuffer(string: "fail-1"))
             #expect(failed.status == .serviceUnavailable)
-            let again = try await client.send(.post, "/things", headers: [key: "k"], body: ByteBuffer(string: "fail-1"))
+            let again = try await client.send(.post, "/items", headers: [key: "k"], body: ByteBuffer(string: "fail-1"))
             #expect(again.status == .created)
         }
     }
 
-    @Test func `A malformed key, or a missing one where it is required, is 400`() async throws {
+    @Test func `A malformed key or a missing required key is 400`() async throws {
         try await withClient { client in
             for bad in ["", "\"\"", String(repeating: "x", count: 256), "a\"b", "\"a\u{301}", "\" a\""] {
-                let refused = try await client.post("/things", headers: [key: bad])
+                let refused = try await client.post("/items", headers: [key: bad])
                 #expect(refused.status == .badRequest)
             }
             let (without, with) = (
@@ -176,31 +176,31 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `A key belongs to its caller, and one without a caller is refused`() async throws {
+    @Test func `A key belongs to its caller, and a key without a caller is rejected`() async throws {
         try await withClient { client in
             func place(_ caller: String) async throws -> String? {
-                try await client.post("/things", headers: [key: "k", Caller.field: caller]).headers[.location]
+                try await client.post("/items", headers: [key: "k", Caller.field: caller]).headers[.location]
             }
-            #expect(try await place("ada") == "/things/1")
-            #expect(try await place("grace") == "/things/2")
-            #expect(try await place("ada") == "/things/1")
+            #expect(try await place("ada") == "/items/1")
+            #expect(try await place("grace") == "/items/2")
+            #expect(try await place("ada") == "/items/1")
             let refused = try await client.post("/anonymous", headers: [key: "k"])
             #expect(refused.status == .badRequest)
             #expect(try await client.post("/anonymous").status == .ok)
         }
     }
 
-    /// Runs a body with routes behind keys, on a clock of the test's own.
+    /// Runs a closure with an app whose routes use idempotency keys, on a manual clock.
     private func withRoutes(
         _ declare: @escaping @Sendable (Routes, any Database) throws -> Void,
         _ body: @Sendable (TestApp, any Database, ManualClock) async throws -> Void
     ) async throws {
-        struct Things: Module {
+        struct ItemModule: Module {
             let declare: @Sendable (Routes, any Database) throws -> Void
             let clock: ManualClock
 
             func configure(_ app: inout AppBuilder) {
-                app.migrations.add(CreateIdempotencyKeys.self, CreateThings.self)
+                app.migrations.add(CreateIdempotencyKeys.self, CreateItems.self)
                 app.routes { [declare, clock] routes, container in
                     let database: any Database = try container.resolve()
                     try routes.group(Caller(), IdempotencyKeys(database, clock: clock)) { try declare($0, database) }
@@ -208,21 +208,21 @@ private final class Counter: Sendable {
             }
         }
         let clock = ManualClock()
-        try await App("things", engines: SQLiteEngine()) { Things(declare: declare, clock: clock) }.test { app in
+        try await App("items", engines: SQLiteEngine()) { ItemModule(declare: declare, clock: clock) }.test { app in
             try await body(app, try app.resolve((any Database).self), clock)
         }
     }
 
-    private enum CreateThings: Migration {
-        static let id = "create-things"
-        static let statements: [SQL] = ["CREATE TABLE things (name TEXT)"]
+    private enum CreateItems: Migration {
+        static let id = "create-items"
+        static let statements: [SQL] = ["CREATE TABLE items (name TEXT)"]
     }
 
     private static func count(_ database: any Database) async throws -> Int {
-        try await database.query("SELECT COUNT(*) FROM things").first?.get(0) ?? -1
+        try await database.query("SELECT COUNT(*) FROM items").first?.get(0) ?? -1
     }
 
-    @Test func `Nothing of the database is held while the handler runs`() async throws {
+    @Test func `No transaction is open while the handler runs`() async throws {
         let (begun, finish) = (Gate(), Gate())
         try await withRoutes { routes, _ in
             routes.post("slow") {
@@ -233,40 +233,40 @@ private final class Counter: Sendable {
         } _: { app, database, _ in
             async let slow = app.client.post("/slow", headers: [key: "k"])
             try await begun.wait()
-            try await database.transaction { try await database.execute("INSERT INTO things VALUES ('other')") }
+            try await database.transaction { try await database.execute("INSERT INTO items VALUES ('other')") }
             finish.open()
             #expect(try await slow.text == "done")
         }
     }
 
-    @Test func `An error after something was committed is the answer from then on`() async throws {
+    @Test func `An error after a commit is stored and returned to retries`() async throws {
         let calls = Counter()
         try await withRoutes { routes, database in
             routes.post("half") { () -> String in
-                try await database.execute("INSERT INTO things VALUES ('half')")
-                throw AppError(.unavailable, "Call \(calls.next()): the other half is not there.")
+                try await database.execute("INSERT INTO items VALUES ('half')")
+                throw AppError(.unavailable, "Call \(calls.next()): the second half failed.")
             }
         } _: { app, database, _ in
             for _ in 0..<3 {
-                let answer = try await app.client.post("/half", headers: [key: "k"])
-                #expect(answer.status == .serviceUnavailable)
-                #expect(try answer.problem().detail == "Call 1: the other half is not there.")
+                let response = try await app.client.post("/half", headers: [key: "k"])
+                #expect(response.status == .serviceUnavailable)
+                #expect(try response.problem().detail == "Call 1: the second half failed.")
             }
             #expect(try await Self.count(database) == 1)
         }
     }
 
-    @Test func `What is committed and what is rolled back decides whether an error may be repeated`() async throws {
+    @Test func `An error after a rollback is not stored, and the request can be retried`() async throws {
         let calls = Counter()
         try await withRoutes { routes, database in
             routes.post("undone") { () -> String in
                 guard calls.next() > 1 else {
                     return try await database.transaction {
-                        try await database.execute("INSERT INTO things VALUES ('undone')")
+                        try await database.execute("INSERT INTO items VALUES ('undone')")
                         throw AppError(.aborted, "Not now.")
                     }
                 }
-                try await database.transaction { try await database.execute("INSERT INTO things VALUES ('done')") }
+                try await database.transaction { try await database.execute("INSERT INTO items VALUES ('done')") }
                 return "done"
             }
         } _: { app, database, _ in
@@ -278,18 +278,18 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `The key of a process that died is free after its lease, or says that something was committed`()
+    @Test func `After the lease of a dead process, its key is free unless changes were committed`()
         async throws
     {
         try await withRoutes { routes, database in
             routes.post("place") {
-                try await database.execute("INSERT INTO things VALUES ('x')")
+                try await database.execute("INSERT INTO items VALUES ('x')")
                 return "placed"
             }
         } _: { app, database, clock in
             for (key, isCommitted) in [("a", 0), ("b", 1)] {
                 _ = try await app.client.post("/place", headers: [self.key: key])
-                // As a process leaves it that dies before it has recorded its answer.
+                // The state after a process died before it recorded its response.
                 try await database.execute(
                     """
                     UPDATE apus_idempotency_keys SET status = NULL, claimed_until = \(clock.now + 10),
@@ -308,12 +308,12 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `An answer that was recorded in the handler's transaction outlives its process`() async throws {
+    @Test func `A response recorded in the handler's transaction survives a crash`() async throws {
         try await withRoutes { routes, database in
             routes.post("place") {
                 try await database.transaction {
-                    try await database.execute("INSERT INTO things VALUES ('x')")
-                    return try await IdempotencyKeys.record(Created("thing", at: "/things/1"))
+                    try await database.execute("INSERT INTO items VALUES ('x')")
+                    return try await IdempotencyKeys.record(Created("item", at: "/items/1"))
                 }
             }
             routes.post("recorded-and-failed") { () -> String in
@@ -324,17 +324,17 @@ private final class Counter: Sendable {
             let other = try await app.client.post("/recorded-and-failed", headers: [key: "f"])
             #expect(other.status == .serviceUnavailable)
             _ = try await app.client.post("/place", headers: [key: "k"])
-            // As a process leaves it that dies after the commit.
+            // The state after a process died after the commit.
             try await database.execute("UPDATE apus_idempotency_keys SET claimed_until = \(clock.now)")
             let again = try await app.client.post("/place", headers: [key: "k"])
             #expect(again.status == .created)
-            #expect(again.headers[.location] == "/things/1")
+            #expect(again.headers[.location] == "/items/1")
             #expect(try await app.client.post("/place").status == .created)
             #expect(try await Self.count(database) == 2)
         }
     }
 
-    @Test func `A request that has lost its claim commits nothing`() async throws {
+    @Test func `A request that has lost its claim cannot commit`() async throws {
         let (begun, finish) = (Gate(), Gate())
         let calls = Counter()
         try await withRoutes { routes, database in
@@ -344,13 +344,13 @@ private final class Counter: Sendable {
                     begun.open()
                     try await finish.wait()
                 }
-                try await database.execute("INSERT INTO things VALUES (\("call \(call)"))")
+                try await database.execute("INSERT INTO items VALUES (\("call \(call)"))")
                 return "call \(call)"
             }
         } _: { app, database, _ in
             async let first = app.client.post("/place", headers: [key: "k"])
             try await begun.wait()
-            // As if the lease had run out while the process stood still.
+            // As if the lease had expired while the process was suspended.
             try await database.execute("UPDATE apus_idempotency_keys SET claimed_until = 0")
             #expect(try await app.client.post("/place", headers: [key: "k"]).text == "call 2")
             finish.open()
@@ -360,7 +360,7 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `A claim is renewed as long as the handler runs`() async throws {
+    @Test func `A claim is renewed while the handler runs`() async throws {
         let (begun, finish) = (Gate(), Gate())
         try await withRoutes { routes, _ in
             routes.post("slow") {
@@ -383,7 +383,7 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `What is for one caller or one response alone is not stored`() async throws {
+    @Test func `Header fields for a single caller or response are not stored`() async throws {
         try await withRoutes { routes, _ in
             routes.post("login") {
                 var response = Response.text("welcome")
@@ -402,7 +402,7 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `Without a principal a key belongs to the session that the request came with`() async throws {
+    @Test func `Without a principal, a key belongs to the session of the request`() async throws {
         struct Shop: Module {
             func configure(_ app: inout AppBuilder) throws {
                 app.migrations.add(CreateIdempotencyKeys.self)

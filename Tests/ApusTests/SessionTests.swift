@@ -6,7 +6,7 @@ import Testing
 @Suite struct SessionTests {
     private static let secret = Secret("a secret of a test, thirty-two bytes long")
 
-    /// A browser: keeps the cookie that it is given.
+    /// A browser, which stores the cookie it receives.
     private final class Browser {
         let handler: Handler
         let isSecure: Bool
@@ -70,7 +70,7 @@ import Testing
         return { await router.respond(to: $0) }
     }
 
-    /// Runs a body with each of the stores there are.
+    /// Runs a closure with each session store.
     private func withStores(_ body: (any SessionStore) async throws -> Void) async throws {
         try await body(MemorySessionStore())
         let database = try SQLiteDatabase(path: ":memory:")
@@ -79,7 +79,7 @@ import Testing
         await database.close()
     }
 
-    @Test func `A store keeps, replaces, extends and deletes`() async throws {
+    @Test func `A store inserts, replaces, extends and deletes sessions`() async throws {
         try await withStores { store in
             let start = Date(timeIntervalSince1970: 1000)
             #expect(try await store.load("a", now: start) == nil)
@@ -110,7 +110,7 @@ import Testing
         }
     }
 
-    @Test func `A browser is remembered from one request to the next, another one is not`() async throws {
+    @Test func `A session persists across the requests of one browser only`() async throws {
         try await withStores { store in
             let handler = try handler(store)
             let (one, other) = (Browser(handler), Browser(handler))
@@ -122,7 +122,7 @@ import Testing
         }
     }
 
-    @Test func `The cookie is out of the reach of scripts, and over TLS bound to its host`() async throws {
+    @Test func `The cookie is HttpOnly, and over TLS Secure with the __Host- prefix`() async throws {
         let handler = try handler(MemorySessionStore())
         let (plain, secure) = (Browser(handler), Browser(handler, isSecure: true))
         _ = try await plain.get("/count")
@@ -133,7 +133,7 @@ import Testing
         #expect(secure.lastField?.hasSuffix("; Path=/; Max-Age=86400; Secure; HttpOnly; SameSite=Lax") == true)
     }
 
-    @Test func `A login gives another cookie, and the old one is worthless`() async throws {
+    @Test func `A login issues a new cookie and invalidates the old one`() async throws {
         try await withStores { store in
             let handler = try handler(store)
             let (victim, attacker) = (Browser(handler), Browser(handler))
@@ -151,7 +151,7 @@ import Testing
         }
     }
 
-    @Test func `A session ends when it is not used, and some time after it began`() async throws {
+    @Test func `A session expires after its idle timeout and after its maximum lifetime`() async throws {
         try await withStores { store in
             let clock = ManualClock()
             let browser = Browser(try handler(store, clock))
@@ -171,7 +171,7 @@ import Testing
         }
     }
 
-    /// Runs a slow request of a browser, and a body while its handler waits.
+    /// Runs a slow request of a browser, and a closure while its handler waits.
     private func withSlowRequest(
         _ store: any SessionStore, _ clock: ManualClock, _ cookie: String?,
         _ change: @escaping @Sendable (Session) throws -> Void, _ meanwhile: () async throws -> Void
@@ -196,7 +196,7 @@ import Testing
         return await slow
     }
 
-    @Test func `A request that changes nothing does not undo what another one changes meanwhile`() async throws {
+    @Test func `A request without changes does not undo the changes of a concurrent request`() async throws {
         try await withStores { store in
             let clock = ManualClock()
             let browser = Browser(try handler(store, clock))
@@ -210,7 +210,8 @@ import Testing
     }
 
     @Test(arguments: ["/logout", "/login", "/banned"])
-    func `A slow request does not bring back a session that was ended or renewed`(meanwhile: String) async throws {
+    func `A slow request does not restore a session that was ended or renewed meanwhile`(meanwhile: String) async throws
+    {
         try await withStores { store in
             let clock = ManualClock()
             let browser = Browser(try handler(store, clock))
@@ -225,7 +226,7 @@ import Testing
         }
     }
 
-    @Test func `A slow login into a session that was ended is one without what was in it`() async throws {
+    @Test func `A slow login into an ended session starts without its old values`() async throws {
         try await withStores { store in
             let clock = ManualClock()
             let browser = Browser(try handler(store, clock))
@@ -242,7 +243,7 @@ import Testing
         }
     }
 
-    @Test func `Requests that set different values at the same time keep both`() async throws {
+    @Test func `Different values set by concurrent requests are all stored`() async throws {
         try await withStores { store in
             let clock = ManualClock()
             let browser = Browser(try handler(store, clock))
@@ -264,7 +265,7 @@ import Testing
         }
     }
 
-    @Test func `What a handler did to its session holds although it throws`() async throws {
+    @Test func `Session changes are stored even if the handler throws`() async throws {
         try await withStores { store in
             let browser = Browser(try handler(store))
             _ = try await browser.get("/failed-login")
@@ -278,7 +279,7 @@ import Testing
         }
     }
 
-    @Test func `What is set after the end of a session begins another one`() async throws {
+    @Test func `Setting a value after ending the session starts a new one`() async throws {
         try await withStores { store in
             let browser = Browser(try handler(store))
             _ = try await browser.get("/count")
@@ -290,7 +291,7 @@ import Testing
         }
     }
 
-    @Test func `A session cannot be changed once the header was sent`() async throws {
+    @Test func `A session cannot be changed after the response header was sent`() async throws {
         let routes = Routes()
         let thrown = Gate()
         routes.group(try Sessions(MemorySessionStore(), secrets: [Self.secret])) { routes in
@@ -317,7 +318,7 @@ import Testing
         try await thrown.wait()
     }
 
-    @Test func `Of several cookies of the session's name each is tried, whatever their order`() async throws {
+    @Test func `All cookies with the name of the session cookie are tried, in any order`() async throws {
         let browser = Browser(try handler(MemorySessionStore()))
         _ = try await browser.get("/count")
         let good = try #require(browser.cookie)
@@ -336,7 +337,8 @@ import Testing
             ("s-maxage=60, Public", "private"), ("private=\"set-cookie\"", "private"),
             ("NO-STORE", "NO-STORE"),
         ] as [(String?, String)])
-    func `A response that sets the cookie is not left to shared caches`(field: String?, expected: String) async throws {
+    func `A response that sets the cookie is not stored by shared caches`(field: String?, expected: String) async throws
+    {
         let routes = Routes()
         routes.group(try Sessions(MemorySessionStore(), secrets: [Self.secret])) { routes in
             routes.get("", Session.Current()) { session in
@@ -351,7 +353,7 @@ import Testing
         #expect(response.headers[.cacheControl] == expected)
     }
 
-    @Test func `Cookies that were made up, changed or signed with another secret are no session`() async throws {
+    @Test func `Forged, modified and differently signed cookies are ignored`() async throws {
         let store = MemorySessionStore()
         let browser = Browser(try handler(store))
         _ = try await browser.get("/count")
@@ -370,15 +372,15 @@ import Testing
         let elsewhere = Browser(try handler(store, secrets: [other]))
         elsewhere.cookie = good
         #expect(try await elsewhere.get("/read") == "0 true")
-        let exchanged = Browser(try handler(store, secrets: [other, Self.secret]))
-        exchanged.cookie = good
-        #expect(try await exchanged.get("/read") == "1 false")
+        let rotated = Browser(try handler(store, secrets: [other, Self.secret]))
+        rotated.cookie = good
+        #expect(try await rotated.get("/read") == "1 false")
         for secrets in [[], [Secret("short")]] {
             #expect(throws: AppError.self) { try Sessions(store, secrets: secrets) }
         }
     }
 
-    @Test func `A cookie that would be more than one is not set`() throws {
+    @Test func `A cookie is serialised with its attributes, and one with invalid characters is rejected`() throws {
         var response = Response(status: .ok)
         try response.set(
             SetCookie("a", "b", maxAge: .seconds(60), domain: "example.org", isSecure: false, sameSite: .strict))

@@ -1,6 +1,6 @@
 public import ApusData
 
-/// A service: its name, its modules, and the engines of its database.
+/// A service, defined by its name, its modules and its database engines.
 ///
 /// ```swift
 /// @main
@@ -14,7 +14,7 @@ public import ApusData
 /// }
 /// ```
 ///
-/// The first argument of the command line says what the process is to do: see ``Role``. Without one it does everything.
+/// The first command-line argument selects the role of the process, see ``Role``. Without one, it runs all roles.
 public struct App: Sendable {
     let name: String
     let version: String
@@ -22,10 +22,14 @@ public struct App: Sendable {
     let modules: [any Module]
     private(set) var overrides: [(id: ObjectIdentifier, provider: Resolver.Provider)] = []
 
+    /// Creates an app.
     /// - Parameters:
-    ///   - name: Lower case with hyphens. It names the log, and the file of the embedded database.
-    ///   - version: Of its API, as the description of it says.
-    ///   - engines: What can open the URL in the setting `database.url`. An app without one has no database.
+    ///   - name: The name of the service, in lower case with hyphens. It is also the label of the logger and the
+    ///     default file name of the embedded database.
+    ///   - version: The version of the API, as shown in its OpenAPI document.
+    ///   - engines: The engines that can open the URL in the setting `database.url`. Without one, the app has no
+    ///     database.
+    ///   - modules: The modules of the app.
     public init(
         _ name: String, version: String = "1.0.0", engines: any DatabaseEngine...,
         @ModuleBuilder modules: () -> [any Module]
@@ -36,13 +40,13 @@ public struct App: Sendable {
         self.modules = modules()
     }
 
-    /// The same app with one of its parts replaced: for tests.
+    /// Returns a copy of the app with one of its parts replaced, for tests.
     public func override<Part: Sendable>(
         _ type: Part.Type, file: String = #fileID, line: Int = #line,
         _ make: @escaping @Sendable (Resolver) throws -> Part
     ) -> App {
         var copy = self
-        let provider = Resolver.Provider(name: "\(type)", site: "\(file):\(line)", make: make)
+        let provider = Resolver.Provider(name: "\(type)", location: "\(file):\(line)", make: make)
         copy.overrides.append((ObjectIdentifier(type), provider))
         return copy
     }

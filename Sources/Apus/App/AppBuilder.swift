@@ -4,23 +4,23 @@ public import ApusJobs
 public import GRPCCore
 public import ServiceLifecycle
 
-/// Where modules say what an app is made of.
+/// Collects what modules contribute to an app.
 public struct AppBuilder {
-    /// The app's name.
+    /// The name of the app.
     public let name: String
-    /// The settings. What is missing or wrong is reported once all modules have been configured.
+    /// The settings. Missing and invalid settings are reported after all modules have been configured.
     public let settings: Settings
 
-    /// Global middleware: around every route, and around the answer to paths that have none.
+    /// Global middleware, which wraps every route as well as the response to paths without a route.
     public var middleware = Registry<any Middleware>()
-    /// Services of gRPC. Those that need middleware of their own are declared in a group of routes:
+    /// gRPC services. Declare services that need their own middleware in a group of routes instead:
     /// `routes.grpc(service)`.
     public var grpc = Registry<any RegistrableRPCService>()
     /// Workers of background jobs.
     public var workers = Registry<any Worker>()
-    /// What else runs as long as the app does.
+    /// Additional services that run for the lifetime of the app.
     public var services = Registry<any Service>()
-    /// The steps of the schema, applied in the order in which modules add them.
+    /// Migrations, applied in the order in which modules add them.
     public var migrations = Migrations()
 
     private(set) var providers: [ObjectIdentifier: Resolver.Provider] = [:]
@@ -32,38 +32,38 @@ public struct AppBuilder {
         self.settings = settings
     }
 
-    /// Says how a part is built. Asked for by its type; a protocol is written `(any OrderRepository).self`.
+    /// Registers how a part is built. Parts are resolved by type; for a protocol, pass `(any OrderRepository).self`.
     public mutating func provide<Part: Sendable>(
         _ type: Part.Type, file: String = #fileID, line: Int = #line,
         _ make: @escaping @Sendable (Resolver) throws -> Part
     ) {
         let id = ObjectIdentifier(type)
         if let other = providers[id] {
-            problems.append("\(type) is provided twice: at \(other.site) and at \(file):\(line).")
+            problems.append("\(type) is provided twice: at \(other.location) and at \(file):\(line).")
         }
-        providers[id] = Resolver.Provider(name: "\(type)", site: "\(file):\(line)", make: make)
+        providers[id] = Resolver.Provider(name: "\(type)", location: "\(file):\(line)", make: make)
     }
 
     mutating func override(_ id: ObjectIdentifier, with provider: Resolver.Provider) { providers[id] = provider }
 
-    /// Declares routes whose handlers need nothing but their inputs.
+    /// Declares routes whose handlers need only their inputs.
     public mutating func routes(_ build: @escaping (Routes) throws -> Void) {
         routeBuilders.append { routes, _ in try build(routes) }
     }
 
-    /// Declares routes, with the container to take from what their handlers need.
+    /// Declares routes whose handlers need parts from the container.
     public mutating func routes(_ build: @escaping (Routes, Container) throws -> Void) {
         routeBuilders.append(build)
     }
 
-    /// A list of things that are built from the container.
+    /// A list of elements that are built from the container.
     public struct Registry<Element> {
         private(set) var factories: [@Sendable (Container) throws -> Element] = []
 
-        /// Adds one that needs nothing.
+        /// Adds an element that needs no parts.
         public mutating func add(_ element: Element) where Element: Sendable { factories.append { _ in element } }
 
-        /// Adds one.
+        /// Adds an element that is built from the container.
         public mutating func add(_ make: @escaping @Sendable (Container) throws -> Element) { factories.append(make) }
 
         var isEmpty: Bool { factories.isEmpty }
@@ -75,7 +75,7 @@ public struct AppBuilder {
     public struct Migrations {
         private(set) var all: [any Migration.Type] = []
 
-        /// Adds some, in order.
+        /// Adds migrations, in order.
         public mutating func add(_ migrations: any Migration.Type...) { all += migrations }
     }
 }

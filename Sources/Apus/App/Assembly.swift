@@ -9,13 +9,13 @@ import FoundationEssentials
 package import Logging
 package import ServiceLifecycle
 
-/// An app put together: everything is built and checked, nothing runs.
+/// An assembled app: everything is built and checked, but nothing runs yet.
 package struct Assembly: Sendable {
-    /// Answers requests, with all global middleware.
+    /// Handles requests, wrapped in the global middleware.
     package let handler: Handler
-    /// The parts.
+    /// The parts of the app.
     package let container: Container
-    /// The routes there are.
+    /// The router with all routes.
     package let router: Router
     /// Applies the migrations; `nil` without a database.
     package let migrator: Migrator?
@@ -23,7 +23,7 @@ package struct Assembly: Sendable {
     package let database: (any Database)?
     /// Runs jobs; `nil` without a database.
     package let jobRunner: JobRunner?
-    /// What modules run beside.
+    /// The additional services of the modules.
     package let services: [any Service]
     package let readiness: Readiness
     package let logger: Logger
@@ -32,8 +32,8 @@ package struct Assembly: Sendable {
 }
 
 extension App {
-    /// Puts the app together.
-    /// - Throws: A ``StartupError`` with everything that is wrong.
+    /// Assembles the app.
+    /// - Throws: A ``StartupError`` that lists all problems.
     package func assemble(settings: Settings, logOutput: LogOutput = .standardOutput) throws -> Assembly {
         var builder = AppBuilder(name: name, settings: settings)
         let common = CommonSettings(settings, name: name)
@@ -43,10 +43,10 @@ extension App {
         provideCommonParts(&builder, database, logger)
         for (id, provider) in overrides { builder.override(id, with: provider) }
         for problem in builder.problems { settings.note(problem) }
-        check(settings.publicSecrets, common, settings, logger)
+        checkPublicSecrets(common, settings, logger)
         if database == nil, engines.isEmpty, !builder.workers.isEmpty {
             settings.note(
-                "This app has workers and no database to keep their jobs in: give it an engine, App(…, engines: SQLiteEngine())."
+                "This app has workers, but no database to store their jobs; give it an engine: App(…, engines: SQLiteEngine())."
             )
         }
         try settings.check()
@@ -55,8 +55,8 @@ extension App {
         let readiness = Readiness(database: database)
         let router = try router(builder, container, readiness, common)
         let workers = try builder.workers.build(container)
-        let twice = JobRunner.repeatedNames(of: workers)
-        guard twice.isEmpty else { throw StartupError(problems: twice) }
+        let duplicates = JobRunner.repeatedNames(of: workers)
+        guard duplicates.isEmpty else { throw StartupError(problems: duplicates) }
         let runner = try database.map { _ in
             JobRunner(try container.resolve(), workers: workers, configuration: common.jobs, logger: logger)
         }
@@ -76,18 +76,17 @@ extension App {
             isDevelopment: settings.environment == "development")
     }
 
-    /// Secrets out of the source are good enough for one's own machine alone.
-    private func check(
-        _ publicSecrets: [String], _ common: CommonSettings, _ settings: Settings, _ logger: Logger
-    ) {
+    /// Checks that secrets with default values from the source code are used on the local machine only.
+    private func checkPublicSecrets(_ common: CommonSettings, _ settings: Settings, _ logger: Logger) {
+        let publicSecrets = settings.publicSecrets
         guard !publicSecrets.isEmpty else { return }
         let keys = publicSecrets.joined(separator: ", ")
         let signs = common.signsOfOutsideAccess
         if signs.isEmpty {
-            logger.warning("These settings have their public development defaults.", metadata: ["keys": .string(keys)])
+            logger.warning("These settings use public development defaults.", metadata: ["keys": .string(keys)])
         } else {
             settings.note(
-                "\(keys): the development defaults may be used on the loopback interface only, and \(signs.joined(separator: ", "))."
+                "\(keys): a development default is allowed on the loopback interface only, but \(signs.joined(separator: ", "))."
             )
         }
     }
@@ -97,14 +96,14 @@ extension App {
         let url = common.databaseURL
         let scheme = String(url.prefix { $0 != ":" })
         guard let engine = engines.first(where: { $0.schemes.contains(scheme) }) else {
-            let known = engines.flatMap(\.schemes).joined(separator: ", ")
-            settings.note("database.url begins with \"\(scheme):\"; this app knows \(known).")
+            let supported = engines.flatMap(\.schemes).joined(separator: ", ")
+            settings.note("database.url has the scheme \"\(scheme)\"; this app supports \(supported).")
             return nil
         }
         do {
             return try engine.open(url)
         } catch {
-            settings.note("The database cannot be opened: \(error)")
+            settings.note("Cannot open the database of database.url: \(error)")
             return nil
         }
     }

@@ -1,10 +1,10 @@
-/// One feature of an app: its parts, routes, workers and migrations, declared in one place.
+/// A feature of an app: its parts, routes, workers and migrations, declared in one place.
 public protocol Module: Sendable {
-    /// Declares what the module brings. Nothing is built or started here.
+    /// Declares the contents of the module. Nothing is built or started here.
     func configure(_ app: inout AppBuilder) throws
 }
 
-/// Lists modules in braces.
+/// Builds the list of modules of an app.
 @resultBuilder
 public enum ModuleBuilder {
     public static func buildExpression(_ module: some Module) -> [any Module] { [module] }

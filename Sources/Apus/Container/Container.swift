@@ -1,14 +1,14 @@
 /// The parts of an app, each built once.
 ///
-/// All are built before anything starts, so a part that is missing, or that needs itself by a detour, stops the start with
-/// the chain that led there.
+/// All parts are built before anything starts. A missing part or a circular dependency therefore fails the start, with
+/// an error that shows the dependency chain.
 public struct Container: Sendable {
     private let parts: [ObjectIdentifier: any Sendable]
 
     init(parts: [ObjectIdentifier: any Sendable]) { self.parts = parts }
 
-    /// A part by its type.
-    /// - Throws: A ``StartupError`` when nothing provides it.
+    /// Returns a part by type.
+    /// - Throws: A ``StartupError`` if nothing provides it.
     public func resolve<Part>(_ type: Part.Type = Part.self) throws -> Part {
         guard let part = parts[ObjectIdentifier(type)] as? Part else {
             throw StartupError(problems: ["Nothing provides \(type)."])
@@ -17,7 +17,7 @@ public struct Container: Sendable {
     }
 }
 
-/// Builds the parts: what a factory asks for what it needs.
+/// Builds the parts. Factories resolve their dependencies with it.
 ///
 /// ```swift
 /// app.provide(OrderService.self) { OrderService(orders: try $0.resolve(), jobs: try $0.resolve()) }
@@ -25,7 +25,7 @@ public struct Container: Sendable {
 public final class Resolver {
     struct Provider: Sendable {
         let name: String
-        let site: String
+        let location: String
         let make: @Sendable (Resolver) throws -> any Sendable
     }
 
@@ -35,13 +35,13 @@ public final class Resolver {
 
     init(providers: [ObjectIdentifier: Provider]) { self.providers = providers }
 
-    /// A part by its type, built now if it is not there yet.
-    /// - Throws: A ``StartupError`` that shows the chain when it is missing or needs itself.
+    /// Returns a part by type, and builds it if necessary.
+    /// - Throws: A ``StartupError`` that shows the dependency chain if the part is missing or depends on itself.
     public func resolve<Part>(_ type: Part.Type = Part.self) throws -> Part {
         let id = ObjectIdentifier(type)
         let part = try build(id, name: "\(type)")
         guard let typed = part as? Part else {
-            throw StartupError(problems: ["What is provided as \(type) is a \(Swift.type(of: part))."])
+            throw StartupError(problems: ["The provider of \(type) returned a \(Swift.type(of: part))."])
         }
         return typed
     }
@@ -50,7 +50,7 @@ public final class Resolver {
         if let part = parts[id] { return part }
         let path = (chain.map(\.name) + [name]).joined(separator: " → ")
         guard !chain.contains(where: { $0.id == id }) else {
-            throw StartupError(problems: ["\(path): they need each other."])
+            throw StartupError(problems: ["\(path): circular dependency."])
         }
         guard let provider = providers[id] else {
             throw StartupError(problems: ["\(path): nothing provides \(name)."])
@@ -62,7 +62,8 @@ public final class Resolver {
         return part
     }
 
-    /// Builds everything and reports everything that is wrong.
+    /// Builds all parts.
+    /// - Throws: A ``StartupError`` that lists all problems.
     func buildAll() throws -> Container {
         var problems: [String] = []
         for (id, provider) in providers.sorted(by: { $0.value.name < $1.value.name }) {
@@ -71,7 +72,7 @@ public final class Resolver {
             } catch let error as StartupError {
                 for problem in error.problems where !problems.contains(problem) { problems.append(problem) }
             } catch {
-                problems.append("\(provider.name), provided at \(provider.site), could not be built: \(error)")
+                problems.append("\(provider.name), provided at \(provider.location), could not be built: \(error)")
             }
         }
         guard problems.isEmpty else { throw StartupError(problems: problems) }

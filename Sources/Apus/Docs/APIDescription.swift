@@ -5,7 +5,7 @@ import Logging
 import NIOCore
 import Synchronization
 
-/// Serves the description of the API at `/openapi.json`, and a page that shows it and tries its operations at `/docs`.
+/// Serves the OpenAPI document at `/openapi.json`, and at `/docs` a page that shows it and can send requests.
 final class APIDescription: Sendable {
     private let title: String
     private let version: String
@@ -16,10 +16,10 @@ final class APIDescription: Sendable {
         self.version = version
     }
 
-    /// Says what is described, once all routes are there.
+    /// Sets the router to describe, once all routes are declared.
     func describe(_ router: Router) { state.withLock { $0.router = router } }
 
-    /// The document, made when it is first asked for, and the names of types that could not be described.
+    /// Returns the OpenAPI document of a router, and the names of the types that could not be described.
     static func document(
         of router: Router, title: String, version: String
     ) throws -> (document: ByteBuffer, unknownTypes: [String]) {
@@ -27,6 +27,7 @@ final class APIDescription: Sendable {
         return (try JSONCoding.encode(document), unknown)
     }
 
+    /// Returns the document, which is created at the first request.
     private func document() throws -> ByteBuffer {
         try state.withLock { state in
             if let document = state.document { return document }
@@ -48,7 +49,8 @@ final class APIDescription: Sendable {
 extension Response {
     fileprivate init(file bytes: [UInt8], type: String) { self.init(file: ByteBuffer(bytes: bytes), type: type) }
 
-    /// A page that may load what is beside it, and talk to its own server.
+    /// Creates a response with a content security policy that allows only resources of, and requests to, the same
+    /// origin.
     fileprivate init(file bytes: ByteBuffer, type: String) {
         self.init(
             status: .ok,

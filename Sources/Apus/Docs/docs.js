@@ -1,7 +1,7 @@
 "use strict";
 
-// Shows an OpenAPI document and lets one try its operations. Whatever comes from the document or from a server is put on
-// the page as text, never as HTML.
+// Shows an OpenAPI document and sends requests to its operations. Content from the document or from a server is always
+// inserted as text, never as HTML.
 
 const methods = ["get", "post", "put", "patch", "delete", "head", "options"];
 let api;
@@ -25,7 +25,7 @@ function resolve(schema) {
   return schema || {};
 }
 
-// A value that fits a schema, to begin with.
+// Returns an example value for a schema.
 function example(schema, depth = 0) {
   schema = resolve(schema);
   if ("example" in schema) return schema.example;
@@ -64,7 +64,7 @@ function text(schema) {
   }
 }
 
-// What a schema says, in a line.
+// Returns a one-line description of a schema.
 function describe(schema) {
   if (schema.$ref) return schema.$ref.split("/").pop();
   const variants = schema.anyOf || schema.oneOf;
@@ -102,7 +102,7 @@ function parameterRow(parameter) {
     ? element("select", {}, ...values.map((value) => element("option", { value }, String(value))))
     : element("input", { type: "text", spellcheck: false });
   input.dataset.name = parameter.name;
-  input.dataset.place = parameter.in;
+  input.dataset.location = parameter.in;
   input.setAttribute("aria-label", parameter.name);
   return element("tr", {},
     element("td", {}, element("code", { className: parameter.required ? "required" : "" }, parameter.name)),
@@ -128,19 +128,19 @@ function bodyEditor(body) {
   const choice = element("select", { ariaLabel: "Content-Type" }, ...types.map((type) => element("option", { value: type }, type)));
   const area = element("textarea", { spellcheck: false, ariaLabel: "Body" });
   const file = element("input", { type: "file", ariaLabel: "File" });
-  const shape = element("div");
+  const schemaView = element("div");
   const show = () => {
     const schema = (body.content[choice.value] || {}).schema || {};
     const isRaw = resolve(schema).format === "binary";
     area.value = isRaw ? "" : JSON.stringify(example(schema), null, 2);
     file.hidden = !isRaw;
-    shape.replaceChildren(schemaTable(schema));
+    schemaView.replaceChildren(schemaTable(schema));
   };
   choice.addEventListener("change", show);
   if (types.length) show();
   return {
-    node: element("div", {}, element("h3", {}, "Body"), choice, shape, area, file),
-    // Sets the request's body from what stands in the editor.
+    node: element("div", {}, element("h3", {}, "Body"), choice, schemaView, area, file),
+    // Sets the body of the request from the contents of the editor.
     apply(request) {
       if (file.files.length) {
         request.body = file.files[0];
@@ -163,12 +163,12 @@ async function send(operation, method, path, panel, editor, output) {
   const query = new URLSearchParams();
   let target = path;
   for (const input of panel.querySelectorAll("[data-name]")) {
-    const { name, place } = input.dataset;
-    if (place === "path") target = target.replace(`{${name}}`, encodeURIComponent(input.value));
+    const { name, location } = input.dataset;
+    if (location === "path") target = target.replace(`{${name}}`, encodeURIComponent(input.value));
     else if (input.value === "") continue;
-    else if (place === "query") query.append(name, input.value);
-    else if (place === "header") headers.set(name, input.value);
-    else if (place === "cookie") document.cookie = `${name}=${input.value}; path=/; SameSite=Strict`;
+    else if (location === "query") query.append(name, input.value);
+    else if (location === "header") headers.set(name, input.value);
+    else if (location === "cookie") document.cookie = `${name}=${input.value}; path=/; SameSite=Strict`;
   }
   if (query.size) target += "?" + query;
   const token = document.getElementById("token").value;
@@ -180,7 +180,7 @@ async function send(operation, method, path, panel, editor, output) {
   const body = await response.text();
   const time = Math.round(performance.now() - start);
   let shown = body;
-  try { shown = JSON.stringify(JSON.parse(body), null, 2); } catch { /* It is no JSON: shown as it is. */ }
+  try { shown = JSON.stringify(JSON.parse(body), null, 2); } catch { /* Not JSON: shown unchanged. */ }
   const fields = [...response.headers].map(([name, value]) => `${name}: ${value}`).join("\n");
   output.replaceChildren(
     element("h3", {}, "Response"),
@@ -195,10 +195,10 @@ function operationView(path, method, operation) {
     element("summary", {},
       element("span", { className: `method ${method}` }, method.toUpperCase()),
       element("span", { className: "path" }, path),
-      element("span", { className: "what" }, operation.summary || "")),
+      element("span", { className: "summary" }, operation.summary || "")),
     panel);
   if (operation.deprecated) view.classList.add("deprecated");
-  // Filled when it is opened: a large API has hundreds.
+  // Filled only when it is opened, because a large API has hundreds of operations.
   view.addEventListener("toggle", () => { if (view.open && !panel.hasChildNodes()) fill(panel, path, method, operation); });
   return view;
 }
@@ -208,7 +208,7 @@ function fill(panel, path, method, operation) {
   if (operation.description) panel.append(element("p", { className: "text" }, operation.description));
   if (operation.security) {
     const names = operation.security.flatMap((scheme) => Object.keys(scheme)).join(" or ");
-    panel.append(element("p", {}, `Needs ${names}.`));
+    panel.append(element("p", {}, `Requires ${names}.`));
   }
   if ((operation.parameters || []).length) {
     panel.append(element("h3", {}, "Parameters"),
@@ -272,7 +272,7 @@ function openFragment() {
   if (view && view.tagName === "DETAILS") { view.open = true; view.scrollIntoView(); }
 }
 
-// The token stays in this tab, and goes with it.
+// The token is stored for this browser tab only, and removed when the tab is closed.
 const token = document.getElementById("token");
 token.value = sessionStorage.getItem("token") || "";
 token.addEventListener("input", () => sessionStorage.setItem("token", token.value));

@@ -4,9 +4,10 @@ import ApusHTTP
 import HTTPTypes
 import Synchronization
 
-/// Whether this process wants traffic: `GET /health/live` says that it runs, `GET /health/ready` that it can serve.
+/// The health endpoints: `GET /health/live` reports whether the process runs, `GET /health/ready` whether it can serve
+/// requests.
 package final class Readiness: Sendable {
-    /// Where it is asked for, to be answered however busy the server is.
+    /// The paths of health checks, which the server handles even when it is at its request limit.
     static let paths: Set<String> = [
         "/health/live", "/health/ready", "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/List",
     ]
@@ -16,20 +17,20 @@ package final class Readiness: Sendable {
 
     init(database: (any Database)?) { self.database = database }
 
-    /// Not ready any more: the first step of stopping.
+    /// Reports the process as not ready from now on. This is the first step of a shutdown.
     package func stop() { stopping.store(true, ordering: .relaxed) }
 
     func addRoutes(to routes: Routes) {
-        routes.get("health/live") { HealthReport(status: "ok") }.summary("Whether the process runs.")
-        routes.get("health/ready") { try await self.check() }.summary("Whether the process can serve.")
-            .mayFail(.serviceUnavailable, "It cannot, now.")
+        routes.get("health/live") { HealthReport(status: "ok") }.summary("Check that the process is alive.")
+        routes.get("health/ready") { try await self.check() }.summary("Check that the process can serve requests.")
+            .mayFail(.serviceUnavailable, "The process is stopping or its database is unavailable.")
     }
 
-    /// Whether it can serve.
+    /// Whether the process can serve requests.
     package var isReady: Bool { get async { (try? await check()) != nil } }
 
     private func check() async throws -> HealthReport {
-        guard !stopping.load(ordering: .relaxed) else { throw AppError(.unavailable, "The server is stopping.") }
+        guard !stopping.load(ordering: .relaxed) else { throw AppError(.unavailable, "The server is shutting down.") }
         if let database { _ = try await database.query("SELECT 1") }
         return HealthReport(status: "ok")
     }

@@ -7,18 +7,18 @@ import FoundationEssentials
 import HTTPTypes
 import NIOCore
 
-/// Makes repeated requests safe (draft-ietf-httpapi-idempotency-key-header-07): a request with an `Idempotency-Key` is
-/// run once, and a repeated one receives the stored response.
+/// Makes retries safe (draft-ietf-httpapi-idempotency-key-header-07): a request with an `Idempotency-Key` runs once,
+/// and a retry receives the stored response.
 ///
-/// The key is claimed, the handler runs, and its response is recorded; no transaction is open meanwhile. What the handler
-/// commits to the database is committed together with a note of it under the key, so after a crash nothing is done twice:
+/// The middleware claims the key, runs the handler and records its response; it holds no transaction open meanwhile.
+/// Each transaction of the handler also marks the key as committed, so that nothing is executed twice after a crash:
 ///
-/// - A request that committed nothing, because it failed or its process died, may be repeated with the same key.
-/// - One that committed something and failed is answered with its error from then on.
-/// - One that committed something and whose process died before the response was recorded is answered 409 with the reason
-///   `IDEMPOTENCY_KEY_INTERRUPTED`: look up what it has done.
+/// - A request that committed nothing, because it failed or its process died, may be retried with the same key.
+/// - A request that committed something and failed: every retry receives its error.
+/// - A request that committed something and whose process died before the response was recorded: every retry receives
+///   409 with the reason `IDEMPOTENCY_KEY_INTERRUPTED`, and the client must look up the outcome.
 ///
-/// A handler that records its answer in its own transaction, by ``record(_:)``, leaves no such gap:
+/// A handler that records its response in its own transaction with ``record(_:)`` closes this gap:
 ///
 /// ```swift
 /// try await unitOfWork.perform {
@@ -27,23 +27,26 @@ import NIOCore
 /// }
 /// ```
 ///
-/// A malformed key is answered 400; a key that comes back while its request is running, 409; one that comes back with another
-/// request, 422. A key belongs to a caller: to the principal, or else to the session that the request came with. A caller
-/// that has neither is refused with 400. List the middleware behind what finds them out:
+/// A malformed key is rejected with 400, a key whose first request is still running with 409, and a key that was used
+/// for a different request with 422. A key belongs to its caller: to the principal, or else to the session of the
+/// request. A request with neither is rejected with 400. List the middleware after the one that determines the caller:
 ///
 /// ```swift
 /// routes.group("v1/orders", Authenticated(Customer.self), IdempotencyKeys(database)) { routes in … }
 /// ```
 ///
-/// Fields that are for one caller, such as `Set-Cookie`, are not stored. The table is ``CreateIdempotencyKeys``.
+/// Header fields for a single caller, such as `Set-Cookie`, are not stored. ``CreateIdempotencyKeys`` creates the
+/// table.
 public struct IdempotencyKeys: Middleware {
     private let store: IdempotencyStore
     private let isRequired: Bool
 
+    /// Creates the middleware.
     /// - Parameters:
-    ///   - isRequired: Whether a request without a key is refused with 400.
-    ///   - lifetime: How long a response is kept. 24 hours.
-    ///   - lease: How long a claim outlives its process. 10 seconds; renewed at a third of it while the handler runs.
+    ///   - isRequired: Whether to reject a request without a key with 400.
+    ///   - lifetime: How long a response is stored. 24 hours.
+    ///   - lease: How long a claim outlives its process. 10 seconds. It is renewed after a third of it while the handler
+    ///     runs.
     public init(
         _ database: any Database, isRequired: Bool = false, lifetime: Duration = .seconds(24 * 3600),
         lease: Duration = .seconds(10), clock: any WallClock = SystemClock()
@@ -55,12 +58,15 @@ public struct IdempotencyKeys: Middleware {
     public func handle(_ request: Request, next: Next) async throws -> Response {
         guard Self.isUnsafe(request.method) else { return await next(request) }
         guard let field = request.headers[.idempotencyKey] else {
-            guard !isRequired else { throw AppError(.invalidArgument, "The Idempotency-Key field is required here.") }
+            guard !isRequired else {
+                throw AppError(.invalidArgument, "The Idempotency-Key header is required for this request.")
+            }
             return await next(request)
         }
         let key = IdempotencyStore.Key(scope: try Self.scope(request), name: try Self.parse(field))
         guard request.body.limit < .max else {
-            throw AppError(.invalidArgument, "A request stream without an end cannot have an Idempotency-Key.")
+            throw AppError(
+                .invalidArgument, "An Idempotency-Key is not supported for a request stream of unlimited length.")
         }
         var request = request
         let body = try await request.body.collect()
@@ -71,26 +77,27 @@ public struct IdempotencyKeys: Middleware {
         }
     }
 
-    /// Runs the handler under a claim, and records what it answers.
+    /// Runs the handler under a claim, and records its response.
     private func run(
         _ request: Request, _ key: IdempotencyStore.Key, _ claim: IdempotencyStore.Claim, _ next: Next
     ) async throws -> Response {
-        let companion = CommitCompanion(store.database) { [store] in try await store.noteCommit(key, claim) }
+        let companion = CommitCompanion(store.database) { [store] in try await store.recordCommit(key, claim) }
         let keyed = KeyedRequest(request: request, key: key, claim: claim, store: store)
-        let response = await withClaim(claim, key) {
+        let response = await withRenewal(of: claim, key) {
             await KeyedRequest.$current.withValue(keyed) { await companion.accompany { await next(request) } }
         }
         let requestID = request.context.id
-        // Recorded even if the client has gone meanwhile, which cancels this task: hence a task of its own.
+        // In a separate task, so that it is recorded even if the client has disconnected, which cancels this task.
         return try await Task { [store] in
             try await store.record(response, requestID: requestID, key, claim)
         }.value
     }
 
-    /// Records what the present request will be answered, in the present transaction: what was done and how it is answered are
-    /// committed together. Does nothing where the request has no key.
+    /// Records the response to the current request in the current transaction, so that the changes and the response are
+    /// committed together. Does nothing if the request has no key.
     /// - Returns: The output, for the handler to return.
-    /// - Throws: An `AppError` of code `aborted` when another process has taken over the request: the transaction must not commit.
+    /// - Throws: An `AppError` of code `aborted` if another process has taken over the request; the transaction must
+    ///   not commit.
     @discardableResult
     public static func record<Output: ResponseConvertible>(_ output: Output) async throws -> Output {
         guard let keyed = KeyedRequest.current else { return output }
@@ -99,9 +106,9 @@ public struct IdempotencyKeys: Middleware {
         return output
     }
 
-    /// Renews a claim as long as a body runs.
-    private func withClaim(
-        _ claim: IdempotencyStore.Claim, _ key: IdempotencyStore.Key, _ body: () async -> Response
+    /// Renews a claim while a closure runs.
+    private func withRenewal(
+        of claim: IdempotencyStore.Claim, _ key: IdempotencyStore.Key, _ body: () async -> Response
     ) async -> Response {
         let renewal = Task.immediate { [store] in await store.keepAlive(key, claim) }
         defer { renewal.cancel() }
@@ -114,13 +121,13 @@ public struct IdempotencyKeys: Middleware {
             .init(
                 "Idempotency-Key", in: .header, isRequired: isRequired,
                 schema: .literal(["type": "string", "pattern": .string(Self.pattern)]),
-                description: "Chosen by the client: a repeated request with the same key is run once."))
+                description: "A unique key chosen by the client. Requests with the same key run only once."))
         operation.mayFail(.badRequest, "The Idempotency-Key is malformed.")
         operation.mayFail(.conflict, "The request with this Idempotency-Key is still running, or was interrupted.")
-        operation.mayFail(.unprocessableContent, "The Idempotency-Key was used for another request.")
+        operation.mayFail(.unprocessableContent, "The Idempotency-Key was used for a different request.")
     }
 
-    /// A string in quotes, or the same without them. Blanks at the ends would not arrive.
+    /// A string with or without quotes. Leading and trailing spaces are not allowed, because HTTP strips them.
     private static let pattern = #"^("[!#-~]([ !#-~]{0,253}[!#-~])?"|[!#-~]([ !#-~]{0,253}[!#-~])?)$"#
 
     private static func isUnsafe(_ method: HTTPRequest.Method) -> Bool {
@@ -130,22 +137,23 @@ public struct IdempotencyKeys: Middleware {
         }
     }
 
-    /// A string of RFC 8941 §3.3.3, or the same without quotes; 1 to 255 printable ASCII characters.
+    /// Parses a string as in RFC 8941 §3.3.3, or without quotes, of 1 to 255 printable ASCII characters.
     static func parse(_ field: String) throws -> String {
         let quote = UInt8(ascii: "\"")
         var key = Substring(field).utf8
         if key.count >= 2, key.first == quote, key.last == quote { key = key.dropFirst().dropLast() }
         let isValid = (1...255).contains(key.count) && key.allSatisfy { (0x20...0x7E).contains($0) && $0 != quote }
-        // A blank at an end is there in quotes alone, and would make two keys of one: it is refused.
+        // A leading or trailing space survives only in quotes, so that one key would become two. It is rejected.
         guard isValid, key.first != 0x20, key.last != 0x20 else {
             throw AppError(
                 .invalidArgument,
-                "An Idempotency-Key must be 1 to 255 printable ASCII characters, in quotes or without.")
+                "An Idempotency-Key must be 1 to 255 printable ASCII characters, with or without quotes, and must not start or end with a space."
+            )
         }
         return String(Substring(key))
     }
 
-    /// Who asks for what: a key is known within it alone. The trailing slash does not matter to the router either.
+    /// Returns the scope of a key: the caller, the method and the path. As in the router, a trailing slash is ignored.
     private static func scope(_ request: Request) throws -> String {
         var path = request.path
         if path.utf8.last == UInt8(ascii: "/") { path = path[..<path.utf8.index(before: path.endIndex)] }
@@ -157,7 +165,7 @@ public struct IdempotencyKeys: Middleware {
         } else {
             throw AppError(
                 .invalidArgument,
-                "An Idempotency-Key belongs to its caller, and this request has neither a principal nor a session.")
+                "An Idempotency-Key requires an authenticated caller or a session, and this request has neither.")
         }
         return "\(caller) \(request.method.rawValue) \(path)"
     }
@@ -171,7 +179,7 @@ public struct IdempotencyKeys: Middleware {
     }
 }
 
-/// The request with a key that a task runs.
+/// The current task's request with a key.
 private struct KeyedRequest: Sendable {
     @TaskLocal static var current: KeyedRequest?
 

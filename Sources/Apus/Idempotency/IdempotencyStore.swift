@@ -6,26 +6,26 @@ import HTTPTypes
 import NIOCore
 import Synchronization
 
-/// The statements of ``IdempotencyKeys``. Every step after the claim names it, so that a request which has lost its claim
-/// changes nothing.
+/// The SQL statements of ``IdempotencyKeys``. Every statement after the claim checks it, so that a request that has
+/// lost its claim changes nothing.
 struct IdempotencyStore: Sendable {
     struct Key: Sendable {
         let scope: String
         let name: String
     }
 
-    /// What tells one attempt at a request from every other.
+    /// The unique id of one attempt at a request.
     typealias Claim = Identifier<IdempotencyStore>
 
     enum Outcome {
-        /// The request is this one's to run.
+        /// The key was claimed; the request has to run.
         case claimed(Claim)
-        /// It was run before, and answered so.
+        /// The request ran before and received this response.
         case recorded(Response)
     }
 
-    /// When records were last deleted.
-    private final class CleaningTime: Sendable {
+    /// The uptime at which expired records were last deleted.
+    private final class LastCleanup: Sendable {
         let time = Mutex<Duration?>(nil)
     }
 
@@ -33,7 +33,7 @@ struct IdempotencyStore: Sendable {
     let lifetime: Duration
     let lease: Duration
     let clock: any WallClock
-    private let lastCleaning = CleaningTime()
+    private let lastCleanup = LastCleanup()
 
     init(database: any Database, lifetime: Duration, lease: Duration, clock: any WallClock) {
         self.database = database
@@ -44,11 +44,11 @@ struct IdempotencyStore: Sendable {
 
     // MARK: Claiming
 
-    /// How often a key that others claim and release at the same time is tried.
+    /// The maximum number of attempts to claim a key that others claim and release at the same time.
     private static let maximumAttempts = 8
 
     /// Claims a key.
-    /// - Throws: An `AppError` when its request is running, was interrupted, or was another one.
+    /// - Throws: An `AppError` if its request is still running, was interrupted, or was a different one.
     func claim(_ key: Key, _ fingerprint: [UInt8]) async throws -> Outcome {
         try await deleteExpired()
         for _ in 0..<Self.maximumAttempts {
@@ -57,7 +57,7 @@ struct IdempotencyStore: Sendable {
             guard let record = try await record(of: key) else { continue }
             guard record.fingerprint == fingerprint else {
                 throw AppError(
-                    .invalidArgument, "This Idempotency-Key was used for another request.",
+                    .invalidArgument, "This Idempotency-Key was used for a different request.",
                     reason: .idempotencyKeyReused)
             }
             if let response = record.response { return .recorded(response) }
@@ -77,7 +77,7 @@ struct IdempotencyStore: Sendable {
     private static var interrupted: AppError {
         AppError(
             .aborted,
-            "The request with this Idempotency-Key was interrupted after it had changed something, and its response is lost.",
+            "The request with this Idempotency-Key was interrupted after it had committed changes. Its response was lost.",
             reason: .idempotencyKeyInterrupted)
     }
 
@@ -98,11 +98,12 @@ struct IdempotencyStore: Sendable {
         return try await database.execute(
             """
             UPDATE apus_idempotency_keys SET claim = \(claim), claimed_until = \(until)
-            WHERE \(own(key, old)) AND is_committed = 0 AND status IS NULL
+            WHERE \(isHeld(key, by: old)) AND is_committed = 0 AND status IS NULL
             """) > 0
     }
 
-    private func own(_ key: Key, _ claim: Claim) -> SQL {
+    /// The condition that selects the record of a key while a claim holds it.
+    private func isHeld(_ key: Key, by claim: Claim) -> SQL {
         "scope = \(key.scope) AND idempotency_key = \(key.name) AND claim = \(claim)"
     }
 
@@ -112,63 +113,66 @@ struct IdempotencyStore: Sendable {
     func keepAlive(_ key: Key, _ claim: Claim) async {
         while (try? await clock.sleep(for: lease / 3)) != nil {
             let until = clock.now.addingTimeInterval(lease.seconds)
-            // A renewal that fails is tried again in time.
+            // A failed renewal is retried before the lease expires.
             _ = try? await database.execute(
-                "UPDATE apus_idempotency_keys SET claimed_until = \(until) WHERE \(own(key, claim))")
+                "UPDATE apus_idempotency_keys SET claimed_until = \(until) WHERE \(isHeld(key, by: claim))")
         }
     }
 
-    /// Notes, in a transaction of the handler, that it has committed something.
-    /// - Throws: An `AppError` of code `aborted` when another process has taken over the claim: the transaction must not commit.
-    func noteCommit(_ key: Key, _ claim: Claim) async throws {
+    /// Records in a transaction of the handler that it has committed something.
+    /// - Throws: An `AppError` of code `aborted` if another process has taken over the claim; the transaction must not
+    ///   commit.
+    func recordCommit(_ key: Key, _ claim: Claim) async throws {
         let count = try await database.execute(
-            "UPDATE apus_idempotency_keys SET is_committed = 1 WHERE \(own(key, claim))")
+            "UPDATE apus_idempotency_keys SET is_committed = 1 WHERE \(isHeld(key, by: claim))")
         guard count > 0 else { throw Self.inUse }
     }
 
     // MARK: Recording
 
-    /// Records what a request was answered. An error of a request that committed nothing is not recorded: its key is free again.
+    /// Records the response to a request. After an error of a request that committed nothing, the key is released
+    /// instead.
     /// - Returns: The response to send.
     func record(_ response: Response, requestID: String, _ key: Key, _ claim: Claim) async throws -> Response {
         if response.error != nil {
             let isReleased =
                 try await database.execute(
-                    "DELETE FROM apus_idempotency_keys WHERE \(own(key, claim)) AND is_committed = 0") > 0
+                    "DELETE FROM apus_idempotency_keys WHERE \(isHeld(key, by: claim)) AND is_committed = 0") > 0
             if isReleased { return response }
         }
         try await write(response.rendered(requestID: requestID), key, claim)
         return response
     }
 
-    /// - Returns: Whether the claim was still this request's.
+    /// Stores a response.
+    /// - Returns: Whether this request still held its claim.
     @discardableResult
     func write(_ recorded: Response, _ key: Key, _ claim: Claim) async throws -> Bool {
         guard let body = recorded.body.buffer else {
             throw AppError(
-                .internal, "A streamed response cannot be repeated; the route must not be behind IdempotencyKeys.")
+                .internal, "A streamed response cannot be stored; remove IdempotencyKeys from this route.")
         }
         return try await database.execute(
             """
             UPDATE apus_idempotency_keys
             SET status = \(recorded.status.code), headers = \(try Self.encoded(recorded)),
                 body = \(Array(body.readableBytesView)), claimed_until = NULL
-            WHERE \(own(key, claim))
+            WHERE \(isHeld(key, by: claim))
             """) > 0
     }
 
-    /// Fields for one caller alone, or for one response: whoever is answered again gets their own.
+    /// Header fields that apply to a single caller or response. A repeated response gets its own.
     private static let excludedFields: Set<String> = [
         "access-control-allow-credentials", "access-control-allow-origin", "access-control-expose-headers",
         "authentication-info", "date", "ratelimit", "ratelimit-limit", "ratelimit-policy", "ratelimit-remaining",
         "ratelimit-reset", "set-cookie", "www-authenticate", "x-request-id",
     ]
 
-    /// The header fields, and those after the body where there are such.
+    /// Encodes the header fields, and the trailer fields if there are any.
     private static func encoded(_ response: Response) throws -> String {
         let all = [response.headers] + (response.trailers.map { [$0] } ?? [])
-        let kept = all.map { fields in fields.filter { !excludedFields.contains($0.name.canonicalName) } }
-        return String(buffer: try JSONCoding.encode(kept))
+        let stored = all.map { fields in fields.filter { !excludedFields.contains($0.name.canonicalName) } }
+        return String(buffer: try JSONCoding.encode(stored))
     }
 
     private struct Record {
@@ -204,10 +208,10 @@ struct IdempotencyStore: Sendable {
         return response
     }
 
-    /// Now and then, deletes records past their lifetime.
+    /// Deletes expired records, at most once a minute.
     private func deleteExpired() async throws {
         let uptime = clock.uptime
-        let isTime = lastCleaning.time.withLock { last in
+        let isTime = lastCleanup.time.withLock { last in
             if let last, uptime - last < .seconds(60) { return false }
             last = uptime
             return true
@@ -222,7 +226,8 @@ struct IdempotencyStore: Sendable {
     }
 }
 
-/// The table of ``IdempotencyKeys``. Add it to the migrations of the module that uses the middleware.
+/// The migration that creates the table of ``IdempotencyKeys``. Add it to the migrations of the module that uses the
+/// middleware.
 public enum CreateIdempotencyKeys: Migration {
     public static let id = "apus-0002-idempotency-keys"
     public static let statements: [SQL] = [

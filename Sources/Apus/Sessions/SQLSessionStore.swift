@@ -2,7 +2,7 @@ public import ApusData
 public import ApusHTTP
 public import FoundationEssentials
 
-/// Sessions in the app's database. The table is ``CreateSessions``.
+/// A session store in the app's database. ``CreateSessions`` creates its table.
 public struct SQLSessionStore: SessionStore {
     private let database: any Database
 
@@ -48,7 +48,8 @@ public struct SQLSessionStore: SessionStore {
     }
 }
 
-/// The table of ``SQLSessionStore``. Add it to the migrations of the module that uses sessions.
+/// The migration that creates the table of ``SQLSessionStore``. Add it to the migrations of the module that uses
+/// sessions.
 public enum CreateSessions: Migration {
     public static let id = "apus-0003-sessions"
     public static let statements: [SQL] = [

@@ -1,4 +1,4 @@
-/// A step of the schema. Once applied anywhere it must not change: write another one.
+/// A schema change. Once it has been applied anywhere, do not edit it; add another migration.
 ///
 /// ```swift
 /// enum CreateOrders: Migration {
@@ -7,8 +7,8 @@
 /// }
 /// ```
 public protocol Migration {
-    /// Unique and stable; the date in front keeps the list in order for the reader.
+    /// The unique, stable id. A date as its prefix keeps lists of migrations in order.
     static var id: String { get }
-    /// What is run, in order, in one transaction.
+    /// The statements, run in order in one transaction.
     static var statements: [SQL] { get }
 }

@@ -1,7 +1,7 @@
 public import ApusCore
 import FoundationEssentials
 
-/// Brings a database's schema up to date, and refuses to run on one that does not agree with the program.
+/// Applies pending migrations, and rejects a database whose applied migrations do not match those of the program.
 public struct Migrator: Sendable {
     private struct Step: Sendable {
         let id: String
@@ -13,7 +13,8 @@ public struct Migrator: Sendable {
     private let steps: [Step]
     private let clock: any WallClock
 
-    /// - Parameter migrations: In the order in which they are to be applied.
+    /// Creates a migrator.
+    /// - Parameter migrations: The migrations, in the order in which they are applied.
     public init(_ database: any Database, _ migrations: [any Migration.Type], clock: any WallClock = SystemClock()) {
         self.database = database
         self.clock = clock
@@ -22,20 +23,20 @@ public struct Migrator: Sendable {
         }
     }
 
-    /// Applies what is missing, each migration in a transaction of its own.
-    /// - Returns: The ids of those applied now.
-    /// - Throws: An `AppError` of code `failedPrecondition` when an applied migration has changed or disappeared, or two
-    ///   have the same id; nothing is applied then.
+    /// Applies the pending migrations, each in its own transaction.
+    /// - Returns: The ids of the migrations applied by this call.
+    /// - Throws: An `AppError` of code `failedPrecondition`, before anything is applied, if an applied migration has
+    ///   changed or is missing from the list, or if two migrations have the same id.
     @discardableResult
     public func run() async throws -> [String] {
         _ = try await pending()
-        var done: [String] = []
-        for step in steps where try await apply(step) { done.append(step.id) }
-        return done
+        var applied: [String] = []
+        for step in steps where try await apply(step) { applied.append(step.id) }
+        return applied
     }
 
-    /// The ids of the migrations that are not applied yet.
-    /// - Throws: What ``run()`` throws before it applies anything.
+    /// Returns the ids of the migrations that have not been applied yet.
+    /// - Throws: The same errors that ``run()`` throws before it applies anything.
     public func pending() async throws -> [String] {
         try await database.execute(
             """
@@ -57,30 +58,30 @@ public struct Migrator: Sendable {
     private func checkIDs() throws {
         var seen: Set<String> = []
         for step in steps where !seen.insert(step.id).inserted {
-            throw AppError(.failedPrecondition, "Two migrations have the id \(step.id).")
+            throw AppError(.failedPrecondition, "Two migrations have the id \(step.id). Migration ids must be unique.")
         }
     }
 
     private func check(_ applied: [String: String]) throws {
         let known = Dictionary(uniqueKeysWithValues: steps.map { ($0.id, $0.checksum) })
         for (id, checksum) in applied.sorted(by: { $0.key < $1.key }) {
-            guard let present = known[id] else {
+            guard let knownChecksum = known[id] else {
                 throw AppError(
                     .failedPrecondition,
-                    "The database has the migration \(id), which this program does not know: it is older than the database."
+                    "The database has the migration \(id), which this program does not know. The program is older than the database."
                 )
             }
-            guard present == checksum else {
+            guard knownChecksum == checksum else {
                 throw AppError(
                     .failedPrecondition,
-                    "The migration \(id) was changed after it had been applied. Restore it and add another one.")
+                    "The migration \(id) was changed after it had been applied. Restore it and add a new one.")
             }
         }
     }
 
     private func apply(_ step: Step) async throws -> Bool {
         try await database.transaction {
-            // Looked at inside the transaction: another process may have been faster.
+            // Checked inside the transaction: another process may have applied it in the meantime.
             guard try await database.query("SELECT 1 FROM apus_migrations WHERE id = \(step.id)").isEmpty else {
                 return false
             }
@@ -94,7 +95,7 @@ public struct Migrator: Sendable {
         }
     }
 
-    /// FNV-1a over the text: it finds a migration that was edited; it is no protection against someone who means it.
+    /// Returns the FNV-1a hash of the text. It detects edited migrations, but is not a protection against tampering.
     private static func checksum(of statements: [SQL]) -> String {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for statement in statements {

@@ -1,7 +1,7 @@
 import ApusCore
 import Synchronization
 
-/// A repository in memory, for tests and prototypes. Takes no part in transactions.
+/// An in-memory repository for tests and prototypes. It does not take part in transactions.
 public final class MemoryRepository<Entity: Identifiable & Sendable>: Repository where Entity.ID: Sendable {
     private let entities: Mutex<[Entity.ID: Entity]>
 
@@ -9,7 +9,7 @@ public final class MemoryRepository<Entity: Identifiable & Sendable>: Repository
         self.entities = Mutex(Dictionary(entities.map { ($0.id, $0) }) { first, _ in first })
     }
 
-    /// All entities, in no order.
+    /// All entities, in no particular order.
     public var all: [Entity] { entities.withLock { Array($0.values) } }
 
     public func find(_ id: Entity.ID) -> Entity? { entities.withLock { $0[id] } }
@@ -17,7 +17,7 @@ public final class MemoryRepository<Entity: Identifiable & Sendable>: Repository
     public func insert(_ entity: Entity) throws {
         try entities.withLock { entities in
             guard entities[entity.id] == nil else {
-                throw AppError(.alreadyExists, "There is a \(Entity.self) with the id \(entity.id) already.")
+                throw AppError(.alreadyExists, "A \(Entity.self) with the id \(entity.id) already exists.")
             }
             entities[entity.id] = entity
         }

@@ -1,5 +1,4 @@
-/// A repository with a table inside: the adapter of a port that has more to offer than the promises of ``Repository``,
-/// which are kept by the table.
+/// A repository that forwards the requirements of ``Repository`` to a table, for repositories with additional queries.
 ///
 /// ```swift
 /// struct SQLOrderRepository: OrderRepository, SQLBackedRepository {
@@ -11,7 +10,7 @@
 /// }
 /// ```
 public protocol SQLBackedRepository: Repository where Entity: Record {
-    /// Where the entities are.
+    /// The table that stores the entities.
     var table: SQLRepository<Entity> { get }
 }
 

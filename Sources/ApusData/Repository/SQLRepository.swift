@@ -1,14 +1,14 @@
 import ApusCore
 
-/// How an entity is kept in a table. Declared beside the adapter, so that the domain knows nothing of it.
+/// The mapping of an entity to a table. Declare it next to the repository, so that the domain does not depend on it.
 public protocol Record: Identifiable, Sendable where ID: SQLValueConvertible {
-    /// The table's name.
+    /// The name of the table.
     static var table: String { get }
-    /// The column of the id. `id` by default.
+    /// The name of the id column. `id` by default.
     static var idColumn: String { get }
-    /// Reads a row of the table.
+    /// Creates an entity from a row of the table.
     init(row: Row) throws
-    /// Every column with its value, the id's included.
+    /// All columns with their values, including the id.
     var columns: [(name: String, value: any SQLValueConvertible)] { get }
 }
 
@@ -16,9 +16,9 @@ extension Record {
     public static var idColumn: String { "id" }
 }
 
-/// A repository over a table.
+/// A repository that stores its entities in a table.
 public struct SQLRepository<Entity: Record>: Repository {
-    /// The database, for queries of one's own.
+    /// The database, for additional queries.
     public let database: any Database
 
     public init(_ database: any Database) { self.database = database }
@@ -27,13 +27,13 @@ public struct SQLRepository<Entity: Record>: Repository {
         try await first("\(Self.byID(id))")
     }
 
-    /// The entities that a condition selects.
-    /// - Parameter condition: What follows `WHERE`.
+    /// Returns the entities that match a condition.
+    /// - Parameter condition: The SQL that follows `WHERE`.
     public func all(where condition: SQL) async throws -> [Entity] {
         try await database.query("SELECT * FROM \(identifier: Entity.table) WHERE \(condition)").map(Entity.init(row:))
     }
 
-    /// The first entity that a condition selects.
+    /// Returns the first entity that matches a condition.
     public func first(_ condition: SQL) async throws -> Entity? {
         try await all(where: "\(condition) LIMIT 1").first
     }
@@ -48,7 +48,7 @@ public struct SQLRepository<Entity: Record>: Repository {
     @discardableResult
     public func update(_ id: Entity.ID, _ change: @Sendable (inout Entity) throws -> Void) async throws -> Entity {
         try await database.transaction {
-            // SQLite's writer is alone anyway; other engines lock the row until the end of the transaction.
+            // SQLite has a single writer; other engines must lock the row until the end of the transaction.
             let lock: SQL = database.dialect == .postgres ? " FOR UPDATE" : ""
             guard var entity = try await all(where: "\(Self.byID(id))\(lock)").first else { throw Self.notFound(id) }
             try change(&entity)

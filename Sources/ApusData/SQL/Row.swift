@@ -1,43 +1,45 @@
 import ApusCore
 
-/// One row of a result.
+/// A row of a query result.
 public struct Row: Sendable {
     private let columns: [String]
     private let values: [SQLValue]
 
-    /// - Parameter columns: The names, in the order of the values; shared by all rows of a result.
+    /// Creates a row.
+    /// - Parameter columns: The names of the columns, in the order of the values. All rows of a result share them.
     public init(columns: [String], values: [SQLValue]) {
         self.columns = columns
         self.values = values
     }
 
-    /// A column by its name.
-    /// - Throws: An `AppError` of code `internal` when there is no such column or it holds something else: the statement
-    ///   and the program disagree, which no client can mend.
+    /// Returns the value of a column by name.
+    /// - Throws: An `AppError` of code `internal` if there is no such column or its value has another type. The
+    ///   statement and the program do not match, which a client cannot fix.
     public func get<Value: SQLValueConvertible>(_ column: String, as type: Value.Type = Value.self) throws -> Value {
         guard let index = columns.firstIndex(where: { $0.isExactly(column) }) else {
-            throw AppError(.internal, "A query's result lacks a column.", cause: RowMismatch.missing(column, columns))
+            throw AppError(
+                .internal, "A column is missing from a query result.", cause: RowMismatch.missing(column, columns))
         }
         return try get(index)
     }
 
-    /// A column by its position, from 0.
+    /// Returns the value of a column by position, starting at 0.
     public func get<Value: SQLValueConvertible>(_ index: Int, as type: Value.Type = Value.self) throws -> Value {
         guard values.indices.contains(index) else {
             throw AppError(
-                .internal, "A query's result lacks a column.", cause: RowMismatch.missing("\(index)", columns))
+                .internal, "A column is missing from a query result.", cause: RowMismatch.missing("\(index)", columns))
         }
         guard let value = Value(sqlValue: values[index]) else {
             throw AppError(
-                .internal, "A column holds a value of an unexpected kind.",
-                cause: RowMismatch.kind(columns[index], expected: "\(Value.self)", found: values[index]))
+                .internal, "A column has a value of an unexpected type.",
+                cause: RowMismatch.wrongType(columns[index], expected: "\(Value.self)", found: values[index]))
         }
         return value
     }
 }
 
-/// How a row and the code that reads it disagree. Logged, never shown to a client.
+/// A mismatch between a row and the code that reads it. Logged, but never sent to a client.
 enum RowMismatch: Error {
     case missing(String, [String])
-    case kind(String, expected: String, found: SQLValue)
+    case wrongType(String, expected: String, found: SQLValue)
 }

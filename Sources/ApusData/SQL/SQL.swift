@@ -1,6 +1,6 @@
 import ApusCore
 
-/// A statement with its values. What is interpolated is always bound, never spliced into the text.
+/// A SQL statement and its values. Interpolated values are always bound, never inserted into the text.
 ///
 /// ```swift
 /// let orders = try await database.query("SELECT * FROM orders WHERE customer_id = \(customer) LIMIT \(20)")
@@ -17,7 +17,7 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
 
     public init(stringInterpolation: Interpolation) { parts = stringInterpolation.parts }
 
-    /// Collects text and values.
+    /// Collects the text and the values of an interpolated statement.
     public struct Interpolation: StringInterpolationProtocol {
         var parts: [Part] = []
 
@@ -27,21 +27,21 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
             if !literal.isEmpty { parts.append(.text(literal)) }
         }
 
-        /// A value, to be bound.
+        /// Appends a value to bind.
         public mutating func appendInterpolation(_ value: some SQLValueConvertible) {
             parts.append(.value(value.sqlValue))
         }
 
-        /// Another statement's text and values.
+        /// Appends the text and the values of another statement.
         public mutating func appendInterpolation(_ sql: SQL) { parts += sql.parts }
 
-        /// The name of a table or a column, quoted.
+        /// Appends the quoted name of a table or a column.
         public mutating func appendInterpolation(identifier name: String) {
             parts.append(.text("\"\(name.replacing(["\"": "\"\""]))\""))
         }
     }
 
-    /// Statements in a row with something between them.
+    /// Concatenates statements, with a separator between them.
     public static func joined(_ statements: [SQL], separator: String) -> SQL {
         var result: SQL = ""
         result.parts = []
@@ -52,8 +52,8 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
         return result
     }
 
-    /// The text with a placeholder for each value, and the values in order.
-    /// - Parameter placeholder: Given a value's number, from 1.
+    /// Returns the text, with a placeholder for each value, and the values in order.
+    /// - Parameter placeholder: Returns the placeholder for the number of a value, starting at 1.
     package func rendered(placeholder: (Int) -> String) -> (text: String, values: [SQLValue]) {
         var text = ""
         var values: [SQLValue] = []
@@ -68,10 +68,10 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
         return (text, values)
     }
 
-    /// Whether the statement certainly only reads.
+    /// Whether the statement is known to be read-only.
     package var isRead: Bool { firstWord == "SELECT" }
 
-    /// Whether the statement may be one that no transaction can contain.
+    /// Whether the statement may be one that cannot run inside a transaction.
     package var runsAlone: Bool { ["VACUUM", "PRAGMA", "ATTACH", "DETACH"].contains(firstWord) }
 
     private var firstWord: String {

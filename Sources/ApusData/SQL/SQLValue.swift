@@ -1,22 +1,22 @@
 public import ApusCore
 public import FoundationEssentials
 
-/// A value as databases know it.
+/// A database value.
 public enum SQLValue: Sendable, Hashable {
     case null
     case integer(Int64)
     case real(Double)
     case text(String)
     case blob([UInt8])
-    /// A moment. Engines without a type for it store whole microseconds since 1970.
+    /// A point in time. Engines without a timestamp type store it as whole microseconds since 1970.
     case timestamp(Date)
 }
 
 /// A type that can be bound to a statement and read from a row.
 public protocol SQLValueConvertible: Sendable {
-    /// The value to bind.
+    /// The value to bind to a statement.
     var sqlValue: SQLValue { get }
-    /// Reads a column; `nil` when the value is of another kind.
+    /// Creates an instance from the value of a column; `nil` if the value has another type.
     init?(sqlValue: SQLValue)
 }
 
@@ -107,7 +107,7 @@ extension Optional: SQLValueConvertible where Wrapped: SQLValueConvertible {
     }
 }
 
-/// Enumerations stored by their raw value: declare the conformance, and this is its implementation.
+/// The default implementation for enumerations, which are stored by their raw value.
 extension SQLValueConvertible where Self: RawRepresentable, RawValue: SQLValueConvertible {
     public var sqlValue: SQLValue { rawValue.sqlValue }
     public init?(sqlValue: SQLValue) {

@@ -1,22 +1,22 @@
 import ApusCore
 import Synchronization
 
-/// The transaction that a task is in. Engines make it; databases and queues join it.
+/// The current transaction of a task. Engines create it; databases and job queues join it.
 package final class AmbientTransaction: Sendable {
     private struct State {
         var afterCommit: [@Sendable () -> Void] = []
         var failure: (any Error)?
         var hasWritten = false
-        var isOver = false
+        var hasEnded = false
     }
 
     @TaskLocal package static var current: AmbientTransaction?
 
     /// The database that the transaction belongs to.
     package let database: ObjectIdentifier
-    /// The engine's own handle.
+    /// The engine's handle for the transaction.
     package let session: any Sendable
-    /// The transaction, of another database, that this one was begun in.
+    /// The enclosing transaction, which belongs to another database.
     private let outer: AmbientTransaction?
     private let state = Mutex(State())
 
@@ -26,20 +26,21 @@ package final class AmbientTransaction: Sendable {
         outer = Self.current
     }
 
-    /// The present task's transaction of this database, if it has one that is not over: a task that was started inside
-    /// may outlive it.
+    /// Returns the current task's transaction on a database, or `nil` if there is none or it has ended. A task that was
+    /// started inside a transaction may outlive it.
     package static func current(of database: any Database) -> AmbientTransaction? {
         var transaction = current
         while let candidate = transaction {
-            if candidate.database == ObjectIdentifier(database) { return candidate.isOver ? nil : candidate }
+            if candidate.database == ObjectIdentifier(database) { return candidate.hasEnded ? nil : candidate }
             transaction = candidate.outer
         }
         return nil
     }
 
-    private var isOver: Bool { state.withLock { $0.isOver } }
+    private var hasEnded: Bool { state.withLock { $0.hasEnded } }
 
-    /// Runs the body of a transaction inside this one. A failure stays: the outer body may catch it, but not commit.
+    /// Runs the body of a nested transaction. If it fails, this transaction cannot be committed, even if the error is
+    /// caught.
     package func join<Result>(_ body: () async throws -> Result) async throws -> Result {
         do {
             return try await body()
@@ -49,39 +50,41 @@ package final class AmbientTransaction: Sendable {
         }
     }
 
-    /// Notes that a statement of the transaction may have changed something.
+    /// Records that a statement of the transaction may have changed data.
     package func noteWrite() { state.withLock { $0.hasWritten = true } }
 
-    /// Does what comes before the commit: runs the task's ``CommitCompanion`` if something was written.
-    /// - Throws: When the transaction must not be committed, as when a part of it failed and was ignored.
+    /// Prepares the commit: runs the task's ``CommitCompanion`` if data may have changed.
+    /// - Throws: If the transaction must not be committed, for example because an error of a nested one was ignored.
     package func prepareCommit(_ database: any Database) async throws {
         let (failure, hasWritten) = state.withLock { ($0.failure, $0.hasWritten) }
         if let failure {
             throw AppError(
-                .aborted, "A part of the transaction failed, so none of it was committed.", cause: failure)
+                .aborted, "A nested transaction failed, so the transaction was not committed.", cause: failure)
         }
         guard hasWritten, let companion = CommitCompanion.current(of: database) else { return }
         try await Self.$current.withValue(self) { try await companion.run() }
     }
 
-    /// - Returns: Whether there is a commit to wait for.
+    /// Adds an action to run after the commit.
+    /// - Returns: `false` if the transaction has already ended; the action is not added then.
     package func addAfterCommit(_ action: @escaping @Sendable () -> Void) -> Bool {
         state.withLock { state in
-            guard !state.isOver else { return false }
+            guard !state.hasEnded else { return false }
             state.afterCommit.append(action)
             return true
         }
     }
 
-    /// Ends it. The engine calls this at the commit, and runs what it gives in the order of commits.
-    /// - Returns: What is to be run now.
+    /// Ends the transaction. The engine calls this at the commit, and runs the returned actions in commit order.
+    /// - Returns: The actions to run after the commit.
     package func committed() -> [@Sendable () -> Void] {
         state.withLock { state in
             defer { state.afterCommit = [] }
-            state.isOver = true
+            state.hasEnded = true
             return state.afterCommit
         }
     }
 
+    /// Ends the transaction without running the actions added for its commit.
     package func rolledBack() { _ = committed() }
 }

@@ -1,4 +1,4 @@
-/// All or nothing: what repositories and job queues do inside is committed together.
+/// A unit of work: the changes that repositories and job queues make inside it are committed together or not at all.
 ///
 /// ```swift
 /// try await unitOfWork.perform {
@@ -11,16 +11,19 @@ public struct UnitOfWork: Sendable {
 
     public init(_ database: any Database) { self.database = database }
 
-    /// - Throws: What the body throws, after everything in it was undone; or why it could not be committed.
+    /// Runs a closure in a transaction.
+    /// - Throws: The error that the closure throws, after the transaction was rolled back, or the reason why it could
+    ///   not be committed.
     @discardableResult
     public func perform<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result {
         try await database.transaction(body)
     }
 
-    /// Runs something once the present transaction is committed, and never if it is not; at once outside of one.
+    /// Runs an action after the current transaction is committed; it does not run if the transaction is rolled back.
+    /// Outside a transaction, the action runs immediately.
     ///
-    /// For what cannot be undone, such as telling clients. Actions run one after the other, in the order of the commits, before
-    /// ``perform(_:)`` returns.
+    /// Use it for effects that cannot be undone, such as notifying clients. Actions run one at a time, in commit order,
+    /// before ``perform(_:)`` returns.
     public static func afterCommit(_ action: @escaping @Sendable () -> Void) {
         if let current = AmbientTransaction.current, current.addAfterCommit(action) { return }
         action()
