@@ -35,6 +35,7 @@ let package = Package(
         .package(
             url: "https://github.com/apple/swift-configuration.git", from: "1.4.0",
             traits: ["CommandLineArguments", "YAML"]),
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
         .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
         .package(url: "https://github.com/apple/swift-distributed-tracing.git", from: "1.7.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
@@ -180,6 +181,7 @@ let package = Package(
             dependencies: [
                 "ApusAuth", "ApusCore", "ApusData", "ApusGRPC", "ApusHTTP", "ApusJSON", "ApusJobs", "ApusRateLimit",
                 "ApusServer", "ApusTelemetry", "ApusWebSocket",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRPCCore", package: "grpc-swift-2"),

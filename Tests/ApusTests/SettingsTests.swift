@@ -84,6 +84,37 @@ import Testing
         #expect(throws: StartupError.self) { try settings.check() }
     }
 
+    @Test func `A flag keeps its commas, and a list in YAML is a sequence or text`() async throws {
+        let files = ["config/development.yaml": "a: { list: [x, y] }\nb: { list: \"x, y\" }\nc: { text: [x, y] }\n"]
+        try await withFolder(files) { folder in
+            let settings = try await Settings(
+                arguments: ["--d-text=x,,y", "--e-list", "x,y", "--f-text="], variables: ["G_LIST": "x,y"],
+                folder: folder)
+            #expect(settings.string("d.text") == "x,,y")
+            #expect(settings.string("f.text") == "")
+            for key in ["a.list", "b.list", "e.list", "g.list"] { #expect(settings.list(key) == ["x", "y"], "\(key)") }
+            try settings.check()
+            #expect(settings.string("c.text") == nil)
+            let error = #expect(throws: StartupError.self) { try settings.check() }
+            #expect(error?.problems == ["c.text (--c-text, C_TEXT) must be text; a list is not."])
+        }
+    }
+
+    @Test(arguments: [
+        (["--x", "1", "2"], "\"2\" is neither a role nor a flag"), (["-x"], "\"-x\" is neither a role nor a flag"),
+        (["dance"], "\"dance\" is neither a role nor a flag"), (["--x=1", "--x=1"], "--x is given twice."),
+        (["--x=1", "--x", "2"], "--x is given twice."), (["--x=1", "--"], "-- is not a flag"),
+        (["--X=1"], "--X is not a flag"),
+    ]) func `An argument that is no flag, and a flag that is given twice, are rejected`(
+        arguments: [String], problem: String
+    ) async throws {
+        let settings = try await Settings(arguments: arguments, folder: "/nonexistent")
+        _ = settings.string("x")
+        let error = #expect(throws: StartupError.self) { try settings.check() }
+        let problems = try #require(error).problems
+        #expect(problems.contains { $0.hasPrefix(problem) }, "\(problems)")
+    }
+
     @Test func `A malformed file is rejected`() async throws {
         try await withFolder(["config/development.yaml": "a: [1, 2"]) { folder in
             await #expect(throws: (any Error).self) { try await Settings(folder: folder) }

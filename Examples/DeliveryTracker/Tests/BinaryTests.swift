@@ -64,6 +64,31 @@ import Testing
         }
     }
 
+    @Test(arguments: [["--help"], ["worker", "-h"], ["help", "migrate"], ["serve", "--http-port=80", "--help"]])
+    func `The help lists every setting with its flag, variable and default, and starts nothing`(
+        arguments: [String]
+    ) async throws {
+        try await withFolder { folder in
+            let process = try TrackerProcess(in: folder, arguments)
+            #expect(try await process.waitForExit() == 0)
+            let text = process.lines.joined(separator: "\n")
+            for part in [
+                "--http-port, HTTP_PORT\n      a whole number from 0 to 65535\n      default: 8080\n",
+                "--orders-idempotency-lease, ORDERS_IDEMPOTENCY_LEASE\n", "at least 100ms\n      default: 10s\n",
+                "--auth-secret, AUTH_SECRET\n", "default: a public one in development, else required\n",
+            ] { #expect(text.contains(part), "\(part) in \(text)") }
+            #expect(!FileManager.default.fileExists(atPath: "\(folder)/data"))
+        }
+    }
+
+    @Test func `An unknown role stops the start`() async throws {
+        try await withFolder { folder in
+            let process = try TrackerProcess(in: folder, ["dance"])
+            #expect(try await process.waitForExit() == 1)
+            #expect(process.lines.contains { $0.contains("\"dance\" is neither a role nor a flag") })
+        }
+    }
+
     @Test func `No order is lost or processed twice when the process is killed and restarted`() async throws {
         try await withFolder { folder in
             // The idempotency keys of the orders. An order is retried in each round and must stay the same.

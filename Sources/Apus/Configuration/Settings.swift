@@ -7,49 +7,60 @@ import SystemPackage
 /// The settings of a process: flags over environment over `.env` over `config/<environment>.yaml` over the defaults in the
 /// code.
 ///
-/// A key such as `http.port` is the flag `--http-port`, the variable `HTTP_PORT`, and `http: { port: … }` in YAML. Reading
-/// never throws: what is missing or malformed is noted, and ``check()`` reports everything at once.
+/// A key such as `http.port` is the flag `--http-port`, the variable `HTTP_PORT`, and `http: { port: … }` in YAML. A flag is
+/// written `--http-port=80` or `--http-port 80`. Reading never throws: what is missing or malformed is noted, and
+/// ``check()`` reports everything at once.
 public final class Settings: Sendable {
     private struct Notes {
         var problems: [String] = []
-        var known: Set<String> = ["environment"]
+        var declarations: [SettingDeclaration] = []
         var publicSecrets: Set<String> = []
     }
 
     /// The name of the environment, from the key `environment`: `development` unless something says otherwise.
     public let environment: String
 
-    private let providers: [any ConfigProvider]
+    private let sources: [SettingSource]
     private let flags: [String]
     private let notes = Mutex(Notes())
 
     /// - Parameters:
-    ///   - arguments: The command line without the program's name and without a verb.
-    ///   - variables: The environment variables.
+    ///   - arguments: The command line without the program's name and without a role.
+    ///   - variables: The environment variables. An empty one counts as missing.
     ///   - folder: Where `.env` and `config` are; the working directory by default.
     /// - Throws: When `.env` or the YAML file is there and malformed.
     public init(arguments: [String] = [], variables: [String: String] = [:], folder: String = ".") async throws {
-        let commandLine = CommandLineArgumentsProvider(arguments: ["app"] + arguments)
-        let process = EnvironmentVariablesProvider(environmentVariables: variables.filter { !$0.value.isEmpty })
+        let line = FlagArguments(arguments)
+        flags = line.values.keys.sorted()
+        let variables = EnvironmentVariablesProvider(environmentVariables: variables)
         let file = try await EnvironmentVariablesProvider(
             environmentFilePath: FilePath("\(folder)/.env"), allowMissing: true)
-        let sources: [any ConfigProvider] = [commandLine, process, file]
-        environment = Self.first("environment", in: sources) ?? "development"
+        let sources = [.flags(line.provider), SettingSource(variables), SettingSource(file)]
+        environment = sources.lazy.compactMap { $0.text("environment") }.first ?? "development"
         let yaml = try await FileProvider<YAMLSnapshot>(
             filePath: FilePath("\(folder)/config/\(environment).yaml"), allowMissing: true)
-        providers = sources + [yaml]
-        flags = arguments.filter { $0.hasPrefix("--") }.map { String($0.dropFirst(2).prefix { $0 != "=" }) }
+        self.sources = sources + [SettingSource(yaml)]
+        notes.withLock { $0.problems = line.problems }
+        _ = string("environment", default: "development")
+    }
+
+    /// The defaults alone, for a description of the settings.
+    init() {
+        environment = "development"
+        sources = []
+        flags = []
+        _ = string("environment", default: "development")
     }
 
     // MARK: Reading
 
     /// Text.
     public func string(_ key: String, default defaultValue: String) -> String {
-        read(key, "text") { $0 } ?? defaultValue
+        read(key, "text", default: defaultValue) { $0 } ?? defaultValue
     }
 
     /// Text that may be missing.
-    public func string(_ key: String) -> String? { read(key, "text") { $0 } }
+    public func string(_ key: String) -> String? { read(key, "text", default: nil) { $0 } }
 
     /// A secret that must be there.
     /// - Parameters:
@@ -57,27 +68,31 @@ public final class Settings: Sendable {
     ///   - developmentDefault: What it is in the environment `development` if nothing says otherwise; nowhere else.
     public func secret(_ key: String, minimumBytes: Int = 1, developmentDefault: String? = nil) -> Secret<String> {
         let expected = "a secret of at least \(minimumBytes) bytes"
-        let value = read(key, expected, isSecret: true) { $0.utf8.count >= minimumBytes ? $0 : nil }
+        let fallback = developmentDefault == nil ? "none, it is required" : "a public one in development, else required"
+        let value = read(key, expected, default: fallback, isSecret: true) {
+            $0.utf8.count >= minimumBytes ? $0 : nil
+        }
         if let value { return Secret(value) }
         if environment == "development", let developmentDefault {
             notes.withLock { _ = $0.publicSecrets.insert(key) }
             return Secret(developmentDefault)
         }
-        if string(key) == nil { note("\(Self.names(of: key)) is required: \(expected).") }
+        if found(key) == nil { note("\(SettingDeclaration.names(of: key)) is required: \(expected).") }
         return Secret("")
     }
 
     /// A whole number within bounds.
     public func int(_ key: String, default defaultValue: Int, in bounds: ClosedRange<Int>) -> Int {
-        read(key, "a whole number from \(bounds.lowerBound) to \(bounds.upperBound)") { text in
+        let expected = "a whole number from \(bounds.lowerBound) to \(bounds.upperBound)"
+        return read(key, expected, default: "\(defaultValue)") { text in
             Int(text).flatMap { bounds.contains($0) ? $0 : nil }
         } ?? defaultValue
     }
 
     /// `true` or `false`. A flag without a value is `true`.
     public func bool(_ key: String, default defaultValue: Bool) -> Bool {
-        read(key, "true or false") { text in
-            switch text.lowercased() {
+        read(key, "true or false", default: "\(defaultValue)") { text in
+            switch text.asciiLowercased {
             case "true", "yes", "1", "": true
             case "false", "no", "0": false
             default: nil
@@ -88,8 +103,9 @@ public final class Settings: Sendable {
     /// A length of time: a number with `ms`, `s`, `m`, `h` or `d`, such as `250ms` or `1.5h`.
     /// - Parameter minimum: The least that makes sense.
     public func duration(_ key: String, default defaultValue: Duration, atLeast minimum: Duration = .zero) -> Duration {
-        let bound = minimum > .zero ? ", at least \(minimum.seconds)s" : ""
-        return read(key, "a length of time such as 250ms, 30s, 5m or 24h\(bound)") { text in
+        let bound = minimum > .zero ? ", at least \(DurationText.text(of: minimum))" : ""
+        let expected = "a length of time such as 250ms, 30s, 5m or 24h\(bound)"
+        return read(key, expected, default: DurationText.text(of: defaultValue)) { text in
             DurationText.parse(text).flatMap { $0 >= minimum ? $0 : nil }
         } ?? defaultValue
     }
@@ -99,14 +115,17 @@ public final class Settings: Sendable {
         _ key: String, default defaultValue: Value
     ) -> Value {
         let words = Value.allCases.map(\.rawValue).joined(separator: ", ")
-        return read(key, "one of \(words)") { Value(rawValue: $0) } ?? defaultValue
+        return read(key, "one of \(words)", default: defaultValue.rawValue) { Value(rawValue: $0) } ?? defaultValue
     }
 
-    /// Words separated by commas.
+    /// Words separated by commas; in YAML a sequence, too.
     public func list(_ key: String) -> [String] {
-        read(key, "words separated by commas") { text in
-            text.split(separator: ",").map { $0.drop { $0 == " " } }.map(String.init)
-        } ?? []
+        declare(key, "words separated by commas", default: nil)
+        return switch found(key) {
+        case .text(let text): text.split(separator: ",").map { String($0.trimmed) }
+        case .words(let words): words
+        case nil: []
+        }
     }
 
     /// The secrets that have their development default, which everybody can read in the source.
@@ -121,69 +140,40 @@ public final class Settings: Sendable {
 
     /// - Throws: A ``StartupError`` that lists every problem noted so far, and every flag that nothing has asked for.
     public func check() throws {
-        let (problems, known) = notes.withLock { ($0.problems, $0.known) }
-        let knownFlags = Set(known.map(Self.flag))
-        let unknown = Set(flags).subtracting(knownFlags).sorted().map { "--\($0) is not a flag of this program." }
+        let (problems, declarations) = notes.withLock { ($0.problems, $0.declarations) }
+        let known = Set(declarations.map(\.flag))
+        let unknown = flags.filter { !known.contains($0) }.map { "--\($0) is not a flag of this program." }
         guard problems.isEmpty && unknown.isEmpty else { throw StartupError(problems: problems + unknown) }
     }
 
+    /// What has been asked for, in the order in which it was first.
+    var declarations: [SettingDeclaration] { notes.withLock { $0.declarations } }
+
     private func read<Value>(
-        _ key: String, _ expected: String, isSecret: Bool = false, _ parse: (String) -> Value?
+        _ key: String, _ expected: String, default fallback: String?, isSecret: Bool = false,
+        _ parse: (String) -> Value?
     ) -> Value? {
-        notes.withLock { _ = $0.known.insert(key) }
-        guard let found = Self.first(key, in: providers) else { return nil }
-        if let value = parse(found) { return value }
-        let shown = isSecret ? "what is given" : "\"\(found.prefix(64))\""
-        note("\(Self.names(of: key)) must be \(expected); \(shown) is not.")
+        declare(key, expected, default: fallback)
+        let shown: String
+        switch found(key) {
+        case .text(let text):
+            if let value = parse(text) { return value }
+            shown = isSecret ? "what is given" : "\"\(text.prefix(64))\""
+        case .words: shown = "a list"
+        case nil: return nil
+        }
+        note("\(SettingDeclaration.names(of: key)) must be \(expected); \(shown) is not.")
         return nil
     }
 
-    private static func first(_ key: String, in providers: [any ConfigProvider]) -> String? {
-        let path = AbsoluteConfigKey(ConfigKey(key))
-        for provider in providers {
-            if let text = text(path, in: provider), !text.isEmpty || provider is CommandLineArgumentsProvider {
-                return text
-            }
+    private func declare(_ key: String, _ expected: String, default fallback: String?) {
+        notes.withLock { notes in
+            guard !notes.declarations.contains(where: { $0.key == key }) else { return }
+            notes.declarations.append(SettingDeclaration(key: key, expected: expected, fallback: fallback))
         }
-        return nil
     }
 
-    /// A scalar as text, whatever its kind: YAML knows numbers and truth values, the others text alone.
-    private static func text(_ key: AbsoluteConfigKey, in provider: any ConfigProvider) -> String? {
-        for type in [ConfigType.string, .int, .double, .bool] {
-            guard let value = try? provider.value(forKey: key, type: type).value else { continue }
-            switch value.content {
-            case .string(let text): return text
-            case .int(let number): return String(number)
-            case .double(let number): return String(number)
-            case .bool(let flag): return String(flag)
-            case .bytes, .stringArray, .intArray, .doubleArray, .boolArray, .byteChunkArray: continue
-            }
-        }
-        return nil
-    }
-
-    private static func flag(_ key: String) -> String { key.split(separator: ".").joined(separator: "-") }
-
-    /// All the names of a key: whoever mends a problem sees where.
-    private static func names(of key: String) -> String {
-        let variable = flag(key).uppercased().split(separator: "-").joined(separator: "_")
-        return "\(key) (--\(flag(key)), \(variable))"
-    }
-}
-
-/// Lengths of time as text.
-enum DurationText {
-    static func parse(_ text: String) -> Duration? {
-        let number = text.prefix { $0.isNumber || $0 == "." }
-        guard let value = Double(number), value >= 0, value < 1e9 else { return nil }
-        switch text[number.endIndex...] {
-        case "ms": return .milliseconds(value)
-        case "s": return .seconds(value)
-        case "m": return .seconds(value * 60)
-        case "h": return .seconds(value * 3600)
-        case "d": return .seconds(value * 86400)
-        default: return nil
-        }
+    private func found(_ key: String) -> SettingSource.Value? {
+        sources.lazy.compactMap { $0.value(key) }.first
     }
 }

@@ -10,10 +10,10 @@ import UnixSignals
 extension App {
     /// Runs the process until it is asked to stop, by SIGTERM or SIGINT; a second signal ends it at once.
     ///
-    /// A failure to start is printed to standard error, every problem at once, and the process exits with 1.
+    /// `--help`, after a role or without one, lists the roles and every setting. A failure to start is printed to standard error, every problem at once, and the process exits with 1.
     public func run() async {
+        let (role, flags) = AppCommand.parse(Array(CommandLine.arguments.dropFirst()), of: self)
         do {
-            let (role, flags) = try Role.parse(Array(CommandLine.arguments.dropFirst()))
             let settings = try await Settings(arguments: flags, variables: ProcessInfo.processInfo.environment)
             let logOutput: LogOutput = role.printsResult ? .standardError : .standardOutput
             CommonSettings(settings, name: name).bootstrapLogging(output: logOutput)

@@ -1,6 +1,6 @@
 /// What a process does: the first argument of the command line.
 public enum Role: String, Sendable, CaseIterable {
-    /// Everything in one process, migrations first: what happens without a verb.
+    /// Everything in one process, migrations first: what happens without a role.
     case all
     /// Answers requests.
     case serve
@@ -21,14 +21,14 @@ public enum Role: String, Sendable, CaseIterable {
         }
     }
 
-    /// Splits the verb from the flags.
-    /// - Throws: A ``StartupError`` for a verb that there is none of.
-    static func parse(_ arguments: [String]) throws -> (role: Role, flags: [String]) {
-        guard let first = arguments.first, !first.hasPrefix("-") else { return (.all, arguments) }
-        guard let role = Role(rawValue: first) else {
-            let known = allCases.map(\.rawValue).joined(separator: ", ")
-            throw StartupError(problems: ["\"\(first)\" is not a verb of this program; \(known) are."])
+    var summary: String {
+        switch self {
+        case .all: "Apply the migrations, answer requests and run background jobs in one process."
+        case .serve: "Answer requests."
+        case .worker: "Run background jobs."
+        case .migrate: "Apply the migrations and end."
+        case .routes: "List the routes and end."
+        case .openapi: "Print the OpenAPI document and end."
         }
-        return (role, Array(arguments.dropFirst()))
     }
 }

@@ -1,0 +1,105 @@
+import ArgumentParser
+
+/// The command line of an app: a role, then settings as flags.
+struct AppCommand: ParsableCommand {
+    /// What the commands, which are types, have to know of the app, which is a value.
+    struct Context: Sendable {
+        var name = ""
+        var version = ""
+        var settingsHelp = ""
+    }
+
+    @TaskLocal static var context = Context()
+
+    static var configuration: CommandConfiguration {
+        CommandConfiguration(
+            commandName: context.name, abstract: "Runs \(context.name): everything in one process, or one role of it.",
+            discussion: context.settingsHelp, version: context.version,
+            subcommands: [All.self, Serve.self, Work.self, Migrate.self, ListRoutes.self, PrintOpenAPI.self],
+            defaultSubcommand: All.self)
+    }
+
+    /// Reads a command line, without the program's name.
+    ///
+    /// Ends the process for `--help`, `--version`, and what cannot be read.
+    static func parse(_ arguments: [String], of app: App) -> (role: Role, flags: [String]) {
+        var context = Context(name: app.name, version: app.version)
+        do {
+            var parsed = try $context.withValue(context) { try parseAsRoot(arguments) }
+            guard let command = parsed as? any RoleCommand else {
+                try parsed.run()
+                exit()
+            }
+            let flags = command.settings.flags
+            return (type(of: command).role, flags)
+        } catch {
+            // Only now, because it configures the modules.
+            context.settingsHelp = app.settingsHelp
+            $context.withValue(context) { exit(withError: error) }
+        }
+    }
+}
+
+/// The settings, which only the app's modules know.
+struct SettingArguments: ParsableArguments {
+    @Argument(
+        parsing: .allUnrecognized, help: ArgumentHelp("Settings as flags: --key=value.", valueName: "settings"))
+    var flags: [String] = []
+}
+
+/// A role as a command.
+private protocol RoleCommand: ParsableCommand {
+    static var role: Role { get }
+    var settings: SettingArguments { get }
+}
+
+extension RoleCommand {
+    static var configuration: CommandConfiguration {
+        CommandConfiguration(
+            commandName: role.rawValue, abstract: role.summary, discussion: AppCommand.context.settingsHelp)
+    }
+}
+
+extension AppCommand {
+    private struct All: RoleCommand {
+        static let role = Role.all
+        @OptionGroup var settings: SettingArguments
+    }
+
+    private struct Serve: RoleCommand {
+        static let role = Role.serve
+        @OptionGroup var settings: SettingArguments
+    }
+
+    private struct Work: RoleCommand {
+        static let role = Role.worker
+        @OptionGroup var settings: SettingArguments
+    }
+
+    private struct Migrate: RoleCommand {
+        static let role = Role.migrate
+        @OptionGroup var settings: SettingArguments
+    }
+
+    private struct ListRoutes: RoleCommand {
+        static let role = Role.routes
+        @OptionGroup var settings: SettingArguments
+    }
+
+    private struct PrintOpenAPI: RoleCommand {
+        static let role = Role.openapi
+        @OptionGroup var settings: SettingArguments
+    }
+}
+
+extension App {
+    /// Every setting with its names, what it must be and its default.
+    var settingsHelp: String {
+        let settings = Settings()
+        _ = CommonSettings(settings, name: name)
+        var builder = AppBuilder(name: name, settings: settings)
+        // A module that throws has asked for its settings before.
+        for module in modules { try? module.configure(&builder) }
+        return settings.help
+    }
+}
