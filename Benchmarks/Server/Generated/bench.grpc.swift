@@ -1,4 +1,4 @@
-/// What bench-server answers over gRPC: the same bytes back.
+/// The gRPC service of bench-server, which echoes the payload.
 
 // DO NOT EDIT.
 // swift-format-ignore-file

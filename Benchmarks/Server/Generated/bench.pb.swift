@@ -8,7 +8,7 @@
 // For information on using the generated types, please see the documentation:
 //   https://github.com/apple/swift-protobuf/
 
-/// What bench-server answers over gRPC: the same bytes back.
+/// The gRPC service of bench-server, which echoes the payload.
 
 #if canImport(FoundationEssentials)
 import FoundationEssentials

@@ -1,4 +1,4 @@
-/// How a method is called over HTTP with JSON: `option (google.api.http) = { get: "/v1/orders/{id}" };`.
+/// The mapping of a method to HTTP with JSON: `option (google.api.http) = { get: "/v1/orders/{id}" };`.
 
 // DO NOT EDIT.
 // swift-format-ignore-file

@@ -8,7 +8,7 @@
 // For information on using the generated types, please see the documentation:
 //   https://github.com/apple/swift-protobuf/
 
-/// How a method is called over HTTP with JSON: `option (google.api.http) = { get: "/v1/orders/{id}" };`.
+/// The mapping of a method to HTTP with JSON: `option (google.api.http) = { get: "/v1/orders/{id}" };`.
 
 import SwiftProtobuf
 

@@ -1,4 +1,4 @@
-/// What google/api/annotations.proto says of a method. Names and numbers are those that all tools agree on.
+/// The options declared in google/api/annotations.proto. Names and field numbers are those of the googleapis repository.
 
 // DO NOT EDIT.
 // swift-format-ignore-file

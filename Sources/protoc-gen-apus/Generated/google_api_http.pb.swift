@@ -8,7 +8,7 @@
 // For information on using the generated types, please see the documentation:
 //   https://github.com/apple/swift-protobuf/
 
-/// What google/api/annotations.proto says of a method. Names and numbers are those that all tools agree on.
+/// The options declared in google/api/annotations.proto. Names and field numbers are those of the googleapis repository.
 
 import SwiftProtobuf
 
@@ -36,16 +36,16 @@ nonisolated struct Google_Api_Http: Sendable {
   init() {}
 }
 
-/// One way to call a method.
+/// A mapping of a method to an HTTP request.
 nonisolated struct Google_Api_HttpRule: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// The full name of the method; not for options of a method, where it stands.
+  /// The full name of the method. Not used in method options.
   var selector: String = String()
 
-  /// The method of HTTP and the path. `{field}` is one segment, `{field=a/*}` such segments, `**` all that is left.
+  /// The HTTP method and the path. `{field}` matches one segment, `{field=a/*}` the given segments, `**` all remaining ones.
   var pattern: Google_Api_HttpRule.OneOf_Pattern? = nil
 
   var get: String {
@@ -96,18 +96,18 @@ nonisolated struct Google_Api_HttpRule: Sendable {
     set {pattern = .custom(newValue)}
   }
 
-  /// The field that the body is: `*` for the whole message, nothing for none.
+  /// The field that is sent as the request body: `*` for the whole message, empty for no body.
   var body: String = String()
 
-  /// The field of the answer that is sent: nothing for the whole message.
+  /// The field of the response that is sent as the body: empty for the whole message.
   var responseBody: String = String()
 
-  /// Other ways; they have none of their own.
+  /// Additional mappings, which must not be nested.
   var additionalBindings: [Google_Api_HttpRule] = []
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
-  /// The method of HTTP and the path. `{field}` is one segment, `{field=a/*}` such segments, `**` all that is left.
+  /// The HTTP method and the path. `{field}` matches one segment, `{field=a/*}` the given segments, `**` all remaining ones.
   nonisolated enum OneOf_Pattern: Equatable, Sendable {
     case get(String)
     case put(String)

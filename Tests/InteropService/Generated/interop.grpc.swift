@@ -1,4 +1,4 @@
-/// A service with each kind of call, for the cases of gRPC's list of interoperability tests.
+/// A service with each kind of call, for the gRPC interoperability test cases.
 
 // DO NOT EDIT.
 // swift-format-ignore-file
@@ -209,7 +209,7 @@ extension Apus_Test_Interop {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Declared, and answered by nobody.
+        /// > Declared but not implemented.
         ///
         /// - Parameters:
         ///   - request: A streaming request of `SwiftProtobuf.Google_Protobuf_Empty` messages.
@@ -306,7 +306,7 @@ extension Apus_Test_Interop {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Declared, and answered by nobody.
+        /// > Declared but not implemented.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `SwiftProtobuf.Google_Protobuf_Empty` message.
@@ -403,7 +403,7 @@ extension Apus_Test_Interop {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Declared, and answered by nobody.
+        /// > Declared but not implemented.
         ///
         /// - Parameters:
         ///   - request: A `SwiftProtobuf.Google_Protobuf_Empty` message.
@@ -749,7 +749,7 @@ extension Apus_Test_Interop {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Declared, and answered by nobody.
+        /// > Declared but not implemented.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `SwiftProtobuf.Google_Protobuf_Empty` message.
@@ -935,7 +935,7 @@ extension Apus_Test_Interop {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Declared, and answered by nobody.
+        /// > Declared but not implemented.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `SwiftProtobuf.Google_Protobuf_Empty` message.
@@ -1095,7 +1095,7 @@ extension Apus_Test_Interop.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > Declared, and answered by nobody.
+    /// > Declared but not implemented.
     ///
     /// - Parameters:
     ///   - request: A request containing a single `SwiftProtobuf.Google_Protobuf_Empty` message.
@@ -1271,7 +1271,7 @@ extension Apus_Test_Interop.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > Declared, and answered by nobody.
+    /// > Declared but not implemented.
     ///
     /// - Parameters:
     ///   - message: request message to send.
@@ -1508,7 +1508,7 @@ extension Apus_Test_Orders {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > Called over HTTP with JSON as well.
+    /// > Can also be called over HTTP with JSON.
     package protocol StreamingServiceProtocol: GRPCCore.RegistrableRPCService {
         /// Handle the "Get" method.
         ///
@@ -1689,7 +1689,7 @@ extension Apus_Test_Orders {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > Called over HTTP with JSON as well.
+    /// > Can also be called over HTTP with JSON.
     package protocol ServiceProtocol: Apus_Test_Orders.StreamingServiceProtocol {
         /// Handle the "Get" method.
         ///
@@ -1868,7 +1868,7 @@ extension Apus_Test_Orders {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > Called over HTTP with JSON as well.
+    /// > Can also be called over HTTP with JSON.
     package protocol SimpleServiceProtocol: Apus_Test_Orders.ServiceProtocol {
         /// Handle the "Get" method.
         ///
@@ -2486,7 +2486,7 @@ extension Apus_Test_Orders {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > Called over HTTP with JSON as well.
+    /// > Can also be called over HTTP with JSON.
     package protocol ClientProtocol: Sendable {
         /// Call the "Get" method.
         ///
@@ -2725,7 +2725,7 @@ extension Apus_Test_Orders {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > Called over HTTP with JSON as well.
+    /// > Can also be called over HTTP with JSON.
     package struct Client<Transport>: ClientProtocol where Transport: GRPCCore.ClientTransport {
         private let client: GRPCCore.GRPCClient<Transport>
 

@@ -8,7 +8,7 @@
 // For information on using the generated types, please see the documentation:
 //   https://github.com/apple/swift-protobuf/
 
-/// A service with each kind of call, for the cases of gRPC's list of interoperability tests.
+/// A service with each kind of call, for the gRPC interoperability test cases.
 
 #if canImport(FoundationEssentials)
 package import FoundationEssentials
@@ -295,7 +295,7 @@ package nonisolated struct Apus_Test_OrderList: Sendable {
 
   package var orders: [Apus_Test_Order] = []
 
-  /// What was asked for.
+  /// The request.
   package var request: Apus_Test_ListOrders {
     get {_request ?? Apus_Test_ListOrders()}
     set {_request = newValue}
@@ -365,7 +365,8 @@ package nonisolated struct Apus_Test_SimpleRequest: Sendable {
 
   package var responseCompressed: Bool = false
 
-  /// The error that the service throws, by its name: of the framework, of gRPC, or any other.
+  /// The error that the service throws: "app" or "fields" for an AppError, "unknown" for an error of another type, and any
+  /// other value for an RPCError with this message.
   package var failure: String = String()
 
   package var fillCaller: Bool = false
