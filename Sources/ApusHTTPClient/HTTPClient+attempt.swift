@@ -98,7 +98,9 @@ extension HTTPClient {
 
     /// Returns whether the error means that the request cannot have reached the server.
     private static func isUnsent(_ error: any Error) -> Bool {
-        if error is NIOConnectionError || error is ChannelError { return true }
+        if error is NIOConnectionError { return true }
+        // Other errors of channels, such as one at its end, may come after the request was sent.
+        if case .connectTimeout? = error as? ChannelError { return true }
         return (error as? HTTPClientError) == .connectTimeout
             || (error as? HTTPClientError) == .getConnectionFromPoolTimeout
     }
@@ -106,7 +108,7 @@ extension HTTPClient {
 
 extension HTTPClientError {
     fileprivate var isInvalidRequest: Bool {
-        [.invalidURL, .emptyHost, .emptyScheme, .invalidHeaderFieldNames([]), .traceRequestWithBody].contains(self)
+        [.invalidURL, .emptyHost, .emptyScheme, .traceRequestWithBody].contains(self)
     }
 }
 

@@ -20,6 +20,7 @@ extension HTTPClient {
         else {
             throw AppError(.invalidArgument, "\"\(url.prefix(128))\" is not an absolute http or https URL with a host.")
         }
+        let server = address.port.map { "\(host):\($0)" } ?? host
         var deadline = Deadline.after(configuration.timeout)
         if let outer = ServiceContext.current?.deadline { deadline = min(deadline, outer) }
         var request = HTTPClientRequest(url: url)
@@ -31,7 +32,7 @@ extension HTTPClient {
         var attempt = 0
         while true {
             attempt += 1
-            let outcome = try await self.attempt(request, breakers.breaker(for: host), deadline, execute)
+            let outcome = try await self.attempt(request, breakers.breaker(for: server), deadline, execute)
             guard case .retry(let retryAfter, let isUnsent) = outcome.advice,
                 attempt < configuration.retries.maximumAttempts, isReplayable, isUnsent || isIdempotent
             else { return try outcome.result.get() }

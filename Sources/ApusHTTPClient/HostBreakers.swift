@@ -2,7 +2,7 @@ import ApusCore
 import Logging
 import Synchronization
 
-/// The circuit breakers of the called hosts, one per host.
+/// The circuit breakers of the called servers, one per host and port.
 final class HostBreakers: Sendable {
     private let policy: CircuitBreaker.Policy?
     private let clock: any WallClock

@@ -49,7 +49,8 @@ public final class JobQueue: Sendable {
     }
 
     /// Makes a dead letter available again, with its number of attempts reset to 0.
-    /// - Throws: An `AppError` of code `notFound` if there is no dead letter with this id.
+    /// - Throws: An `AppError` of code `notFound` if there is no dead letter with this id, and of code `alreadyExists` if
+    ///   another job with its unique key is waiting.
     public func retry(_ id: JobRecord.ID) async throws {
         let count = try await database.execute(
             """
@@ -57,6 +58,6 @@ public final class JobQueue: Sendable {
             WHERE id = \(id) AND state = \(JobRecord.State.discarded)
             """)
         guard count > 0 else { throw AppError(.notFound, "No dead letter with the id \(id) was found.") }
-        signal.notify()
+        UnitOfWork.afterCommit { [signal] in signal.notify() }
     }
 }

@@ -6,7 +6,7 @@ enum JSONText {
         switch value {
         case .string(let text): write(text, into: &line)
         case .stringConvertible(let value as any BinaryInteger): line += "\(value)"
-        case .stringConvertible(let value as Double) where value.isFinite: line += "\((value * 1000).rounded() / 1000)"
+        case .stringConvertible(let value as Double) where value.isFinite: line += "\(rounded(value))"
         case .stringConvertible(let value as Bool): line += "\(value)"
         case .stringConvertible(let value): write("\(value)", into: &line)
         case .array(let values):
@@ -26,6 +26,11 @@ enum JSONText {
             }
             line += "}"
         }
+    }
+
+    /// Three decimals are enough for a reader; values this large have none.
+    private static func rounded(_ value: Double) -> Double {
+        value.magnitude < 1e15 ? (value * 1000).rounded() / 1000 : value
     }
 
     static func write(_ text: String, into line: inout String) {

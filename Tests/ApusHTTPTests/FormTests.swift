@@ -63,7 +63,8 @@ private struct Person: Codable, Sendable, Equatable, ResponseConvertible, Valida
         ("", "/name", "required"), ("name=A", "/isMember", "required"), ("name=A&isMember=maybe", "/isMember", "type"),
         ("name=A&isMember=1&age=x", "/age", "type"), ("name=A&isMember=1&age=99999999999999999999", "/age", "type"),
         ("name=&isMember=1", "/name", "length"), ("name[x]=A&isMember=1", "/name", "type"),
-        ("name=A&isMember=1&address=x", "/address", "type"),
+        ("name=A&isMember=1&address=x", "/address", "type"), ("name=A&isMember=1&tags[-1]=x", "/tags", "format"),
+        ("name=A&isMember=1&tags[0]=x&tags[00]=y", "/tags", "format"),
         ("name=A&isMember=1&address[street]=x", "/address/number", "required"),
     ])
     func `Missing and invalid fields are answered with 422 and their pointers`(

@@ -67,11 +67,14 @@ import Testing
     @Test func `A preflight is answered by the CORS middleware of the requested route`() async throws {
         let router = try router { routes in
             routes.get("orders") { "all" }
-            routes.group(CORS(origins: .only(["https://app.example"]))) { $0.post("orders") { "placed" } }
+            routes.group(CORS(origins: .only(["https://app.example"]))) { routes in
+                routes.post("orders") { "placed" }
+                routes.get("prices") { "all" }
+            }
         }
-        func allowed(_ method: String, _ origin: String) async throws -> String? {
+        func allowed(_ method: String, _ origin: String, _ path: String = "/orders") async throws -> String? {
             let headers: RequestHeaders = [.origin: origin, .accessControlRequestMethod: method]
-            let response = await router.respond(to: Request(method: .options, target: "/orders", headers: headers))
+            let response = await router.respond(to: Request(method: .options, target: path, headers: headers))
             #expect(response.status == .noContent)
             return response.headers[.accessControlAllowOrigin]
         }
@@ -79,6 +82,25 @@ import Testing
         #expect(try await allowed("POST", "https://evil.example") == nil)
         #expect(try await allowed("GET", "https://app.example") == nil)
         #expect(try await allowed("DELETE", "https://app.example") == nil)
+        #expect(try await allowed("HEAD", "https://app.example", "/prices") == "https://app.example")
+    }
+
+    @Test func `Constants are compared by bytes, not by canonical equivalence`() async throws {
+        let router = try router { routes in
+            routes.get("caf\u{E9}") { "composed" }
+            routes.get("cafe\u{301}") { "decomposed" }
+        }
+        #expect(try await text(router, "/caf%C3%A9") == "composed")
+        #expect(try await text(router, "/cafe%CC%81") == "decomposed")
+    }
+
+    @Test func `A route for HEAD beside one for GET takes precedence`() async throws {
+        let router = try router { routes in
+            routes.get("orders") { "all" }
+            routes.on(.head)("orders") { NoContent() }
+        }
+        #expect(await router.respond(to: Request(method: .head, target: "/orders")).status == .noContent)
+        #expect(try await text(router, "/orders") == "all")
     }
 
     @Test func `Routes that match the same paths are rejected with the locations of both`() throws {

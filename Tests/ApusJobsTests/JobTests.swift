@@ -281,6 +281,19 @@ private final class Greeter: Worker {
         }
     }
 
+    @Test func `A dead letter is not retried while another job with its unique key waits`() async throws {
+        try await withQueue { queue, _ in
+            let worker = Greeter { _, _ in throw AppError(.invalidArgument, "The name is empty.") }
+            try await queue.enqueue(Greet(name: ""), uniqueKey: "k")
+            _ = try await runner(queue, worker).runAvailable()
+            let dead = try #require(try await queue.list(.discarded).first)
+            try await queue.enqueue(Greet(name: "b"), uniqueKey: "k")
+            let error = await #expect(throws: AppError.self) { try await queue.retry(dead.id) }
+            #expect(error?.code == .alreadyExists)
+            #expect(try await queue.list(.discarded).count == 1)
+        }
+    }
+
     @Test func `A delayed job does not run before its time`() async throws {
         try await withQueue { queue, _ in
             try await queue.enqueue(Greet(name: "a"), after: .seconds(60))

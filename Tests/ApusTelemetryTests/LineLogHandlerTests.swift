@@ -49,6 +49,13 @@ import Testing
         #expect(decoded.requestID == "r1")
     }
 
+    @Test(arguments: [1.23456, -1e-9, 1e300, .greatestFiniteMagnitude, .infinity, -.infinity, .nan])
+    func `A JSON log entry is valid with any number`(number: Double) throws {
+        struct Line: Decodable { let message: String }
+        let text = line(.json, "m", ["n": .stringConvertible(number)])
+        #expect(try JSONDecoder().decode(Line.self, from: Data(text.utf8)).message == "m")
+    }
+
     @Test(arguments: LineLogHandler.Format.allCases) func `Values whose names suggest a secret are redacted`(
         format: LineLogHandler.Format
     ) {

@@ -133,6 +133,18 @@ private final class Counter: Sendable {
         }
     }
 
+    @Test func `The same bytes with another media type are a different request`() async throws {
+        try await withClient { client in
+            var statuses: [Int] = []
+            for type in ["text/plain", "text/csv", "text/plain"] {
+                let headers: HTTPFields = [key: "k", .contentType: type]
+                let response = try await client.send(.post, "/items", headers: headers, body: ByteBuffer(string: "a"))
+                statuses.append(response.status.code)
+            }
+            #expect(statuses == [201, 422, 201])
+        }
+    }
+
     @Test func `A trailing slash does not make a different request, a query does`() async throws {
         try await withClient { client in
             func place(_ target: String) async throws -> ClientResponse {

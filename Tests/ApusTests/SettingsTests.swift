@@ -52,7 +52,7 @@ import Testing
         let text = try #require(error).description
         #expect(text.contains("6 problems"))
         for part in [
-            "http.port (--http-port, HTTP_PORT) must be a whole number from 0 to 65535; \"70000\" is not.",
+            "http.port (--http-port, HTTP_PORT) must be an integer from 0 to 65535; \"70000\" is not.",
             "T_OUT", "one of quiet, loudest", "KEY) must be a secret of at least 32 bytes; what is given is not.",
             "other (--other, OTHER) is required", "--nonsense is not a flag",
         ] {

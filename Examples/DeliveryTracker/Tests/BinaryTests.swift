@@ -73,7 +73,7 @@ import Testing
             #expect(try await process.waitForExit() == 0)
             let text = process.lines.joined(separator: "\n")
             for part in [
-                "--http-port, HTTP_PORT\n      a whole number from 0 to 65535\n      default: 8080\n",
+                "--http-port, HTTP_PORT\n      an integer from 0 to 65535\n      default: 8080\n",
                 "--orders-idempotency-lease, ORDERS_IDEMPOTENCY_LEASE\n", "at least 100ms\n      default: 10s\n",
                 "--auth-secret, AUTH_SECRET\n", "default: a public one in development, else required\n",
             ] { #expect(text.contains(part), "\(part) in \(text)") }

@@ -2,7 +2,7 @@ import ApusCore
 import ApusServer
 
 extension CommonSettings {
-    /// A TCP port, with TLS if there is a certificate, and a unix socket beside it if it has a path.
+    /// Returns the listeners: a TCP port, with TLS if a certificate is configured, and a unix socket if its path is.
     static func listeners(_ settings: Settings) -> [Listener] {
         let address = Listener.Address.tcp(
             host: settings.string("http.host", default: "127.0.0.1"),
@@ -23,11 +23,12 @@ extension CommonSettings {
         let demanded = settings.choice(
             "tls.client-certificates", default: authorities == nil ? ClientCertificates.none : .required)
         if demanded != .none, authorities == nil {
-            settings.note("tls.client-authorities is required: the PEM file of those who sign client certificates.")
+            settings.note(
+                "tls.client-authorities is required: the PEM file with the authorities that sign client certificates.")
         }
         guard let certificate, let key else {
             if certificate != nil || key != nil || authorities != nil {
-                settings.note("tls.certificate and tls.key must both be there: paths of PEM files.")
+                settings.note("tls.certificate and tls.key are required together: the paths of PEM files.")
             }
             return nil
         }
@@ -42,7 +43,7 @@ extension CommonSettings {
 }
 
 extension Settings {
-    /// Networks, as CIDR writes them.
+    /// Reads a list of networks in CIDR notation.
     func networks(_ key: String) -> [IPNetwork] {
         list(key).compactMap { text in
             do {

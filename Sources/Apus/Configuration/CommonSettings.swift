@@ -7,16 +7,16 @@ import ApusTelemetry
 import FoundationEssentials
 import Logging
 
-/// The settings that every app has.
+/// The settings of every app.
 struct CommonSettings {
     let server: Server.Configuration
     let jobs: JobRunner.Configuration
     let databaseURL: String
-    /// Whether `/docs` and `/openapi.json` are there.
+    /// Whether `/docs` and `/openapi.json` are served.
     let servesDocs: Bool
-    /// How calls of gRPC are answered.
+    /// The configuration of gRPC calls.
     let grpc: GRPCConfiguration
-    /// Whether clients of gRPC may ask what services there are.
+    /// Whether gRPC reflection is available.
     let reflects: Bool
     private let logLevel: Logger.Level
     private let logFormat: LineLogHandler.Format
@@ -86,7 +86,7 @@ struct CommonSettings {
         decompresses = settings.bool("http.decompression", default: true)
     }
 
-    /// What says that the service is reached from outside of this machine.
+    /// The reasons to assume that the service can be reached from other machines.
     var signsOfOutsideAccess: [String] {
         var signs = server.listeners.map(\.address).filter { !$0.isLoopback }.map { "the server listens on \($0)" }
         if !trustedProxies.isEmpty { signs.append("http.trusted-proxies names proxies") }
@@ -96,10 +96,10 @@ struct CommonSettings {
         return signs
     }
 
-    /// The middleware of every app, outermost first. Errors are rendered inside of what must see all responses.
+    /// The middleware of every app, outermost first. Errors are rendered inside the middleware that must see all responses.
     var middleware: [any Middleware] {
         var all: [any Middleware] = []
-        // Whatever comes after it is to know the client, not the proxy.
+        // All following middleware must see the client's address, not the proxy's.
         if !trustedProxies.isEmpty {
             all.append(
                 TrustedProxies(trustedProxies, fields: forwardedFields, trustsHost: trustsForwardedHost))
@@ -108,7 +108,7 @@ struct CommonSettings {
         if !allowedOrigins.isEmpty { all.append(CORS(origins: .only(Set(allowedOrigins)))) }
         if compresses { all.append(Compression()) }
         all.append(ErrorRendering(typePrefix: problemTypes))
-        // Before it, because errors of gRPC's requests are statuses.
+        // Inside ErrorRendering, because gRPC errors are statuses, not documents.
         all.append(GRPCErrorRendering(domain: grpc.domain))
         if decompresses { all.append(Decompression()) }
         return all
@@ -118,7 +118,7 @@ struct CommonSettings {
         Logger(label: label) { LineLogHandler(label: $0, format: logFormat, level: logLevel, output: output) }
     }
 
-    /// Makes the loggers of libraries write like ours.
+    /// Makes the loggers of libraries use the same format.
     func bootstrapLogging(output: LogOutput) {
         LoggingSystem.bootstrap { LineLogHandler(label: $0, format: logFormat, level: logLevel, output: output) }
     }

@@ -1,6 +1,6 @@
 import ApusCore
 
-/// Lengths of time as text.
+/// Durations as text.
 enum DurationText {
     private static let units: [(name: String, length: Duration)] = [
         ("ms", .milliseconds(1)), ("s", .seconds(1)), ("m", .seconds(60)), ("h", .seconds(3600)),

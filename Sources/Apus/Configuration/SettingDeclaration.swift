@@ -1,9 +1,9 @@
-/// A setting as the help describes it.
+/// The description of a setting in the help.
 struct SettingDeclaration {
     let key: String
-    /// What its value must be.
+    /// The values it accepts.
     let expected: String
-    /// What it is when nothing says anything.
+    /// Its default; `nil` if there is none.
     let fallback: String?
 
     /// Its name on the command line, without the hyphens in front.
@@ -12,7 +12,7 @@ struct SettingDeclaration {
     /// Its name among the environment variables.
     var variable: String { Self.variable(key) }
 
-    /// All the names of a key: whoever mends a problem sees where.
+    /// The key with its flag and variable, for error messages.
     static func names(of key: String) -> String { "\(key) (--\(flag(key)), \(variable(key)))" }
 
     private static func flag(_ key: String) -> String { key.split(separator: ".").joined(separator: "-") }
@@ -23,7 +23,7 @@ struct SettingDeclaration {
 }
 
 extension Settings {
-    /// All settings that have been asked for, as the help lists them.
+    /// The list of settings in the help.
     var help: String {
         let lines = declarations.map {
             "  --\($0.flag), \($0.variable)\n      \($0.expected)\n      default: \($0.fallback ?? "none")"

@@ -1,9 +1,9 @@
 import ApusCore
 import Configuration
 
-/// One place that settings come from.
+/// A source of settings.
 struct SettingSource: Sendable {
-    /// What a place says about a key.
+    /// The value of a key.
     enum Value {
         case text(String)
         /// A sequence of YAML.
@@ -25,10 +25,11 @@ struct SettingSource: Sendable {
 
     static func flags(_ provider: CommandLineArgumentsProvider) -> SettingSource { SettingSource(flags: provider) }
 
-    /// - Returns: `nil` for what is missing. An empty text counts as missing, except as a flag: `--docs-enabled` says yes.
+    /// Returns the value of a key; `nil` if it is missing. Empty text counts as missing, except in a flag: `--docs-enabled`
+    /// means `true`.
     func value(_ key: String) -> Value? {
         let key = ConfigKey(key)
-        // The provider cuts every flag at its commas, and gives nothing at all when asked for one text.
+        // The provider splits the value of a flag at commas, and returns `nil` for a string if there are several parts.
         if areFlags { return reader.stringArray(forKey: key).map { .text($0.joined(separator: ",")) } }
         if let text = reader.string(forKey: key) { return text.isEmpty ? nil : .text(text) }
         return reader.stringArray(forKey: key).map(Value.words)

@@ -4,12 +4,12 @@ import FoundationEssentials
 import Synchronization
 import SystemPackage
 
-/// The settings of a process: flags over environment over `.env` over `config/<environment>.yaml` over the defaults in the
-/// code.
+/// The settings of a process. They are read from flags, environment variables, `.env`, `config/<environment>.yaml` and the
+/// default in the code, in this order of precedence.
 ///
 /// A key such as `http.port` is the flag `--http-port`, the variable `HTTP_PORT`, and `http: { port: … }` in YAML. A flag is
-/// written `--http-port=80` or `--http-port 80`. Reading never throws: what is missing or malformed is noted, and
-/// ``check()`` reports everything at once.
+/// written `--http-port=80` or `--http-port 80`. Reading never throws: missing and malformed values are recorded, and
+/// ``check()`` reports all of them at once.
 public final class Settings: Sendable {
     private struct Notes {
         var problems: [String] = []
@@ -27,8 +27,8 @@ public final class Settings: Sendable {
     /// - Parameters:
     ///   - arguments: The command line without the program's name and without a role.
     ///   - variables: The environment variables. An empty one counts as missing.
-    ///   - folder: Where `.env` and `config` are; the working directory by default.
-    /// - Throws: When `.env` or the YAML file is there and malformed.
+    ///   - folder: The directory that contains `.env` and `config`; the working directory by default.
+    /// - Throws: An error if `.env` or the YAML file exists and is malformed.
     public init(arguments: [String] = [], variables: [String: String] = [:], folder: String = ".") async throws {
         let line = FlagArguments(arguments)
         flags = line.values.keys.sorted()
@@ -44,7 +44,7 @@ public final class Settings: Sendable {
         _ = string("environment", default: "development")
     }
 
-    /// The defaults alone, for a description of the settings.
+    /// Creates settings that have only defaults, to describe them.
     init() {
         environment = "development"
         sources = []
@@ -54,18 +54,18 @@ public final class Settings: Sendable {
 
     // MARK: Reading
 
-    /// Text.
+    /// Reads text.
     public func string(_ key: String, default defaultValue: String) -> String {
         read(key, "text", default: defaultValue) { $0 } ?? defaultValue
     }
 
-    /// Text that may be missing.
+    /// Reads text; `nil` if it is missing.
     public func string(_ key: String) -> String? { read(key, "text", default: nil) { $0 } }
 
-    /// A secret that must be there.
+    /// Reads a required secret.
     /// - Parameters:
-    ///   - minimumBytes: The least number of bytes that it must have.
-    ///   - developmentDefault: What it is in the environment `development` if nothing says otherwise; nowhere else.
+    ///   - minimumBytes: Its minimum length in bytes.
+    ///   - developmentDefault: The value if it is missing in the environment `development`. It has no effect in others.
     public func secret(_ key: String, minimumBytes: Int = 1, developmentDefault: String? = nil) -> Secret<String> {
         let expected = "a secret of at least \(minimumBytes) bytes"
         let fallback = developmentDefault == nil ? "none, it is required" : "a public one in development, else required"
@@ -81,15 +81,15 @@ public final class Settings: Sendable {
         return Secret("")
     }
 
-    /// A whole number within bounds.
+    /// Reads an integer within bounds.
     public func int(_ key: String, default defaultValue: Int, in bounds: ClosedRange<Int>) -> Int {
-        let expected = "a whole number from \(bounds.lowerBound) to \(bounds.upperBound)"
+        let expected = "an integer from \(bounds.lowerBound) to \(bounds.upperBound)"
         return read(key, expected, default: "\(defaultValue)") { text in
             Int(text).flatMap { bounds.contains($0) ? $0 : nil }
         } ?? defaultValue
     }
 
-    /// `true` or `false`. A flag without a value is `true`.
+    /// Reads `true` or `false`. A flag without a value is `true`.
     public func bool(_ key: String, default defaultValue: Bool) -> Bool {
         read(key, "true or false", default: "\(defaultValue)") { text in
             switch text.asciiLowercased {
@@ -100,17 +100,17 @@ public final class Settings: Sendable {
         } ?? defaultValue
     }
 
-    /// A length of time: a number with `ms`, `s`, `m`, `h` or `d`, such as `250ms` or `1.5h`.
-    /// - Parameter minimum: The least that makes sense.
+    /// Reads a duration: a number with `ms`, `s`, `m`, `h` or `d`, such as `250ms` or `1.5h`.
+    /// - Parameter minimum: The minimum duration.
     public func duration(_ key: String, default defaultValue: Duration, atLeast minimum: Duration = .zero) -> Duration {
         let bound = minimum > .zero ? ", at least \(DurationText.text(of: minimum))" : ""
-        let expected = "a length of time such as 250ms, 30s, 5m or 24h\(bound)"
+        let expected = "a duration such as 250ms, 30s, 5m or 24h\(bound)"
         return read(key, expected, default: DurationText.text(of: defaultValue)) { text in
             DurationText.parse(text).flatMap { $0 >= minimum ? $0 : nil }
         } ?? defaultValue
     }
 
-    /// One of a fixed set of words.
+    /// Reads one of the raw values of an enumeration.
     public func choice<Value: RawRepresentable<String> & CaseIterable & Sendable>(
         _ key: String, default defaultValue: Value
     ) -> Value {
@@ -118,9 +118,9 @@ public final class Settings: Sendable {
         return read(key, "one of \(words)", default: defaultValue.rawValue) { Value(rawValue: $0) } ?? defaultValue
     }
 
-    /// Words separated by commas; in YAML a sequence, too.
+    /// Reads a list: values separated by commas, or a sequence in YAML.
     public func list(_ key: String) -> [String] {
-        declare(key, "words separated by commas", default: nil)
+        declare(key, "values separated by commas", default: nil)
         return switch found(key) {
         case .text(let text): text.split(separator: ",").map { String($0.trimmed) }
         case .words(let words): words
@@ -128,17 +128,17 @@ public final class Settings: Sendable {
         }
     }
 
-    /// The secrets that have their development default, which everybody can read in the source.
+    /// The secrets with their development default, which is public in the source code.
     var publicSecrets: [String] { notes.withLock { $0.publicSecrets.sorted() } }
 
     // MARK: Problems
 
-    /// Notes a problem of your own, to be reported with all others; once, however often a setting is read.
+    /// Records a problem, to be reported with all others. The same text is only recorded once.
     public func note(_ problem: String) {
         notes.withLock { if !$0.problems.contains(problem) { $0.problems.append(problem) } }
     }
 
-    /// - Throws: A ``StartupError`` that lists every problem noted so far, and every flag that nothing has asked for.
+    /// - Throws: A ``StartupError`` that lists every recorded problem, and every flag that no code has read.
     public func check() throws {
         let (problems, declarations) = notes.withLock { ($0.problems, $0.declarations) }
         let known = Set(declarations.map(\.flag))
@@ -146,7 +146,7 @@ public final class Settings: Sendable {
         guard problems.isEmpty && unknown.isEmpty else { throw StartupError(problems: problems + unknown) }
     }
 
-    /// What has been asked for, in the order in which it was first.
+    /// The settings that were read, in the order of their first reading.
     var declarations: [SettingDeclaration] { notes.withLock { $0.declarations } }
 
     private func read<Value>(

@@ -1,6 +1,6 @@
-/// Why an app cannot start: every reason at once.
+/// The reasons why an app cannot start.
 public struct StartupError: Error, CustomStringConvertible, Equatable {
-    /// One sentence each.
+    /// The reasons, one sentence each.
     public let problems: [String]
 
     public init(problems: [String]) { self.problems = problems }

@@ -71,7 +71,7 @@ public struct IdempotencyKeys: Middleware {
         var request = request
         let body = try await request.body.collect()
         request.body = request.body.replaced(by: body)
-        switch try await store.claim(key, Self.fingerprint(request.rawQuery, body)) {
+        switch try await store.claim(key, Self.fingerprint(request, body)) {
         case .recorded(let response): return response
         case .claimed(let claim): return try await run(request, key, claim, next)
         }
@@ -170,10 +170,12 @@ public struct IdempotencyKeys: Middleware {
         return "\(caller) \(request.method.rawValue) \(path)"
     }
 
-    private static func fingerprint(_ query: Substring?, _ body: ByteBuffer) -> [UInt8] {
+    private static func fingerprint(_ request: Request, _ body: ByteBuffer) -> [UInt8] {
         var hash = SHA256()
-        hash.update(data: Data((query ?? "").utf8))
-        hash.update(data: [0])
+        for text in [request.rawQuery.map(String.init) ?? "", request.headers[.contentType] ?? ""] {
+            hash.update(data: Data(text.utf8))
+            hash.update(data: [0])
+        }
         body.withUnsafeReadableBytes { hash.update(bufferPointer: $0) }
         return Array(hash.finalize())
     }

@@ -1,6 +1,7 @@
 import ApusCore
 public import ApusData
 import ApusHTTP
+import ApusJSON
 import FoundationEssentials
 import HTTPTypes
 import NIOCore
@@ -200,7 +201,7 @@ struct IdempotencyStore: Sendable {
     private func response(of row: Row) throws -> Response? {
         guard let status = try row.get("status", as: Int?.self) else { return nil }
         let headers = try row.get("headers", as: String.self)
-        let fields = try JSONCoding.decode([[HTTPField]].self, from: headers.utf8).map { HTTPFields($0) }
+        let fields = try JSON.Decoder.standard.decode([[HTTPField]].self, from: headers.utf8).map { HTTPFields($0) }
         var response = Response(status: .init(code: status), headers: fields.first ?? [:])
         if fields.count > 1 { response.delivery = .trailers(fields[1]) }
         let body = try row.get("body", as: [UInt8].self)

@@ -8,9 +8,10 @@ import ServiceLifecycle
 import UnixSignals
 
 extension App {
-    /// Runs the process until it is asked to stop, by SIGTERM or SIGINT; a second signal ends it at once.
+    /// Runs the process until it receives SIGTERM or SIGINT. A second signal ends it immediately.
     ///
-    /// `--help`, after a role or without one, lists the roles and every setting. A failure to start is printed to standard error, every problem at once, and the process exits with 1.
+    /// `--help` lists the roles and every setting. If the app cannot start, all problems are printed to standard error, and
+    /// the process exits with 1.
     public func run() async {
         let (role, flags) = AppCommand.parse(Array(CommandLine.arguments.dropFirst()), of: self)
         do {
@@ -70,8 +71,8 @@ extension App {
         }
     }
 
-    /// Runs services until the stop. They stop in the reverse order: the server first, then the jobs, then what modules run, such
-    /// as clients that jobs use, and the database last.
+    /// Runs services until the stop. They stop in the reverse order: the server first, then the jobs, then the services of
+    /// modules, such as clients that jobs use, and the database last.
     private func serve(_ assembly: Assembly, _ services: [any Service], listens: Bool) async throws {
         var all: [any Service] = [DatabaseService(database: assembly.database)] + services
         if listens { all.append(assembly.makeServer(announcing: name)) }
@@ -99,7 +100,7 @@ extension App {
 }
 
 extension Assembly {
-    /// The server; in development it prints where it is, for whoever sits at the terminal.
+    /// Returns the server. In development it prints its address.
     func makeServer(announcing name: String) -> Server {
         let scheme = server.listeners.first?.tls == nil ? "http" : "https"
         return Server(
@@ -110,7 +111,7 @@ extension Assembly {
             }, onStopping: readiness.stop, handler: handler)
     }
 
-    /// A server for tests.
+    /// Returns a server for tests.
     /// - Parameter onListening: Receives the port.
     package func makeTestServer(onListening: @escaping @Sendable (Int) -> Void) -> any Service {
         Server(
@@ -119,7 +120,7 @@ extension Assembly {
     }
 }
 
-/// Closes the database when everything else has stopped.
+/// Closes the database after everything else has stopped.
 private struct DatabaseService: Service {
     let database: (any Database)?
 

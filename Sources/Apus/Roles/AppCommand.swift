@@ -2,7 +2,7 @@ import ArgumentParser
 
 /// The command line of an app: a role, then settings as flags.
 struct AppCommand: ParsableCommand {
-    /// What the commands, which are types, have to know of the app, which is a value.
+    /// The app's part of the help. Commands are described by static properties, which have no access to the app.
     struct Context: Sendable {
         var name = ""
         var version = ""
@@ -21,7 +21,7 @@ struct AppCommand: ParsableCommand {
 
     /// Reads a command line, without the program's name.
     ///
-    /// Ends the process for `--help`, `--version`, and what cannot be read.
+    /// Exits for `--help`, `--version` and malformed arguments.
     static func parse(_ arguments: [String], of app: App) -> (role: Role, flags: [String]) {
         var context = Context(name: app.name, version: app.version)
         do {
@@ -33,21 +33,21 @@ struct AppCommand: ParsableCommand {
             let flags = command.settings.flags
             return (type(of: command).role, flags)
         } catch {
-            // Only now, because it configures the modules.
+            // Computed only here because it configures all modules.
             context.settingsHelp = app.settingsHelp
             $context.withValue(context) { exit(withError: error) }
         }
     }
 }
 
-/// The settings, which only the app's modules know.
+/// The remaining arguments, which ``Settings`` reads.
 struct SettingArguments: ParsableArguments {
     @Argument(
         parsing: .allUnrecognized, help: ArgumentHelp("Settings as flags: --key=value.", valueName: "settings"))
     var flags: [String] = []
 }
 
-/// A role as a command.
+/// A command that selects a role.
 private protocol RoleCommand: ParsableCommand {
     static var role: Role { get }
     var settings: SettingArguments { get }
@@ -93,12 +93,12 @@ extension AppCommand {
 }
 
 extension App {
-    /// Every setting with its names, what it must be and its default.
+    /// The list of all settings in the help.
     var settingsHelp: String {
         let settings = Settings()
         _ = CommonSettings(settings, name: name)
         var builder = AppBuilder(name: name, settings: settings)
-        // A module that throws has asked for its settings before.
+        // A module that throws has usually read its settings before that.
         for module in modules { try? module.configure(&builder) }
         return settings.help
     }

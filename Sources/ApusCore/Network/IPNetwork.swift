@@ -15,7 +15,8 @@ public struct IPNetwork: Hashable, Sendable {
                 "\"\(text.prefix(64))\" is not a network in CIDR notation, such as 10.0.0.0/8 or 2001:db8::/32.")
         }
         let bits = address.bytes.count * 8
-        let prefixLength = parts.count == 2 ? Int(parts[1]) : bits
+        let hasSign = parts.count == 2 && parts[1].utf8.first == UInt8(ascii: "+")
+        let prefixLength = parts.count == 1 ? bits : hasSign ? nil : Int(parts[1])
         guard let prefixLength, (0...bits).contains(prefixLength) else {
             throw AppError(
                 .invalidArgument, "The prefix length of \"\(text.prefix(64))\" must be an integer from 0 to \(bits).")

@@ -1,4 +1,5 @@
 import ApusCore
+import ApusJSON
 public import HTTPTypes
 public import NIOCore
 
@@ -24,9 +25,14 @@ public struct ClientResponse: Sendable {
     public var text: String { String(buffer: body) }
 
     /// Decodes the body from JSON.
-    /// - Throws: An `AppError` that describes what is wrong with the body.
+    /// - Throws: An `AppError` with code `internal` and the `DecodingError` as its cause: what another service sends is not
+    ///   the fault of one's own client.
     public func json<Value: Decodable>(_ type: Value.Type = Value.self) throws -> Value {
-        try JSONCoding.decode(type, from: body)
+        do {
+            return try JSON.Decoder.standard.decode(type, from: body.readableBytesView)
+        } catch {
+            throw AppError(.internal, "The response could not be decoded as \(type).", cause: error)
+        }
     }
 
     /// Decodes the body from JSON as a type whose conformance to `Decodable` is only known at run time.

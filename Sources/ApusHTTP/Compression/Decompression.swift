@@ -26,7 +26,7 @@ public struct Decompression: Middleware {
         guard let coding else { return await next(request) }
         var request = request
         let source = try DecompressingSource(request.body, coding, maximumRatio: maximumRatio)
-        request.body = RequestBody(source, limit: request.body.limit)
+        request.body = request.body.replaced(by: source)
         request.headers[.contentEncoding] = nil
         request.headers[.contentLength] = nil
         return await next(request)
@@ -80,8 +80,8 @@ private final class DecompressingSource: RequestBodySource, @unchecked Sendable 
         while true {
             if let bytes = try decompressor.next(atMost: Self.block) {
                 produced += bytes.readableBytes
-                guard produced <= max(Self.block, received.multipliedReportingOverflow(by: maximumRatio).partialValue)
-                else {
+                let (maximum, overflow) = received.multipliedReportingOverflow(by: maximumRatio)
+                guard overflow || produced <= max(Self.block, maximum) else {
                     throw AppError(
                         .outOfRange,
                         "The decompressed body is more than \(maximumRatio) times the size of the compressed one.",

@@ -31,7 +31,7 @@ package struct FormFields: Sendable {
         /// The elements of the field as a list.
         var elements: [Node] {
             if let child = self[""] { return values.map(Node.init) + child.values.map(Node.init) }
-            let numbered = names.compactMap { name in Int(name).map { ($0, name) } }.sorted { $0.0 < $1.0 }
+            let numbered = names.compactMap { name in Self.index(name).map { ($0, name) } }.sorted { $0.0 < $1.0 }
             if !numbered.isEmpty { return numbered.compactMap { self[$0.1] } }
             return values.map(Node.init)
         }
@@ -39,8 +39,13 @@ package struct FormFields: Sendable {
         /// Whether the field uses a single list notation: `a=1` and `a[]=1` can be combined, but not with `a[0]=1` or `a[b]=1`.
         var hasConsistentListNotation: Bool {
             let isUnindexed = !values.isEmpty || self[""] != nil
-            return names.allSatisfy { isUnindexed ? $0.isEmpty : Int($0) != nil }
+            return names.allSatisfy { isUnindexed ? $0.isEmpty : Self.index($0) != nil }
                 && (self[""]?.hasChildren ?? false) == false
+        }
+
+        /// An index in its only spelling: `01` and `+1` are names.
+        private static func index(_ name: String) -> Int? {
+            Int(name).flatMap { $0 >= 0 && "\($0)".isExactly(name) ? $0 : nil }
         }
 
         init() {}

@@ -37,6 +37,14 @@ public struct RequestBody: Sendable {
     package func replaced(by bytes: ByteBuffer) -> RequestBody {
         var body = RequestBody(bytes)
         body.limit = limit
+        body.isLimitOfRoute = isLimitOfRoute
+        return body
+    }
+
+    /// Returns the body with another source, with the same limit.
+    package func replaced(by source: any RequestBodySource) -> RequestBody {
+        var body = RequestBody(source, limit: limit)
+        body.isLimitOfRoute = isLimitOfRoute
         return body
     }
 

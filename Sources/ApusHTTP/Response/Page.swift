@@ -89,11 +89,11 @@ public struct Paging<Key: Codable & Sendable>: RequestInput {
     /// Creates an input for the requested page.
     /// - Parameters:
     ///   - key: The type of the key by which the list is ordered.
-    ///   - limit: The number of items on a page if the client does not specify it.
-    ///   - maximum: The maximum number of items that a client may request.
+    ///   - limit: The number of items on a page if the client does not specify it, from 1 to `maximum`.
+    ///   - maximum: The maximum number of items that a client may request, at least 1.
     public init(by key: Key.Type, limit: Int = 20, maximum: Int = 100) {
         limits = 1...max(1, maximum)
-        defaultLimit = min(max(1, limit), maximum)
+        defaultLimit = min(max(1, limit), limits.upperBound)
     }
 
     public func extract(from request: Request) throws -> PageRequest<Key> {

@@ -42,8 +42,8 @@ enum Preconditions {
     }
 
     private static func matches(_ field: String, _ tag: EntityTag?, _ same: (EntityTag, EntityTag) -> Bool) -> Bool {
-        guard let tag else { return false }
         if field.trimmed == "*" { return true }
+        guard let tag else { return false }
         return EntityTag.list(field).contains { same($0, tag) }
     }
 

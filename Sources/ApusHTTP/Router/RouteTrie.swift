@@ -1,3 +1,5 @@
+import ApusCore
+
 /// A tree of path segments. Constants take precedence over parameters, and parameters over `**`; if a branch has no
 /// match, the next one is tried.
 ///
@@ -52,7 +54,7 @@ final class RouteTrie: Sendable {
             let new = branches.count
             switch segment {
             case .constant(let text):
-                if let known = branches[node].constants.first(where: { $0.text == text }) { return known.node }
+                if let known = branches[node].constants.first(where: { $0.text.isExactly(text) }) { return known.node }
                 branches[node].constants.append((text, new))
             case .parameter:
                 if let known = branches[node].parameter { return known }

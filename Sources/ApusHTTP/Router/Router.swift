@@ -38,12 +38,18 @@ public struct Router: Sendable {
     private struct Endpoint: Sendable {
         var entries: [(method: HTTPRequest.Method, entry: Entry)] = []
 
-        func entry(for method: HTTPRequest.Method) -> Entry? { entries.first { $0.method == method }?.entry }
+        /// The route that was declared with a method.
+        func declared(_ method: HTTPRequest.Method) -> Entry? { entries.first { $0.method == method }?.entry }
+
+        /// The route that answers a method: `GET` routes also answer `HEAD`.
+        func entry(for method: HTTPRequest.Method) -> Entry? {
+            declared(method) ?? (method == .head ? declared(.get) : nil)
+        }
 
         /// Answers `OPTIONS`, for a preflight through the CORS middleware of the requested route.
         func answerOptions(_ request: Request, _ response: Response) async -> Response {
             let method = request.headers[.accessControlRequestMethod].flatMap { HTTPRequest.Method($0) }
-            let crossOrigin = method.flatMap(entry)?.route.crossOrigin ?? []
+            let crossOrigin = method.flatMap(entry(for:))?.route.crossOrigin ?? []
             return await chain(crossOrigin) { _ in response }(request)
         }
 
@@ -101,7 +107,7 @@ public struct Router: Sendable {
             }
             let index = trie.insert(pattern, next: endpoints.count)
             if index == endpoints.count { endpoints.append(Endpoint()) }
-            if let other = endpoints[index].entry(for: route.method) {
+            if let other = endpoints[index].declared(route.method) {
                 problems.append(
                     .ambiguous(
                         method: route.method.rawValue, first: other.pattern.template, other.route.site,
@@ -158,8 +164,7 @@ public struct Router: Sendable {
         if request.target == "*", request.method == .options { return .server }
         return try PathBytes.with(request.target) { path in
             guard let index = trie.match(path) else { return .notFound }
-            let found = endpoints[index].entry(for: request.method)
-            guard let entry = found ?? (request.method == .head ? endpoints[index].entry(for: .get) : nil) else {
+            guard let entry = endpoints[index].entry(for: request.method) else {
                 return .otherMethods(endpoints[index])
             }
             if !entry.parameterNames.isEmpty {

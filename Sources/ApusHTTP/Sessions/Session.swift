@@ -1,5 +1,6 @@
 import ApusCore
 import ApusJSON
+import NIOCore
 import FoundationEssentials
 import Synchronization
 
@@ -45,10 +46,11 @@ public final class Session: Sendable {
     public var isNew: Bool { id == nil }
 
     /// Returns the value with a name; `nil` if there is none.
-    /// - Throws: An `AppError` if the value cannot be decoded as the type.
+    /// - Throws: A `DecodingError`, which becomes a 500, if the value cannot be decoded as the type.
     public func get<Value: Decodable>(_ name: String, as type: Value.Type = Value.self) throws -> Value? {
         guard let value = state.withLock({ $0.values[name] }) else { return nil }
-        return try JSONCoding.decode(type, from: try JSONCoding.encode(value))
+        let bytes = try JSONCoding.encode(value).readableBytesView
+        return try JSON.Decoder.standard.decode(type, from: bytes)
     }
 
     /// Sets a value.

@@ -107,7 +107,7 @@ public struct Sessions: Middleware {
 
     private func load(_ token: Token) async throws -> LoadedSession? {
         guard let stored = try await store.load(token.id, now: clock.now) else { return nil }
-        let record = try JSONCoding.decode(Record.self, from: stored.data)
+        let record = try JSON.Decoder.standard.decode(Record.self, from: stored.data)
         guard now < record.startedAt + Int(lifetime.seconds) else {
             try await store.delete(token.id)
             return nil
