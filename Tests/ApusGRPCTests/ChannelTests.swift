@@ -69,7 +69,7 @@ import Tracing
         let recorder = Flaky(failures: 0)
         try await withInterop(InteropModule(middleware: [recorder])) { client, _ in
             _ = try await client.emptyCall(Empty())
-            try await withDeadline(.after(.seconds(5))) { _ = try await client.emptyCall(Empty()) }
+            try await withDeadline(.after(.seconds(20))) { _ = try await client.emptyCall(Empty()) }
             let error = await #expect(throws: (any Error).self) {
                 try await withDeadline(.after(.milliseconds(50))) {
                     _ = try await client.unaryCall(.with { $0.sleepMs = 60_000 })
@@ -79,7 +79,7 @@ import Tracing
         }
         let timeouts = try recorder.timeouts.prefix(2).map { try Self.duration(#require($0)) }
         #expect(timeouts[0] > .seconds(20))
-        #expect(timeouts[1] <= .seconds(5))
+        #expect(timeouts[1] <= .seconds(20))
     }
 
     /// Parses the value of a `grpc-timeout` field.
@@ -97,18 +97,18 @@ import Tracing
         let recorder = Flaky(failures: 0)
         try await withInterop(InteropModule(middleware: [recorder])) { client, _ in
             var options = CallOptions.defaults
-            options.timeout = .seconds(60)
-            try await withDeadline(.after(.seconds(5))) { [options] in
+            options.timeout = .seconds(600)
+            try await withDeadline(.after(.seconds(500))) { [options] in
                 _ = try await client.emptyCall(Empty(), options: options)
             }
-            options.timeout = .seconds(2)
-            try await withDeadline(.after(.seconds(5))) { [options] in
+            options.timeout = .seconds(200)
+            try await withDeadline(.after(.seconds(500))) { [options] in
                 _ = try await client.emptyCall(Empty(), options: options)
             }
         }
         let timeouts = try recorder.timeouts.map { try Self.duration(#require($0)) }
-        #expect(timeouts[0] <= .seconds(5))
-        #expect(timeouts[1] <= .seconds(2))
+        #expect(timeouts[0] <= .seconds(500))
+        #expect(timeouts[1] <= .seconds(200))
     }
 
     @Test(arguments: [
