@@ -17,8 +17,6 @@ final class HTTP2ByteStream: ByteStream, @unchecked Sendable {
 
     // MARK: On the event loop
 
-    func receive(_ bytes: ByteBuffer) { if bytes.readableBytes > 0 { _ = inbound.push(bytes) } }
-
     func finish() {
         inbound.finish()
         // Breaks the retain cycle: the action retains its owner, which retains this stream.

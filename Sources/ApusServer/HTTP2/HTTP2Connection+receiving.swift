@@ -10,21 +10,17 @@ extension HTTP2Connection {
             try receiveData(id, bytes, padding: padding, isEnd: isEnd)
         case .windowUpdate(let id, let increment): try receiveWindowUpdate(id, increment)
         case .reset(let id, _):
-            guard id <= lastStreamID, id % 2 == 1 else {
-                throw HTTP2Failure(.protocolError, "Stream \(id) does not exist.")
-            }
             let stream = streams[id]
-            // The reset of a stream that has been answered, at least in part, is not a sign of a flood.
-            if stream?.wasAnswered != true { try floodGate.record(now: now) }
+            try machine.receivedReset(id, isAnswered: stream?.machine.isAnswered, now: now)
             if let stream { close(stream, wasAborted: true) }
         case .settings(let settings):
-            try floodGate.record(now: now)
+            try machine.receivedSettings(now: now)
             try apply(settings)
-        case .settingsAcknowledged: hasAcknowledgedSettings = true
+        case .settingsAcknowledged: machine.receivedSettingsAcknowledgement()
         case .ping(let data):
-            if lifetime.receivedPing(now: now) { throw HTTP2Failure(.enhanceYourCalm, "too_many_pings") }
-            write { writer, output in writer.ping(data, isAcknowledgement: true, to: &output) }
-        case .pingAcknowledged(let data): if data == Self.shutdownPing { finishDraining() }
+            try machine.receivedPing(now: now)
+            output.write { writer, output in writer.ping(data, isAcknowledgement: true, to: &output) }
+        case .pingAcknowledged(let data): perform(machine.receivedPingAcknowledgement(data))
         case .other: break
         }
     }
@@ -33,44 +29,31 @@ extension HTTP2Connection {
         // Header blocks are decoded even if their request is refused: the dynamic tables of both sides must stay in
         // sync.
         let headers = try decode(block)
-        if let stream = streams[id] {
-            guard !stream.isRemoteEnded else { return try resetForViolation(stream, .streamClosed) }
-            guard isEnd else { return try resetForViolation(stream, .protocolError) }
+        let stream = streams[id]
+        switch try machine.receivedHeaders(id, isEnd: isEnd, on: stream?.state, now: now) {
+        case .open: try open(id, headers, isEnd: isEnd)
+        case .refuse: output.write { writer, output in writer.reset(id, .refusedStream, to: &output) }
+        case .trailers:
+            guard let stream else { return }
             stream.receive(trailers: headers)
-            return try finishReceiving(on: stream)
+            try finishReceiving(on: stream)
+        case .ignore: break
+        case .reset(let code): if let stream { reset(stream, code) }
         }
-        guard id % 2 == 1 else {
-            throw HTTP2Failure(.protocolError, "A client cannot open stream \(id), which has an even number.")
-        }
-        guard id > lastStreamID else {
-            if recentlyReset.contains(id) { return }
-            throw HTTP2Failure(.streamClosed, "Stream \(id) has ended or was skipped.")
-        }
-        lastStreamID = id
-        guard streams.count < core.limits.concurrentStreams, drainSteps < 2 else {
-            try floodGate.record(now: now)
-            recordReset(of: id)
-            return write { writer, output in writer.reset(id, .refusedStream, to: &output) }
-        }
-        let stream = HTTP2Stream(id, connection: self, sendWindow: sending.initialWindow)
+    }
+
+    private func open(_ id: UInt32, _ headers: HPACKHeaders, isEnd: Bool) throws(HTTP2Failure) {
+        let stream = HTTP2Stream(id, isEnd: isEnd, connection: self, sendWindow: sendWindow.initial)
         streams.append(stream, id: id)
-        idleSince = nil
-        if stream.start(headers, isEnd: isEnd) { pendingStreams.append(stream) }
+        stream.receive(headers)
+        if stream.machine.isPending { pendingStreams.append(stream) }
         try finishReceiving(on: stream)
     }
 
     /// Completes the processing of a frame by its stream.
     private func finishReceiving(on stream: HTTP2Stream) throws(HTTP2Failure) {
-        if stream.isMalformed { try floodGate.record(now: now) }
+        if stream.machine.isMalformed { try machine.recordViolation(now: now) }
         closeIfDone(stream)
-    }
-
-    /// Resets a stream because the client violated the protocol. Each reset makes room for a request, while the work
-    /// for the previous one may go on. Without a limit on resets, the limit on concurrent streams would have no effect
-    /// (CVE-2025-8671).
-    private func resetForViolation(_ stream: HTTP2Stream, _ code: HTTP2ErrorCode) throws(HTTP2Failure) {
-        try floodGate.record(now: now)
-        reset(stream, code)
     }
 
     private func decode(_ block: ByteBuffer) throws(HTTP2Failure) -> HPACKHeaders {
@@ -89,90 +72,68 @@ extension HTTP2Connection {
         _ id: UInt32, _ bytes: ByteBuffer, padding: Int, isEnd: Bool
     ) throws(HTTP2Failure) {
         let length = bytes.readableBytes + padding
-        window -= length
-        guard window >= 0 else {
-            throw HTTP2Failure(.flowControlError, "The client has exceeded the flow-control window of the connection.")
-        }
-        if bytes.readableBytes == 0, !isEnd { try floodGate.record(now: now) }
-        guard let stream = streams[id] else {
-            guard recentlyReset.contains(id) else {
-                throw HTTP2Failure(
-                    id > lastStreamID ? .protocolError : .streamClosed,
-                    "A DATA frame was received for stream \(id), which is not open."
-                )
-            }
-            return consumed(length)
-        }
-        guard !stream.isRemoteEnded else {
+        let stream = streams[id]
+        let action = try machine.receivedData(
+            id, length: length, isEmpty: bytes.readableBytes == 0 && !isEnd, on: stream?.state, now: now)
+        switch action {
+        case .deliver:
+            guard let stream else { return }
+            stream.receive(bytes, padding: padding, isEnd: isEnd)
+            try finishReceiving(on: stream)
+        case .discard: consumed(length)
+        case .discardAndReset(let code):
             consumed(length)
-            return try resetForViolation(stream, .streamClosed)
+            if let stream { reset(stream, code) }
         }
-        // A client that has not received the server's settings yet uses the default window.
-        let grace = hasAcknowledgedSettings ? 0 : max(0, Self.initialWindow - core.limits.bufferedBytes)
-        guard stream.window + grace >= length else {
-            consumed(length)
-            return try resetForViolation(stream, .flowControlError)
-        }
-        stream.receive(bytes, padding: padding, isEnd: isEnd)
-        try finishReceiving(on: stream)
     }
 
     private func receiveWindowUpdate(_ id: UInt32, _ increment: Int) throws(HTTP2Failure) {
         if id == 0 {
-            try sending.grow(by: increment)
-            lastWindowChange = now
+            try sendWindow.grow(by: increment)
+            machine.windowChanged(now: now)
         } else if let stream = streams[id] {
             stream.sending.window += increment
-            guard stream.sending.window <= SendState.maximumWindow else {
-                return try resetForViolation(stream, .flowControlError)
+            guard stream.sending.window <= SendWindow.maximum else {
+                try machine.recordViolation(now: now)
+                return reset(stream, .flowControlError)
             }
-            stream.windowChanged()
-            enqueue(stream)
-        } else if id > lastStreamID || id % 2 == 0 {
-            throw HTTP2Failure(.protocolError, "Stream \(id) does not exist.")
+            stream.machine.windowChanged(now: now)
+            sendWindow.enqueue(stream)
+        } else {
+            try machine.receivedWindowUpdate(forClosed: id)
         }
         sendWaiting()
     }
 
     private func apply(_ settings: [FrameReader.Setting]) throws(HTTP2Failure) {
         for setting in settings {
-            let value = Int(setting.value)
-            switch Setting(rawValue: setting.identifier) {
-            case .tableSize: sending.writer.setHeaderTableSize(value)
-            case .push:
-                guard value <= 1 else {
-                    throw HTTP2Failure(.protocolError, "ENABLE_PUSH is \(value); it must be 0 or 1.")
-                }
-            case .initialWindow:
-                guard value <= SendState.maximumWindow else {
-                    throw HTTP2Failure(
-                        .flowControlError, "INITIAL_WINDOW_SIZE is \(value), more than \(SendState.maximumWindow).")
-                }
-                try applyInitialWindow(value)
-            case .maximumFrameSize:
-                guard (16_384...16_777_215).contains(value) else {
-                    throw HTTP2Failure(
-                        .protocolError, "MAX_FRAME_SIZE is \(value); it must be between 16384 and 16777215.")
-                }
-                sending.writer.setMaximumFrameSize(value)
-            case .concurrentStreams, .headerList, .connectProtocol, nil: break
+            switch try HTTP2SettingChange(setting) {
+            case .tableSize(let size): output.setHeaderTableSize(size)
+            case .maximumFrameSize(let size): output.setMaximumFrameSize(size)
+            case .initialWindow(let window): try applyInitialWindow(window)
+            case nil: break
             }
         }
-        write { writer, output in writer.settingsAcknowledgement(to: &output) }
+        output.write { writer, output in writer.settingsAcknowledgement(to: &output) }
         sendWaiting()
     }
 
     /// Applies the initial window to open streams as well (RFC 9113 §6.9.2).
     private func applyInitialWindow(_ value: Int) throws(HTTP2Failure) {
-        let change = value - sending.initialWindow
+        let change = sendWindow.setInitial(value)
         guard change != 0 else { return }
-        sending.initialWindow = value
         for stream in streams.streams {
             stream.sending.window += change
-            guard stream.sending.window <= SendState.maximumWindow else {
+            guard stream.sending.window <= SendWindow.maximum else {
                 throw HTTP2Failure(.flowControlError, "The flow-control window of stream \(stream.id) is too large.")
             }
-            enqueue(stream)
+            sendWindow.enqueue(stream)
         }
+    }
+}
+
+extension HTTP2Stream {
+    fileprivate var state: HTTP2ConnectionStateMachine.OpenStream {
+        .init(isRemoteEnded: machine.isRemoteEnded, window: machine.window)
     }
 }
