@@ -24,6 +24,11 @@ let package = Package(
         .executable(name: "delivery-tracker", targets: ["DeliveryTracker"]),
         .executable(name: "protoc-gen-apus", targets: ["protoc-gen-apus"]),
     ],
+    traits: [
+        .default(enabledTraits: ["GRPC", "Zstandard"]),
+        .trait(name: "GRPC", description: "gRPC services in Apus. Without it, Apus needs no gRPC and no protobuf."),
+        .trait(name: "Zstandard", description: "The content coding zstd. Without it, libzstd is not needed."),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-nio-http2.git", from: "1.46.0"),
@@ -61,7 +66,8 @@ let package = Package(
         .target(
             name: "ApusHTTP",
             dependencies: [
-                "ApusCore", "ApusJSON", "CZlib", "CZstd",
+                "ApusCore", "ApusJSON", "CZlib",
+                .target(name: "CZstd", condition: .when(traits: ["Zstandard"])),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
@@ -179,12 +185,13 @@ let package = Package(
         .target(
             name: "Apus",
             dependencies: [
-                "ApusAuth", "ApusCore", "ApusData", "ApusGRPC", "ApusHTTP", "ApusJSON", "ApusJobs", "ApusRateLimit",
+                "ApusAuth", "ApusCore", "ApusData", "ApusHTTP", "ApusJSON", "ApusJobs", "ApusRateLimit",
                 "ApusServer", "ApusTelemetry", "ApusWebSocket",
+                .target(name: "ApusGRPC", condition: .when(traits: ["GRPC"])),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCCore", package: "grpc-swift-2", condition: .when(traits: ["GRPC"])),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -3,7 +3,6 @@
 @_exported public import ApusAuth
 @_exported public import ApusCore
 @_exported public import ApusData
-@_exported public import ApusGRPC
 @_exported public import ApusHTTP
 @_exported public import ApusJobs
 @_exported public import ApusRateLimit
@@ -13,3 +12,7 @@
 @_exported public import Logging
 @_exported public import NIOCore
 @_exported public import ServiceLifecycle
+
+#if GRPC
+    @_exported public import ApusGRPC
+#endif

@@ -1,8 +1,11 @@
 public import ApusData
 public import ApusHTTP
 public import ApusJobs
-public import GRPCCore
 public import ServiceLifecycle
+
+#if GRPC
+    public import GRPCCore
+#endif
 
 /// Collects what modules contribute to an app.
 public struct AppBuilder {
@@ -13,9 +16,11 @@ public struct AppBuilder {
 
     /// Global middleware, which wraps every route as well as the response to paths without a route.
     public var middleware = Registry<any Middleware>()
-    /// gRPC services. Declare services that need their own middleware in a group of routes instead:
-    /// `routes.grpc(service)`.
-    public var grpc = Registry<any RegistrableRPCService>()
+    #if GRPC
+        /// gRPC services. Declare services that need their own middleware in a group of routes instead:
+        /// `routes.grpc(service)`.
+        public var grpc = Registry<any RegistrableRPCService>()
+    #endif
     /// Workers of background jobs.
     public var workers = Registry<any Worker>()
     /// Additional services that run for the lifetime of the app.

@@ -1,5 +1,4 @@
 import ApusCore
-import ApusGRPC
 package import ApusData
 package import ApusHTTP
 package import ApusJobs
@@ -123,13 +122,12 @@ extension App {
         _ builder: AppBuilder, _ container: Container, _ readiness: Readiness, _ common: CommonSettings
     ) throws -> Router {
         let routes = Routes()
-        routes.attach(common.grpc)
+        common.grpc.configure(routes)
         let description = APIDescription(title: name, version: version)
         readiness.addRoutes(to: routes)
         if common.servesDocs { description.addRoutes(to: routes) }
         for build in builder.routeBuilders { try build(routes, container) }
-        routes.grpc(try builder.grpc.build(container))
-        routes.grpcCommonServices(reflects: common.reflects) { await readiness.isReady }
+        try common.grpc.addServices(of: builder, container, readiness, to: routes)
         var problems: [RouteProblem] = []
         let router = Router(routes, &problems)
         guard problems.isEmpty else { throw StartupError(problems: problems.map(\.description)) }

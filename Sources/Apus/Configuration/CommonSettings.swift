@@ -1,5 +1,4 @@
 import ApusCore
-import ApusGRPC
 import ApusHTTP
 import ApusJobs
 import ApusServer
@@ -14,10 +13,7 @@ struct CommonSettings {
     let databaseURL: String
     /// Whether `/docs` and `/openapi.json` are served.
     let servesDocs: Bool
-    /// The configuration of gRPC calls.
-    let grpc: GRPCConfiguration
-    /// Whether gRPC reflection is available.
-    let reflects: Bool
+    let grpc: GRPCSupport
     private let logLevel: Logger.Level
     private let logFormat: LineLogHandler.Format
     private let allowedOrigins: [String]
@@ -71,13 +67,7 @@ struct CommonSettings {
         logFormat = settings.choice("log.format", default: isDevelopment ? LineLogHandler.Format.text : .json)
         servesDocs = settings.bool("docs.enabled", default: isDevelopment)
         allowedOrigins = settings.list("cors.origins")
-        var grpc = GRPCConfiguration()
-        grpc.domain = name
-        grpc.maximumMessageBytes = settings.int(
-            "grpc.message-bytes", default: grpc.maximumMessageBytes, in: 0...1 << 31)
-        grpc.compressesMessages = settings.bool("grpc.compression", default: false)
-        self.grpc = grpc
-        reflects = settings.bool("grpc.reflection", default: isDevelopment)
+        grpc = GRPCSupport(settings, name: name)
         trustedProxies = settings.networks("http.trusted-proxies")
         forwardedFields = settings.choice("http.forwarded-fields", default: TrustedProxies.Fields.xForwarded)
         trustsForwardedHost = settings.bool("http.trusts-forwarded-host", default: false)
@@ -109,7 +99,7 @@ struct CommonSettings {
         if compresses { all.append(Compression()) }
         all.append(ErrorRendering(typePrefix: problemTypes))
         // Inside ErrorRendering, because gRPC errors are statuses, not documents.
-        all.append(GRPCErrorRendering(domain: grpc.domain))
+        all += grpc.middleware
         if decompresses { all.append(Decompression()) }
         return all
     }

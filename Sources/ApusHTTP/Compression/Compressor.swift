@@ -34,7 +34,9 @@ extension ContentCoding {
     func compressor(level: Int = 6) throws -> any Compressor {
         let level = min(max(level, 1), 9)
         return switch self {
-        case .zstd: try ZstdCompressor(level: (level + 1) / 2)
+        #if Zstandard
+            case .zstd: try ZstdCompressor(level: (level + 1) / 2)
+        #endif
         case .gzip: try Deflater(windowBits: Self.gzipWindowBits, level: level)
         case .deflate: try Deflater(windowBits: Self.zlibWindowBits, level: level)
         }
@@ -44,7 +46,9 @@ extension ContentCoding {
     /// - Throws: A ``CompressionMemoryError`` if the library cannot allocate memory.
     func decompressionEngine() throws -> any DecompressionEngine {
         switch self {
-        case .zstd: try ZstdDecompressor()
+        #if Zstandard
+            case .zstd: try ZstdDecompressor()
+        #endif
         case .gzip: try Inflater(windowBits: Self.gzipWindowBits)
         case .deflate: try Inflater(windowBits: Self.zlibWindowBits)
         }

@@ -2,8 +2,10 @@ import ApusCore
 
 /// A content coding (RFC 9110 §8.4.1), in order of preference: zstd takes a fifth of gzip's time for the same size.
 package enum ContentCoding: String, CaseIterable, Sendable {
-    /// Zstandard (RFC 8878) with a maximum window of 8 MiB (RFC 9659).
-    case zstd
+    #if Zstandard
+        /// Zstandard (RFC 8878) with a maximum window of 8 MiB (RFC 9659).
+        case zstd
+    #endif
     case gzip
     /// The zlib format (RFC 1950), despite the name.
     case deflate
@@ -45,7 +47,9 @@ package enum ContentCoding: String, CaseIterable, Sendable {
         case "", "identity": .some(nil)
         case "gzip", "x-gzip": .gzip
         case "deflate": .deflate
-        case "zstd": .zstd
+        #if Zstandard
+            case "zstd": .zstd
+        #endif
         default: nil
         }
     }
