@@ -199,7 +199,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         isRemoteEnded = true
         isMalformed = true
         pendingHead = nil
-        body?.finish(throwing: HTTP1Error.truncated.appError)
+        body?.finish(throwing: RequestError.truncated.appError)
         reset(.protocolError)
     }
 
@@ -215,7 +215,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     /// Called when the client has closed the sending side of the connection.
     func inputClosed() {
         guard !isRemoteEnded else { return }
-        body?.finish(throwing: HTTP1Error.truncated.appError)
+        body?.finish(throwing: RequestError.truncated.appError)
         worker?.cancel()
     }
 
@@ -236,13 +236,13 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         pendingHead = nil
         sending.clear()
         connection.consumed(earlyBody.readableBytes)
-        body?.finish(throwing: HTTP1Error.truncated.appError)
+        body?.finish(throwing: RequestError.truncated.appError)
         // Bytes that were not read no longer block other streams.
         connection.consumed(body?.discard() ?? 0)
         upgraded?.finish()
         if wasAborted { worker?.cancel() }
         worker = nil
-        writers.resumeAll(throwing: HTTP1Connection.connectionClosed)
+        writers.resumeAll(throwing: AppError.connectionClosed)
     }
 
     // MARK: Timeouts
@@ -261,7 +261,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         case .cancel: worker?.cancel()
         case .bodyTooSlow:
             hasFailedBody = true
-            body?.finish(throwing: HTTP1Error.bodyTooSlow.appError)
+            body?.finish(throwing: RequestError.bodyTooSlow.appError)
         case .abandon:
             worker?.cancel()
             worker = nil
@@ -433,14 +433,14 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     private func send(
         _ bytes: ByteBuffer, _ writer: WaitingWriter, _ continuation: CheckedContinuation<Void, any Error>
     ) {
-        guard !isClosed, !isLocalEnded else { return continuation.resume(throwing: HTTP1Connection.connectionClosed) }
+        guard !isClosed, !isLocalEnded else { return continuation.resume(throwing: AppError.connectionClosed) }
         guard bytes.readableBytes > 0 else { return continuation.resume() }
         let cost = bytes.readableBytes + Self.pieceOverhead
         unsentBytes += cost
         connection.send(bytes, of: self) { self.sent(cost) }
         connection.flushSoon()
         // The flush may have closed the connection.
-        guard !isClosed else { return continuation.resume(throwing: HTTP1Connection.connectionClosed) }
+        guard !isClosed else { return continuation.resume(throwing: AppError.connectionClosed) }
         if unsentBytes > limits.bufferedBytes {
             writers.wait(writer, continuation)
         } else {
