@@ -39,7 +39,7 @@ enum FuzzTarget: String, CaseIterable {
     private enum Event: Equatable {
         case head(RequestHead)
         case end(body: [UInt8], HTTPFields)
-        case failure(HTTP1Error)
+        case failure(RequestError)
     }
 
     private static func requests(in pieces: [ByteBuffer]) -> [Event] {

@@ -8,7 +8,7 @@ import Testing
 /// The result of parsing a request, with the pieces of its body joined.
 private enum Outcome: Equatable {
     case request(HTTPRequest.Method, String, HTTPFields, body: String)
-    case failure(HTTP1Error)
+    case failure(RequestError)
     case incomplete
 }
 
@@ -79,7 +79,7 @@ private func parse(_ pieces: [String], maxHead: Int = 16 << 10, maxFields: Int =
 
     /// Each must be rejected with exactly this error, at the latest after its last byte.
     @Test(arguments: [
-        ("GET /\r\n\r\n", HTTP1Error.malformedRequestLine),
+        ("GET /\r\n\r\n", RequestError.malformedRequestLine),
         ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", .malformedRequestLine),
         ("GET / HTTP/1.1 \r\nHost: a\r\n\r\n", .malformedRequestLine),
         ("GET /\u{7F} HTTP/1.1\r\nHost: a\r\n\r\n", .malformedRequestLine),
@@ -117,7 +117,7 @@ private func parse(_ pieces: [String], maxHead: Int = 16 << 10, maxFields: Int =
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", .unsupportedTransferCoding),
         ("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", .unsupportedTransferCoding),
     ])
-    func `A malformed or ambiguous request is rejected`(text: String, error: HTTP1Error) {
+    func `A malformed or ambiguous request is rejected`(text: String, error: RequestError) {
         #expect(parse([text]) == [.failure(error)])
         #expect(parse(text.utf8.map { String(decoding: [$0], as: UTF8.self) }).count == 1)
     }

@@ -33,7 +33,7 @@ struct ChunkedDecoder: Sendable {
 
     init(maxFields: Int) { self.maxFields = maxFields }
 
-    mutating func next(_ buffer: inout ByteBuffer) throws(HTTP1Error) -> Piece {
+    mutating func next(_ buffer: inout ByteBuffer) throws(RequestError) -> Piece {
         while true {
             switch phase {
             case .size:
@@ -63,7 +63,7 @@ struct ChunkedDecoder: Sendable {
     }
 
     /// Returns the next line without its CR LF, or `nil` if it is incomplete.
-    private static func line(_ buffer: inout ByteBuffer) throws(HTTP1Error) -> ByteBuffer? {
+    private static func line(_ buffer: inout ByteBuffer) throws(RequestError) -> ByteBuffer? {
         let view = buffer.readableBytesView
         guard let feed = view.firstIndex(of: .lineFeed) else {
             guard view.count <= maxLine else { throw .malformedChunk }
@@ -78,7 +78,7 @@ struct ChunkedDecoder: Sendable {
     }
 
     /// Parses the hexadecimal size and ignores extensions.
-    private static func size(_ line: ByteBuffer) throws(HTTP1Error) -> Int {
+    private static func size(_ line: ByteBuffer) throws(RequestError) -> Int {
         var size = 0
         var digits = 0
         let view = line.readableBytesView
@@ -94,7 +94,7 @@ struct ChunkedDecoder: Sendable {
         return size
     }
 
-    private mutating func readTrailers(_ buffer: inout ByteBuffer) throws(HTTP1Error) -> HTTPFields? {
+    private mutating func readTrailers(_ buffer: inout ByteBuffer) throws(RequestError) -> HTTPFields? {
         if buffer.readableBytes >= 2, buffer.getInteger(at: buffer.readerIndex, as: UInt16.self) == 0x0D0A {
             buffer.moveReaderIndex(forwardBy: 2)
             return [:]

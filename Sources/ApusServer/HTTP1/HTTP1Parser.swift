@@ -24,7 +24,6 @@ package struct HTTP1Parser {
     private var inbound = ByteBuffer()
     /// How many bytes of the head have been searched for its end.
     private var searched = 0
-    private var isFirst = true
 
     package init(maxHeadBytes: Int, maxHeadFields: Int) {
         self.maxHeadBytes = maxHeadBytes
@@ -48,7 +47,7 @@ package struct HTTP1Parser {
         return inbound
     }
 
-    package mutating func next() throws(HTTP1Error) -> Part {
+    package mutating func next() throws(RequestError) -> Part {
         switch phase {
         case .head:
             guard let head = try parseHead() else { return .needsMore }
@@ -83,7 +82,7 @@ package struct HTTP1Parser {
         return .end(trailers: trailers)
     }
 
-    private mutating func parseHead() throws(HTTP1Error) -> RequestHead? {
+    private mutating func parseHead() throws(RequestError) -> RequestHead? {
         skipEmptyLines()
         guard inbound.readableBytes > 0 else {
             // Once released, the buffer serves the channel's next read, so an idle connection holds one buffer, not
@@ -102,11 +101,6 @@ package struct HTTP1Parser {
         let length = bytes.headLength(searched: &searched, limit: maxHeadBytes)
         guard (length ?? bytes.count) <= maxHeadBytes else { throw .headTooLarge(limit: maxHeadBytes) }
         guard let length else { return nil }
-        // Only at the beginning of the connection. Later it is a request with an unsupported version.
-        if isFirst, bytes.extracting(first: length).isEqual(to: "PRI * HTTP/2.0\r\n\r\n") {
-            throw .http2Preface
-        }
-        isFirst = false
         let head = try RequestHeadParser.parse(bytes.extracting(first: length), maxFields: maxHeadFields)
         inbound.moveReaderIndex(forwardBy: length)
         switch head.framing {

@@ -12,12 +12,10 @@ struct HTTP1StateMachine {
         case start(RequestHead, Body)
         case deliver(ByteBuffer)
         case endBody(trailers: HTTPFields)
-        case failBody(HTTP1Error)
+        case failBody(RequestError)
         /// Answer with this error, then close the connection. The error belongs to no request.
-        case reject(HTTP1Error)
+        case reject(RequestError)
         case close
-        /// The client speaks HTTP/2; these are its first bytes.
-        case switchToHTTP2(ByteBuffer)
     }
 
     /// How much of a request's body has been received when the request starts.
@@ -28,8 +26,8 @@ struct HTTP1StateMachine {
 
     enum Expiry: Equatable {
         case none
-        case reject(HTTP1Error)
-        case failBody(HTTP1Error)
+        case reject(RequestError)
+        case failBody(RequestError)
         /// The deadline has passed: cancel the handler.
         case cancel
         /// The handler has not reacted to its cancellation: answer without it.
@@ -76,13 +74,14 @@ struct HTTP1StateMachine {
     private static let discardLimit = 64 << 10
     private static let lingerTime = TimeAmount.seconds(2)
     /// How long an idle connection waits for one more request after shutdown has begun.
-    private static let drainTimeout = TimeAmount.seconds(1)
+    static let drainTimeout = TimeAmount.seconds(1)
 
-    init(limits: ServerLimits, now: NIODeadline) {
+    /// - Parameter headSince: When the first byte of the connection was received, if it has been.
+    init(limits: ServerLimits, now: NIODeadline, headSince: NIODeadline? = nil) {
         self.limits = limits
         self.now = now
         progress = (0, now)
-        phase = .idle(since: now)
+        phase = if let headSince { .head(since: headSince) } else { .idle(since: now) }
         parser = HTTP1Parser(maxHeadBytes: limits.headBytes, maxHeadFields: limits.headFields)
     }
 
@@ -298,9 +297,6 @@ struct HTTP1StateMachine {
         let part: HTTP1Parser.Part
         do {
             part = try parser.next()
-        } catch .http2Preface {
-            phase = .upgraded
-            return .switchToHTTP2(parser.takeRemainder())
         } catch {
             phase = .lingering(since: now)
             return .reject(error)

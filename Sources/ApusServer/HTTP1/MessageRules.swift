@@ -9,7 +9,7 @@ struct MessageRules {
     private var codingCount = 0
     private var isChunked = false
 
-    mutating func record(_ bytes: Span<UInt8>, name: Range<Int>, value: Range<Int>) throws(HTTP1Error) {
+    mutating func record(_ bytes: Span<UInt8>, name: Range<Int>, value: Range<Int>) throws(RequestError) {
         let name = bytes.extracting(name)
         switch name.count {
         case 4 where name.isEqual(toLowercase: "host"):
@@ -22,7 +22,8 @@ struct MessageRules {
         case 10 where name.isEqual(toLowercase: "connection"): recordConnection(bytes, value)
         case 14 where name.isEqual(toLowercase: "content-length"):
             lengthCount += 1
-            length = try Self.length(bytes.extracting(value))
+            guard let length = ContentLength.parse(bytes.extracting(value)) else { throw .malformedContentLength }
+            self.length = length
         case 17 where name.isEqual(toLowercase: "transfer-encoding"):
             codingCount += 1
             isChunked = bytes.extracting(value).isEqual(toLowercase: "chunked")
@@ -43,19 +44,9 @@ struct MessageRules {
         }
     }
 
-    private static func length(_ text: Span<UInt8>) throws(HTTP1Error) -> Int {
-        guard (1...18).contains(text.count) else { throw .malformedContentLength }
-        var length = 0
-        for index in text.indices {
-            guard text[index].isDigit else { throw .malformedContentLength }
-            length = length * 10 + Int(text[index] - UInt8(ascii: "0"))
-        }
-        return length
-    }
-
     /// Returns the framing of the body. If its length is specified in two ways, the request is rejected, because the
     /// ambiguity enables request smuggling.
-    func framing(isVersion10: Bool) throws(HTTP1Error) -> RequestHead.Framing {
+    func framing(isVersion10: Bool) throws(RequestError) -> RequestHead.Framing {
         guard codingCount == 0 else {
             guard lengthCount == 0 else { throw .conflictingLengths }
             guard !isVersion10, codingCount == 1, isChunked else { throw .unsupportedTransferCoding }

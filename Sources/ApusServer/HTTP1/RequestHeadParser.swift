@@ -8,7 +8,7 @@ import HTTPTypes
 enum RequestHeadParser {
     /// Parses a head.
     /// - Parameter bytes: The head from the first byte of the request line through the empty line.
-    static func parse(_ bytes: Span<UInt8>, maxFields: Int) throws(HTTP1Error) -> RequestHead {
+    static func parse(_ bytes: Span<UInt8>, maxFields: Int) throws(RequestError) -> RequestHead {
         var position = 0
         let line = try requestLine(bytes, &position)
         let target = try self.target(bytes, line.target, line.method)
@@ -23,7 +23,7 @@ enum RequestHeadParser {
     }
 
     /// Parses a trailer section, including its empty line.
-    static func trailers(_ bytes: Span<UInt8>, maxFields: Int) throws(HTTP1Error) -> HTTPFields {
+    static func trailers(_ bytes: Span<UInt8>, maxFields: Int) throws(RequestError) -> HTTPFields {
         var position = 0
         var rules = MessageRules()
         return try fields(bytes, &position, maxFields: maxFields, &rules).fields
@@ -37,7 +37,7 @@ enum RequestHeadParser {
         let isVersion10: Bool
     }
 
-    private static func requestLine(_ bytes: Span<UInt8>, _ position: inout Int) throws(HTTP1Error) -> RequestLine {
+    private static func requestLine(_ bytes: Span<UInt8>, _ position: inout Int) throws(RequestError) -> RequestLine {
         let methodEnd = end(of: position, bytes) { $0.isToken }
         guard methodEnd > position, methodEnd < bytes.count, bytes[methodEnd] == .space,
             let method = method(bytes, position..<methodEnd)
@@ -61,7 +61,7 @@ enum RequestHeadParser {
     }
 
     /// Returns what is wrong with the request line: its line ending or its content.
-    private static func lineError(_ bytes: Span<UInt8>, _ start: Int) throws(HTTP1Error) -> HTTP1Error {
+    private static func lineError(_ bytes: Span<UInt8>, _ start: Int) throws(RequestError) -> RequestError {
         let feed = end(of: start, bytes) { $0 != .lineFeed }
         return feed < bytes.count && (feed == start || bytes[feed - 1] != .carriageReturn)
             ? .bareLineFeed : .malformedRequestLine
@@ -92,7 +92,7 @@ enum RequestHeadParser {
     /// 9112 §3.2).
     private static func target(
         _ bytes: Span<UInt8>, _ range: Range<Int>, _ method: HTTPRequest.Method
-    ) throws(HTTP1Error) -> (path: String, authority: String?) {
+    ) throws(RequestError) -> (path: String, authority: String?) {
         let text = text(bytes, range)
         if method == .connect { throw .tunnelRefused }
         if bytes[range.lowerBound] == UInt8(ascii: "/") { return (text, nil) }
@@ -113,19 +113,19 @@ enum RequestHeadParser {
     /// Parses the fields, including the empty line.
     private static func fields(
         _ bytes: Span<UInt8>, _ position: inout Int, maxFields: Int, _ rules: inout MessageRules
-    ) throws(HTTP1Error) -> RequestHeaders {
+    ) throws(RequestError) -> RequestHeaders {
         let (start, initialRules) = (position, rules)
         // 64 entries fit on the stack, where a temporary allocation takes up to 1 KiB. Errors are passed as values,
         // because the closure cannot throw a typed error.
         let small = withUnsafeTemporaryAllocation(of: FieldBytes.Entry.self, capacity: 64) { entries in
-            Result { () throws(HTTP1Error) in
+            Result { () throws(RequestError) in
                 try table(bytes, &position, entries, maxFields: maxFields, &rules)
             }
         }
         if let headers = try small.get() { return headers }
         (position, rules) = (start, initialRules)
         let large = withUnsafeTemporaryAllocation(of: FieldBytes.Entry.self, capacity: maxFields) { entries in
-            Result { () throws(HTTP1Error) in
+            Result { () throws(RequestError) in
                 try table(bytes, &position, entries, maxFields: maxFields, &rules)
             }
         }
@@ -138,7 +138,7 @@ enum RequestHeadParser {
     private static func table(
         _ bytes: Span<UInt8>, _ position: inout Int, _ entries: UnsafeMutableBufferPointer<FieldBytes.Entry>,
         maxFields: Int, _ rules: inout MessageRules
-    ) throws(HTTP1Error) -> RequestHeaders? {
+    ) throws(RequestError) -> RequestHeaders? {
         let start = position
         var count = 0
         while true {
@@ -166,7 +166,7 @@ enum RequestHeadParser {
     /// no valid name.
     private static func field(
         _ bytes: Span<UInt8>, _ position: inout Int
-    ) throws(HTTP1Error) -> (name: Range<Int>, value: Range<Int>) {
+    ) throws(RequestError) -> (name: Range<Int>, value: Range<Int>) {
         let nameStart = position
         let nameEnd = end(of: nameStart, bytes) { $0.isToken }
         guard nameEnd > nameStart, nameEnd < bytes.count, bytes[nameEnd] == .colon else {

@@ -35,10 +35,4 @@ enum HTTP2Field {
         default: false
         }
     }
-
-    /// Parses a length in decimal digits.
-    static func length(_ text: String) -> Int? {
-        guard (1...18).contains(text.utf8.count), text.utf8.allSatisfy(\.isDigit) else { return nil }
-        return Int(text)
-    }
 }

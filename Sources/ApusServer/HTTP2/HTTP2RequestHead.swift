@@ -11,7 +11,7 @@ struct HTTP2RequestHead {
         /// The request is answered with an error.
         case refused(AppError, HTTPResponse.Status)
 
-        static func refused(_ error: HTTP1Error) -> Problem { .refused(error.appError, error.status) }
+        static func refused(_ error: RequestError) -> Problem { .refused(error.appError, error.status) }
     }
 
     let method: HTTPRequest.Method
@@ -42,7 +42,7 @@ struct HTTP2RequestHead {
             guard HTTP2Field.isValid(name: name, value: value) else { throw .malformed }
             switch name.utf8.count {
             case 14 where name == "content-length":
-                guard contentLength == nil, let length = HTTP2Field.length(value) else { throw .malformed }
+                guard contentLength == nil, let length = ContentLength.parse(value) else { throw .malformed }
                 contentLength = length
             case 4 where name == "host":
                 guard host == nil else { throw .malformed }

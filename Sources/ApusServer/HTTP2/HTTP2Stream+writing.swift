@@ -21,14 +21,14 @@ extension HTTP2Stream {
     private func send(
         _ bytes: ByteBuffer, _ writer: WaitingWriter, _ continuation: CheckedContinuation<Void, any Error>
     ) {
-        guard machine.acceptsBytes else { return continuation.resume(throwing: HTTP1Connection.connectionClosed) }
+        guard machine.acceptsBytes else { return continuation.resume(throwing: AppError.connectionClosed) }
         guard bytes.readableBytes > 0 else { return continuation.resume() }
         let cost = bytes.readableBytes + Self.pieceOverhead
         machine.queued(cost)
         connection.send(bytes, of: self) { self.sent(cost) }
         connection.flushSoon()
         // The flush may have closed the connection.
-        guard !machine.isClosed else { return continuation.resume(throwing: HTTP1Connection.connectionClosed) }
+        guard !machine.isClosed else { return continuation.resume(throwing: AppError.connectionClosed) }
         if machine.isFull(limits) {
             writers.wait(writer, continuation)
         } else {

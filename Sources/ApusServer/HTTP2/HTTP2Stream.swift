@@ -83,7 +83,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         case .discard(let count): consumed(count)
         case .reset(let code, let count):
             connection.consumed(count)
-            body?.finish(throwing: HTTP1Error.truncated.appError)
+            body?.finish(throwing: RequestError.truncated.appError)
             reset(code)
         }
     }
@@ -142,7 +142,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     /// Called when the client has closed the sending side of the connection.
     func inputClosed() {
         guard !machine.isRemoteEnded else { return }
-        body?.finish(throwing: HTTP1Error.truncated.appError)
+        body?.finish(throwing: RequestError.truncated.appError)
         worker?.cancel()
     }
 
@@ -160,13 +160,13 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     func closed(wasAborted: Bool) {
         connection.consumed(machine.closed())
         sending.clear()
-        body?.finish(throwing: HTTP1Error.truncated.appError)
+        body?.finish(throwing: RequestError.truncated.appError)
         // Bytes that were not read no longer block other streams.
         connection.consumed(body?.discard() ?? 0)
         upgraded?.finish()
         if wasAborted { worker?.cancel() }
         worker = nil
-        writers.resumeAll(throwing: HTTP1Connection.connectionClosed)
+        writers.resumeAll(throwing: AppError.connectionClosed)
     }
 
     // MARK: Timeouts and shutdown
@@ -179,7 +179,7 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
         case .none: break
         case .reset(let code): reset(code)
         case .cancel: worker?.cancel()
-        case .failBody: body?.finish(throwing: HTTP1Error.bodyTooSlow.appError)
+        case .failBody: body?.finish(throwing: RequestError.bodyTooSlow.appError)
         case .abandon:
             worker?.cancel()
             worker = nil

@@ -3,7 +3,7 @@ import NIOCore
 import NIOPosix
 import NIOSSL
 
-/// Builds the pipelines of a listener's connections: PROXY header, TLS, HTTP.
+/// Builds the pipelines of a listener's connections: PROXY header, TLS, and the negotiation of the protocol.
 struct ConnectionSetup: Sendable {
     private let core: ServerCore
     private let loops: [ObjectIdentifier: LoopState]
@@ -43,17 +43,17 @@ struct ConnectionSetup: Sendable {
         let address = channel.remoteAddress?.ipAddress.flatMap { IPAddress($0) }
         let isProxied =
             !proxies.isEmpty && (address.map { address in proxies.contains { $0.contains(address) } } ?? true)
-        let connection = HTTP1Connection(
+        let negotiation = ProtocolNegotiationHandler(
             core: core, loop: loop, peer: Peer(address: address?.description, isSecure: tls != nil),
-            prelude: tls != nil ? .encrypted : isProxied ? .proxied : .none)
+            awaitsProxyHeader: isProxied)
         do {
             let pipeline = channel.pipeline.syncOperations
-            if isProxied { try pipeline.addHandler(ProxyHeaderHandler(connection)) }
+            if isProxied { try pipeline.addHandler(ProxyHeaderHandler()) }
             if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls.current)) }
             if channel.localAddress?.port != nil {
                 try channel.syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
             }
-            try pipeline.addHandler(connection)
+            try pipeline.addHandler(negotiation)
         } catch {
             core.connectionClosed()
             throw error

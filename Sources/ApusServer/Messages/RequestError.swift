@@ -2,8 +2,10 @@ import ApusCore
 import ApusHTTP
 import HTTPTypes
 
-/// An error in the bytes of a request. It is answered once, then the connection is closed.
-package enum HTTP1Error: Error, Equatable {
+/// An error in the bytes of a request, of either version of HTTP, or in the pace at which they arrive.
+///
+/// In HTTP/1.1 it is answered once, then the connection is closed. In HTTP/2 it concerns a single stream.
+package enum RequestError: Error, Equatable {
     case malformedRequestLine
     case unsupportedVersion
     case headTooLarge(limit: Int)
@@ -24,8 +26,6 @@ package enum HTTP1Error: Error, Equatable {
     case bodyTooSlow
     /// The request ended before it was complete.
     case truncated
-    /// Not an error: the client speaks HTTP/2 (RFC 9113 §3.4).
-    case http2Preface
 
     /// The error that is sent to the client.
     var appError: AppError {
@@ -63,7 +63,6 @@ package enum HTTP1Error: Error, Equatable {
             AppError(.deadlineExceeded, "The request header took too long to arrive.", reason: .requestTimeout)
         case .bodyTooSlow:
             AppError(.deadlineExceeded, "The request body is arriving too slowly.", reason: .requestTimeout)
-        case .http2Preface: HTTP1Error.unsupportedVersion.appError
         case .truncated: AppError(.cancelled, "The request was aborted before it was complete.")
         }
     }
@@ -75,9 +74,8 @@ package enum HTTP1Error: Error, Equatable {
         case .unsupportedVersion: .init(code: 505, reasonPhrase: "HTTP Version Not Supported")
         case .unknownExpectation: .expectationFailed
         case .malformedRequestLine, .malformedField, .bareLineFeed, .missingHost, .malformedHost, .tunnelRefused,
-            .conflictingLengths,
-            .malformedContentLength, .unsupportedTransferCoding, .malformedChunk, .unsupportedTarget, .headTimeout,
-            .bodyTooSlow, .truncated, .http2Preface:
+            .conflictingLengths, .malformedContentLength, .unsupportedTransferCoding, .malformedChunk,
+            .unsupportedTarget, .headTimeout, .bodyTooSlow, .truncated:
             appError.httpStatus
         }
     }

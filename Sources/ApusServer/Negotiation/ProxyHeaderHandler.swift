@@ -1,15 +1,19 @@
 import ApusCore
 import NIOCore
 
-/// Reads the PROXY header at the beginning of a connection, then removes itself from the pipeline.
+/// Reads the PROXY header at the beginning of a connection and reports it with the event ``HeaderReceived``, then
+/// removes itself from the pipeline.
 final class ProxyHeaderHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
 
-    private let connection: HTTP1Connection
-    private var buffer = ByteBuffer()
+    /// The inbound event that the header has been received. It precedes all bytes of the connection.
+    struct HeaderReceived: Sendable {
+        /// The address of the client; `nil` for the load balancer's own connections.
+        let clientAddress: IPAddress?
+    }
 
-    init(_ connection: HTTP1Connection) { self.connection = connection }
+    private var buffer = ByteBuffer()
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = unwrapInboundIn(data)
@@ -18,7 +22,7 @@ final class ProxyHeaderHandler: ChannelInboundHandler, RemovableChannelHandler {
         case .incomplete: break
         case .malformed: context.close(promise: nil)
         case .client(let address):
-            connection.receivedProxyHeader(clientAddress: address?.description)
+            context.fireUserInboundEventTriggered(HeaderReceived(clientAddress: address))
             let rest = buffer
             buffer = ByteBuffer()
             if rest.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(rest)) }
