@@ -51,7 +51,7 @@ extension App {
         }
         try settings.check()
 
-        let container = try Resolver(providers: builder.providers).buildAll()
+        let container = try Container(building: builder.providers)
         let readiness = Readiness(database: database)
         let router = try router(builder, container, readiness, common)
         let workers = try builder.workers.build(container)
