@@ -4,7 +4,7 @@ package import ApusData
 package import ApusHTTP
 package import ApusJobs
 import ApusServer
-package import ApusTelemetry
+package import ApusLogging
 import FoundationEssentials
 package import Logging
 package import ServiceLifecycle

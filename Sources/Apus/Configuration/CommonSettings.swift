@@ -3,7 +3,7 @@ import ApusGRPC
 import ApusHTTP
 import ApusJobs
 import ApusServer
-import ApusTelemetry
+import ApusLogging
 import FoundationEssentials
 import Logging
 
