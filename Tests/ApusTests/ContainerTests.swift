@@ -54,6 +54,24 @@ private struct Wiring: Module {
         #expect(try await overridden.test { try await $0.client.get("/name").text } == "fake")
     }
 
+    @Test(arguments: [(true, ["on", "a", "n1", "n2"]), (false, ["b", "n1", "n2"])])
+    func `Modules can be chosen by conditions and loops`(isOn: Bool, expected: [String]) async throws {
+        func route(_ path: String) -> Wiring {
+            Wiring { app in app.routes { routes in routes.get(path) { path } } }
+        }
+        let app = App("test") {
+            if isOn { route("on") }
+            if isOn { route("a") } else { route("b") }
+            for number in 1...2 { route("n\(number)") }
+        }
+        try await app.test { app in
+            for path in ["on", "a", "b", "n1", "n2"] {
+                let status = try await app.client.get("/\(path)").status
+                #expect((status == .ok) == expected.contains(path), "\(path)")
+            }
+        }
+    }
+
     @Test func `A part is built once, however many parts resolve it`() async throws {
         let counter = Counter()
         let app = App("test") {

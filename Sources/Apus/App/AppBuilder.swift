@@ -6,8 +6,6 @@ public import ServiceLifecycle
 
 /// Collects what modules contribute to an app.
 public struct AppBuilder {
-    /// The name of the app.
-    public let name: String
     /// The settings. Missing and invalid settings are reported after all modules have been configured.
     public let settings: Settings
 
@@ -27,10 +25,7 @@ public struct AppBuilder {
     private(set) var routeBuilders: [(Routes, Container) throws -> Void] = []
     private(set) var problems: [String] = []
 
-    init(name: String, settings: Settings) {
-        self.name = name
-        self.settings = settings
-    }
+    init(settings: Settings) { self.settings = settings }
 
     /// Registers how a part is built. Parts are resolved by type; for a protocol, pass `(any OrderRepository).self`.
     public mutating func provide<Part: Sendable>(

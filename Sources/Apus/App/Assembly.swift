@@ -35,7 +35,7 @@ extension App {
     /// Assembles the app.
     /// - Throws: A ``StartupError`` that lists all problems.
     package func assemble(settings: Settings, logOutput: LogOutput = .standardOutput) throws -> Assembly {
-        var builder = AppBuilder(name: name, settings: settings)
+        var builder = AppBuilder(settings: settings)
         let common = CommonSettings(settings, name: name)
         let logger = common.logger(label: name, output: logOutput)
         let database = openDatabase(common, settings)
