@@ -19,7 +19,7 @@ let package = Package(
         .library(name: "ApusData", targets: ["ApusData"]),
         .library(name: "ApusSQLite", targets: ["ApusSQLite"]),
         .library(name: "ApusJobs", targets: ["ApusJobs"]),
-        .library(name: "ApusTelemetry", targets: ["ApusTelemetry"]),
+        .library(name: "ApusLogging", targets: ["ApusLogging"]),
         .library(name: "ApusTesting", targets: ["ApusTesting"]),
         .executable(name: "delivery-tracker", targets: ["DeliveryTracker"]),
         .executable(name: "protoc-gen-apus", targets: ["protoc-gen-apus"]),
@@ -178,15 +178,15 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),
         .target(
-            name: "ApusTelemetry",
+            name: "ApusLogging",
             dependencies: ["ApusCore", .product(name: "Logging", package: "swift-log")]),
 
         // Floor 2: what a user imports.
         .target(
             name: "Apus",
             dependencies: [
-                "ApusAuth", "ApusCore", "ApusData", "ApusHTTP", "ApusJSON", "ApusJobs", "ApusRateLimit",
-                "ApusServer", "ApusTelemetry", "ApusWebSocket",
+                "ApusAuth", "ApusCore", "ApusData", "ApusHTTP", "ApusJSON", "ApusJobs", "ApusLogging",
+                "ApusRateLimit", "ApusServer", "ApusWebSocket",
                 .target(name: "ApusGRPC", condition: .when(traits: ["GRPC"])),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -355,8 +355,8 @@ let package = Package(
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ]),
         .testTarget(
-            name: "ApusTelemetryTests",
-            dependencies: ["ApusTelemetry", .product(name: "Logging", package: "swift-log")]),
+            name: "ApusLoggingTests",
+            dependencies: ["ApusLogging", .product(name: "Logging", package: "swift-log")]),
         .testTarget(
             name: "ApusTests", dependencies: ["Apus", "ApusHTTPClient", "ApusJSON", "ApusSQLite", "ApusTesting"]),
         .testTarget(

@@ -28,11 +28,6 @@ public struct Identifier<Entity>: Hashable, Sendable {
     public init() {
         (high, low) = UUIDv7.next()
     }
-
-    private init(high: UInt64, low: UInt64) {
-        self.high = high
-        self.low = low
-    }
 }
 
 extension Identifier: LosslessStringConvertible {

@@ -1,4 +1,4 @@
-package import ApusTelemetry
+package import ApusLogging
 import Synchronization
 
 /// A log output that keeps the lines for a test to inspect.

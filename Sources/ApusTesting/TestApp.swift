@@ -1,5 +1,5 @@
 public import Apus
-import ApusTelemetry
+import ApusLogging
 import Synchronization
 
 /// An app under test.

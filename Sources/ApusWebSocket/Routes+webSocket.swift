@@ -8,7 +8,8 @@ import Logging
 
 extension Routes {
     /// Adds a WebSocket endpoint. The connection is closed when the handler returns. If the handler throws, the code of
-    /// the error determines the close code (see `StatusCode.webSocketCloseCode`).
+    /// the error determines the close code (see `StatusCode.webSocketCloseCode`), and the reason is the message of the
+    /// error or its validation failures, truncated to 123 bytes.
     @discardableResult
     public func webSocket<each Input: RequestInput>(
         _ path: String, _ input: repeat each Input, options: WebSocketOptions = WebSocketOptions(),
@@ -116,8 +117,17 @@ enum WebSocketSession {
             if error.code == .internal {
                 logger.error("A WebSocket handler failed.", metadata: ["error": .string(error.debugDescription)])
             }
-            await socket.finish(
-                WebSocketCloseCode(error.code.webSocketCloseCode), reason: error.message)
+            await socket.finish(WebSocketCloseCode(error.code.webSocketCloseCode), reason: closeReason(of: error))
         }
+    }
+
+    /// Returns what a close frame says of an error. It has no room for details: the first fields that are wrong say more
+    /// than their number.
+    private static func closeReason(of error: AppError) -> String {
+        let failures = error.details.failures.prefix(3)
+        guard !failures.isEmpty else { return error.message }
+        return failures.map { failure in
+            "\(failure.pointer.isEmpty ? "The message" : failure.pointer) \(failure.message)"
+        }.joined(separator: "; ")
     }
 }

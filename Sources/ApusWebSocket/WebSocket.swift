@@ -86,6 +86,11 @@ public final class WebSocket: Sendable {
         }
     }
 
+    /// Returns the encoded frame of a text message with a value as JSON.
+    static func encode(json value: some Encodable) throws -> ByteBuffer {
+        Frame(opcode: .text, payload: try JSONCoding.encode(value)).encoded()
+    }
+
     private static func truncate(_ text: String, toBytes bytes: Int) -> String {
         var text = text
         while text.utf8.count > bytes { text.removeLast() }

@@ -1,9 +1,30 @@
+import ApusCore
+import ApusHTTP
 public import NIOCore
 
 /// A complete WebSocket message.
 public enum WebSocketMessage: Sendable, Equatable {
     case text(String)
     case binary(ByteBuffer)
+}
+
+extension WebSocketMessage {
+    /// Creates a text message with a value as JSON like that of responses. To send a value to one client, use
+    /// ``WebSocket/send(json:)``; a message can be sent to several rooms.
+    /// - Throws: An error of the encoding.
+    public init(json value: some Encodable) throws { self = .text(String(buffer: try JSONCoding.encode(value))) }
+
+    /// Decodes a value from a text message of JSON, and validates it if its type is `Validatable`.
+    /// - Throws: An `AppError` of code `invalidArgument` if the message is binary or not valid JSON; if fields are
+    ///   missing, of the wrong type or invalid, it has a failure with the JSON pointer of each.
+    public func decode<Value: Decodable>(_ type: Value.Type = Value.self) throws -> Value {
+        guard case .text(let text) = self else {
+            throw AppError(.invalidArgument, "The message must be JSON in a text message, not a binary message.")
+        }
+        let value = try JSONCoding.decode(type, from: text.utf8, calling: "message")
+        try (value as? any Validatable)?.validate()
+        return value
+    }
 }
 
 /// A close code, the reason for closing a WebSocket (RFC 6455 §7.4).

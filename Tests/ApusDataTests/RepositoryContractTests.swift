@@ -130,6 +130,13 @@ func withDatabase<Result>(
             #expect(try await notes.get(note.id).count == 100)
         }
     }
+
+    @Test func `A repository in memory lists what it holds`() throws {
+        let (first, second) = (Note(title: "a"), Note(title: "b"))
+        let notes = MemoryRepository([first])
+        try notes.insert(second)
+        #expect(Set(notes.all.map(\.id)) == [first.id, second.id])
+    }
 }
 
 /// Returns the code of the error that a closure throws.

@@ -40,6 +40,17 @@ import Testing
         }
     }
 
+    @Test(arguments: [SQLiteOptions.Durability.power, .process])
+    func `Writes are committed whatever failures they are to survive`(durability: SQLiteOptions.Durability) async throws
+    {
+        var options = SQLiteOptions()
+        options.durability = durability
+        try await withDatabase(options: options) { database async throws in
+            try await insert(database, "a")
+            #expect(try await count(database) == 1)
+        }
+    }
+
     @Test func `A transaction that throws is rolled back`() async throws {
         try await withDatabase { database async throws in
             await #expect(throws: Failure.self) {

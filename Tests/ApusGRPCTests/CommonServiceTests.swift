@@ -59,6 +59,32 @@ import Testing
         }
     }
 
+    @Test func `A service gets the caller as the type that it asks for, or an error that says what is missing`()
+        async throws
+    {
+        struct Customer: Principal { let subject = "customer:1" }
+        struct Driver: Principal { let subject = "driver:1" }
+        try await withServerContextRPCCancellationHandle { cancellation in
+            func context(_ call: GRPCCall?) -> ServerContext {
+                var context = ServerContext(
+                    descriptor: Grpc_Health_V1_Health.Method.Check.descriptor, remotePeer: "", localPeer: "",
+                    cancellation: cancellation)
+                context.transportSpecific = call
+                return context
+            }
+            let request = Request(method: .post, target: "/")
+            let call = context(GRPCCall(request, isCompressing: false))
+            for anonymous in [context(nil), call] {
+                let error = #expect(throws: AppError.self) { try anonymous.principal(as: Customer.self) }
+                #expect(error?.code == .unauthenticated)
+            }
+            request.context.principal = Customer()
+            #expect(try call.principal(as: Customer.self).subject == "customer:1")
+            let error = #expect(throws: AppError.self) { try call.principal(as: Driver.self) }
+            #expect(error?.code == .permissionDenied)
+        }
+    }
+
     @Test func `Concurrent watchers share a readiness check`() async throws {
         let count = Mutex(0)
         let gate = Gate()

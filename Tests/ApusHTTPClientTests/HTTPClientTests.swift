@@ -94,7 +94,12 @@ private struct ScriptModule: Module {
         configuration.attemptTimeout = attemptTimeout
         configuration.idleTimeout = idleTimeout
         configuration.maximumRedirects = redirects
-        let client = HTTPClient(configuration, budget: budget, logger: Self.logger, tracer: tracer)
+        let client =
+            if let tracer {
+                HTTPClient(configuration, budget: budget, logger: Self.logger, tracer: tracer)
+            } else {
+                HTTPClient(configuration, budget: budget, logger: Self.logger)
+            }
         do {
             try await App("script") { ScriptModule(script: script) }.test(.socket) { app in
                 try await body(client, "http://127.0.0.1:\(app.port ?? 0)/x", script)

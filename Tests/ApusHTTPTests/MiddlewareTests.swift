@@ -182,6 +182,18 @@ import Testing
         #expect(text(response) == "posted")
     }
 
+    @Test func `A group can have a timeout`() async throws {
+        let response = try await respond(.get, "/slow") { routes in
+            routes.group(.timeout(.milliseconds(1))) { routes in
+                routes.get("slow") { () -> String in
+                    try await Task.sleep(for: .seconds(60))
+                    return "late"
+                }
+            }
+        }
+        #expect(response.status == .gatewayTimeout)
+    }
+
     @Test func `A route can have its own timeout`() async throws {
         let response = try await respond(.get, "/slow") { routes in
             routes.get("slow") { () -> String in

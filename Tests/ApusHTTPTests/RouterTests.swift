@@ -207,6 +207,34 @@ import Testing
         #expect(await outside.respond(to: Request(method: .get, target: "/a")).status == .internalServerError)
     }
 
+    @Test func `Groups need no path, and the middleware of the outer ones runs first`() async throws {
+        struct Number: RequestInput {
+            func extract(from request: Request) -> Int { 1 }
+        }
+        struct Word: RequestInput {
+            func extract(from request: Request) -> String { "w" }
+        }
+        let calls = Calls()
+        let router = try router { routes in
+            routes.group(Number()) { routes in
+                routes.group(Recording("first", calls)) { routes in
+                    routes.patch("x") { number in "\(number)" }
+                    routes.group(Word(), Recording("second", calls)) { routes in
+                        routes.group(Recording("third", calls)) { routes in
+                            routes.put("x") { number, word in "\(number)\(word)" }
+                        }
+                    }
+                }
+            }
+        }
+        let patched = await router.respond(to: Request(method: .patch, target: "/x"))
+        #expect(patched.body.buffer.map { String(buffer: $0) } == "1")
+        #expect(calls.take() == ["first"])
+        let replaced = await router.respond(to: Request(method: .put, target: "/x"))
+        #expect(replaced.body.buffer.map { String(buffer: $0) } == "1w")
+        #expect(calls.take() == ["first", "second", "third"])
+    }
+
     @Test func `An input of a path parameter that does not exist is reported together with all other problems`()
         throws
     {

@@ -52,6 +52,22 @@ import Testing
         #expect(text(response) == "123456")
     }
 
+    @Test func `A date in a header field can be required, and one in a cookie optional`() async throws {
+        let field = HTTPField.Name("X-At")!
+        func fetch(_ headers: RequestHeaders) async throws -> Response {
+            try await respond(.get, "/", headers: headers) { routes in
+                routes.get("", Header(field, as: Date.self), Cookie("at", as: Date?.self)) { header, cookie in
+                    [header, cookie].compactMap { $0 }.map { String(Int($0.timeIntervalSince1970)) }.joined()
+                }
+            }
+        }
+        let at = "1970-01-01T00:00:01Z"
+        #expect(text(try await fetch([field: at])) == "1")
+        #expect(text(try await fetch([field: at, .cookie: "at=1970-01-01T00:00:02Z"])) == "12")
+        #expect(try await fetch([:]).status == .badRequest)
+        #expect(try await fetch([field: at, .cookie: "at=noon"]).status == .badRequest)
+    }
+
     @Test(arguments: [
         ("12", true), ("-1.50", true), ("1e3", true), ("12abc", false), ("1,5", false), ("", true), (" 1", false),
         ("1.", false), (".5", false), ("0x10", false), ("1e", false), ("nan", false), ("1 2", false),

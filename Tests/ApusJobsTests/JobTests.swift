@@ -55,7 +55,7 @@ private final class Greeter: Worker {
             #expect(try await runner(queue, worker).runAvailable() == 1)
             #expect(try await runner(queue, worker).runAvailable() == 0)
             #expect(worker.seen.withLock { $0 } == ["Ada"])
-            #expect(try await queue.list(.completed).count == 1)
+            #expect(try await queue.list(.completed).map(\.state) == [.completed])
         }
     }
 
@@ -77,7 +77,9 @@ private final class Greeter: Worker {
         async throws
     {
         try await withQueue { queue, _ in
-            let worker = Greeter { _, _ in throw AppError(.unavailable, "Down.") }
+            let worker = Greeter { _, context in
+                throw AppError(.unavailable, "Attempt \(context.attempt) of \(context.maxAttempts) failed.")
+            }
             let runner = runner(queue, worker)
             try await queue.enqueue(Greet(name: "Ada"))
             #expect(try await runner.runAvailable() == 1)
@@ -90,7 +92,7 @@ private final class Greeter: Worker {
             #expect(try await runner.runAvailable() == 1)
             let dead = try #require(try await queue.list(.discarded).first)
             #expect(dead.attempt == 3)
-            #expect(dead.lastError?.contains("Down.") == true)
+            #expect(dead.lastError?.contains("Attempt 3 of 3 failed.") == true)
             try await queue.retry(dead.id)
             #expect(try await runner.runAvailable() == 1)
         }

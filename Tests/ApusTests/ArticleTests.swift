@@ -14,6 +14,7 @@ import Testing
 
     @Test(arguments: [
         "Clients", "Events", "Files", "Forms", "HTTPClient", "Inputs", "OpenAPI", "Sessions", "Validation",
+        "WebSockets",
     ])
     func `The code blocks of an article are part of Articles.swift`(article: String) throws {
         let source = try String(
@@ -27,6 +28,8 @@ import Testing
 
     @Test func `The code of the articles works`() async throws {
         struct ArticleModule: Module {
+            let hub = Hub<String>()
+
             func configure(_ app: inout AppBuilder) throws {
                 let sessions = try Sessions(
                     MemorySessionStore(), secrets: [Secret("a secret for tests, at least 32 bytes long")])
@@ -38,6 +41,9 @@ import Testing
                     Articles.forms(routes)
                     Articles.uploads(routes)
                     Articles.sessions(routes, sessions)
+                    Articles.rooms(routes, hub)
+                    Articles.stations(routes, hub)
+                    routes.webSocket("readings") { socket in try await Articles.relayReadings(socket, hub, "1") }
                     Articles.events(routes) { last in
                         AsyncStream { continuation in
                             continuation.yield(Price(id: last + 1, amount: 2))
@@ -64,6 +70,17 @@ import Testing
             let login = try await client.send(.post, "/login", headers: form, body: ByteBuffer(string: "color=red"))
             let cookie = try #require(login.headers[.setCookie]?.prefix { $0 != ";" })
             #expect(try await client.get("/", headers: [.cookie: String(cookie)]).text == "red")
+            try await client.webSocket("/stations/1") { socket in
+                try await socket.send(#"{"celsius":61,"at":"2026-01-31T12:00:00Z"}"#)
+                let message = try await socket.receive()
+                #expect(message == nil)
+                #expect(socket.receivedCloseReason == "/celsius must be from -90.0 to 60.0")
+            }
+            try await client.webSocket("/readings") { socket in
+                try await socket.send("{")
+                let answer = try await socket.receiveJSON([String: String].self)
+                #expect(answer?["error"]?.hasPrefix("The message is not valid JSON.") == true)
+            }
             let rejected = try await client.post("/registrations", json: ["name": "", "email": "x"])
             #expect(try rejected.problem().errors?.map(\.pointer) == ["/tags"])
         }

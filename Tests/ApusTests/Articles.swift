@@ -46,6 +46,19 @@ struct Price: Codable, Sendable, ResponseConvertible {
     let amount: Double
 }
 
+struct Member: TokenPrincipal {
+    let subject: String
+
+    init(claims: JWT.Claims) { subject = claims.subject }
+}
+
+struct Reading: Codable, Sendable, Validatable {
+    let celsius: Double
+    let at: Date
+
+    static let rules: [Rule<Reading>] = [Rule("celsius", \.celsius, .range(-90...60))]
+}
+
 enum PriceEndpoints {
     static let show = Endpoint(.get, "prices/:id", Path("id", as: Int.self), answers: Price.self)
     static let change = Endpoint(
@@ -116,6 +129,35 @@ enum Articles {
                 for await price in prices(last.flatMap { Int($0) } ?? 0) {
                     try await events.send(ServerSentEvent(json: price, event: "price", id: "\(price.id)"))
                 }
+            }
+        }
+    }
+
+    static func rooms(_ routes: Routes, _ hub: Hub<String>) {
+        routes.group("v1/rooms", Authenticated(Member.self)) { routes in
+            routes.webSocket(":room", Path("room")) { socket, member, room in
+                try await hub.join(room) { place in  // messages broadcast from now on are queued
+                    try await socket.send("welcome to \(room)")  // sent first
+                    try await place.relay(socket) { message in hub.broadcast(message, to: room) }
+                }
+            }
+        }
+    }
+
+    static func stations(_ routes: Routes, _ hub: Hub<String>) {
+        routes.webSocket("stations/:id", Path("id")) { socket, station in
+            for try await reading in socket.messages(of: Reading.self) {
+                try hub.broadcast(json: reading, to: station)
+            }
+        }
+    }
+
+    static func relayReadings(_ socket: WebSocket, _ hub: Hub<String>, _ station: String) async throws {
+        for try await message in socket {
+            do {
+                try hub.broadcast(json: message.decode(Reading.self), to: station)
+            } catch let error as AppError where error.code == .invalidArgument {
+                try await socket.send(json: ["error": error.message])
             }
         }
     }

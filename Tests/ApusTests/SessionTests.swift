@@ -386,11 +386,13 @@ import Testing
             SetCookie("a", "b", maxAge: .seconds(60), domain: "example.org", isSecure: false, sameSite: .strict))
         try response.set(.removal(of: "c"))
         try response.set(.removal(of: "__Host-c"))
+        try response.set(SetCookie("d", "e", sameSite: .none))
         #expect(
             response.headers[values: .setCookie] == [
                 "a=b; Path=/; Domain=example.org; Max-Age=60; HttpOnly; SameSite=Strict",
                 "c=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax",
                 "__Host-c=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax",
+                "d=e; Path=/; Secure; HttpOnly; SameSite=None",
             ])
         for (name, value, path) in [
             ("", "x", "/"), ("a b", "x", "/"), ("a", "x;y", "/"), ("a", "x y", "/"), ("a", "é", "/"),

@@ -1,8 +1,22 @@
 import ApusCore
 import NIOCore
+import Synchronization
 import Testing
 
 @testable import ApusWebSocket
+
+/// A value that counts how often it is encoded.
+private final class CountedValue: Encodable, Sendable {
+    private let count = Mutex(0)
+
+    var encodings: Int { count.withLock { $0 } }
+
+    func encode(to encoder: any Encoder) throws {
+        count.withLock { $0 += 1 }
+        var container = encoder.singleValueContainer()
+        try container.encode("x")
+    }
+}
 
 @Suite(.timeLimit(.minutes(2))) struct HubTests {
     private func text(_ frame: ByteBuffer?) -> String? {
@@ -25,6 +39,25 @@ import Testing
         b.leave()
         #expect(hub.count(in: "x") == 0)
         #expect(try await a.next() == nil)
+    }
+
+    @Test func `A value is encoded once for all members of a room, and not at all for an empty one`() async throws {
+        let hub = Hub<Int>()
+        let members = (0..<3).map { _ in hub.enter(1) }
+        let value = CountedValue()
+        try hub.broadcast(json: value, to: 2)
+        #expect(value.encodings == 0)
+        try hub.broadcast(json: value, to: 1)
+        #expect(value.encodings == 1)
+        for member in members { #expect(text(try await member.next()) == "\"x\"") }
+    }
+
+    @Test func `A value that cannot be encoded reaches nobody`() async throws {
+        let hub = Hub<Int>()
+        let member = hub.enter(1)
+        #expect(throws: EncodingError.self) { try hub.broadcast(json: [Double.nan], to: 1) }
+        try hub.broadcast(json: ["a": 1], to: 1, key: "a")
+        #expect(text(try await member.next()) == #"{"a":1}"#)
     }
 
     @Test func `With latestWins a message replaces the queued one with the same key, at its position`() async throws {

@@ -20,6 +20,17 @@ private struct SocketModule: Module {
                     try await member.relay(socket) { message in hub.broadcast(message, to: room) }
                 }
             }
+            routes.group("houses", Constant()) { routes in
+                routes.webSocket("live") { socket, value in try await socket.send("\(value)") }
+                routes.group(":house", Path("house")) { routes in
+                    routes.webSocket(":room", Path("room")) { socket, value, house, room in
+                        try await socket.send("\(value) \(house) \(room)")
+                    }
+                }
+            }
+            routes.webSocket("close/:code", Path("code", as: UInt16.self)) { socket, code in
+                await socket.close(WebSocketCloseCode(code), reason: "Bye.")
+            }
             routes.webSocket("quick", options: quick) { socket in for try await _ in socket {} }
         }
     }
@@ -36,6 +47,11 @@ private struct SocketModule: Module {
         options.pongTimeout = .milliseconds(20)
         return options
     }
+}
+
+/// An input with the same value for every request.
+private struct Constant: RequestInput {
+    func extract(from request: Request) -> Int { 1 }
 }
 
 @Suite(.timeLimit(.minutes(2))) struct WebSocketTests {
@@ -63,6 +79,32 @@ private struct SocketModule: Module {
                 let messages = [try await socket.receive(), try await socket.receive()]
                 #expect(messages == ["bye", nil])
                 #expect(socket.receivedCloseCode == 1000)
+            }
+        }
+    }
+
+    @Test(
+        arguments: [(.goingAway, 1001), (.internalError, 1011), (.tryAgainLater, 1013)]
+            as [(WebSocketCloseCode, UInt16)])
+    func `A handler can close with a code and a reason`(code: WebSocketCloseCode, expected: UInt16) async throws {
+        try await app.test { app in
+            try await app.client.webSocket("/close/\(code.number)") { socket in
+                let message = try await socket.receive()
+                #expect(message == nil)
+                #expect(socket.receivedCloseCode == expected)
+                #expect(socket.receivedCloseReason == "Bye.")
+            }
+        }
+    }
+
+    @Test(arguments: [("/houses/live", "1"), ("/houses/a/b", "1 a b")])
+    func `A WebSocket in a group receives the values of the group and of the groups around it`(
+        path: String, expected: String
+    ) async throws {
+        try await app.test { app in
+            try await app.client.webSocket(path) { socket in
+                let message = try await socket.receive()
+                #expect(message == expected)
             }
         }
     }

@@ -20,7 +20,7 @@ public struct App: Sendable {
     let version: String
     let engines: [any DatabaseEngine]
     let modules: [any Module]
-    private(set) var overrides: [(id: ObjectIdentifier, provider: Resolver.Provider)] = []
+    private(set) var overrides: [(id: ObjectIdentifier, provider: Container.Provider)] = []
 
     /// Creates an app.
     /// - Parameters:
@@ -43,10 +43,10 @@ public struct App: Sendable {
     /// Returns a copy of the app with one of its parts replaced, for tests.
     public func override<Part: Sendable>(
         _ type: Part.Type, file: String = #fileID, line: Int = #line,
-        _ make: @escaping @Sendable (Resolver) throws -> Part
+        _ make: @escaping @Sendable (Container) throws -> Part
     ) -> App {
         var copy = self
-        let provider = Resolver.Provider(name: "\(type)", location: "\(file):\(line)", make: make)
+        let provider = Container.Provider(name: "\(type)", location: "\(file):\(line)", make: make)
         copy.overrides.append((ObjectIdentifier(type), provider))
         return copy
     }

@@ -9,8 +9,6 @@ public import ServiceLifecycle
 
 /// Collects what modules contribute to an app.
 public struct AppBuilder {
-    /// The name of the app.
-    public let name: String
     /// The settings. Missing and invalid settings are reported after all modules have been configured.
     public let settings: Settings
 
@@ -28,28 +26,25 @@ public struct AppBuilder {
     /// Migrations, applied in the order in which modules add them.
     public var migrations = Migrations()
 
-    private(set) var providers: [ObjectIdentifier: Resolver.Provider] = [:]
+    private(set) var providers: [ObjectIdentifier: Container.Provider] = [:]
     private(set) var routeBuilders: [(Routes, Container) throws -> Void] = []
     private(set) var problems: [String] = []
 
-    init(name: String, settings: Settings) {
-        self.name = name
-        self.settings = settings
-    }
+    init(settings: Settings) { self.settings = settings }
 
     /// Registers how a part is built. Parts are resolved by type; for a protocol, pass `(any OrderRepository).self`.
     public mutating func provide<Part: Sendable>(
         _ type: Part.Type, file: String = #fileID, line: Int = #line,
-        _ make: @escaping @Sendable (Resolver) throws -> Part
+        _ make: @escaping @Sendable (Container) throws -> Part
     ) {
         let id = ObjectIdentifier(type)
         if let other = providers[id] {
             problems.append("\(type) is provided twice: at \(other.location) and at \(file):\(line).")
         }
-        providers[id] = Resolver.Provider(name: "\(type)", location: "\(file):\(line)", make: make)
+        providers[id] = Container.Provider(name: "\(type)", location: "\(file):\(line)", make: make)
     }
 
-    mutating func override(_ id: ObjectIdentifier, with provider: Resolver.Provider) { providers[id] = provider }
+    mutating func override(_ id: ObjectIdentifier, with provider: Container.Provider) { providers[id] = provider }
 
     /// Declares routes whose handlers need only their inputs.
     public mutating func routes(_ build: @escaping (Routes) throws -> Void) {

@@ -3,7 +3,7 @@ package import ApusData
 package import ApusHTTP
 package import ApusJobs
 import ApusServer
-package import ApusTelemetry
+package import ApusLogging
 import FoundationEssentials
 package import Logging
 package import ServiceLifecycle
@@ -34,7 +34,7 @@ extension App {
     /// Assembles the app.
     /// - Throws: A ``StartupError`` that lists all problems.
     package func assemble(settings: Settings, logOutput: LogOutput = .standardOutput) throws -> Assembly {
-        var builder = AppBuilder(name: name, settings: settings)
+        var builder = AppBuilder(settings: settings)
         let common = CommonSettings(settings, name: name)
         let logger = common.logger(label: name, output: logOutput)
         let database = openDatabase(common, settings)
@@ -50,7 +50,7 @@ extension App {
         }
         try settings.check()
 
-        let container = try Resolver(providers: builder.providers).buildAll()
+        let container = try Container(building: builder.providers)
         let readiness = Readiness(database: database)
         let router = try router(builder, container, readiness, common)
         let workers = try builder.workers.build(container)

@@ -2,7 +2,7 @@ import ApusCore
 import ApusHTTP
 import ApusJobs
 import ApusServer
-import ApusTelemetry
+import ApusLogging
 import FoundationEssentials
 import Logging
 

@@ -1,7 +1,7 @@
 import ApusCore
 import ApusData
 import ApusServer
-import ApusTelemetry
+import ApusLogging
 import Foundation
 import Logging
 import ServiceLifecycle

@@ -97,7 +97,7 @@ extension App {
     var settingsHelp: String {
         let settings = Settings()
         _ = CommonSettings(settings, name: name)
-        var builder = AppBuilder(name: name, settings: settings)
+        var builder = AppBuilder(settings: settings)
         // A module that throws has usually read its settings before that.
         for module in modules { try? module.configure(&builder) }
         return settings.help

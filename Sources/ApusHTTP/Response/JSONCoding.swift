@@ -20,17 +20,27 @@ public enum JSONCoding {
     /// Decodes a value from JSON.
     /// - Throws: The same errors as for a buffer.
     public static func decode<Value: Decodable>(_ type: Value.Type, from bytes: some Sequence<UInt8>) throws -> Value {
+        try decode(type, from: bytes, calling: "body")
+    }
+
+    /// Decodes a value from JSON.
+    /// - Parameter input: What errors call the input, such as `body`.
+    /// - Throws: The same errors as for a buffer.
+    package static func decode<Value: Decodable>(
+        _ type: Value.Type, from bytes: some Sequence<UInt8>, calling input: String
+    ) throws -> Value {
         do {
             return try JSON.Decoder.standard.decode(type, from: bytes)
         } catch let error as DecodingError {
-            throw AppError(decoding: error)
+            throw AppError(decoding: error, calling: input)
         }
     }
 }
 
 extension AppError {
     /// Creates the error for input that could not be decoded, with the details that a client may see.
-    init(decoding error: DecodingError) {
+    /// - Parameter input: What the error calls the input.
+    init(decoding error: DecodingError, calling input: String = "body") {
         switch error {
         case .keyNotFound(let key, let context):
             self.init(at: context.codingPath + [key], code: "required", message: "is required")
@@ -40,11 +50,11 @@ extension AppError {
             self.init(at: context.codingPath, code: "type", message: "must be \(Self.name(of: type))")
         case .dataCorrupted(let context) where context.underlyingError is JSON.SyntaxError:
             let detail = context.underlyingError.map { " \($0)" } ?? ""
-            self.init(.invalidArgument, "The body is not valid JSON.\(detail)", cause: error)
+            self.init(.invalidArgument, "The \(input) is not valid JSON.\(detail)", cause: error)
         case .dataCorrupted(let context):
             self.init(at: context.codingPath, code: "format", message: context.debugDescription)
         @unknown default:
-            self.init(.invalidArgument, "The body could not be decoded.", cause: error)
+            self.init(.invalidArgument, "The \(input) could not be decoded.", cause: error)
         }
     }
 

@@ -64,17 +64,6 @@ struct RoutePattern: Sendable {
             }
         }
     }
-
-    /// A string that is equal for two patterns exactly if they match the same paths with the same precedence.
-    var shape: String {
-        segments.map { segment in
-            switch segment {
-            case .constant(let text): "/=\(text)"
-            case .parameter: "/*"
-            case .rest: "/**"
-            }
-        }.joined()
-    }
 }
 
 /// The source location of a route declaration.

@@ -13,6 +13,7 @@ public final class TestWebSocket: Sendable {
     private let connection: any TestConnection
     private let inbound = Mutex(ByteBuffer())
     private let closeCode = Mutex<UInt16?>(nil)
+    private let closeReason = Mutex<String?>(nil)
 
     private init(_ connection: any TestConnection) { self.connection = connection }
 
@@ -31,6 +32,9 @@ public final class TestWebSocket: Sendable {
 
     /// The close code sent by the server, available once ``receive()`` has returned `nil`.
     public var receivedCloseCode: UInt16? { closeCode.withLock { $0 } }
+
+    /// The reason in the close frame of the server, available once ``receive()`` has returned `nil`.
+    public var receivedCloseReason: String? { closeReason.withLock { $0 } }
 
     /// Sends a text message.
     public func send(_ text: String) async throws { try await sendFrame(0x81, ByteBuffer(string: text)) }
@@ -65,6 +69,8 @@ public final class TestWebSocket: Sendable {
                 switch opcode {
                 case 0x8:
                     closeCode.withLock { $0 = payload.getInteger(at: payload.readerIndex) }
+                    let reason = String(decoding: payload.readableBytesView.dropFirst(2), as: UTF8.self)
+                    closeReason.withLock { $0 = reason }
                     return nil
                 case 0x9: try await sendFrame(0x8A, payload)
                 case 0x1, 0x2: return String(buffer: payload)

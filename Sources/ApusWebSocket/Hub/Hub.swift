@@ -34,9 +34,21 @@ public final class Hub<Room: Hashable & Sendable>: Sendable {
     /// Sends a message to all members of a room.
     /// - Parameter key: With ``Overflow/latestWins``, the message replaces a queued one with the same key.
     public func broadcast(_ message: WebSocketMessage, to room: Room, key: String? = nil) {
+        broadcast(to: room, key: key) { WebSocket.encode(message) }
+    }
+
+    /// Sends a value to all members of a room, as JSON like that of responses. It is encoded once, and only if the room
+    /// has members.
+    /// - Parameter key: With ``Overflow/latestWins``, the message replaces a queued one with the same key.
+    /// - Throws: An error of the encoding.
+    public func broadcast(json value: some Encodable, to room: Room, key: String? = nil) throws {
+        try broadcast(to: room, key: key) { try WebSocket.encode(json: value) }
+    }
+
+    private func broadcast(to room: Room, key: String?, _ encode: () throws -> ByteBuffer) rethrows {
         let members = rooms.withLock { $0[room].map { Array($0.values) } ?? [] }
         guard !members.isEmpty else { return }
-        let frame = WebSocket.encode(message)
+        let frame = try encode()
         for member in members { member.push(frame, key: key) }
     }
 

@@ -1,5 +1,4 @@
 import Apus
-import NIOCore
 
 /// Publishes changes of orders and positions of drivers to connected clients.
 final class LiveFeed: Sendable {
@@ -40,7 +39,7 @@ final class LiveFeed: Sendable {
 
     private func send(_ message: FeedMessage, to rooms: [Room], key: String) {
         do {
-            let text = WebSocketMessage.text(String(buffer: try JSONCoding.encode(message)))
+            let text = try WebSocketMessage(json: message)
             for room in rooms { hub.broadcast(text, to: room, key: key) }
         } catch {
             logger.error("A feed message could not be encoded.", metadata: ["error": "\(error)"])

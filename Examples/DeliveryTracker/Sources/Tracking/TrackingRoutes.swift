@@ -1,5 +1,4 @@
 import Apus
-import NIOCore
 
 struct TrackingRoutes: Sendable {
     let orders: OrderService
@@ -33,7 +32,7 @@ struct TrackingRoutes: Sendable {
             let order = try await orders.get(id, for: customer)
             let driver = order.state.isInProgress ? order.driver : nil
             let positions = [tracking.position(of: driver)].compactMap { $0 }
-            try await socket.send(.snapshot(orders: [OrderView(order)], positions: positions))
+            try await socket.send(json: FeedMessage.snapshot(orders: [OrderView(order)], positions: positions))
             try await member.relay(socket)
         }
     }
@@ -41,25 +40,23 @@ struct TrackingRoutes: Sendable {
     /// Sends a dispatcher all open orders and drivers, and their changes.
     @Sendable func watchFleet(_ socket: WebSocket, _ dispatcher: Dispatcher) async throws {
         try await feed.watchFleet { member in
-            try await socket.send(
-                .snapshot(orders: orders.open().map(OrderView.init), positions: tracking.positions))
+            let views = try await orders.open().map(OrderView.init)
+            try await socket.send(json: FeedMessage.snapshot(orders: views, positions: tracking.positions))
             try await member.relay(socket)
         }
     }
 
-    /// Receives the fixes of a driver.
+    /// Receives the fixes of a driver. One that is dropped is reported to the device, which stays connected.
     @Sendable func report(_ socket: WebSocket, _ driver: Driver) async throws {
         for try await message in socket {
             do {
-                guard case .text(let text) = message,
-                    let fix = try? JSONCoding.decode(GPSFix.self, from: ByteBuffer(string: text))
-                else {
+                guard let fix = try? message.decode(GPSFix.self) else {
                     tracking.count(.malformed)
                     throw FixRejection.malformed
                 }
                 try await tracking.receive(fix, from: driver)
             } catch let rejection as FixRejection {
-                try await socket.send(.dropped(rejection))
+                try await socket.send(json: FeedMessage.dropped(rejection))
             }
         }
     }
@@ -75,11 +72,5 @@ private struct OwnOrder: RequestInput {
         let id = try Path("id", as: Order.ID.self).extract(from: request)
         let customer = try Authenticated(Customer.self).extract(from: request)
         return try await orders.get(id, for: customer).id
-    }
-}
-
-extension WebSocket {
-    fileprivate func send(_ message: FeedMessage) async throws {
-        try await send(.text(String(buffer: try JSONCoding.encode(message))))
     }
 }

@@ -1,4 +1,4 @@
-import ApusTelemetry
+import ApusLogging
 import FoundationEssentials
 import Logging
 import Synchronization

@@ -1,4 +1,4 @@
-import ApusTelemetry
+import ApusLogging
 import Foundation
 import Logging
 import Testing
