@@ -20,7 +20,7 @@ import Tracing
 @testable import ApusGRPCClient
 
 /// The client against an Apus server.
-@Suite(.timeLimit(.minutes(2))) struct ChannelTests {
+@Suite(.timeLimit(.minutes(10))) struct ChannelTests {
     /// Fails the first requests with `unavailable`, and records the timeouts and traces of all requests.
     private final class Flaky: Middleware {
         private let state: Mutex<(failures: Int, timeouts: [String?], traces: [String?])>

@@ -15,7 +15,7 @@ import Testing
 @testable import ApusGRPC
 
 /// The health and reflection services, which every gRPC server has.
-@Suite(.timeLimit(.minutes(2))) struct CommonServiceTests {
+@Suite(.timeLimit(.minutes(10))) struct CommonServiceTests {
     private typealias Health = Grpc_Health_V1_Health.Client<ChannelTransport>
     private typealias Reflection = Grpc_Reflection_V1_ServerReflection.Client<ChannelTransport>
     private typealias ReflectionRequest = Grpc_Reflection_V1_ServerReflectionRequest

@@ -78,7 +78,7 @@ private struct ScriptModule: Module {
     }
 }
 
-@Suite(.timeLimit(.minutes(2))) struct HTTPClientTests {
+@Suite(.timeLimit(.minutes(10))) struct HTTPClientTests {
     private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
     /// Runs a body with a client and the URL of a server that sends the given responses.

@@ -9,7 +9,7 @@ import Synchronization
 import Testing
 
 /// Flow control of HTTP/2, in both directions.
-@Suite(.timeLimit(.minutes(2))) struct FlowControlTests {
+@Suite(.timeLimit(.minutes(10))) struct FlowControlTests {
     private static let text = String((0..<100_000).map { Character(UnicodeScalar(97 + UInt8($0 % 26))) })
 
     private func withTextServer(_ body: (Int) async throws -> Void) async throws {

@@ -6,7 +6,7 @@ import Logging
 import ServiceLifecycle
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct GracefulStopTests {
+@Suite(.timeLimit(.minutes(10))) struct GracefulStopTests {
     @Test func `A graceful stop under load loses no request`() async throws {
         let answered = try await stopUnderLoad(clients: 16) { port, progress in
             let connection = try await RawConnection.connect(port: port)

@@ -7,7 +7,7 @@ import NIOHPACK
 import NIOHTTP2
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct HTTP2Tests {
+@Suite(.timeLimit(.minutes(10))) struct HTTP2Tests {
     @Test func `Requests on one connection are answered as soon as they finish, not in order`() async throws {
         let gate = Gate()
         try await withServer(routes: { routes in

@@ -9,7 +9,7 @@ import Testing
 
 @testable import ApusServer
 
-@Suite(.timeLimit(.minutes(1))) struct ListenerTests {
+@Suite(.timeLimit(.minutes(10))) struct ListenerTests {
     private let get = "GET /peer HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
     private func declarePeer(_ routes: Routes) {

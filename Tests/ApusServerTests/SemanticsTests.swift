@@ -9,7 +9,7 @@ import Testing
 @testable import ApusServer
 
 /// What requests and responses mean (RFC 9110), the same over every version and with TLS or without.
-@Suite(.timeLimit(.minutes(2))) struct SemanticsTests {
+@Suite(.timeLimit(.minutes(10))) struct SemanticsTests {
     private let sum = HTTPField.Name("X-Sum")!
 
     private func withClient(

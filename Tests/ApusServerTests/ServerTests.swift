@@ -62,7 +62,7 @@ func exchange(_ port: Int, _ text: String) async throws -> String {
 
 private let close = "Connection: close\r\n"
 
-@Suite(.timeLimit(.minutes(2))) struct ServerTests {
+@Suite(.timeLimit(.minutes(10))) struct ServerTests {
     @Test func `Keep-alive serves several requests, and close ends the connection`() async throws {
         try await withServer { port in
             let connection = try await RawConnection.connect(port: port)

@@ -9,7 +9,7 @@ import Testing
 
 @testable import ApusServer
 
-@Suite(.timeLimit(.minutes(1))) struct TLSTests {
+@Suite(.timeLimit(.minutes(10))) struct TLSTests {
     private let authority: TestAuthority
     private let get = "GET /principal HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 

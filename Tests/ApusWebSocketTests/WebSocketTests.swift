@@ -38,7 +38,7 @@ private struct SocketModule: Module {
     }
 }
 
-@Suite(.timeLimit(.minutes(2))) struct WebSocketTests {
+@Suite(.timeLimit(.minutes(10))) struct WebSocketTests {
     private let app = App("sockets") { SocketModule() }
 
     @Test(arguments: TestApp.Transport.allCases) func `Messages of all sizes are echoed`(transport: TestApp.Transport)

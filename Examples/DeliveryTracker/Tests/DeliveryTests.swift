@@ -12,7 +12,7 @@ private final class RecordingPushGateway: PushGateway {
     func send(_ push: Push) { sent.withLock { $0.append(push) } }
 }
 
-@Suite(.timeLimit(.minutes(2))) struct DeliveryTests {
+@Suite(.timeLimit(.minutes(10))) struct DeliveryTests {
     private func test(
         _ transport: TestApp.Transport = .memory,
         _ body: @Sendable (TestApp, Scenario, RecordingPushGateway) async throws -> Void
