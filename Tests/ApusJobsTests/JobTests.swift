@@ -357,6 +357,7 @@ private final class Greeter: Worker {
             }
             var configuration = JobRunner.Configuration()
             configuration.pollInterval = .seconds(3600)
+            configuration.stopLimit = .seconds(3600)
             let runner = JobRunner(queue, workers: [worker], configuration: configuration, logger: logger)
             let group = ServiceGroup(services: [runner], logger: logger)
             try await withThrowingTaskGroup(of: Void.self) { tasks in
