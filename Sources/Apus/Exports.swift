@@ -4,6 +4,7 @@
 @_exported public import ApusCore
 @_exported public import ApusData
 @_exported public import ApusHTTP
+@_exported public import ApusJSON
 @_exported public import ApusJobs
 @_exported public import ApusRateLimit
 @_exported public import ApusWebSocket

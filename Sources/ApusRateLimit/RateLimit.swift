@@ -47,13 +47,17 @@ public struct RateLimit: Middleware {
 
     private func error(for decision: RateLimitDecision) -> AppError {
         AppError(
-            .resourceExhausted, "The limit of \(policy.count) requests in \(policy.period) is exceeded.",
-            retryAfter: decision.retryAfter)
+            .resourceExhausted, exceeded, retryAfter: decision.retryAfter)
     }
 
     public func describe(_ operation: inout OpenAPI.Operation) {
-        operation.mayFail(
-            .tooManyRequests, "The limit of \(policy.count) requests in \(policy.period) is exceeded.")
+        operation.mayFail(.tooManyRequests, exceeded)
+    }
+
+    private var exceeded: String {
+        let seconds = policy.period.seconds
+        let text = seconds == seconds.rounded() ? String(Int(seconds)) : String(seconds)
+        return "The limit of \(policy.count) requests in \(text) \(text == "1" ? "second" : "seconds") is exceeded."
     }
 
     private func key(of request: Request) -> String {

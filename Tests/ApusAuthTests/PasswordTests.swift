@@ -1,4 +1,5 @@
 import ApusCore
+import Dispatch
 import Testing
 
 @testable import ApusAuth
@@ -62,20 +63,25 @@ import Testing
 
     @Test func `Work is rejected when the queue is full`() async throws {
         let pool = BlockingPool(name: "test", threads: 1, maximumWaiting: 1)
+        // One work item occupies the thread, and one may wait.
+        let work = DispatchSemaphore(value: 0)
         let results = await withTaskGroup(of: Bool.self) { group in
             for _ in 0..<50 {
                 group.addTask {
                     do {
-                        try await pool.run { for _ in 0..<1_000_000 { blackHole(1) } }
+                        try await pool.run { work.wait() }
                         return true
                     } catch { return false }
                 }
             }
-            return await group.reduce(into: [Bool]()) { $0.append($1) }
+            var results: [Bool] = []
+            for await isAccepted in group {
+                results.append(isAccepted)
+                guard results.count == 48 else { continue }
+                for _ in 0..<2 { work.signal() }
+            }
+            return results
         }
-        #expect(results.contains(true))
-        #expect(results.contains(false))
+        #expect(results == Array(repeating: false, count: 48) + [true, true])
     }
 }
-
-@inline(never) private func blackHole(_ value: Int) {}

@@ -6,7 +6,7 @@ import FoundationEssentials
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct SQLiteDatabaseTests {
+@Suite(.timeLimit(.minutes(10))) struct SQLiteDatabaseTests {
     private struct Failure: Error {}
 
     private func count(_ database: any Database) async throws -> Int {
@@ -185,17 +185,18 @@ import Testing
             let after = Gate()
             let code = await code {
                 try await database.transaction {
-                    try await insert(database, "a")
-                    let other = Task.detached {
+                    _ = Task.detached {
+                        defer { after.open() }
                         try await insert(database, "b")
-                        after.open()
                     }
+                    // On a slow machine, the limit may pass even before this.
+                    try await insert(database, "a")
                     try await after.wait()
-                    _ = try await other.value
                     try await insert(database, "c")
                 }
             }
             #expect(code == .aborted)
+            try await after.wait()
             #expect(try await database.query("SELECT title FROM notes").map { try $0.get(0) as String } == ["b"])
         }
     }
@@ -374,7 +375,10 @@ import Testing
     ) async throws {
         try await withFolder { folder in
             let path = folder.path + "/a.sqlite"
-            let (database, other) = (try SQLiteDatabase(path: path, options: options), try SQLiteDatabase(path: path))
+            var patient = SQLiteOptions()
+            patient.idleTransactionLimit = .seconds(600)
+            let database = try SQLiteDatabase(path: path, options: options)
+            let other = try SQLiteDatabase(path: path, options: patient)
             try await database.execute("CREATE TABLE notes (title TEXT)")
             let (begun, finish) = (Gate(), Gate())
             async let holding: Void = other.transaction {
@@ -393,7 +397,9 @@ import Testing
     }
 
     @Test func `Writes that wait for the lock of another connection all end at their deadlines`() async throws {
-        try await withLockHeldByOtherConnection(SQLiteOptions()) { database in
+        var options = SQLiteOptions()
+        options.busyTimeout = .seconds(300)
+        try await withLockHeldByOtherConnection(options) { database in
             let start = ContinuousClock.now
             @Sendable func write(_ number: Int) async throws {
                 _ = try await withDeadline(.after(.milliseconds(100))) {
@@ -411,26 +417,27 @@ import Testing
                 return await group.reduce(into: []) { $0.append($1) }
             }
             #expect(codes.allSatisfy { $0 == .deadlineExceeded })
-            // Sequentially, each would have waited five seconds.
-            #expect(start.duration(to: .now) < .seconds(5))
+            // Sequentially, each would have waited for its busy timeout.
+            #expect(start.duration(to: .now) < .seconds(150))
         }
     }
 
     @Test func `Writes that wait for the lock of another connection time out concurrently as unavailable`() async throws
     {
         var options = SQLiteOptions()
-        options.busyTimeout = .milliseconds(200)
+        options.busyTimeout = .seconds(1)
         try await withLockHeldByOtherConnection(options) { database in
             let start = ContinuousClock.now
             @Sendable func write() async throws {
                 try await database.transaction { try await database.execute("INSERT INTO notes VALUES ('x')") }
             }
             let codes = await withTaskGroup(of: StatusCode?.self) { group in
-                for _ in 0..<30 { group.addTask { await code { try await write() } } }
+                for _ in 0..<200 { group.addTask { await code { try await write() } } }
                 return await group.reduce(into: []) { $0.append($1) }
             }
             #expect(codes.allSatisfy { $0 == .unavailable })
-            #expect(start.duration(to: .now) < .seconds(5))
+            // Sequentially, they would have waited 200 seconds.
+            #expect(start.duration(to: .now) < .seconds(100))
         }
     }
 

@@ -14,7 +14,7 @@ import Synchronization
 import Testing
 
 /// Calls from a gRPC client, by both paths through the server.
-@Suite(.timeLimit(.minutes(2))) struct CallTests {
+@Suite(.timeLimit(.minutes(10))) struct CallTests {
     private static let sizes: [Int32] = [31415, 9, 2653, 58979]
 
     @Test(arguments: CallPath.allCases) func `A unary call exchanges one message each way, empty or large`(

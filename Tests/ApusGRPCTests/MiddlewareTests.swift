@@ -16,7 +16,7 @@ import SwiftProtobuf
 import Testing
 
 /// Middleware applies to gRPC calls as to other requests.
-@Suite(.timeLimit(.minutes(2))) struct MiddlewareTests {
+@Suite(.timeLimit(.minutes(10))) struct MiddlewareTests {
     /// Rejects every request.
     private struct Rejection: Middleware {
         let error: AppError

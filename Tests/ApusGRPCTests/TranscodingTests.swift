@@ -9,7 +9,7 @@ import NIOCore
 import Testing
 
 /// Calls over HTTP with JSON according to the `google.api.http` option.
-@Suite(.timeLimit(.minutes(1))) struct TranscodingTests {
+@Suite(.timeLimit(.minutes(10))) struct TranscodingTests {
     private struct OrderModule: Module {
         func configure(_ app: inout AppBuilder) { app.grpc.add(OrderService()) }
     }

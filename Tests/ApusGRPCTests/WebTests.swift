@@ -11,7 +11,7 @@ import SwiftProtobuf
 import Testing
 
 /// gRPC-Web calls as made by browsers, also over HTTP/1.1.
-@Suite(.timeLimit(.minutes(2))) struct WebTests {
+@Suite(.timeLimit(.minutes(10))) struct WebTests {
     enum Form: String, CaseIterable {
         case binary = "application/grpc-web+proto"
         case text = "application/grpc-web-text"

@@ -78,30 +78,30 @@ private struct ScriptModule: Module {
     }
 }
 
-@Suite(.timeLimit(.minutes(2))) struct HTTPClientTests {
+@Suite(.timeLimit(.minutes(10))) struct HTTPClientTests {
     private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
     /// Runs a body with a client and the URL of a server that sends the given responses.
     private func test(
-        _ responses: [Response], attemptTimeout: Duration = .seconds(10), idleTimeout: Duration = .seconds(60),
-        redirects: Int = 0,
-        budget: RetryBudget = RetryBudget(), tracer: InMemoryTracer? = nil,
-        _ body: @Sendable (HTTPClient, String, Script) async throws -> Void
+        _ responses: [Response], connectTimeout: Duration = .seconds(600), attemptTimeout: Duration = .seconds(600),
+        idleTimeout: Duration = .seconds(600), redirects: Int = 0, budget: RetryBudget = RetryBudget(),
+        clock: any WallClock = SystemClock(),
+        tracer: InMemoryTracer? = nil, _ body: @Sendable (HTTPClient, String, Script) async throws -> Void
     ) async throws {
         let script = Script(responses)
         var configuration = HTTPClient.Configuration()
         configuration.retries.baseDelay = .milliseconds(1)
+        // Unless a test shortens one of them, only a hang exceeds the timeouts.
+        configuration.timeout = .seconds(600)
+        configuration.connectTimeout = connectTimeout
         configuration.attemptTimeout = attemptTimeout
         configuration.idleTimeout = idleTimeout
         configuration.maximumRedirects = redirects
-        let client =
-            if let tracer {
-                HTTPClient(configuration, budget: budget, logger: Self.logger, tracer: tracer)
-            } else {
-                HTTPClient(configuration, budget: budget, logger: Self.logger)
-            }
+        let client = HTTPClient(configuration, budget: budget, logger: Self.logger, clock: clock, tracer: tracer)
         do {
-            try await App("script") { ScriptModule(script: script) }.test(.socket) { app in
+            try await App("script") { ScriptModule(script: script) }.test(
+                .socket, settings: ["http.request-deadline": "10m"]
+            ) { app in
                 try await body(client, "http://127.0.0.1:\(app.port ?? 0)/x", script)
             }
         } catch {
@@ -173,7 +173,8 @@ private struct ScriptModule: Module {
     }
 
     @Test func `Calls to a failing host are rejected by its circuit breaker`() async throws {
-        try await test(Array(repeating: Response(status: .internalServerError), count: 100)) { client, url, script in
+        let failures = Array(repeating: Response(status: .internalServerError), count: 100)
+        try await test(failures, clock: ManualClock()) { client, url, script in
             for _ in 0..<20 {
                 let response = try await client.send(.post, url)
                 #expect(response.status == .internalServerError)
@@ -200,7 +201,8 @@ private struct ScriptModule: Module {
     }
 
     @Test func `An unreachable server fails with unavailable, and a malformed URL with invalidArgument`() async throws {
-        try await test([]) { client, _, _ in
+        // AsyncHTTPClient tries to connect again until the timeout.
+        try await test([], connectTimeout: .milliseconds(100)) { client, _, _ in
             let error = await #expect(throws: AppError.self) { try await client.send(.post, "http://127.0.0.1:1/") }
             #expect(error?.code == .unavailable)
             for url in ["", "x", "/x", "ftp://example.org/", "http://", "http:///x"] {
@@ -233,13 +235,17 @@ private struct ScriptModule: Module {
     }
 
     @Test func `A body that stalls ends with the attempt timeout, the deadline or the idle timeout`() async throws {
-        // Long enough for each attempt to reach the server, even on a busy machine.
-        try await test([], attemptTimeout: .milliseconds(500)) { client, url, script in
-            let stalled = url.replacing("/x", with: "/stalled")
-            let error = await #expect(throws: AppError.self) { try await client.send(.get, stalled) }
-            #expect(error?.code == .unavailable)
-            #expect(script.requests.count == 3)
+        // On a slow machine, an attempt may end before it reaches the server.
+        let count = Mutex(0)
+        for timeout in [Duration.milliseconds(200), .seconds(2), .seconds(20)] where count.withLock({ $0 }) != 3 {
+            try await test([], attemptTimeout: timeout) { client, url, script in
+                let stalled = url.replacing("/x", with: "/stalled")
+                let error = await #expect(throws: AppError.self) { try await client.send(.get, stalled) }
+                #expect(error?.code == .unavailable)
+                count.withLock { $0 = script.requests.count }
+            }
         }
+        #expect(count.withLock { $0 } == 3)
         try await test([]) { client, url, _ in
             let stalled = url.replacing("/x", with: "/stalled")
             let error = await #expect(throws: AppError.self) {

@@ -29,7 +29,7 @@ private final class Greeter: Worker {
     }
 }
 
-@Suite(.timeLimit(.minutes(2))) struct JobTests {
+@Suite(.timeLimit(.minutes(10))) struct JobTests {
     private let clock = ManualClock()
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
@@ -359,6 +359,7 @@ private final class Greeter: Worker {
             }
             var configuration = JobRunner.Configuration()
             configuration.pollInterval = .seconds(3600)
+            configuration.stopLimit = .seconds(3600)
             let runner = JobRunner(queue, workers: [worker], configuration: configuration, logger: logger)
             let group = ServiceGroup(services: [runner], logger: logger)
             try await withThrowingTaskGroup(of: Void.self) { tasks in

@@ -16,7 +16,7 @@ private final class StalledPipe: Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct LineWriterTests {
+@Suite(.timeLimit(.minutes(10))) struct LineWriterTests {
     private func logger(_ writer: LineWriter) -> Logger {
         Logger(label: "test") { LineLogHandler(label: $0, format: .json, output: LogOutput(writer)) }
     }

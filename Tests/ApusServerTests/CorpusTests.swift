@@ -54,7 +54,7 @@ struct CorpusCase: Sendable, CustomTestStringConvertible {
     }
 }
 
-@Suite(.timeLimit(.minutes(2))) struct CorpusTests {
+@Suite(.timeLimit(.minutes(10))) struct CorpusTests {
     @Test func `The corpus is complete`() {
         #expect(CorpusCase.all.count > 100)
         #expect(CorpusCase.all.allSatisfy { !$0.bytes.isEmpty && !$0.statuses.isEmpty })

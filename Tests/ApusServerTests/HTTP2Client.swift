@@ -81,11 +81,6 @@ struct HTTP2Client {
         return response
     }
 
-    /// Reads frames until the server sends GOAWAY.
-    func waitForGoAway() async {
-        for await frame in frames { if case .goAway = frame.payload { return } }
-    }
-
     /// Keeps a number of requests in flight until the server sends GOAWAY, then waits for those that it has accepted.
     /// - Returns: The number of responses, and the streams of requests that were accepted but not answered.
     func load(

@@ -9,7 +9,7 @@ import Testing
 
 @testable import ApusServer
 
-@Suite(.timeLimit(.minutes(1))) struct ListenerTests {
+@Suite(.timeLimit(.minutes(10))) struct ListenerTests {
     private let get = "GET /peer HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
     private func declarePeer(_ routes: Routes) {
@@ -71,7 +71,7 @@ import Testing
     }
 
     @Test func `Beyond the limit, connections wait until another one ends`() async throws {
-        var limits = ServerLimits()
+        var limits = ServerLimits.patient
         limits.connections = 2
         try await withServer(.init(port: 0, threads: 2), limits: limits, routes: declarePeer) { addresses in
             let port = try #require(addresses.first?.port)
@@ -130,7 +130,7 @@ import Testing
     }
 
     @Test func `A client without a timely PROXY header or TLS handshake is disconnected`() async throws {
-        var limits = ServerLimits()
+        var limits = ServerLimits.patient
         limits.headTimeout = .milliseconds(100)
         let authority = try TestAuthority()
         let listeners = [

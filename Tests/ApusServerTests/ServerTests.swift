@@ -9,9 +9,24 @@ import ServiceLifecycle
 import Synchronization
 import Testing
 
+extension ServerLimits {
+    /// Limits whose times only a hang exceeds, however slow the machine is. A test shortens the one that it is about.
+    static var patient: ServerLimits {
+        var limits = ServerLimits()
+        limits.headTimeout = .seconds(600)
+        limits.idleTimeout = .seconds(600)
+        limits.bodyGrace = .seconds(600)
+        limits.requestDeadline = .seconds(600)
+        limits.cancellationGrace = .seconds(600)
+        limits.pingInterval = .seconds(600)
+        limits.pingTimeout = .seconds(600)
+        return limits
+    }
+}
+
 /// Runs a server with a few routes on a free port while the body runs.
 func withServer(
-    limits: ServerLimits = ServerLimits(), routes declare: (Routes) -> Void = { _ in },
+    limits: ServerLimits = .patient, routes declare: (Routes) -> Void = { _ in },
     _ body: (Int) async throws -> Void
 ) async throws {
     try await withServer(Server.Configuration(port: 0, threads: 2), limits: limits, routes: declare) { addresses in
@@ -21,7 +36,7 @@ func withServer(
 
 /// Runs a server with any listeners while the body runs.
 func withServer(
-    _ configuration: Server.Configuration, limits: ServerLimits = ServerLimits(),
+    _ configuration: Server.Configuration, limits: ServerLimits = .patient,
     routes declare: (Routes) -> Void = { _ in }, _ body: ([Listener.Address]) async throws -> Void
 ) async throws {
     let routes = Routes()
@@ -62,7 +77,7 @@ func exchange(_ port: Int, _ text: String) async throws -> String {
 
 private let close = "Connection: close\r\n"
 
-@Suite(.timeLimit(.minutes(2))) struct ServerTests {
+@Suite(.timeLimit(.minutes(10))) struct ServerTests {
     @Test func `Keep-alive serves several requests, and close ends the connection`() async throws {
         try await withServer { port in
             let connection = try await RawConnection.connect(port: port)
@@ -114,7 +129,7 @@ private let close = "Connection: close\r\n"
     }
 
     @Test func `A large body is streamed completely, and in HTTP/1.0 it ends with the connection`() async throws {
-        var limits = ServerLimits()
+        var limits = ServerLimits.patient
         limits.bodyBytes = 8 << 20
         try await withServer(limits: limits) { port in
             let size = 4 << 20
@@ -232,7 +247,7 @@ private let close = "Connection: close\r\n"
 
     @Test(arguments: ["Content-Length: 11\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n0\r\n\r\n"])
     func `A body beyond the limit is answered 413, whether its length is declared or not`(body: String) async throws {
-        var limits = ServerLimits()
+        var limits = ServerLimits.patient
         limits.bodyBytes = 10
         try await withServer(limits: limits) { port in
             let text = try await exchange(port, "POST /echo HTTP/1.1\r\nHost: a\r\n\(close)\(body)")
@@ -267,7 +282,7 @@ private let close = "Connection: close\r\n"
     }
 
     @Test func `An incomplete head is answered 408`() async throws {
-        var limits = ServerLimits()
+        var limits = ServerLimits.patient
         limits.headTimeout = .milliseconds(100)
         try await withServer(limits: limits) { port in
             let text = try await exchange(port, "GET /hello HTTP/1.1\r\nHo")
@@ -276,7 +291,7 @@ private let close = "Connection: close\r\n"
     }
 
     @Test func `A body that stops arriving is answered 408`() async throws {
-        var limits = ServerLimits()
+        var limits = ServerLimits.patient
         limits.bodyGrace = .milliseconds(100)
         try await withServer(limits: limits) { port in
             let text = try await exchange(port, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\nhe")
@@ -285,7 +300,7 @@ private let close = "Connection: close\r\n"
     }
 
     @Test func `A handler past its deadline is cancelled, and the client receives 504`() async throws {
-        var limits = ServerLimits()
+        var limits = ServerLimits.patient
         limits.requestDeadline = .milliseconds(100)
         try await withServer(
             limits: limits,
@@ -302,7 +317,7 @@ private let close = "Connection: close\r\n"
     }
 
     @Test func `A handler that ignores its cancellation is abandoned`() async throws {
-        var limits = ServerLimits()
+        var limits = ServerLimits.patient
         limits.requestDeadline = .milliseconds(50)
         limits.cancellationGrace = .milliseconds(50)
         let gate = Gate()
@@ -395,7 +410,7 @@ private let close = "Connection: close\r\n"
     @Test func `Beyond the limit of requests in flight, all but health checks are answered 503 with Retry-After`()
         async throws
     {
-        var limits = ServerLimits()
+        var limits = ServerLimits.patient
         limits.requestsInFlight = 1
         limits.alwaysServed = ["/alive"]
         let started = Gate()

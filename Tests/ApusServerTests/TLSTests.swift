@@ -9,7 +9,7 @@ import Testing
 
 @testable import ApusServer
 
-@Suite(.timeLimit(.minutes(1))) struct TLSTests {
+@Suite(.timeLimit(.minutes(10))) struct TLSTests {
     private let authority: TestAuthority
     private let get = "GET /principal HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
@@ -29,7 +29,7 @@ import Testing
     }
 
     private func withEncryptedServer(
-        _ tls: TLS, limits: ServerLimits = ServerLimits(), _ body: (Int) async throws -> Void
+        _ tls: TLS, limits: ServerLimits = .patient, _ body: (Int) async throws -> Void
     ) async throws {
         let configuration = Server.Configuration(
             listeners: [Listener(.tcp(host: "127.0.0.1", port: 0), tls: tls)], threads: 2)

@@ -3,7 +3,7 @@ import ApusSQLite
 import ApusTesting
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct HealthTests {
+@Suite(.timeLimit(.minutes(10))) struct HealthTests {
     @Test func `An app without modules is live and ready, and logs one line per request`() async throws {
         try await App("empty", engines: SQLiteEngine()) {}.test(.socket) { app in
             #expect(try await app.client.get("/health/live").status == .ok)

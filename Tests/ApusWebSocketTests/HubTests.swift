@@ -18,7 +18,7 @@ private final class CountedValue: Encodable, Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(2))) struct HubTests {
+@Suite(.timeLimit(.minutes(10))) struct HubTests {
     private func text(_ frame: ByteBuffer?) -> String? {
         frame.map { String(decoding: $0.readableBytesView.dropFirst(2), as: UTF8.self) }
     }

@@ -54,7 +54,7 @@ private struct Constant: RequestInput {
     func extract(from request: Request) -> Int { 1 }
 }
 
-@Suite(.timeLimit(.minutes(2))) struct WebSocketTests {
+@Suite(.timeLimit(.minutes(10))) struct WebSocketTests {
     private let app = App("sockets") { SocketModule() }
 
     @Test(arguments: TestApp.Transport.allCases) func `Messages of all sizes are echoed`(transport: TestApp.Transport)

@@ -8,7 +8,7 @@ import Testing
 @testable import DeliveryTracker
 
 /// Tests of the real binary over real sockets.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct BinaryTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct BinaryTests {
     @Test func `Registration, payment, concurrent assignment, live positions and pushes work end to end`() async throws
     {
         try await withFolder { folder in

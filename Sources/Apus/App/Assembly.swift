@@ -52,7 +52,8 @@ extension App {
 
         let container = try Container(building: builder.providers)
         let readiness = Readiness(database: database)
-        let router = try router(builder, container, readiness, common)
+        let middleware = common.middleware + (try builder.middleware.build(container))
+        let router = try router(builder, container, readiness, common, middleware)
         let workers = try builder.workers.build(container)
         let duplicates = JobRunner.repeatedNames(of: workers)
         guard duplicates.isEmpty else { throw StartupError(problems: duplicates) }
@@ -61,8 +62,7 @@ extension App {
         }
         let migrations = (database == nil ? [] : [CreateJobs.self as any Migration.Type]) + builder.migrations.all
         return Assembly(
-            handler: chain(
-                common.middleware + (try builder.middleware.build(container)), { await router.respond(to: $0) }),
+            handler: chain(middleware, { await router.respond(to: $0) }),
             container: container,
             router: router,
             migrator: database.map { Migrator($0, migrations) },
@@ -119,7 +119,8 @@ extension App {
     }
 
     private func router(
-        _ builder: AppBuilder, _ container: Container, _ readiness: Readiness, _ common: CommonSettings
+        _ builder: AppBuilder, _ container: Container, _ readiness: Readiness, _ common: CommonSettings,
+        _ middleware: [any Middleware]
     ) throws -> Router {
         let routes = Routes()
         common.grpc.configure(routes)
@@ -128,6 +129,7 @@ extension App {
         if common.servesDocs { description.addRoutes(to: routes) }
         for build in builder.routeBuilders { try build(routes, container) }
         try common.grpc.addServices(of: builder, container, readiness, to: routes)
+        routes.describe(globalMiddleware: middleware)
         var problems: [RouteProblem] = []
         let router = Router(routes, &problems)
         guard problems.isEmpty else { throw StartupError(problems: problems.map(\.description)) }

@@ -125,6 +125,7 @@ public struct IdempotencyKeys: Middleware {
         operation.mayFail(.badRequest, "The Idempotency-Key is malformed.")
         operation.mayFail(.conflict, "The request with this Idempotency-Key is still running, or was interrupted.")
         operation.mayFail(.unprocessableContent, "The Idempotency-Key was used for a different request.")
+        operation.mayFail(.contentTooLarge, "The body is too large.")
     }
 
     /// A string with or without quotes. Leading and trailing spaces are not allowed, because HTTP strips them.

@@ -111,11 +111,13 @@ extension Assembly {
             }, onStopping: readiness.stop, handler: handler)
     }
 
-    /// Returns a server for tests.
+    /// Returns a server for tests. It rejects no slow bodies: on a busy machine, a test may pause while it sends one.
     /// - Parameter onListening: Receives the port.
     package func makeTestServer(onListening: @escaping @Sendable (Int) -> Void) -> any Service {
-        Server(
-            server, logger: logger, onListening: { onListening($0.first?.port ?? 0) },
+        var configuration = server
+        configuration.limits.bodyGrace = .seconds(600)
+        return Server(
+            configuration, logger: logger, onListening: { onListening($0.first?.port ?? 0) },
             onStopping: readiness.stop, handler: handler)
     }
 }

@@ -33,9 +33,13 @@ extension OpenAPI {
         /// Creates a description without inputs and responses.
         public init(_ method: HTTPRequest.Method) { self.method = method }
 
-        /// Adds an error response, unless a response with the same status exists.
+        /// Adds an error response. If there is one with the same status, its description gets another sentence.
         public mutating func mayFail(_ status: HTTPResponse.Status, _ description: String) {
-            if responses[status.code] == nil { responses[status.code] = .problem(description) }
+            guard let existing = responses[status.code]?.description else {
+                responses[status.code] = .problem(description)
+                return
+            }
+            if !existing.contains(description) { responses[status.code]?.description = "\(existing) \(description)" }
         }
     }
 

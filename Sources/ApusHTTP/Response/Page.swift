@@ -121,7 +121,8 @@ public struct Paging<Key: Codable & Sendable>: RequestInput {
                     "default": .integer(defaultLimit),
                 ])),
             .init(
-                "cursor", in: .query, isRequired: false, schema: .literal(["type": "string"]),
+                "cursor", in: .query, isRequired: false,
+                schema: .literal(["type": "string", "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$"]),
                 description: "The cursor from the previous page. Omit it for the first page."),
         ]
         operation.mayFail(.badRequest, "A parameter is missing or malformed.")

@@ -49,7 +49,9 @@ extension Routes: RouteDeclaring {
         public func callAsFunction(
             _ path: String, file: String = #fileID, line: Int = #line, handler: @escaping Handler
         ) -> RouteOptions {
-            routes.add(method, path, file: file, line: line, handler: handler).describe { Response.describe(&$0) }
+            routes.add(
+                method, path, operation: .init(method, answers: Response.self), file: file, line: line,
+                handler: handler)
         }
 
         /// Declares a route without inputs.
@@ -58,9 +60,11 @@ extension Routes: RouteDeclaring {
             _ path: String, file: String = #fileID, line: Int = #line,
             handler: @escaping @Sendable () async throws -> Output
         ) -> RouteOptions {
-            routes.add(method, path, file: file, line: line) { request in
+            routes.add(
+                method, path, operation: .init(method, answers: Output.self), file: file, line: line
+            ) { request in
                 try await handler().response(to: request)
-            }.describe(answers: Output.self)
+            }
         }
 
         /// Declares a route with one input.
@@ -69,9 +73,11 @@ extension Routes: RouteDeclaring {
             _ path: String, _ input: Input, file: String = #fileID, line: Int = #line,
             handler: @escaping @Sendable (Input.Value) async throws -> Output
         ) -> RouteOptions {
-            routes.add(method, path, file: file, line: line) { request in
+            routes.add(
+                method, path, operation: .init(method, input, answers: Output.self), file: file, line: line
+            ) { request in
                 try await handler(try await input.extract(from: request)).response(to: request)
-            }.describe(input, answers: Output.self)
+            }
         }
 
         /// Declares a route with two inputs.
@@ -80,10 +86,12 @@ extension Routes: RouteDeclaring {
             _ path: String, _ first: First, _ second: Second, file: String = #fileID, line: Int = #line,
             handler: @escaping @Sendable (First.Value, Second.Value) async throws -> Output
         ) -> RouteOptions {
-            routes.add(method, path, file: file, line: line) { request in
+            routes.add(
+                method, path, operation: .init(method, first, second, answers: Output.self), file: file, line: line
+            ) { request in
                 let value = try await first.extract(from: request)
                 return try await handler(value, try await second.extract(from: request)).response(to: request)
-            }.describe(first, second, answers: Output.self)
+            }
         }
 
         /// Declares a route with any number of inputs.
@@ -92,9 +100,11 @@ extension Routes: RouteDeclaring {
             _ path: String, _ input: repeat each Input, file: String = #fileID, line: Int = #line,
             handler: @escaping @Sendable @concurrent (repeat (each Input).Value) async throws -> Output
         ) -> RouteOptions {
-            routes.add(method, path, file: file, line: line) { request in
+            routes.add(
+                method, path, operation: .init(method, repeat each input, answers: Output.self), file: file, line: line
+            ) { request in
                 try await handler(repeat try await (each input).extract(from: request)).response(to: request)
-            }.describe(repeat each input, answers: Output.self)
+            }
         }
     }
 }
@@ -114,9 +124,11 @@ extension RouteGroup: RouteDeclaring {
             handler: @escaping @Sendable (Value) async throws -> Output
         ) -> RouteOptions {
             let group = group.input
-            return self.group.routes.add(method, path, file: file, line: line) { request in
+            return self.group.routes.add(
+                method, path, operation: .init(method, answers: Output.self), file: file, line: line
+            ) { request in
                 try await handler(try group.value(of: request)).response(to: request)
-            }.describe(answers: Output.self)
+            }
         }
 
         /// Declares a route with one input.
@@ -126,10 +138,12 @@ extension RouteGroup: RouteDeclaring {
             handler: @escaping @Sendable (Value, Input.Value) async throws -> Output
         ) -> RouteOptions {
             let group = group.input
-            return self.group.routes.add(method, path, file: file, line: line) { request in
+            return self.group.routes.add(
+                method, path, operation: .init(method, input, answers: Output.self), file: file, line: line
+            ) { request in
                 let value = try await input.extract(from: request)
                 return try await handler(try group.value(of: request), value).response(to: request)
-            }.describe(input, answers: Output.self)
+            }
         }
 
         /// Declares a route with two inputs.
@@ -139,10 +153,12 @@ extension RouteGroup: RouteDeclaring {
             handler: @escaping @Sendable (Value, First.Value, Second.Value) async throws -> Output
         ) -> RouteOptions {
             let group = group.input
-            return self.group.routes.add(method, path, file: file, line: line) { request in
+            return self.group.routes.add(
+                method, path, operation: .init(method, first, second, answers: Output.self), file: file, line: line
+            ) { request in
                 let values = (try await first.extract(from: request), try await second.extract(from: request))
                 return try await handler(try group.value(of: request), values.0, values.1).response(to: request)
-            }.describe(first, second, answers: Output.self)
+            }
         }
 
         /// Declares a route with any number of inputs.
@@ -152,11 +168,13 @@ extension RouteGroup: RouteDeclaring {
             handler: @escaping @Sendable @concurrent (Value, repeat (each Input).Value) async throws -> Output
         ) -> RouteOptions {
             let group = group.input
-            return self.group.routes.add(method, path, file: file, line: line) { request in
+            return self.group.routes.add(
+                method, path, operation: .init(method, repeat each input, answers: Output.self), file: file, line: line
+            ) { request in
                 try await handler(
                     try group.value(of: request), repeat try await (each input).extract(from: request)
                 ).response(to: request)
-            }.describe(repeat each input, answers: Output.self)
+            }
         }
     }
 }
@@ -177,24 +195,25 @@ extension NestedRouteGroup: RouteDeclaring {
             handler: @escaping @Sendable @concurrent (Outer, Inner, repeat (each Input).Value) async throws -> Output
         ) -> RouteOptions {
             let (outer, inner) = (group.outer, group.inner)
-            return group.routes.add(method, path, file: file, line: line) { request in
+            return group.routes.add(
+                method, path, operation: .init(method, repeat each input, answers: Output.self), file: file, line: line
+            ) { request in
                 try await handler(
                     try outer.value(of: request), try inner.value(of: request),
                     repeat try await (each input).extract(from: request)
                 ).response(to: request)
-            }.describe(repeat each input, answers: Output.self)
+            }
         }
     }
 }
 
-extension RouteOptions {
-    /// Describes the route by its inputs and its output.
-    fileprivate func describe<each Input: RequestInput, Output: ResponseConvertible>(
-        _ input: repeat each Input, answers output: Output.Type
-    ) -> RouteOptions {
-        describe {
-            repeat (each input).describe(&$0)
-            Output.describe(&$0)
-        }
+extension OpenAPI.Operation {
+    /// Creates the description of a route from its inputs and its output.
+    fileprivate init<each Input: RequestInput, Output: ResponseConvertible>(
+        _ method: HTTPRequest.Method, _ input: repeat each Input, answers output: Output.Type
+    ) {
+        self.init(method)
+        repeat (each input).describe(&self)
+        Output.describe(&self)
     }
 }

@@ -89,17 +89,31 @@ public final class Routes {
     private func joined(_ path: String) -> String { path.isEmpty ? prefix : "\(prefix)/\(path)" }
 
     /// Adds a route.
-    /// - Parameter isAbsolute: Whether the path is absolute instead of relative to the group.
+    /// - Parameters:
+    ///   - isAbsolute: Whether the path is absolute instead of relative to the group.
+    ///   - operation: The description of the route without its middleware.
     package func add(
-        _ method: HTTPRequest.Method, _ path: String, isAbsolute: Bool = false, file: String, line: Int,
-        handler: @escaping Handler
+        _ method: HTTPRequest.Method, _ path: String, isAbsolute: Bool = false, operation: OpenAPI.Operation? = nil,
+        file: String, line: Int, handler: @escaping Handler
     ) -> RouteOptions {
         var route = Route(
             method: method, path: isAbsolute ? path : joined(path), site: RouteSite(file: file, line: line),
-            handler: chain(middlewares, handler), operation: OpenAPI.Operation(method))
+            handler: chain(middlewares, handler), operation: operation ?? OpenAPI.Operation(method))
         route.crossOrigin = middlewares.compactMap { $0 as? CORS }
         for middleware in middlewares { middleware.describe(&route.operation) }
         collection.routes.append(route)
         return RouteOptions(routes: self, index: collection.routes.count - 1)
+    }
+
+    /// Adds what the global middleware does to the descriptions of all routes.
+    package func describe(globalMiddleware: [any Middleware]) {
+        for index in collection.routes.indices {
+            for middleware in globalMiddleware { middleware.describe(&collection.routes[index].operation) }
+            for part in collection.routes[index].parts.indices {
+                for middleware in globalMiddleware {
+                    middleware.describe(&collection.routes[index].parts[part].operation)
+                }
+            }
+        }
     }
 }

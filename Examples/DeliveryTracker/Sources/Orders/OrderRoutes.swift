@@ -20,8 +20,10 @@ struct OrderRoutes: Sendable {
                 .mayFail(.notFound, "Order not found.")
                 .mayFail(.conflict, "The order is not available, or the driver is on another order.")
             routes.on(OrderEndpoints.pickUp, handler: pickUp).summary("Mark an order as picked up.")
+                .mayFail(.forbidden, "The order is not assigned to the driver.")
                 .mayFail(.notFound, "Order not found.").mayFail(.conflict, "The order was already picked up.")
             routes.on(OrderEndpoints.deliver, handler: deliver).summary("Mark an order as delivered.")
+                .mayFail(.forbidden, "The order is not assigned to the driver.")
                 .mayFail(.notFound, "Order not found.")
                 .mayFail(.conflict, "The order has not been picked up yet, or was already delivered.")
         }

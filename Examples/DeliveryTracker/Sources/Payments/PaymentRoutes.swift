@@ -14,6 +14,10 @@ struct PaymentRoutes: Sendable {
             .mayFail(.notFound, "There is no such payment.")
             .mayFail(.unprocessableContent, "The body is not an event of the provider.")
             .mayFail(.conflict, "The delivery or the payment was already accepted, or the amount is wrong.")
+            .describe { operation in
+                operation.body = .init(["application/json": .of(PaymentEvent.self)])
+                operation.parameters = [PaymentSignature.parameter]
+            }
     }
 
     @Sendable func receive(_ body: ByteBuffer, _ signature: String?) async throws -> Receipt {

@@ -51,6 +51,12 @@ struct PaymentSignature: Sendable {
         return signedAt
     }
 
+    /// The header in the API description.
+    static let parameter = OpenAPI.Parameter(
+        "Payment-Signature", in: .header,
+        schema: .literal(["type": "string", "pattern": "^t=[0-9]{1,10},v1=[0-9a-f]{64}(,v1=[0-9a-f]{64})*$"]),
+        description: "The time of the signature in seconds since 1970, and the signature in hexadecimal digits.")
+
     /// Returns the header value for a body, as the provider sends it, or the simulator in its place.
     func sign(_ body: some Collection<UInt8>) -> String {
         let timestamp = Int64(clock.now.timeIntervalSince1970)

@@ -20,6 +20,8 @@ struct SimulatorModule: Module {
                     email: "dispatcher@simulator.example", name: "Dispatcher", role: .dispatcher)
                 return try await accounts.session(for: account)
             }
+            .summary(
+                "Log in as a dispatcher.", "Exists only while the simulator is enabled. Requires no authentication.")
         }
     }
 }
