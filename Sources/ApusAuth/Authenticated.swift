@@ -30,7 +30,7 @@ public struct Authenticated<P: TokenPrincipal>: RequestInput {
         operation.security = [
             .init("bearer", ["type": "http", "scheme": "bearer", "bearerFormat": "JWT"])
         ]
-        operation.mayFail(.unauthorized, "The bearer token is missing or invalid.")
-        operation.mayFail(.forbidden, "The token belongs to another kind of principal.")
+        operation.addErrorResponse(.unauthorized, "The bearer token is missing or invalid.")
+        operation.addErrorResponse(.forbidden, "The token belongs to another kind of principal.")
     }
 }

@@ -26,7 +26,7 @@ public struct BearerAuthentication: Middleware {
                 request.context[TokenVerification.self] = .success(claims)
                 request.context.principal = TokenSubject(subject: claims.subject)
                 let remaining = claims.expiresAt.timeIntervalSince(clock.now)
-                request.context.principalTimeLeft = .seconds(min(max(0, remaining), 365 * 86400))
+                request.context.principalExpiresIn = .seconds(min(max(0, remaining), 365 * 86400))
             } catch let error as AppError {
                 request.context[TokenVerification.self] = .failure(error)
             }

@@ -17,16 +17,16 @@ public final class JobRunner: Service {
         public var concurrency = 20
         /// The duration of a lease, after which the job of a dead worker can be given to another one. 30 seconds.
         /// Leases are renewed after a third of it.
-        public var lease = Duration.seconds(30)
+        public var leaseDuration = Duration.seconds(30)
         /// How often to poll for jobs without a signal: those that become due, and those of other processes.
         /// 1 second.
         public var pollInterval = Duration.seconds(1)
         /// The maximum time that running jobs may take to finish at shutdown. 10 seconds.
-        public var stopLimit = Duration.seconds(10)
+        public var shutdownTimeout = Duration.seconds(10)
         /// How long completed jobs are retained. 24 hours.
-        public var keepCompleted = Duration.seconds(24 * 3600)
+        public var completedRetention = Duration.seconds(24 * 3600)
         /// How long dead letters are retained. 30 days.
-        public var keepDiscarded = Duration.seconds(30 * 24 * 3600)
+        public var discardedRetention = Duration.seconds(30 * 24 * 3600)
 
         public init() {}
     }
@@ -51,7 +51,7 @@ public final class JobRunner: Service {
     }
 
     /// Returns an error message for each job name that more than one of the workers performs.
-    package static func repeatedNames(of workers: [any Worker]) -> [String] {
+    package static func duplicateNames(of workers: [any Worker]) -> [String] {
         func name<W: Worker>(_ worker: W) -> String { W.Work.name }
         var first: [ExactString: any Worker] = [:]
         return workers.compactMap { worker in
@@ -117,7 +117,7 @@ public final class JobRunner: Service {
             observed.record(leases.filter { !own.contains($0.id) }, uptime: uptime)
             // A live process renews each lease after a third of its duration. The time is measured by this process's
             // uptime, so that a change of the wall clock or a suspended machine does not count.
-            return observed.unchanged(for: configuration.lease * 2 / 3, uptime: uptime)
+            return observed.unchanged(for: configuration.leaseDuration * 2 / 3, uptime: uptime)
         }
         let now = queue.clock.now
         return try await store.rescue(dead.filter { $0.until < now })
@@ -131,7 +131,7 @@ public final class JobRunner: Service {
         stopping.withLock { $0 = true }
         queue.signal.notify()
         logger.info("stopping: no longer fetching jobs", metadata: ["running": "\(running.withLock { $0.count })"])
-        try? await queue.clock.sleep(for: configuration.stopLimit)
+        try? await queue.clock.sleep(for: configuration.shutdownTimeout)
     }
 
     // MARK: Fetching
@@ -160,23 +160,23 @@ public final class JobRunner: Service {
     }
 
     private func claim(_ limit: Int) async throws -> [JobRecord] {
-        let jobs = try await store.claim(workers.keys.map(\.text), limit: limit, lease: configuration.lease)
+        let jobs = try await store.claim(workers.keys.map(\.text), limit: limit, lease: configuration.leaseDuration)
         running.withLock { running in for job in jobs { running[job.id] = job } }
         return jobs
     }
 
     private func maintain() async {
-        let pause = configuration.lease / 3
+        let pause = configuration.leaseDuration / 3
         while !Task.isCancelled {
             do {
-                try await store.extendLeases(running.withLock { Array($0.values) }, by: configuration.lease)
+                try await store.extendLeases(running.withLock { Array($0.values) }, by: configuration.leaseDuration)
             } catch { logFailure("Leases could not be renewed.", error) }
             do { try await rescueAndLog() } catch {
                 logFailure("Jobs of dead workers could not be released.", error)
             }
             do {
                 try await store.deleteFinished(
-                    completed: configuration.keepCompleted, discarded: configuration.keepDiscarded)
+                    completed: configuration.completedRetention, discarded: configuration.discardedRetention)
             } catch { logFailure("Old jobs could not be deleted.", error) }
             try? await queue.clock.sleep(for: pause)
         }

@@ -45,7 +45,7 @@ public struct LineLogHandler: LogHandler {
         if let provided = metadataProvider?.get() { all.merge(provided) { $1 } }
         if let explicit = event.metadata { all.merge(explicit) { $1 } }
         let fields = all.sorted { $0.key < $1.key }
-        let dropped = output.takeDropped()
+        let dropped = output.takeDropCount()
         let time = RFC3339.format(Date()) ?? ""
         var line = ""
         if dropped > 0 {

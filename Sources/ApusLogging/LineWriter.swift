@@ -47,7 +47,7 @@ package final class LineWriter: @unchecked Sendable {
     }
 
     /// Returns the number of dropped lines and resets it.
-    package func takeDropped() -> Int {
+    package func takeDropCount() -> Int {
         condition.lock()
         defer { condition.unlock() }
         defer { dropped = 0 }

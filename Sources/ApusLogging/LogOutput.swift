@@ -42,7 +42,7 @@ public struct LogOutput: Sendable {
     }
 
     /// Returns the number of dropped lines, for the next line to report, and resets it.
-    package func takeDropped() -> Int { writer?.takeDropped() ?? 0 }
+    package func takeDropCount() -> Int { writer?.takeDropCount() ?? 0 }
 
     /// Waits until all lines are written, for at most one second. Called before the process exits.
     package func flush() { writer?.flush() }

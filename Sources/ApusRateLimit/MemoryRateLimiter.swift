@@ -15,12 +15,12 @@ public final class MemoryRateLimiter: RateLimiter {
 
     /// Creates a limiter.
     /// - Parameters:
-    ///   - maxKeys: The maximum number of keys. 100,000 by default.
+    ///   - maximumKeys: The maximum number of keys. 100,000 by default.
     ///   - clock: The clock that periods are measured with.
-    public init(maxKeys: Int = 100_000, clock: any WallClock = SystemClock()) {
+    public init(maximumKeys: Int = 100_000, clock: any WallClock = SystemClock()) {
         self.clock = clock
         shards = (0..<16).map { _ in Shard() }
-        keysPerShard = max(16, maxKeys / 16)
+        keysPerShard = max(16, maximumKeys / 16)
     }
 
     public func take(_ key: String, limit: RateLimitPolicy) -> RateLimitDecision {

@@ -51,7 +51,7 @@ public struct RateLimit: Middleware {
     }
 
     public func describe(_ operation: inout OpenAPI.Operation) {
-        operation.mayFail(.tooManyRequests, exceeded)
+        operation.addErrorResponse(.tooManyRequests, exceeded)
     }
 
     private var exceeded: String {

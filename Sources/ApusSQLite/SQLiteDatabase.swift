@@ -107,7 +107,7 @@ public final class SQLiteDatabase: ApusData.Database {
     private func runWithCompanion<Result: Sendable>(_ write: () async throws -> Result) async throws -> Result? {
         if let ambient = AmbientTransaction.current(of: self) {
             ambient.noteWrite()
-        } else if CommitCompanion.current(of: self) != nil {
+        } else if CommitHook.current(of: self) != nil {
             return try await transaction(write)
         }
         return nil

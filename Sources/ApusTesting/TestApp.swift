@@ -87,7 +87,7 @@ extension App {
 extension TestApp {
     /// Runs the services of the modules while the body runs. The clock is advanced whenever a task sleeps on it.
     public func runServices<Result: Sendable>(
-        turning clock: ManualClock, _ body: @Sendable () async throws -> Result
+        advancing clock: ManualClock, _ body: @Sendable () async throws -> Result
     ) async throws -> Result {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for service in assembly.services { group.addTask { try await service.run() } }

@@ -78,7 +78,7 @@ extension NestedRouteGroup {
 enum WebSocketSession {
     static func describe(_ operation: inout OpenAPI.Operation) {
         operation.responses[101] = .init("Switching Protocols")
-        operation.mayFail(
+        operation.addErrorResponse(
             .init(code: 426, reasonPhrase: "Upgrade Required"), "The request is not a WebSocket handshake.")
     }
 
@@ -88,7 +88,7 @@ enum WebSocketSession {
     ) throws -> Response {
         let headers = try Handshake.accept(request, options)
         let logger = request.context.logger
-        let timeLeft = request.context.principalTimeLeft
+        let timeLeft = request.context.principalExpiresIn
         return .upgrade(headers: headers) { stream in
             let socket = WebSocket(stream, options, clock: clock)
             socket.onDrain { [weak socket] in

@@ -47,7 +47,7 @@ public struct WebSocketCloseCode: Sendable, Hashable {
     /// 1008: the client is not allowed to do this.
     public static let policyViolation = Self(1008)
     /// 1009: a message exceeds the size limit.
-    public static let tooBig = Self(1009)
+    public static let messageTooBig = Self(1009)
     /// 1011: an internal error of the server.
     public static let internalError = Self(1011)
     /// 1012: the server is restarting; clients should reconnect after a random delay.

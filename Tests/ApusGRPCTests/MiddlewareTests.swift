@@ -138,7 +138,7 @@ import Testing
     @Test func `A stream ends when the caller's credentials expire`() async throws {
         struct ShortLived: Middleware {
             func handle(_ request: Request, next: Next) async throws -> Response {
-                request.context.principalTimeLeft = .milliseconds(100)
+                request.context.principalExpiresIn = .milliseconds(100)
                 return await next(request)
             }
         }

@@ -58,7 +58,7 @@ import Testing
 
     @Test func `A stream ends when the token of its request expires`() async throws {
         let context = RequestContext()
-        context.principalTimeLeft = .milliseconds(1)
+        context.principalExpiresIn = .milliseconds(1)
         let response = EventStream { _ in try await Task.sleep(for: .seconds(3600)) }.response(
             to: Request(method: .get, target: "/", context: context))
         #expect(try await collect(response) == "")

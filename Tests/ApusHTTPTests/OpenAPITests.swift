@@ -184,7 +184,7 @@ private enum Shop {
         routes.group("v1/items") { routes in
             routes.get(":id", Path("id", as: Shop.Item.ID.self), Query("full", as: Bool.self, default: false)) { _, _ in
                 NoContent()
-            }.summary("One item.", "A longer description.").mayFail(.notFound, "Item not found.")
+            }.summary("One item.", "A longer description.").errorResponse(.notFound, "Item not found.")
             routes.post("", Body(Shop.Item.self, as: .json, .form)) { Created($0, at: "/") }.tags("writing")
                 .deprecated()
             routes.get("", Query("tag", as: [String].self), Header(.age), Cookie("c", as: Int.self)) { _, _, _ in "text"

@@ -104,7 +104,7 @@ import Testing
     }
 
     @Test func `Routes that match the same paths are rejected with the locations of both`() throws {
-        let error = #expect(throws: RouteProblem.self) {
+        let error = #expect(throws: RouteError.self) {
             try router { routes in
                 routes.get("users/:id", Path("id")) { id in id }
                 routes.get("users/:name", Path("name")) { name in name }
@@ -116,7 +116,7 @@ import Testing
     }
 
     @Test(arguments: ["a/**/b", "a/:/b", "a/:x/:x"]) func `An invalid pattern is rejected`(path: String) {
-        #expect(throws: RouteProblem.self) { try router { $0.get(path) { "" } } }
+        #expect(throws: RouteError.self) { try router { $0.get(path) { "" } } }
     }
 
     @Test func `Segments are decoded individually, so that an encoded slash does not split them`() async throws {
@@ -245,12 +245,12 @@ import Testing
         routes.get("same") { "" }
         routes.get("same") { "" }
         routes.group("x", Path("gone")) { $0.get("") { $0 } }
-        var problems: [RouteProblem] = []
+        var problems: [RouteError] = []
         _ = Router(routes, &problems)
         #expect(problems.count == 4)
         #expect(problems.first?.description.contains("Path(\"id\")") == true)
         #expect(problems.first?.description.contains("/orders/:order") == true)
-        #expect(throws: RouteProblem.self) { try Router(routes) }
+        #expect(throws: RouteError.self) { try Router(routes) }
     }
 
     @Test func `The template of the route is stored in the context for the access log`() async throws {

@@ -44,7 +44,7 @@ private final class Greeter: Worker {
 
     private func runner(_ queue: JobQueue, _ worker: Greeter, lease: Duration = .seconds(30)) -> JobRunner {
         var configuration = JobRunner.Configuration()
-        configuration.lease = lease
+        configuration.leaseDuration = lease
         return JobRunner(queue, workers: [worker], configuration: configuration, logger: logger)
     }
 
@@ -333,7 +333,7 @@ private final class Greeter: Worker {
                 try await Task.sleep(for: .seconds(3600))
             }
             var configuration = JobRunner.Configuration()
-            configuration.stopLimit = .milliseconds(10)
+            configuration.shutdownTimeout = .milliseconds(10)
             let runner = JobRunner(queue, workers: [worker], configuration: configuration, logger: logger)
             let group = ServiceGroup(services: [runner], logger: logger)
             try await queue.enqueue(Greet(name: "long"))
@@ -359,7 +359,7 @@ private final class Greeter: Worker {
             }
             var configuration = JobRunner.Configuration()
             configuration.pollInterval = .seconds(3600)
-            configuration.stopLimit = .seconds(3600)
+            configuration.shutdownTimeout = .seconds(3600)
             let runner = JobRunner(queue, workers: [worker], configuration: configuration, logger: logger)
             let group = ServiceGroup(services: [runner], logger: logger)
             try await withThrowingTaskGroup(of: Void.self) { tasks in

@@ -49,7 +49,7 @@ import Testing
     }
 
     @Test func `The number of keys is bounded, and a key in use is not evicted`() {
-        let limiter = MemoryRateLimiter(maxKeys: 256, clock: clock)
+        let limiter = MemoryRateLimiter(maximumKeys: 256, clock: clock)
         for _ in 0..<5 { _ = limiter.take("hot", limit: policy) }
         for number in 0..<20_000 { _ = limiter.take("k\(number)", limit: policy) }
         #expect(!limiter.take("hot", limit: policy).isAllowed)

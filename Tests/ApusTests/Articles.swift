@@ -104,7 +104,7 @@ enum Articles {
     static func describing(_ routes: Routes) {
         routes.get("rates", Query("day", as: String.self)) { _ in Rates(euro: 1) }
             .summary("Get the exchange rates of a day.", "Published by the central bank at noon.")
-            .tags("money").mayFail(.notFound, "No rates for this day.")
+            .tags("money").errorResponse(.notFound, "No rates for this day.")
     }
 
     static func uploads(_ routes: Routes) {

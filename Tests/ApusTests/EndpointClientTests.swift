@@ -201,7 +201,7 @@ private struct ShopModule: Module {
         routes.group("v2") { routes in
             routes.on(Shop.led, file: "Shop/Routes.swift", line: 7) { "" }
         }
-        let error = #expect(throws: RouteProblem.self) { _ = try Router(routes) }
+        let error = #expect(throws: RouteError.self) { _ = try Router(routes) }
         #expect(
             error?.description
                 == "The endpoint at Shop/Routes.swift:7 has an absolute path: remove its group's prefix /v2, which changes it to /v2/led."

@@ -47,7 +47,7 @@ private func decode(_ bytes: [UInt8], maxPayload: Int = 1 << 20) throws -> (Fram
         ([0x81, 0xFE, 0, 5, 0, 0, 0, 0], .protocolError),  // a length that is not minimally encoded
         ([0x81, 0xFF, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF], .protocolError),
         ([0x81, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF], .protocolError),  // a negative length
-        ([0x81, 0xFF, 0, 0, 0, 1, 0, 0, 0, 0], .tooBig),
+        ([0x81, 0xFF, 0, 0, 0, 1, 0, 0, 0, 0], .messageTooBig),
     ])
     func `Frames that violate the protocol are rejected before their payload has arrived`(
         bytes: [UInt8], code: WebSocketCloseCode
@@ -76,10 +76,10 @@ private func decode(_ bytes: [UInt8], maxPayload: Int = 1 << 20) throws -> (Fram
         #expect(throws: ProtocolViolation.self) { try assembler.add(Frame(opcode: .continuation)) }
         _ = try assembler.add(Frame(isFinal: false, opcode: .text, payload: ByteBuffer(string: "abc")))
         #expect(throws: ProtocolViolation.self) { try assembler.add(Frame(opcode: .text)) }
-        let tooBig = #expect(throws: ProtocolViolation.self) {
+        let messageTooBig = #expect(throws: ProtocolViolation.self) {
             try assembler.add(Frame(opcode: .continuation, payload: ByteBuffer(string: "def")))
         }
-        #expect(tooBig?.code == .tooBig)
+        #expect(messageTooBig?.code == .messageTooBig)
         var other = MessageAssembler(maxMessage: 5)
         let invalid = #expect(throws: ProtocolViolation.self) {
             try other.add(Frame(opcode: .text, payload: ByteBuffer(bytes: [0xC3, 0x28])))

@@ -378,7 +378,7 @@ private final class RecordingPushGateway: PushGateway {
             try await app.client.bearer(session.token).webSocket("/v1/fleet/live") { socket in
                 let first = try await socket.receiveJSON(Scenario.Message.self)
                 #expect(first?.type == "snapshot")
-                try await app.runServices(turning: clock) {
+                try await app.runServices(advancing: clock) {
                     let expected: Set<Order.State> = [.awaitingPayment, .paid, .assigned, .pickedUp, .delivered]
                     var states: Set<Order.State> = []
                     // A client that does not keep up with an order receives only its latest state.

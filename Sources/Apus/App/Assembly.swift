@@ -41,10 +41,10 @@ extension App {
         for module in modules { try module.configure(&builder) }
         provideCommonParts(&builder, database, logger)
         for (id, provider) in overrides { builder.override(id, with: provider) }
-        for problem in builder.problems { settings.note(problem) }
+        for problem in builder.problems { settings.reportProblem(problem) }
         checkPublicSecrets(common, settings, logger)
         if database == nil, engines.isEmpty, !builder.workers.isEmpty {
-            settings.note(
+            settings.reportProblem(
                 "This app has workers, but no database to store their jobs; give it an engine: App(…, engines: SQLiteEngine())."
             )
         }
@@ -55,7 +55,7 @@ extension App {
         let middleware = common.middleware + (try builder.middleware.build(container))
         let router = try router(builder, container, readiness, common, middleware)
         let workers = try builder.workers.build(container)
-        let duplicates = JobRunner.repeatedNames(of: workers)
+        let duplicates = JobRunner.duplicateNames(of: workers)
         guard duplicates.isEmpty else { throw StartupError(problems: duplicates) }
         let runner = try database.map { _ in
             JobRunner(try container.resolve(), workers: workers, configuration: common.jobs, logger: logger)
@@ -84,7 +84,7 @@ extension App {
         if signs.isEmpty {
             logger.warning("These settings use public development defaults.", metadata: ["keys": .string(keys)])
         } else {
-            settings.note(
+            settings.reportProblem(
                 "\(keys): a development default is allowed on the loopback interface only, but \(signs.joined(separator: ", "))."
             )
         }
@@ -96,13 +96,13 @@ extension App {
         let scheme = String(url.prefix { $0 != ":" })
         guard let engine = engines.first(where: { $0.schemes.contains(scheme) }) else {
             let supported = engines.flatMap(\.schemes).joined(separator: ", ")
-            settings.note("database.url has the scheme \"\(scheme)\"; this app supports \(supported).")
+            settings.reportProblem("database.url has the scheme \"\(scheme)\"; this app supports \(supported).")
             return nil
         }
         do {
             return try engine.open(url)
         } catch {
-            settings.note("Cannot open the database of database.url: \(error)")
+            settings.reportProblem("Cannot open the database of database.url: \(error)")
             return nil
         }
     }
@@ -130,7 +130,7 @@ extension App {
         for build in builder.routeBuilders { try build(routes, container) }
         try common.grpc.addServices(of: builder, container, readiness, to: routes)
         routes.describe(globalMiddleware: middleware)
-        var problems: [RouteProblem] = []
+        var problems: [RouteError] = []
         let router = Router(routes, &problems)
         guard problems.isEmpty else { throw StartupError(problems: problems.map(\.description)) }
         description.describe(router)

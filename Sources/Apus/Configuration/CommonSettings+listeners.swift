@@ -23,12 +23,12 @@ extension CommonSettings {
         let demanded = settings.choice(
             "tls.client-certificates", default: authorities == nil ? ClientCertificates.none : .required)
         if demanded != .none, authorities == nil {
-            settings.note(
+            settings.reportProblem(
                 "tls.client-authorities is required: the PEM file with the authorities that sign client certificates.")
         }
         guard let certificate, let key else {
             if certificate != nil || key != nil || authorities != nil {
-                settings.note("tls.certificate and tls.key are required together: the paths of PEM files.")
+                settings.reportProblem("tls.certificate and tls.key are required together: the paths of PEM files.")
             }
             return nil
         }
@@ -49,7 +49,7 @@ extension Settings {
             do {
                 return try IPNetwork(text)
             } catch {
-                note("\(key): \(AppError(wrapping: error).message)")
+                reportProblem("\(key): \(AppError(wrapping: error).message)")
                 return nil
             }
         }

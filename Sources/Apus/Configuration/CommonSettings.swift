@@ -55,10 +55,10 @@ struct CommonSettings {
 
         var jobs = JobRunner.Configuration()
         jobs.concurrency = settings.int("jobs.concurrency", default: jobs.concurrency, in: 1...10_000)
-        jobs.lease = settings.duration("jobs.lease", default: jobs.lease, atLeast: .milliseconds(100))
+        jobs.leaseDuration = settings.duration("jobs.lease", default: jobs.leaseDuration, atLeast: .milliseconds(100))
         jobs.pollInterval = settings.duration(
             "jobs.poll-interval", default: jobs.pollInterval, atLeast: .milliseconds(1))
-        jobs.stopLimit = settings.duration("jobs.stop-limit", default: jobs.stopLimit)
+        jobs.shutdownTimeout = settings.duration("jobs.shutdown-timeout", default: jobs.shutdownTimeout)
         self.jobs = jobs
 
         databaseURL = settings.string("database.url", default: "sqlite:data/\(name).sqlite")

@@ -77,7 +77,7 @@ public final class Settings: Sendable {
             notes.withLock { _ = $0.publicSecrets.insert(key) }
             return Secret(developmentDefault)
         }
-        if found(key) == nil { note("\(SettingDeclaration.names(of: key)) is required: \(expected).") }
+        if found(key) == nil { reportProblem("\(SettingDeclaration.names(of: key)) is required: \(expected).") }
         return Secret("")
     }
 
@@ -134,7 +134,7 @@ public final class Settings: Sendable {
     // MARK: Problems
 
     /// Records a problem, to be reported with all others. The same text is only recorded once.
-    public func note(_ problem: String) {
+    public func reportProblem(_ problem: String) {
         notes.withLock { if !$0.problems.contains(problem) { $0.problems.append(problem) } }
     }
 
@@ -162,7 +162,7 @@ public final class Settings: Sendable {
         case .words: shown = "a list"
         case nil: return nil
         }
-        note("\(SettingDeclaration.names(of: key)) must be \(expected); \(shown) is not.")
+        reportProblem("\(SettingDeclaration.names(of: key)) must be \(expected); \(shown) is not.")
         return nil
     }
 

@@ -23,7 +23,7 @@ package final class Readiness: Sendable {
     func addRoutes(to routes: Routes) {
         routes.get("health/live") { HealthReport(status: "ok") }.summary("Check that the process is alive.")
         routes.get("health/ready") { try await self.check() }.summary("Check that the process can serve requests.")
-            .mayFail(.serviceUnavailable, "The process is stopping or its database is unavailable.")
+            .errorResponse(.serviceUnavailable, "The process is stopping or its database is unavailable.")
     }
 
     /// Whether the process can serve requests.

@@ -81,7 +81,7 @@ public struct IdempotencyKeys: Middleware {
     private func run(
         _ request: Request, _ key: IdempotencyStore.Key, _ claim: IdempotencyStore.Claim, _ next: Next
     ) async throws -> Response {
-        let companion = CommitCompanion(store.database) { [store] in try await store.recordCommit(key, claim) }
+        let companion = CommitHook(store.database) { [store] in try await store.recordCommit(key, claim) }
         let keyed = KeyedRequest(request: request, key: key, claim: claim, store: store)
         let response = await withRenewal(of: claim, key) {
             await KeyedRequest.$current.withValue(keyed) { await companion.accompany { await next(request) } }
@@ -122,10 +122,11 @@ public struct IdempotencyKeys: Middleware {
                 "Idempotency-Key", in: .header, isRequired: isRequired,
                 schema: .literal(["type": "string", "pattern": .string(Self.pattern)]),
                 description: "A unique key chosen by the client. Requests with the same key run only once."))
-        operation.mayFail(.badRequest, "The Idempotency-Key is malformed.")
-        operation.mayFail(.conflict, "The request with this Idempotency-Key is still running, or was interrupted.")
-        operation.mayFail(.unprocessableContent, "The Idempotency-Key was used for a different request.")
-        operation.mayFail(.contentTooLarge, "The body is too large.")
+        operation.addErrorResponse(.badRequest, "The Idempotency-Key is malformed.")
+        operation.addErrorResponse(
+            .conflict, "The request with this Idempotency-Key is still running, or was interrupted.")
+        operation.addErrorResponse(.unprocessableContent, "The Idempotency-Key was used for a different request.")
+        operation.addErrorResponse(.contentTooLarge, "The body is too large.")
     }
 
     /// A string with or without quotes. Leading and trailing spaces are not allowed, because HTTP strips them.

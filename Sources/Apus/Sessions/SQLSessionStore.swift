@@ -12,7 +12,7 @@ public struct SQLSessionStore: SessionStore {
         let rows = try await database.query(
             "SELECT data, expires_at, version FROM apus_sessions WHERE id = \(id) AND expires_at > \(now)")
         return try rows.first.map { row in
-            StoredSession(try row.get("data"), until: try row.get("expires_at"), version: try row.get("version"))
+            StoredSession(try row.get("data"), expiresAt: try row.get("expires_at"), version: try row.get("version"))
         }
     }
 
@@ -20,7 +20,7 @@ public struct SQLSessionStore: SessionStore {
         try await database.execute(
             """
             INSERT INTO apus_sessions (id, data, expires_at, version)
-            VALUES (\(id), \(session.data), \(session.until), \(session.version))
+            VALUES (\(id), \(session.data), \(session.expiresAt), \(session.version))
             """)
     }
 
@@ -30,7 +30,7 @@ public struct SQLSessionStore: SessionStore {
         try await database.execute(
             """
             UPDATE apus_sessions
-            SET id = \(newID), data = \(session.data), expires_at = \(session.until), version = \(session.version)
+            SET id = \(newID), data = \(session.data), expires_at = \(session.expiresAt), version = \(session.version)
             WHERE id = \(id) AND version = \(version)
             """) > 0
     }

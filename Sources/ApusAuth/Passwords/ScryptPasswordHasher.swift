@@ -37,11 +37,11 @@ public final class ScryptPasswordHasher: PasswordHasher {
     /// - Parameters:
     ///   - cost: The cost of new hashes. Existing hashes are verified with their own.
     ///   - threads: The number of threads, and so of concurrent computations. 2 by default.
-    ///   - waiting: The maximum number of queued computations. 64 by default.
-    public init(cost: Cost = Cost(), threads: Int = 2, waiting: Int = 64) {
+    ///   - queueLimit: The maximum number of queued computations. 64 by default.
+    public init(cost: Cost = Cost(), threads: Int = 2, queueLimit: Int = 64) {
         self.cost = cost
         maximumWork = Mutex(cost.work)
-        pool = BlockingPool(name: "apus.password", threads: threads, maximumWaiting: waiting)
+        pool = BlockingPool(name: "apus.password", threads: threads, maximumWaiting: queueLimit)
         dummyHash = Self.encode(cost, salt: Self.randomBytes(16), hash: Self.randomBytes(32))
     }
 

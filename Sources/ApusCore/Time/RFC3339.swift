@@ -10,7 +10,7 @@ package enum RFC3339 {
         let seconds = date.timeIntervalSince1970
         guard seconds.isFinite, abs(seconds) < 1e12 else { return nil }
         let milliseconds = Int((seconds * 1000).rounded())
-        let (day, time) = milliseconds.dividedDown(by: 86_400_000)
+        let (day, time) = milliseconds.floorDivided(by: 86_400_000)
         let civil = CivilDate(daysSince1970: day)
         guard (0...9999).contains(civil.year) else { return nil }
         return String(unsafeUninitializedCapacity: 24) { buffer in
@@ -61,7 +61,7 @@ package enum RFC3339 {
 
         /// Returns whether an instant is the start of January 1 or July 1, in UTC.
         private static func canFollowLeapSecond(_ seconds: Int) -> Bool {
-            let (day, time) = seconds.dividedDown(by: 86400)
+            let (day, time) = seconds.floorDivided(by: 86400)
             let date = CivilDate(daysSince1970: day)
             return time == 0 && date.day == 1 && (date.month == 1 || date.month == 7)
         }
@@ -116,7 +116,7 @@ package enum RFC3339 {
 
 extension Int {
     /// Returns the quotient, rounded down, and the remainder, which is never negative.
-    package func dividedDown(by divisor: Int) -> (quotient: Int, remainder: Int) {
+    package func floorDivided(by divisor: Int) -> (quotient: Int, remainder: Int) {
         let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
         return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
     }

@@ -24,7 +24,7 @@ public struct SQLRepository<Entity: Record>: Repository {
     public init(_ database: any Database) { self.database = database }
 
     public func find(_ id: Entity.ID) async throws -> Entity? {
-        try await first("\(Self.byID(id))")
+        try await first(where: "\(Self.byID(id))")
     }
 
     /// Returns the entities that match a condition.
@@ -34,7 +34,7 @@ public struct SQLRepository<Entity: Record>: Repository {
     }
 
     /// Returns the first entity that matches a condition.
-    public func first(_ condition: SQL) async throws -> Entity? {
+    public func first(where condition: SQL) async throws -> Entity? {
         try await all(where: "\(condition) LIMIT 1").first
     }
 

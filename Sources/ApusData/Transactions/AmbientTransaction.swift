@@ -53,7 +53,7 @@ package final class AmbientTransaction: Sendable {
     /// Records that a statement of the transaction may have changed data.
     package func noteWrite() { state.withLock { $0.hasWritten = true } }
 
-    /// Prepares the commit: runs the task's ``CommitCompanion`` if data may have changed.
+    /// Prepares the commit: runs the task's ``CommitHook`` if data may have changed.
     /// - Throws: If the transaction must not be committed, for example because an error of a nested one was ignored.
     package func prepareCommit(_ database: any Database) async throws {
         let (failure, hasWritten) = state.withLock { ($0.failure, $0.hasWritten) }
@@ -61,7 +61,7 @@ package final class AmbientTransaction: Sendable {
             throw AppError(
                 .aborted, "A nested transaction failed, so the transaction was not committed.", cause: failure)
         }
-        guard hasWritten, let companion = CommitCompanion.current(of: database) else { return }
+        guard hasWritten, let companion = CommitHook.current(of: database) else { return }
         try await Self.$current.withValue(self) { try await companion.run() }
     }
 

@@ -76,7 +76,7 @@ struct MethodHandler: Sendable {
     private func runWhileAuthenticated(
         _ call: GRPCCall, within deadline: Deadline?, _ body: @escaping @Sendable (ServerContext) async throws -> Void
     ) async throws {
-        guard let timeLeft = call.request.context.principalTimeLeft else {
+        guard let timeLeft = call.request.context.principalExpiresIn else {
             return try await run(call, within: deadline, body)
         }
         let end = Deadline.after(timeLeft)

@@ -105,10 +105,10 @@ struct TranscodedMethod: Sendable {
                 shapes.field(rule.body, of: direct.inputName).map(shapes.schema)
                 ?? shapes.schema(of: direct.inputName)
             operation.body = .init(["application/json": schema])
-            operation.mayFail(.unsupportedMediaType, "The media type of the body is not supported.")
+            operation.addErrorResponse(.unsupportedMediaType, "The media type of the body is not supported.")
         }
         if rule.body != "*" { describeQuery(&operation) }
-        operation.mayFail(.badRequest, "The request could not be decoded as \(direct.inputName).")
+        operation.addErrorResponse(.badRequest, "The request could not be decoded as \(direct.inputName).")
         let answer =
             shapes.field(rule.responseBody, of: direct.outputName).map(shapes.schema)
             ?? shapes.schema(of: direct.outputName)

@@ -17,10 +17,10 @@ public struct ClientRequest: Sendable {
     }
 
     /// Sets the value of the path parameter `:name`.
-    public mutating func setSegment(_ name: String, _ value: String) { segments[name] = value }
+    public mutating func setPathParameter(_ name: String, _ value: String) { segments[name] = value }
 
     /// Adds a query parameter.
-    public mutating func addQuery(_ name: String, _ value: String) { query.append((name, value)) }
+    public mutating func addQueryItem(_ name: String, _ value: String) { query.append((name, value)) }
 
     /// Adds a cookie.
     public mutating func addCookie(_ name: String, _ value: String) {

@@ -34,7 +34,7 @@ public struct Decompression: Middleware {
 
     public func describe(_ operation: inout OpenAPI.Operation) {
         if operation.body != nil {
-            operation.mayFail(.unsupportedMediaType, "The content coding of the body is not supported.")
+            operation.addErrorResponse(.unsupportedMediaType, "The content coding of the body is not supported.")
         }
     }
 }

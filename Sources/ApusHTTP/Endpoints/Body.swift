@@ -82,10 +82,10 @@ public struct Body<Value: Decodable & Sendable>: RequestInput {
     public func describe(_ operation: inout OpenAPI.Operation) {
         operation.body = .init(
             Dictionary(formats.map { ($0.mediaType, .of(Value.self)) }, uniquingKeysWith: { first, _ in first }))
-        operation.mayFail(.badRequest, "The body is malformed.")
-        operation.mayFail(.contentTooLarge, "The body is too large.")
-        operation.mayFail(.unsupportedMediaType, "The media type of the body is not supported.")
-        operation.mayFail(.unprocessableContent, "Fields are missing, of the wrong type or invalid.")
+        operation.addErrorResponse(.badRequest, "The body is malformed.")
+        operation.addErrorResponse(.contentTooLarge, "The body is too large.")
+        operation.addErrorResponse(.unsupportedMediaType, "The media type of the body is not supported.")
+        operation.addErrorResponse(.unprocessableContent, "Fields are missing, of the wrong type or invalid.")
     }
 }
 

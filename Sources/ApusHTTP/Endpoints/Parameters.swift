@@ -39,7 +39,7 @@ public struct Path<Value: Sendable>: RequestInput {
             guard !["", ".", ".."].contains(text) else {
                 throw AppError(.invalidArgument, "The path parameter \"\(name)\" cannot be \"\(text)\".")
             }
-            request.setSegment(name, text)
+            request.setPathParameter(name, text)
         }
     }
 
@@ -85,7 +85,7 @@ public struct Query<Value: Sendable>: RequestInput {
     }
 
     public func write(_ value: Value, to request: inout ClientRequest) {
-        for text in reader.write(value) { request.addQuery(name, text) }
+        for text in reader.write(value) { request.addQueryItem(name, text) }
     }
 
     public func describe(_ operation: inout OpenAPI.Operation) { reader.describe(name, .query, &operation) }

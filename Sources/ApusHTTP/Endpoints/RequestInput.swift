@@ -60,6 +60,6 @@ public struct WholeRequest: RequestInput {
 extension OpenAPI.Operation {
     fileprivate mutating func describeBinaryBody() {
         body = .init(["application/octet-stream": .literal(["type": "string", "format": "binary"])])
-        mayFail(.contentTooLarge, "The body is too large.")
+        addErrorResponse(.contentTooLarge, "The body is too large.")
     }
 }

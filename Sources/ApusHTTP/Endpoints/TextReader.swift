@@ -16,9 +16,9 @@ struct TextReader<Value: Sendable>: Sendable {
 
     func write(_ value: Value) -> [String] { writeAll(value) }
 
-    func describe(_ name: String, _ place: OpenAPI.Parameter.Place, _ operation: inout OpenAPI.Operation) {
+    func describe(_ name: String, _ place: OpenAPI.Parameter.Location, _ operation: inout OpenAPI.Operation) {
         operation.parameters.append(.init(name, in: place, isRequired: isRequired, schema: schema))
-        operation.mayFail(.badRequest, "A parameter is missing or malformed.")
+        operation.addErrorResponse(.badRequest, "A parameter is missing or malformed.")
     }
 
     /// Reads the first text. It is required unless there is a default.

@@ -45,7 +45,7 @@ public struct EventStream: ResponseConvertible {
         ]
         return Response(
             status: .ok, headers: headers,
-            body: .stream { [timeLeft = request.context.principalTimeLeft] in try await run($0, timeLeft) })
+            body: .stream { [timeLeft = request.context.principalExpiresIn] in try await run($0, timeLeft) })
     }
 
     private func run(_ writer: any ResponseBodyWriter, _ timeLeft: Duration?) async throws {

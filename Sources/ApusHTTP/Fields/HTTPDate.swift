@@ -4,7 +4,7 @@ import ApusCore
 package enum HTTPDate {
     /// Formats a date: `Sun, 06 Nov 1994 08:49:37 GMT`.
     package static func format(secondsSince1970 seconds: Int) -> String {
-        let (days, time) = seconds.dividedDown(by: 86400)
+        let (days, time) = seconds.floorDivided(by: 86400)
         let date = CivilDate(daysSince1970: days)
         let weekday = weekdays[(days % 7 + 11) % 7].prefix(3)
         return

@@ -155,7 +155,7 @@ public struct FileResponse: ResponseConvertible {
         operation.responses[206] = .init(
             "The requested part of the file.", content: bytes, headers: ["Content-Range": "The range of the part."])
         operation.responses[304] = .init("The file has not changed.")
-        operation.mayFail(.preconditionFailed, "The file does not match the preconditions of the request.")
+        operation.addErrorResponse(.preconditionFailed, "The file does not match the preconditions of the request.")
         operation.responses[416] = .init("The requested range is outside of the file.")
     }
 }

@@ -8,7 +8,7 @@ public struct BodyLimit: Middleware {
     public init(_ bytes: Int) { self.bytes = bytes }
 
     public func handle(_ request: Request, next: Next) async -> Response {
-        guard !request.body.isLimitOfRoute else { return await next(request) }
+        guard !request.body.isRouteLimit else { return await next(request) }
         var request = request
         request.body.limit = bytes
         return await next(request)

@@ -43,7 +43,7 @@ public struct CrossOriginProtection: Middleware {
     public func describe(_ operation: inout OpenAPI.Operation) {
         switch operation.method {
         case .get, .head, .options: break
-        default: operation.mayFail(.forbidden, "The request comes from a page of another origin.")
+        default: operation.addErrorResponse(.forbidden, "The request comes from a page of another origin.")
         }
     }
 }

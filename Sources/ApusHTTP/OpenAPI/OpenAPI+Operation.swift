@@ -34,7 +34,7 @@ extension OpenAPI {
         public init(_ method: HTTPRequest.Method) { self.method = method }
 
         /// Adds an error response. If there is one with the same status, its description gets another sentence.
-        public mutating func mayFail(_ status: HTTPResponse.Status, _ description: String) {
+        public mutating func addErrorResponse(_ status: HTTPResponse.Status, _ description: String) {
             guard let existing = responses[status.code]?.description else {
                 responses[status.code] = .problem(description)
                 return
@@ -46,21 +46,21 @@ extension OpenAPI {
     /// A path, query, header or cookie parameter.
     public struct Parameter: Sendable {
         /// The location of a parameter in the request.
-        public enum Place: String, Sendable {
+        public enum Location: String, Sendable {
             case path, query, header, cookie
         }
 
         public var name: String
-        public var place: Place
+        public var location: Location
         public var isRequired: Bool
         public var schema: Schema
         public var description: String?
 
         public init(
-            _ name: String, in place: Place, isRequired: Bool = true, schema: Schema, description: String? = nil
+            _ name: String, in location: Location, isRequired: Bool = true, schema: Schema, description: String? = nil
         ) {
             self.name = name
-            self.place = place
+            self.location = location
             self.isRequired = isRequired
             self.schema = schema
             self.description = description

@@ -50,7 +50,7 @@ extension OpenAPI {
     /// Returns the operation object of a route.
     /// - Parameter ids: The operation ids in use. A number is appended to an id that is already in use.
     private static func operation(
-        _ route: Router.Described, _ registry: SchemaRegistry, _ ids: inout Set<String>
+        _ route: Router.DescribedRoute, _ registry: SchemaRegistry, _ ids: inout Set<String>
     ) -> JSON.Value {
         let (operation, path) = (route.operation, route.path)
         var value: JSON.Value = .object([])
@@ -80,14 +80,14 @@ extension OpenAPI {
 
     private static func parameters(_ operation: Operation, _ path: String, _ registry: SchemaRegistry) -> [JSON.Value] {
         var all = operation.parameters
-        for name in parameterNames(path) where !all.contains(where: { $0.place == .path && $0.name == name }) {
+        for name in parameterNames(path) where !all.contains(where: { $0.location == .path && $0.name == name }) {
             all.append(Parameter(name, in: .path, schema: .of(String.self)))
         }
         var seen: Set<String> = []
         return all.compactMap { parameter in
-            guard seen.insert("\(parameter.place) \(parameter.name)").inserted else { return nil }
+            guard seen.insert("\(parameter.location) \(parameter.name)").inserted else { return nil }
             var value: JSON.Value = [
-                "name": .string(parameter.name), "in": .string(parameter.place.rawValue),
+                "name": .string(parameter.name), "in": .string(parameter.location.rawValue),
                 "required": .bool(parameter.isRequired), "schema": parameter.schema.make(registry),
             ]
             value["description"] = parameter.description.map { .string($0) }

@@ -19,7 +19,7 @@ public struct RequestBody: Sendable {
     public package(set) var limit: Int
 
     /// Whether the limit was set by the route itself, which takes precedence over its groups.
-    package var isLimitOfRoute = false
+    package var isRouteLimit = false
 
     /// The default ``limit``: 1 MiB.
     public static let defaultLimit = 1 << 20
@@ -37,14 +37,14 @@ public struct RequestBody: Sendable {
     package func replaced(by bytes: ByteBuffer) -> RequestBody {
         var body = RequestBody(bytes)
         body.limit = limit
-        body.isLimitOfRoute = isLimitOfRoute
+        body.isRouteLimit = isRouteLimit
         return body
     }
 
     /// Returns the body with another source, with the same limit.
     package func replaced(by source: any RequestBodySource) -> RequestBody {
         var body = RequestBody(source, limit: limit)
-        body.isLimitOfRoute = isLimitOfRoute
+        body.isRouteLimit = isRouteLimit
         return body
     }
 

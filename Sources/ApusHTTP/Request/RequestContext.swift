@@ -12,7 +12,7 @@ public final class RequestContext: Sendable {
         var route: String?
         var parameters = PathParameters()
         var principal: (any Principal)?
-        var principalTimeLeft: Duration?
+        var principalExpiresIn: Duration?
         var attributes: [ObjectIdentifier: any Sendable] = [:]
         var groupValues: [any Sendable] = []
     }
@@ -61,9 +61,9 @@ public final class RequestContext: Sendable {
 
     /// How long the principal remains valid, such as the remaining lifetime of its token. A connection that outlives
     /// its request is closed after this time.
-    public var principalTimeLeft: Duration? {
-        get { state.withLock { $0.principalTimeLeft } }
-        set { state.withLock { $0.principalTimeLeft = newValue } }
+    public var principalExpiresIn: Duration? {
+        get { state.withLock { $0.principalExpiresIn } }
+        set { state.withLock { $0.principalExpiresIn = newValue } }
     }
 
     /// A logger with the request ID as metadata. It is created on each access, because most requests need it once, at

@@ -108,8 +108,8 @@ public struct Paging<Key: Codable & Sendable>: RequestInput {
     }
 
     public func write(_ value: PageRequest<Key>, to request: inout ClientRequest) throws {
-        request.addQuery("limit", "\(value.limit)")
-        if let key = value.after { request.addQuery("cursor", try Cursor.encode(key)) }
+        request.addQueryItem("limit", "\(value.limit)")
+        if let key = value.after { request.addQueryItem("cursor", try Cursor.encode(key)) }
     }
 
     public func describe(_ operation: inout OpenAPI.Operation) {
@@ -125,7 +125,7 @@ public struct Paging<Key: Codable & Sendable>: RequestInput {
                 schema: .literal(["type": "string", "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$"]),
                 description: "The cursor from the previous page. Omit it for the first page."),
         ]
-        operation.mayFail(.badRequest, "A parameter is missing or malformed.")
+        operation.addErrorResponse(.badRequest, "A parameter is missing or malformed.")
     }
 }
 

@@ -11,7 +11,7 @@ public struct Response: Sendable {
     /// The body.
     public var body: ResponseBody
     /// How the response is sent.
-    package var delivery = ResponseDelivery.usual
+    package var delivery = ResponseDelivery.standard
 
     public init(status: HTTPResponse.Status, headers: HTTPFields = [:], body: ResponseBody = .empty) {
         self.status = status
@@ -40,7 +40,7 @@ public struct Response: Sendable {
 /// How a response is sent.
 package enum ResponseDelivery: Sendable {
     /// The head, followed by the body.
-    case usual
+    case standard
     /// As usual, followed by these trailer fields (RFC 9110 §6.5). The body is in memory. HTTP/1.0 does not support
     /// trailers.
     case trailers(HTTPFields)

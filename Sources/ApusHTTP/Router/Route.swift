@@ -4,9 +4,9 @@ public import HTTPTypes
 struct Route: Sendable {
     let method: HTTPRequest.Method
     let path: String
-    let site: RouteSite
+    let site: SourceLocation
     /// The reason why the route cannot be served, if it is known without the other routes.
-    var problem: RouteProblem?
+    var problem: RouteError?
     var handler: Next
     /// The maximum size of a body, in bytes; `nil` for the server's default.
     var bodyLimit: Int?
@@ -84,7 +84,7 @@ public struct RouteOptions {
 
     /// Adds an error response to the description of the route.
     @discardableResult
-    public func mayFail(_ status: HTTPResponse.Status, _ description: String) -> RouteOptions {
-        describe { $0.mayFail(status, description) }
+    public func errorResponse(_ status: HTTPResponse.Status, _ description: String) -> RouteOptions {
+        describe { $0.addErrorResponse(status, description) }
     }
 }

@@ -17,22 +17,22 @@ struct RoutePattern: Sendable {
     let template: String
 
     /// Parses a pattern.
-    /// - Throws: A ``RouteProblem`` if the pattern is invalid.
-    init(_ text: String, site: RouteSite) throws(RouteProblem) {
+    /// - Throws: A ``RouteError`` if the pattern is invalid.
+    init(_ text: String, site: SourceLocation) throws(RouteError) {
         let parts = text.split(at: "/")
         var names: Set<ExactString> = []
         var segments: [Segment] = []
         for (index, part) in parts.enumerated() {
             switch part {
             case "**":
-                guard index == parts.count - 1 else { throw RouteProblem.restNotLast(text, site) }
+                guard index == parts.count - 1 else { throw RouteError.restNotLast(text, site) }
                 segments.append(.rest)
             case "*": segments.append(.parameter(nil))
             case _ where part.starts(withBytesOf: ":"):
                 let name = String(Substring(part.utf8.dropFirst()))
-                guard !name.isEmpty else { throw RouteProblem.namelessParameter(text, site) }
+                guard !name.isEmpty else { throw RouteError.namelessParameter(text, site) }
                 guard names.insert(ExactString(name)).inserted else {
-                    throw RouteProblem.repeatedParameter(name, text, site)
+                    throw RouteError.repeatedParameter(name, text, site)
                 }
                 segments.append(.parameter(name))
             default: segments.append(.constant(String(part)))
@@ -67,7 +67,7 @@ struct RoutePattern: Sendable {
 }
 
 /// The source location of a route declaration.
-public struct RouteSite: Sendable, CustomStringConvertible {
+public struct SourceLocation: Sendable, CustomStringConvertible {
     let file: String
     let line: Int
 
@@ -76,19 +76,19 @@ public struct RouteSite: Sendable, CustomStringConvertible {
 }
 
 /// A reason why a set of routes cannot be served.
-public enum RouteProblem: Error, CustomStringConvertible {
+public enum RouteError: Error, CustomStringConvertible {
     /// Two routes of the same method whose paths are equal or differ only in parameter names.
-    case ambiguous(method: String, first: String, RouteSite, second: String, RouteSite)
+    case ambiguous(method: String, first: String, SourceLocation, second: String, SourceLocation)
     /// A `**` that is not the last segment.
-    case restNotLast(String, RouteSite)
+    case restNotLast(String, SourceLocation)
     /// A `:` without a name.
-    case namelessParameter(String, RouteSite)
+    case namelessParameter(String, SourceLocation)
     /// A parameter name that occurs twice in a path.
-    case repeatedParameter(String, String, RouteSite)
+    case repeatedParameter(String, String, SourceLocation)
     /// An input that reads a segment that the path does not have.
-    case missingParameter(String, String, RouteSite)
+    case missingParameter(String, String, SourceLocation)
     /// An ``Endpoint``, whose path is absolute, in a group with a path.
-    case endpointInGroup(String, prefix: String, RouteSite)
+    case endpointInGroup(String, prefix: String, SourceLocation)
 
     public var description: String {
         switch self {

@@ -69,26 +69,26 @@ public struct Router: Sendable {
     public private(set) var listing: [(method: String, template: String)] = []
 
     /// A route in the API description.
-    struct Described: Sendable {
+    struct DescribedRoute: Sendable {
         let method: HTTPRequest.Method
         /// The path in OpenAPI syntax: `/v1/orders/{id}`.
         let path: String
         let operation: OpenAPI.Operation
     }
 
-    private(set) var described: [Described] = []
+    private(set) var described: [DescribedRoute] = []
 
     /// Creates a router.
-    /// - Throws: The first ``RouteProblem``, such as one with the locations of two routes that match the same paths.
+    /// - Throws: The first ``RouteError``, such as one with the locations of two routes that match the same paths.
     public init(_ routes: Routes) throws {
-        var problems: [RouteProblem] = []
+        var problems: [RouteError] = []
         self.init(routes, &problems)
         if let problem = problems.first { throw problem }
     }
 
     /// Creates a router without the routes that cannot be served.
     /// - Parameter problems: Receives all problems of the routes.
-    package init(_ routes: Routes, _ problems: inout [RouteProblem]) {
+    package init(_ routes: Routes, _ problems: inout [RouteError]) {
         var trie = RouteTrie.Builder()
         for route in routes.all {
             if let problem = route.problem {
@@ -96,12 +96,12 @@ public struct Router: Sendable {
                 continue
             }
             let pattern: RoutePattern
-            do throws(RouteProblem) { pattern = try RoutePattern(route.path, site: route.site) } catch {
+            do throws(RouteError) { pattern = try RoutePattern(route.path, site: route.site) } catch {
                 problems.append(error)
                 continue
             }
             let names = pattern.parameterNames
-            for parameter in route.operation.parameters where parameter.place == .path && route.parts.isEmpty {
+            for parameter in route.operation.parameters where parameter.location == .path && route.parts.isEmpty {
                 guard !names.containsExactly(parameter.name) else { continue }
                 problems.append(.missingParameter(parameter.name, pattern.template, route.site))
             }
@@ -117,7 +117,7 @@ public struct Router: Sendable {
             endpoints[index].entries.append((route.method, Entry(route: route, pattern: pattern)))
             listing.append((route.method.rawValue, pattern.template))
             let parts = route.parts.isEmpty ? [(pattern.openAPIPath, route.operation)] : route.parts
-            described += parts.map { Described(method: route.method, path: $0.0, operation: $0.1) }
+            described += parts.map { DescribedRoute(method: route.method, path: $0.0, operation: $0.1) }
         }
         self.trie = RouteTrie(trie)
     }
@@ -146,7 +146,7 @@ public struct Router: Sendable {
             guard let limit = entry.route.bodyLimit else { return await entry.route.handler(request) }
             var request = request
             request.body.limit = limit
-            request.body.isLimitOfRoute = true
+            request.body.isRouteLimit = true
             return await entry.route.handler(request)
         }
     }

@@ -97,7 +97,7 @@ public final class Routes {
         file: String, line: Int, handler: @escaping Handler
     ) -> RouteOptions {
         var route = Route(
-            method: method, path: isAbsolute ? path : joined(path), site: RouteSite(file: file, line: line),
+            method: method, path: isAbsolute ? path : joined(path), site: SourceLocation(file: file, line: line),
             handler: chain(middlewares, handler), operation: operation ?? OpenAPI.Operation(method))
         route.crossOrigin = middlewares.compactMap { $0 as? CORS }
         for middleware in middlewares { middleware.describe(&route.operation) }

@@ -7,13 +7,13 @@ public struct StoredSession: Sendable, Equatable {
     /// The encoded session.
     public var data: [UInt8]
     /// The time at which the session expires.
-    public var until: Date
+    public var expiresAt: Date
     /// The version, which increases with every change. A change must specify the version that it is based on.
     public var version: Int
 
-    public init(_ data: [UInt8], until: Date, version: Int = 1) {
+    public init(_ data: [UInt8], expiresAt: Date, version: Int = 1) {
         self.data = data
-        self.until = until
+        self.expiresAt = expiresAt
         self.version = version
     }
 }
@@ -51,13 +51,13 @@ public final class MemorySessionStore: SessionStore {
     public init(capacity: Int = 100_000) { self.capacity = max(16, capacity) }
 
     public func load(_ id: String, now: Date) -> StoredSession? {
-        sessions.withLock { $0[id].flatMap { $0.until > now ? $0 : nil } }
+        sessions.withLock { $0[id].flatMap { $0.expiresAt > now ? $0 : nil } }
     }
 
     public func insert(_ id: String, _ session: StoredSession) {
         sessions.withLock { sessions in
             if sessions.count >= capacity {
-                let retained = sessions.sorted { $0.value.until > $1.value.until }.prefix(capacity * 9 / 10)
+                let retained = sessions.sorted { $0.value.expiresAt > $1.value.expiresAt }.prefix(capacity * 9 / 10)
                 sessions = Dictionary(uniqueKeysWithValues: retained.map { ($0.key, $0.value) })
             }
             sessions[id] = session
@@ -73,11 +73,11 @@ public final class MemorySessionStore: SessionStore {
         }
     }
 
-    public func extend(_ id: String, until: Date) { sessions.withLock { $0[id]?.until = until } }
+    public func extend(_ id: String, until: Date) { sessions.withLock { $0[id]?.expiresAt = until } }
 
     public func delete(_ id: String) { sessions.withLock { $0[id] = nil } }
 
     public func deleteExpired(now: Date) {
-        sessions.withLock { sessions in sessions = sessions.filter { $0.value.until > now } }
+        sessions.withLock { sessions in sessions = sessions.filter { $0.value.expiresAt > now } }
     }
 }

@@ -47,11 +47,11 @@ public struct Sessions: Middleware {
     ///   - cookieName: The name of the cookie, by default `session`. Over TLS, it is prefixed with `__Host-`, which makes
     ///     browsers bind the cookie to this host.
     ///   - idleLifetime: How long an unused session is stored. The default is one day.
-    ///   - lifetime: The maximum lifetime of a session. The default is 30 days.
+    ///   - maximumLifetime: The maximum lifetime of a session. The default is 30 days.
     /// - Throws: An `AppError` with code `invalidArgument` if there are no secrets or if one is too short.
     public init(
         _ store: any SessionStore, secrets: [Secret<String>], cookieName: String = "session",
-        idleLifetime: Duration = .seconds(86400), lifetime: Duration = .seconds(30 * 86400),
+        idleLifetime: Duration = .seconds(86400), maximumLifetime: Duration = .seconds(30 * 86400),
         clock: any WallClock = SystemClock()
     ) throws {
         guard !secrets.isEmpty, secrets.allSatisfy({ $0.reveal().utf8.count >= 32 }) else {
@@ -62,7 +62,7 @@ public struct Sessions: Middleware {
         self.secrets = secrets.map { SymmetricKey(data: Data($0.reveal().utf8)) }
         self.cookieName = cookieName
         self.idleLifetime = idleLifetime
-        self.lifetime = lifetime
+        lifetime = maximumLifetime
         self.clock = clock
     }
 
@@ -112,7 +112,7 @@ public struct Sessions: Middleware {
             try await store.delete(token.id)
             return nil
         }
-        return LoadedSession(token: token, record: record, until: stored.until, version: stored.version)
+        return LoadedSession(token: token, record: record, until: stored.expiresAt, version: stored.version)
     }
 
     private enum Outcome {
@@ -189,7 +189,7 @@ public struct Sessions: Middleware {
     private func encode(_ record: Record, version: Int) throws -> StoredSession {
         let data = try JSONCoding.encode(record)
         let until = clock.now.addingTimeInterval(Double(secondsLeft(record)))
-        return StoredSession(Array(data.readableBytesView), until: until, version: version)
+        return StoredSession(Array(data.readableBytesView), expiresAt: until, version: version)
     }
 
     /// Removes expired sessions, at most every ten minutes. Called when a session begins.

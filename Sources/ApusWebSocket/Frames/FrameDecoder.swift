@@ -29,7 +29,8 @@ package struct FrameDecoder: Sendable {
         }
         guard let length = try Self.length(second & 0x7F, &reader) else { return nil }
         guard length <= maxPayload else {
-            throw ProtocolViolation(code: .tooBig, reason: "The message exceeds the limit of \(maxPayload) bytes.")
+            throw ProtocolViolation(
+                code: .messageTooBig, reason: "The message exceeds the limit of \(maxPayload) bytes.")
         }
         guard let mask: UInt32 = reader.readInteger(), var payload = reader.readSlice(length: length) else {
             return nil

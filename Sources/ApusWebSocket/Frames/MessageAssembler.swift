@@ -33,7 +33,8 @@ struct MessageAssembler: Sendable {
         case .continuation:
             guard let opcode else { throw .malformed("A continuation frame arrived without a message to continue.") }
             guard payload.readableBytes + frame.payload.readableBytes <= maxMessage else {
-                throw ProtocolViolation(code: .tooBig, reason: "The message exceeds the limit of \(maxMessage) bytes.")
+                throw ProtocolViolation(
+                    code: .messageTooBig, reason: "The message exceeds the limit of \(maxMessage) bytes.")
             }
             payload.writeImmutableBuffer(frame.payload)
             guard frame.isFinal else { return nil }

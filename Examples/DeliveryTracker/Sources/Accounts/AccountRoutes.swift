@@ -7,10 +7,10 @@ struct AccountRoutes: Sendable {
         routes.group("v1", limit) { routes in
             routes.post("accounts", Body(Registration.self), handler: register)
                 .summary("Register a customer or a driver.")
-                .mayFail(.conflict, "An account with this email address already exists.")
+                .errorResponse(.conflict, "An account with this email address already exists.")
             routes.post("sessions", Body(Login.self), handler: logIn)
                 .summary("Log in.", "Returns a bearer token for the other operations.")
-                .mayFail(.unauthorized, "The email address or the password is wrong.")
+                .errorResponse(.unauthorized, "The email address or the password is wrong.")
         }
     }
 

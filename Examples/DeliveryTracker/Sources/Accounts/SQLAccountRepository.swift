@@ -5,7 +5,7 @@ struct SQLAccountRepository: AccountRepository, SQLBackedRepository {
 
     init(database: any Database) { table = SQLRepository(database) }
 
-    func find(email: String) async throws -> Account? { try await table.first("email = \(email.lowercased())") }
+    func find(email: String) async throws -> Account? { try await table.first(where: "email = \(email.lowercased())") }
 }
 
 extension Account: Record {

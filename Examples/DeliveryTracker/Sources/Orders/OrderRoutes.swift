@@ -9,23 +9,25 @@ struct OrderRoutes: Sendable {
             routes.on(OrderEndpoints.place, handler: place).summary("Place an order.")
             routes.on(OrderEndpoints.list, handler: list).summary("List the customer's orders, newest first.")
             routes.on(OrderEndpoints.show, handler: show).summary("Get one of the customer's orders.")
-                .mayFail(.notFound, "Order not found.")
+                .errorResponse(.notFound, "Order not found.")
             routes.on(OrderEndpoints.cancel, handler: cancel).summary("Cancel an order.")
-                .mayFail(.notFound, "Order not found.").mayFail(.conflict, "The order can no longer be cancelled.")
+                .errorResponse(.notFound, "Order not found.").errorResponse(
+                    .conflict, "The order can no longer be cancelled.")
         }
         routes.group(Authenticated(Driver.self)) { routes in
             routes.on(OrderEndpoints.waiting, handler: waiting)
                 .summary("List the orders waiting for a driver, oldest first.")
             routes.on(OrderEndpoints.assign, handler: assign).summary("Accept an order for delivery.")
-                .mayFail(.notFound, "Order not found.")
-                .mayFail(.conflict, "The order is not available, or the driver is on another order.")
+                .errorResponse(.notFound, "Order not found.")
+                .errorResponse(.conflict, "The order is not available, or the driver is on another order.")
             routes.on(OrderEndpoints.pickUp, handler: pickUp).summary("Mark an order as picked up.")
-                .mayFail(.forbidden, "The order is not assigned to the driver.")
-                .mayFail(.notFound, "Order not found.").mayFail(.conflict, "The order was already picked up.")
+                .errorResponse(.forbidden, "The order is not assigned to the driver.")
+                .errorResponse(.notFound, "Order not found.").errorResponse(
+                    .conflict, "The order was already picked up.")
             routes.on(OrderEndpoints.deliver, handler: deliver).summary("Mark an order as delivered.")
-                .mayFail(.forbidden, "The order is not assigned to the driver.")
-                .mayFail(.notFound, "Order not found.")
-                .mayFail(.conflict, "The order has not been picked up yet, or was already delivered.")
+                .errorResponse(.forbidden, "The order is not assigned to the driver.")
+                .errorResponse(.notFound, "Order not found.")
+                .errorResponse(.conflict, "The order has not been picked up yet, or was already delivered.")
         }
     }
 

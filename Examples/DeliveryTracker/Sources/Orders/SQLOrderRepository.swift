@@ -11,7 +11,7 @@ struct SQLOrderRepository: OrderRepository, SQLBackedRepository {
     }
 
     func current(of driver: Account.ID) async throws -> Order? {
-        try await table.first("driver_id = \(driver) AND state IN ('assigned', 'picked_up') ORDER BY id")
+        try await table.first(where: "driver_id = \(driver) AND state IN ('assigned', 'picked_up') ORDER BY id")
     }
 
     func waiting(limit: Int) async throws -> [Order] {

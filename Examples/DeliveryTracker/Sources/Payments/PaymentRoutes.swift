@@ -10,10 +10,10 @@ struct PaymentRoutes: Sendable {
                 "Receive an event from the payment provider.",
                 "The Payment-Signature header carries an HMAC-SHA256 signature of the time and the body."
             )
-            .mayFail(.badRequest, "The signature is missing, expired or wrong, or the body is not JSON.")
-            .mayFail(.notFound, "There is no such payment.")
-            .mayFail(.unprocessableContent, "The body is not an event of the provider.")
-            .mayFail(.conflict, "The delivery or the payment was already accepted, or the amount is wrong.")
+            .errorResponse(.badRequest, "The signature is missing, expired or wrong, or the body is not JSON.")
+            .errorResponse(.notFound, "There is no such payment.")
+            .errorResponse(.unprocessableContent, "The body is not an event of the provider.")
+            .errorResponse(.conflict, "The delivery or the payment was already accepted, or the amount is wrong.")
             .describe { operation in
                 operation.body = .init(["application/json": .of(PaymentEvent.self)])
                 operation.parameters = [PaymentSignature.parameter]

@@ -5,7 +5,7 @@ struct SQLPaymentRepository: PaymentRepository, SQLBackedRepository {
 
     init(database: any Database) { table = SQLRepository(database) }
 
-    func payment(of order: Order.ID) async throws -> Payment? { try await table.first("order_id = \(order)") }
+    func payment(of order: Order.ID) async throws -> Payment? { try await table.first(where: "order_id = \(order)") }
 
     func lastDelivery(ofEvent id: String) async throws -> Date? {
         try await table.database.query("SELECT signed_at FROM payment_events WHERE id = \(id)").first?.get("signed_at")

@@ -11,7 +11,7 @@ struct TrackingRoutes: Sendable {
         routes.group("v1/orders", Authenticated(Customer.self)) { routes in
             // The order is looked up before the upgrade: an order of another customer is 404, as in the REST API.
             routes.webSocket(":id/live", OwnOrder(orders: orders), options: Self.options, handler: watch)
-                .summary("Watch an order live over WebSocket.").mayFail(.notFound, "Order not found.")
+                .summary("Watch an order live over WebSocket.").errorResponse(.notFound, "Order not found.")
         }
         routes.group("v1/drivers", Authenticated(Driver.self)) { routes in
             routes.webSocket("position", options: Self.options, handler: report)

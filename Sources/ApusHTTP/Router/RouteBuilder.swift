@@ -10,7 +10,7 @@ public import HTTPTypes
 /// routes.post("orders", Authenticated(Customer.self), Body(PlaceOrder.self)) { customer, order in … }
 /// routes.on(.options)("orders") { NoContent() }
 /// ```
-public protocol RouteDeclaring {
+public protocol RouteBuilder {
     /// The type that declares the routes of one method.
     associatedtype Declaration
 
@@ -18,7 +18,7 @@ public protocol RouteDeclaring {
     func on(_ method: HTTPRequest.Method) -> Declaration
 }
 
-extension RouteDeclaring {
+extension RouteBuilder {
     /// Declares a route that reads a resource. It also answers `HEAD`.
     public var get: Declaration { on(.get) }
     /// Declares a route that creates a resource or performs an action.
@@ -36,7 +36,7 @@ extension RouteDeclaring {
 // request two executor checks (0.4 µs). Both kinds run on the request's event loop, because of the task's executor
 // preference.
 
-extension Routes: RouteDeclaring {
+extension Routes: RouteBuilder {
     public func on(_ method: HTTPRequest.Method) -> Declaration { Declaration(routes: self, method: method) }
 
     /// Declares routes of one method.
@@ -109,7 +109,7 @@ extension Routes: RouteDeclaring {
     }
 }
 
-extension RouteGroup: RouteDeclaring {
+extension RouteGroup: RouteBuilder {
     public func on(_ method: HTTPRequest.Method) -> Declaration { Declaration(group: self, method: method) }
 
     /// Declares routes of one method, whose handlers first receive the value of the group.
@@ -179,7 +179,7 @@ extension RouteGroup: RouteDeclaring {
     }
 }
 
-extension NestedRouteGroup: RouteDeclaring {
+extension NestedRouteGroup: RouteBuilder {
     public func on(_ method: HTTPRequest.Method) -> Declaration { Declaration(group: self, method: method) }
 
     /// Declares routes of one method, whose handlers first receive the value of the outer group and that of the inner

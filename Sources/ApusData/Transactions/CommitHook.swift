@@ -1,7 +1,7 @@
 /// Additional statements for each transaction in which a task writes to a database. They run before the commit, and are
 /// committed or rolled back with the transaction.
-package struct CommitCompanion: Sendable {
-    @TaskLocal private static var current: CommitCompanion?
+package struct CommitHook: Sendable {
+    @TaskLocal private static var current: CommitHook?
 
     private let database: ObjectIdentifier
     /// Runs the statements.
@@ -19,7 +19,7 @@ package struct CommitCompanion: Sendable {
     }
 
     /// Returns the current task's companion for a database, if there is one.
-    package static func current(of database: any Database) -> CommitCompanion? {
+    package static func current(of database: any Database) -> CommitHook? {
         current.flatMap { $0.database == ObjectIdentifier(database) ? $0 : nil }
     }
 }
