@@ -414,6 +414,41 @@ private final class Counter: Sendable {
         }
     }
 
+    @Test func `Around Sessions, neither cookies nor sessions are shared by retries`() async throws {
+        struct Shop: Module {
+            func configure(_ app: inout AppBuilder) throws {
+                app.migrations.add(CreateIdempotencyKeys.self)
+                let sessions = try Sessions(
+                    MemorySessionStore(), secrets: [Secret("a secret of a test, thirty-two bytes long")])
+                let calls = Counter()
+                app.routes { routes, container in
+                    let keys = IdempotencyKeys(try container.resolve())
+                    routes.group("known", Caller(), keys, sessions) { routes in
+                        routes.post("buy", Session.Current()) { session in
+                            let call = calls.next()
+                            try session.set("bought", call)
+                            return "bought \(call)"
+                        }
+                    }
+                    routes.group("anonymous", keys, sessions) { $0.post("buy") { "bought" } }
+                }
+            }
+        }
+        try await App("shop", engines: SQLiteEngine()) { Shop() }.test { app in
+            let first = try await app.client.post("/known/buy", headers: [key: "k"])
+            #expect(first.text == "bought 1")
+            let cookie = try #require(first.headers[.setCookie]?.prefix { $0 != ";" })
+            let second = try await app.client.post("/known/buy", headers: [key: "k"])
+            #expect(second.text == "bought 1")
+            #expect(second.headers[.setCookie] == nil)
+            let other = try await app.client.post("/known/buy", headers: [key: "k", Caller.field: "grace"])
+            #expect(other.text == "bought 2")
+            let anonymous = try await app.client.post(
+                "/anonymous/buy", headers: [key: "k", .cookie: String(cookie)])
+            #expect(anonymous.status == .badRequest)
+        }
+    }
+
     @Test func `Without a principal, a key belongs to the session of the request`() async throws {
         struct Shop: Module {
             func configure(_ app: inout AppBuilder) throws {

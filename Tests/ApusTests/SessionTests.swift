@@ -56,6 +56,18 @@ import Testing
                 try session.end()
                 throw AppError(.permissionDenied, "You are banned.")
             }
+            routes.get("banned-page", Session.Current()) { session in
+                try session.end()
+                return Response.text("You are banned.", status: .forbidden)
+            }
+            routes.get("promoted", Session.Current()) { session -> String in
+                try session.renew()
+                throw AppError(.permissionDenied, "Log in again.")
+            }
+            routes.get("forget", Session.Current()) { session in
+                try session.remove("count")
+                return "forgotten"
+            }
             routes.get("failed-login", Session.Current()) { session -> String in
                 try session.set("count", (try session.get("count", as: Int.self) ?? 0) + 1)
                 throw AppError(.unauthenticated, "The password is wrong.")
@@ -277,6 +289,111 @@ import Testing
             #expect(browser.lastField?.contains("Max-Age=0") == true)
             browser.cookie = cookie
             #expect(try await browser.get("/read") == "0 true")
+        }
+    }
+
+    @Test(arguments: ["/banned", "/banned-page", "/promoted"])
+    func `A session is ended or renewed even if the response is an error`(target: String) async throws {
+        try await withStores { store in
+            let browser = Browser(try handler(store))
+            _ = try await browser.get("/count")
+            let old = browser.cookie
+            _ = try await browser.get(target)
+            let expected = target == "/promoted" ? "1 false" : "0 true"
+            #expect(try await browser.get("/read") == expected)
+            browser.cookie = old
+            #expect(try await browser.get("/read") == "0 true")
+        }
+    }
+
+    @Test func `A session that was ended by a request whose client has disconnected is invalid`() async throws {
+        try await withStores { store in
+            let clock = ManualClock()
+            let browser = Browser(try handler(store, clock))
+            _ = try await browser.get("/count")
+            let ended = Gate()
+            let routes = Routes()
+            routes.group(try Sessions(store, secrets: [Self.secret], clock: clock)) { routes in
+                routes.get("slow-logout", Session.Current()) { session -> String in
+                    try session.end()
+                    ended.open()
+                    try await Gate().wait()
+                    return "out"
+                }
+            }
+            let router = try Router(routes)
+            var headers: RequestHeaders = [:]
+            headers[.cookie] = browser.cookie
+            let request = Request(method: .get, target: "/slow-logout", headers: headers)
+            let response = Task { await router.respond(to: request) }
+            try await ended.wait()
+            response.cancel()
+            _ = await response.value
+            #expect(try await browser.get("/read") == "0 true")
+        }
+    }
+
+    @Test(arguments: [("/logout", "0 true"), ("/login", "100 false")])
+    func `Ending or renewing a session invalidates all session cookies of the request`(
+        target: String, expected: String
+    ) async throws {
+        try await withStores { store in
+            let handler = try handler(store)
+            let (one, other) = (Browser(handler), Browser(handler))
+            _ = try await one.get("/count")
+            _ = try await other.get("/count")
+            let old = "\(one.cookie ?? ""); \(other.cookie ?? "")"
+            one.cookie = old
+            _ = try await one.get(target)
+            #expect(try await one.get("/read") == expected)
+            one.cookie = old
+            #expect(try await one.get("/read") == "0 true")
+        }
+    }
+
+    @Test func `Removing a value from a new session sets no cookie`() async throws {
+        let browser = Browser(try handler(MemorySessionStore()))
+        _ = try await browser.get("/forget")
+        #expect(browser.lastField == nil)
+    }
+
+    @Test(arguments: [true, false])
+    func `A session can be read but not changed in a WebSocket`(isNew: Bool) async throws {
+        struct Live: Module {
+            let secret: Secret<String>
+
+            func configure(_ app: inout AppBuilder) throws {
+                let sessions = try Sessions(MemorySessionStore(), secrets: [secret])
+                app.routes { routes in
+                    routes.group(sessions) { routes in
+                        routes.get("start", Session.Current()) { session in
+                            try session.set("name", "ada")
+                            return "started"
+                        }
+                        routes.webSocket("live", Session.Current()) { socket, session in
+                            let name: String = try session.get("name") ?? "nobody"
+                            try await socket.send(name)
+                            do {
+                                try session.set("name", "grace")
+                                try await socket.send("changed")
+                            } catch let error as AppError {
+                                try await socket.send(error.code.name)
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        try await App("live") { Live(secret: Self.secret) }.test { app in
+            var headers: HTTPFields = [:]
+            if !isNew {
+                let field = try await app.client.get("/start").headers[.setCookie] ?? ""
+                headers[.cookie] = String(field.prefix { $0 != ";" })
+            }
+            try await app.client.webSocket("/live", headers: headers) { socket in
+                let messages = [try await socket.receive(), try await socket.receive()]
+                #expect(messages == [isNew ? "nobody" : "ada", "FAILED_PRECONDITION"])
+            }
         }
     }
 

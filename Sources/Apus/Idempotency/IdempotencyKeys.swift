@@ -33,10 +33,12 @@ import NIOCore
 ///
 /// ```swift
 /// routes.group("v1/orders", Authenticated(Customer.self), IdempotencyKeys(database)) { routes in … }
+/// routes.group("cart", sessions, IdempotencyKeys(database)) { routes in … }
 /// ```
 ///
-/// Header fields for a single caller, such as `Set-Cookie`, are not stored. ``CreateIdempotencyKeys`` creates the
-/// table.
+/// Header fields for a single caller, such as `Set-Cookie`, are not stored. Around `Sessions`, the middleware does not see
+/// the session, and a retry does not receive the cookie of a session that the first request began.
+/// ``CreateIdempotencyKeys`` creates the table.
 public struct IdempotencyKeys: Middleware {
     private let store: IdempotencyStore
     private let isRequired: Bool

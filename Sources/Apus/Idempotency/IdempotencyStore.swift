@@ -165,7 +165,8 @@ struct IdempotencyStore: Sendable {
     /// Header fields that apply to a single caller or response. A repeated response gets its own.
     private static let excludedFields: Set<String> = [
         "access-control-allow-credentials", "access-control-allow-origin", "access-control-expose-headers",
-        "authentication-info", "date", "ratelimit", "ratelimit-limit", "ratelimit-policy", "ratelimit-remaining",
+        "authentication-info", "date", "proxy-authenticate", "proxy-authentication-info", "ratelimit",
+        "ratelimit-limit", "ratelimit-policy", "ratelimit-remaining",
         "ratelimit-reset", "set-cookie", "www-authenticate", "x-request-id",
     ]
 

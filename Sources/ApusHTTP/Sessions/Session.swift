@@ -16,9 +16,10 @@ import Synchronization
 /// }
 /// ```
 ///
-/// Changes are stored after the handler has finished, whether it returned or threw. If concurrent requests change different
-/// values, both changes are stored; if they change the same value, the last request to finish wins. After a session was ended
-/// or renewed, changes by requests that still use the old session are discarded.
+/// Changes are stored after the handler has finished, whether it returned or threw, and whatever the status of the response:
+/// nothing is undone. If concurrent requests change different values, both changes are stored; if they change the same value,
+/// the last request to finish wins. After a session was ended or renewed, its old cookie is invalid, and changes by requests
+/// that still use the old session are discarded.
 ///
 /// The cookie is set by the response header, so a session cannot be changed after the header was sent, such as in the body
 /// of an event stream or in a WebSocket: all methods that change the session throw then.

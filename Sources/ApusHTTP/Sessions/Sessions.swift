@@ -12,8 +12,10 @@ import Synchronization
 /// session without values is not stored and sets no cookie. Combine this middleware with ``CrossOriginProtection``, because
 /// browsers send cookies regardless of the page that makes the request.
 ///
-/// The changes of a handler to its session are stored whether it returns or throws. A response that sets the cookie is not
-/// stored by shared caches: its `Cache-Control` becomes `no-store`, or `private` if the handler has set the field.
+/// The changes of a handler to its session are stored whether it returns or throws, and also if the client disconnects or a
+/// deadline passes meanwhile: a session that was ended or renewed is never valid again under its old cookie. A response that
+/// sets the cookie is not stored by shared caches: its `Cache-Control` becomes `no-store`, or `private` if the handler has set
+/// the field.
 public struct Sessions: Middleware {
     enum Key: RequestContextKey {
         typealias Value = Session
@@ -69,11 +71,12 @@ public struct Sessions: Middleware {
     public func handle(_ request: Request, next: Next) async throws -> Response {
         let name = request.isSecure ? "__Host-\(cookieName)" : cookieName
         let cookies = request.cookies(name)
-        let loaded = try await load(cookies)
+        let tokens = Array(cookies.compactMap(verified).prefix(Self.maximumCookies))
+        let loaded = try await load(tokens)
         let session = Session(id: loaded?.token.id, values: loaded?.record.values ?? [:])
         request.context[Key.self] = session
         var response = await next(request)
-        switch try await save(session.close(), loaded) {
+        switch try await save(session.close(), loaded, tokens) {
         case .unchanged: return response
         case .ended where cookies.isEmpty: return response
         case .ended: try response.set(.removal(of: name))
@@ -98,8 +101,8 @@ public struct Sessions: Middleware {
     /// different paths or domains, in an unreliable order (RFC 6265 §4.2.2).
     private static let maximumCookies = 4
 
-    private func load(_ cookies: [String]) async throws -> LoadedSession? {
-        for token in cookies.compactMap(verified).prefix(Self.maximumCookies) {
+    private func load(_ tokens: [Token]) async throws -> LoadedSession? {
+        for token in tokens {
             if let session = try await load(token) { return session }
         }
         return nil
@@ -124,21 +127,42 @@ public struct Sessions: Middleware {
         case stored(Token, seconds: Int)
     }
 
-    /// Stores the changes of a request.
-    private func save(_ state: Session.State, _ loaded: LoadedSession?) async throws -> Outcome {
-        if state.isEnded {
-            if let loaded { try await store.delete(loaded.token.id) }
-            return state.changes.isEmpty ? .ended : try await begin(state.changes)
+    /// The maximum time in which changes are stored after a request was cancelled.
+    private static let storeTimeout = Duration.seconds(10)
+
+    /// Stores what a request has done to its session.
+    private func save(
+        _ state: Session.State, _ loaded: LoadedSession?, _ tokens: [Token]
+    ) async throws -> Outcome {
+        guard state.isEnded || state.wantsRenewal || !state.changes.isEmpty else {
+            guard let loaded else { return .unchanged }
+            return try await extend(loaded)
         }
-        guard let loaded else { return state.changes.isEmpty ? .unchanged : try await begin(state.changes) }
-        guard state.wantsRenewal || !state.changes.isEmpty else { return try await extend(loaded) }
+        // In a separate task with a deadline of its own: a client that disconnects, or a deadline that passes, cancels this
+        // task, but must not keep a session alive that the handler has ended.
+        return try await Task {
+            try await withoutDeadline {
+                try await withDeadline(.after(Self.storeTimeout)) { try await apply(state, loaded, tokens) }
+            }
+        }.value
+    }
+
+    private func apply(
+        _ state: Session.State, _ loaded: LoadedSession?, _ tokens: [Token]
+    ) async throws -> Outcome {
+        // Includes the sessions of other cookies of the name, which the browser would otherwise use next.
+        let invalidated = tokens.filter { state.isEnded || (state.wantsRenewal && $0.id != loaded?.token.id) }
+        for token in invalidated { try await store.delete(token.id) }
+        let values = state.changes.compactMapValues { $0 }
+        if state.isEnded { return values.isEmpty ? .ended : try await begin(values) }
+        guard let loaded else { return values.isEmpty ? .unchanged : try await begin(values) }
         return try await change(loaded, state)
     }
 
     /// Stores a new session.
-    private func begin(_ changes: [String: JSON.Value?]) async throws -> Outcome {
+    private func begin(_ values: [String: JSON.Value]) async throws -> Outcome {
         let token = Token.new()
-        let record = Record(startedAt: now, values: changes.compactMapValues { $0 })
+        let record = Record(startedAt: now, values: values)
         try await store.insert(token.id, try encode(record, version: 1))
         try await deleteExpired()
         return .stored(token, seconds: secondsLeft(record))
@@ -164,8 +188,9 @@ public struct Sessions: Middleware {
             guard let next = try await load(loaded.token) else {
                 // Another request has ended or renewed the session. A login still succeeds, without the values of the old
                 // session.
-                guard state.wantsRenewal, !state.changes.isEmpty else { return .unchanged }
-                return try await begin(state.changes)
+                let values = state.changes.compactMapValues { $0 }
+                guard state.wantsRenewal, !values.isEmpty else { return .unchanged }
+                return try await begin(values)
             }
             current = next
         }
