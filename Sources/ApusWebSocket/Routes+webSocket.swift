@@ -117,7 +117,8 @@ enum WebSocketSession {
             if error.code == .internal {
                 logger.error("A WebSocket handler failed.", metadata: ["error": .string(error.debugDescription)])
             }
-            await socket.finish(WebSocketCloseCode(error.code.webSocketCloseCode), reason: closeReason(of: error))
+            let code = WebSocketCloseCode(error.code.webSocketCloseCode) ?? .internalError
+            await socket.finish(code, reason: closeReason(of: error))
         }
     }
 

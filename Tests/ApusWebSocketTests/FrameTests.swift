@@ -56,6 +56,23 @@ private func decode(_ bytes: [UInt8], maxPayload: Int = 1 << 20) throws -> (Fram
         #expect(violation?.code == code)
     }
 
+    @Test(arguments: [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, .max] as [UInt16])
+    func `A number that must not be sent is not a close code, and is rejected when received`(number: UInt16) {
+        #expect(WebSocketCloseCode(number) == nil)
+        var assembler = MessageAssembler(maxMessage: 100)
+        let frame = Frame(opcode: .close, payload: ByteBuffer(integer: number))
+        let violation = #expect(throws: ProtocolViolation.self) { try assembler.add(frame) }
+        #expect(violation?.code == .protocolError)
+    }
+
+    @Test(arguments: [1000, 1003, 1007, 1014, 3000, 4000, 4999] as [UInt16])
+    func `A number that may be sent is a close code`(number: UInt16) throws {
+        #expect(WebSocketCloseCode(number)?.number == number)
+        var assembler = MessageAssembler(maxMessage: 100)
+        let event = try assembler.add(Frame(opcode: .close, payload: ByteBuffer(integer: number)))
+        #expect(event == .close(WebSocketCloseCode(number), ""))
+    }
+
     @Test(arguments: [-1, 0, 1]) func `The size limit is exact`(difference: Int) {
         let bytes = masked(0x81, Array(repeating: 0x61, count: 200 + difference))
         #expect((try? decode(bytes, maxPayload: 200)) == nil ? difference > 0 : difference <= 0)
@@ -85,14 +102,6 @@ private func decode(_ bytes: [UInt8], maxPayload: Int = 1 << 20) throws -> (Fram
             try other.add(Frame(opcode: .text, payload: ByteBuffer(bytes: [0xC3, 0x28])))
         }
         #expect(invalid?.code == .invalidPayload)
-    }
-
-    @Test(arguments: [0, 999, 1004, 1005, 1006, 1015, 2999, 5000])
-    func `A close code that is not allowed in a close frame is rejected`(code: UInt16) {
-        var assembler = MessageAssembler(maxMessage: 5)
-        #expect(throws: ProtocolViolation.self) {
-            try assembler.add(Frame(opcode: .close, payload: ByteBuffer(integer: code)))
-        }
     }
 
     @Test func `The accept key matches the example of RFC 6455`() {

@@ -28,8 +28,11 @@ private struct SocketModule: Module {
                     }
                 }
             }
-            routes.webSocket("close/:code", Path("code", as: UInt16.self)) { socket, code in
-                await socket.close(WebSocketCloseCode(code), reason: "Bye.")
+            routes.webSocket("close/:code", Path("code", as: UInt16.self)) { socket, number in
+                guard let code = WebSocketCloseCode(number) else {
+                    throw AppError(.invalidArgument, "\(number) is not a close code.")
+                }
+                await socket.close(code, reason: "Bye.")
             }
             routes.webSocket("quick", options: quick) { socket in for try await _ in socket {} }
         }
@@ -84,7 +87,7 @@ private struct Constant: RequestInput {
     }
 
     @Test(
-        arguments: [(.goingAway, 1001), (.internalError, 1011), (.tryAgainLater, 1013)]
+        arguments: [(.goingAway, 1001), (.unsupportedData, 1003), (.internalError, 1011), (.tryAgainLater, 1013)]
             as [(WebSocketCloseCode, UInt16)])
     func `A handler can close with a code and a reason`(code: WebSocketCloseCode, expected: UInt16) async throws {
         try await app.test { app in

@@ -59,12 +59,12 @@ struct MessageAssembler: Sendable {
     private static func close(_ payload: ByteBuffer) throws(ProtocolViolation) -> Event {
         var payload = payload
         guard payload.readableBytes > 0 else { return .close(nil, "") }
-        guard let number: UInt16 = payload.readInteger(), WebSocketCloseCode.isAllowedInCloseFrame(number) else {
+        guard let number: UInt16 = payload.readInteger(), let code = WebSocketCloseCode(number) else {
             throw .malformed("The close frame has no valid close code.")
         }
         guard let reason = String(validating: payload.readableBytesView, as: UTF8.self) else {
             throw ProtocolViolation(code: .invalidPayload, reason: "A close reason must be valid UTF-8.")
         }
-        return .close(WebSocketCloseCode(number), reason)
+        return .close(code, reason)
     }
 }
