@@ -92,7 +92,13 @@ import Testing
         let plain = await respond(to: request([.origin: "https://app.example"]), through: cors) { _ in
             Response(status: .ok)
         }
-        #expect(plain.headers[.accessControlExposeHeaders]?.contains("X-Request-Id") == true)
+        let exposed = plain.headers[.accessControlExposeHeaders]?.split(separator: ", ").map(String.init) ?? []
+        for name in [
+            "X-Request-Id", "Location", "Link", "ETag", "Retry-After", "RateLimit-Limit", "RateLimit-Remaining",
+            "RateLimit-Reset", "Grpc-Status", "Grpc-Message",
+        ] {
+            #expect(exposed.contains(name), "\(name)")
+        }
         #expect(plain.headers[.vary] == "Origin")
         for headers: RequestHeaders in [[:], [.origin: "https://evil.example"]] {
             let failed = await respond(to: request(headers), through: cors) { _ in
@@ -104,12 +110,22 @@ import Testing
         #expect(await respond(to: request(), through: CORS(origins: .all)) { _ in .text("x") }.headers[.vary] == nil)
     }
 
+    @Test func `The fields that pages may read can be chosen`() async {
+        let cors = CORS(origins: .all, exposedHeaders: CORS.defaultExposedHeaders + ["X-Total"])
+        let response = await respond(to: request([.origin: "https://app.example"]), through: cors) { _ in .text("x") }
+        let exposed = response.headers[.accessControlExposeHeaders]
+        #expect(exposed?.hasPrefix("X-Request-Id, Location, ") == true)
+        #expect(exposed?.hasSuffix(", X-Total") == true)
+    }
+
     @Test(
         arguments: [
             ("POST", nil, nil, true), ("POST", "same-origin", nil, true), ("POST", "none", nil, true),
             ("POST", "same-site", nil, false), ("POST", "cross-site", nil, false), ("POST", "nonsense", nil, false),
             ("POST", "cross-site", "https://app.example", true), ("POST", nil, "https://api.example", true),
             ("POST", nil, "http://API.example", true), ("POST", nil, "https://api.example:8443", false),
+            ("POST", nil, "http://api.example:80", true), ("POST", nil, "https://api.example:443", true),
+            ("POST", nil, "http://api.example:443", false),
             ("POST", nil, "https://evil.example", false), ("POST", nil, "null", false), ("POST", nil, "", false),
             ("POST", nil, "https://evil.example/api.example", false), ("DELETE", "cross-site", nil, false),
             ("GET", "cross-site", "https://evil.example", true), ("HEAD", "cross-site", nil, true),

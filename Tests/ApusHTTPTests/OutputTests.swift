@@ -50,6 +50,34 @@ import Testing
         #expect(try await page("/items?\(query)").status == .badRequest)
     }
 
+    @Test(arguments: [
+        ("/items/a b", "/items/a%20b"), ("/items/über", "/items/%C3%BCber"), ("/items/a>b", "/items/a%3Eb"),
+        ("/x\r\nSet-Cookie: a=b", "/x%0D%0ASet-Cookie:%20a=b"), ("/items/%20", "/items/%20"),
+        ("/items/100%", "/items/100%25"), ("/items/%4", "/items/%254"), ("/items/%zz", "/items/%25zz"),
+        ("/items/%%41", "/items/%25%41"), ("/\\evil.example", "/%5Cevil.example"),
+        ("https://a.example/?q=1#top", "https://a.example/?q=1#top"),
+    ])
+    func `The locations of a created resource and of a redirect are percent-encoded`(
+        location: String, expected: String
+    ) async throws {
+        let created = try await respond(.post, "/r") { $0.post("r") { Created("x", at: location) } }
+        #expect(created.headers[.location] == expected)
+        let redirect = try await respond(.get, "/r") { $0.get("r") { Redirect(to: location) } }
+        #expect(redirect.headers[.location] == expected)
+    }
+
+    @Test(arguments: [
+        ("/a>b?q=\"<ü>", "/a%3Eb?q=%22%3C%C3%BC%3E&cursor="), ("/a%2?x=%", "/a%252?x=%25&cursor="),
+        ("//evil.example/a", "/.//evil.example/a?cursor="), ("/a#b", "/a%23b?cursor="),
+    ])
+    func `The link to the next page is a URL of this host`(target: String, expected: String) async throws {
+        let page = try Page([1, 2], of: PageRequest<Int>(limit: 1)) { $0 }
+        let response = try page.response(to: Request(method: .get, target: target))
+        let link = try #require(response.headers[HTTPField.Name("Link")!])
+        #expect(link.hasPrefix("<\(expected)"), "\(link)")
+        #expect(link.hasSuffix(">; rel=\"next\"") && link.dropFirst().dropLast(13).utf8.allSatisfy { $0 != 0x3E })
+    }
+
     @Test func `A redirect has its location, percent-encoded, and the status of its kind`() async throws {
         for (kind, status) in [(Redirect.Kind.seeOther, 303), (.temporary, 307), (.permanent, 308)] {
             let response = try await respond(.get, "/r") { $0.get("r") { Redirect(to: "/x?y=1", kind) } }

@@ -18,29 +18,37 @@ public struct CORS: Middleware {
     private let allowsCredentials: Bool
     private let maxAge: Int
 
+    /// The response fields that pages need for what the framework sends: identifiers, locations, lists, files, rate
+    /// limits, and gRPC-Web.
+    public static let defaultExposedHeaders = [
+        "X-Request-Id", "Location", "Link", "ETag", "Retry-After", "RateLimit-Limit", "RateLimit-Remaining",
+        "RateLimit-Reset", "Accept-Ranges", "Content-Disposition", "Content-Range", "Grpc-Status", "Grpc-Message",
+        "Grpc-Status-Details-Bin",
+    ]
+
     /// Creates the middleware.
     /// - Parameters:
     ///   - methods: The methods that preflight responses allow.
     ///   - headers: The request fields that preflight responses allow. The defaults include those of gRPC-Web.
-    ///   - exposed: The response fields that pages may read. The defaults include those of gRPC-Web.
+    ///   - exposedHeaders: The response fields that pages may read, apart from those that the Fetch standard always
+    ///     allows. Pass ``defaultExposedHeaders`` and your own.
     ///   - allowsCredentials: Whether requests may include cookies; only with named origins.
     ///   - maxAge: How long browsers may cache a preflight response, in seconds.
     public init(
         origins: Origins,
         methods: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete],
         headers: [String] = [
-            "Authorization", "Content-Type", "Idempotency-Key", "Grpc-Timeout", "X-Grpc-Web", "X-User-Agent",
+            "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Grpc-Timeout",
+            "X-Grpc-Web", "X-User-Agent",
         ],
-        exposed: [String] = [
-            "X-Request-Id", "Location", "Retry-After", "Grpc-Status", "Grpc-Message", "Grpc-Status-Details-Bin",
-        ],
+        exposedHeaders: [String] = CORS.defaultExposedHeaders,
         allowsCredentials: Bool = false,
         maxAge: Int = 600
     ) {
         self.origins = origins
         self.methods = methods.map(\.rawValue).joined(separator: ", ")
         self.headers = headers.joined(separator: ", ")
-        self.exposed = exposed.joined(separator: ", ")
+        exposed = exposedHeaders.joined(separator: ", ")
         self.allowsCredentials = allowsCredentials
         self.maxAge = maxAge
     }

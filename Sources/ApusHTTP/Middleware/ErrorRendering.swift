@@ -24,7 +24,7 @@ public struct ErrorRendering: Middleware {
                 ])
         }
         var problem = ProblemDetails(failure.error, requestID: request.context.id)
-        problem.instance = String(request.path.prefix(256))
+        problem.instance = PercentEncoding.encode(path: String(request.path.prefix(256)), query: nil)
         if let typePrefix, let reason = problem.reason {
             problem.type = typePrefix + reason.lowercased().replacing("_", with: "-")
         }

@@ -1,3 +1,5 @@
+import ApusCore
+
 /// Percent-encoding (RFC 3986 §2.1).
 package enum PercentEncoding {
     /// Encodes everything but letters, digits, `-`, `.`, `_` and `~`.
@@ -16,17 +18,33 @@ package enum PercentEncoding {
     }
 
     /// Encodes the characters that no URL can contain (RFC 3986 §2): control characters, spaces, quotes and the like,
-    /// and everything outside ASCII.
+    /// everything outside ASCII, and a `%` without two hexadecimal digits. What is encoded remains as it is.
+    ///
+    /// Every URL in a header field passes through this function: it can neither end its field nor the `<…>` of a link.
     static func encode(url text: String) -> String {
+        let bytes = Array(text.utf8)
         var result = ""
-        for byte in text.utf8 {
-            if byte > 0x20, byte < 0x7F, !#""<>\^`{|}"#.utf8.contains(byte) {
+        result.reserveCapacity(bytes.count)
+        for (index, byte) in bytes.enumerated() {
+            let isAllowed =
+                byte == UInt8(ascii: "%")
+                ? bytes[(index + 1)...].prefix(2).compactMap(digit).count == 2
+                : byte > 0x20 && byte < 0x7F && !#""<>\^`{|}"#.utf8.contains(byte)
+            if isAllowed {
                 result.unicodeScalars.append(UnicodeScalar(byte))
             } else {
                 append(byte, to: &result)
             }
         }
         return result
+    }
+
+    /// Encodes a URL of this host from the parts of a request target. A path that begins with two slashes would name
+    /// another host (RFC 3986 §4.2), so `/.` is put before it.
+    static func encode(path: String, query: String?) -> String {
+        let target = query.map { "\(path)?\($0)" } ?? path
+        let prefix = path.starts(withBytesOf: "//") ? "/." : ""
+        return prefix + encode(url: target).replacing(["#": "%23"])
     }
 
     private static func append(_ byte: UInt8, to text: inout String) {

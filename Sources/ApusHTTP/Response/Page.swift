@@ -41,7 +41,8 @@ public struct Page<Item: Encodable & Sendable>: Encodable, ResponseConvertible {
         let rest = (request.rawQuery ?? "").split(at: "&").filter {
             !($0.cut(at: "=")?.before ?? $0).isExactly("cursor")
         }
-        return "\(request.path)?" + (rest + ["cursor=\(cursor)"]).joined(separator: "&")
+        let query = (rest + ["cursor=\(cursor)"]).joined(separator: "&")
+        return PercentEncoding.encode(path: String(request.path), query: query)
     }
 
     public static func describe(_ operation: inout OpenAPI.Operation) {

@@ -73,7 +73,8 @@ public struct Created<Value: Encodable & Sendable>: ResponseConvertible {
     public let location: String
 
     /// Creates a 201 response.
-    /// - Parameter location: The path of the created resource, for the `Location` field.
+    /// - Parameter location: The path of the created resource, for the `Location` field. Characters that no URL can
+    ///   contain are percent-encoded; encode a slash, a question mark or a number sign within a segment yourself.
     public init(_ value: Value, at location: String) {
         self.value = value
         self.location = location
@@ -81,7 +82,7 @@ public struct Created<Value: Encodable & Sendable>: ResponseConvertible {
 
     public func response(to request: Request) throws -> Response {
         var response = try Response.json(value, status: .created)
-        response.headers[.location] = location
+        response.headers[.location] = PercentEncoding.encode(url: location)
         return response
     }
 
