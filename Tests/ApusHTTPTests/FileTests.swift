@@ -192,10 +192,63 @@ func collect(_ response: Response) async throws -> String {
             "", "/", "/.secret", "/%2esecret", "/sub/.git/config", "/../a.txt", "/sub/../a.txt",
             "/%2e%2e/%2e%2e/etc/passwd",
             "/..%2f..%2fetc/passwd", "/sub%2findex.html", "/out/passwd", "/a.txt%00", "/%", "/a.txt/x", "/none",
-            "/..\\a.txt",
+            "/..\\a.txt", "//a.txt", "/a.txt/", "//", "/sub//", "//sub/", "/sub//index.html", "/sub/index.html/",
             "/" + String(repeating: "x", count: 5000),
         ] {
             #expect(try await fetch("/v1/assets\(path)").status.kind == .clientError, "\(path.prefix(40))")
         }
+    }
+
+    @Test func `A directory without a slash is answered with a redirect to the path with one`() async throws {
+        func fetch(_ target: String, at prefix: String = "assets", _ method: HTTPRequest.Method = .get) async throws
+            -> Response
+        {
+            try await respond(method, target) { $0.files(prefix, from: directory.path, cacheControl: "max-age=60") }
+        }
+        for (target, location) in [
+            ("/assets/sub", "/assets/sub/"), ("/assets/sub?a=b&c=%20", "/assets/sub/?a=b&c=%20"),
+            ("/assets/s%75b", "/assets/s%75b/"), ("/assets/sub?x=\r\ny", "/assets/sub/?x=%0D%0Ay"),
+        ] {
+            let response = try await fetch(target)
+            #expect(response.status == .permanentRedirect)
+            #expect(response.headers[.location] == location)
+            #expect(response.headers[.cacheControl] == "max-age=60")
+        }
+        #expect(try await fetch("/assets/sub", .head).status == .permanentRedirect)
+        #expect(try await fetch("/sub", at: "").headers[.location] == "/sub/")
+        for target in ["//sub", "///sub", "/\\sub", "/%5Csub", "/%2Fsub", "//evil.example/sub", "/\\evil.example/.."] {
+            let response = try await fetch(target, at: "")
+            #expect(response.status.kind == .clientError, "\(target)")
+            #expect(response.headers[.location] == nil)
+        }
+    }
+
+    @Test func `The index of the served directory itself is at the path with a slash`() async throws {
+        try directory.write("index.html", "<p>top</p>")
+        func fetch(_ target: String, at prefix: String) async throws -> Response {
+            try await respond(.get, target) { $0.files(prefix, from: directory.path) }
+        }
+        #expect(try await collect(fetch("/", at: "")) == "<p>top</p>")
+        #expect(try await collect(fetch("/assets/", at: "assets")) == "<p>top</p>")
+        #expect(try await fetch("/assets?v=2", at: "assets").headers[.location] == "/assets/?v=2")
+    }
+
+    @Test func `A directory that does not exist is reported once, with its full path`() throws {
+        for name in ["none", "a.txt"] {
+            let routes = Routes()
+            routes.files("assets", from: "\(directory.path)/\(name)", file: "Site.swift", line: 7)
+            let error = #expect(throws: RouteError.self) { try Router(routes) }
+            #expect(
+                error?.description
+                    == "The folder \(directory.path)/\(name), whose files are declared at Site.swift:7, does not exist or is not a folder."
+            )
+        }
+        let routes = Routes()
+        routes.files("assets", from: "no-such-folder")
+        var problems: [RouteError] = []
+        _ = Router(routes, &problems)
+        #expect(problems.count == 1)
+        #expect(
+            problems.first?.description.contains("\(FileManager.default.currentDirectoryPath)/no-such-folder") == true)
     }
 }

@@ -1,4 +1,5 @@
 import ApusCore
+import FoundationEssentials
 import HTTPTypes
 
 #if canImport(Glibc)
@@ -13,54 +14,86 @@ extension Routes {
     /// Serves the files of a directory and its subdirectories as ``FileResponse``s. A request for a directory is answered with
     /// its `index.html`.
     ///
-    /// Names that begin with a dot are not served, and symbolic links that lead out of the directory are not followed.
+    /// The path of a directory ends in a slash, so that relative links in its `index.html` lead into it (RFC 3986 §5.2.3).
+    /// Without the slash, the response is 308 with the path with one. Every file has one path: with an additional slash, it is
+    /// not found. Names that begin with a dot are not served, and symbolic links that lead out of the directory are not
+    /// followed.
     ///
     /// ```swift
     /// routes.files("assets", from: "public", cacheControl: "public, max-age=31536000, immutable")
     /// ```
     /// - Parameters:
     ///   - path: The path prefix of the routes.
-    ///   - folder: The path of the directory.
+    ///   - folder: The path of the directory. It must exist: otherwise, the start is refused.
     public func files(
         _ path: String, from folder: String, cacheControl: String = "no-cache", file: String = #fileID,
         line: Int = #line
     ) {
         let count = fullPath(path).split(separator: "/").count
-        let folder = FileDirectory(folder)
+        let directory = FileDirectory(folder, cacheControl: cacheControl)
         let handler: Handler = { request in
-            let segments = request.path.split(at: "/").dropFirst(count)
-            return try await folder.file(segments, cacheControl).response(to: request)
+            let segments = Substring(request.path.utf8.dropFirst()).split(at: "/", omittingEmpty: false)
+            return try await directory.respond(to: request, segments.dropFirst(count))
         }
-        for pattern in [path, path.isEmpty ? "**" : "\(path)/**"] {
+        let routes = [path, path.isEmpty ? "**" : "\(path)/**"].map { pattern in
             add(.get, pattern, file: file, line: line, handler: handler).describe {
                 FileResponse.describe(&$0)
                 $0.isHidden = true
             }
         }
+        guard !directory.exists, let first = routes.first else { return }
+        let isAbsolute = folder.starts(withBytesOf: "/")
+        let shown = isAbsolute ? folder : "\(FileManager.default.currentDirectoryPath)/\(folder)"
+        change(first.index) { $0.problem = .missingFolder(shown, $0.site) }
     }
 }
 
 /// A directory whose files are served.
 private struct FileDirectory: Sendable {
     private let path: String
+    private let cacheControl: String
 
-    init(_ path: String) { self.path = path }
+    init(_ path: String, cacheControl: String) {
+        self.path = path
+        self.cacheControl = cacheControl
+    }
 
-    func file(_ segments: some Sequence<Substring>, _ cacheControl: String) async throws -> FileResponse {
-        let names = try segments.map(Self.name)
-        let file = try await OpenFile.onPool { try resolve(names) }
-        return try await FileResponse(file, cacheControl: cacheControl)
+    /// Whether the directory exists. This call blocks.
+    var exists: Bool { Self.isDirectory(path) }
+
+    /// Responds to a request for a file or a subdirectory.
+    /// - Parameter segments: The segments of the path below the directory, of which the last one is empty if the path ends in a
+    ///   slash.
+    func respond(to request: Request, _ segments: ArraySlice<Substring>) async throws -> Response {
+        let endsInSlash = segments.last?.isEmpty ?? false
+        let names = try (endsInSlash ? segments.dropLast() : segments).map(Self.name)
+        let target = try await OpenFile.onPool { try resolve(names) }
+        if target.isIndex, !endsInSlash {
+            let query = request.rawQuery.map { String($0) }
+            let location = PercentEncoding.encode(path: "\(request.path)/", query: query)
+            return Response(
+                status: .permanentRedirect, headers: [.location: location, .cacheControl: cacheControl])
+        }
+        guard target.isIndex == endsInSlash else { throw Self.notFound }
+        return try await FileResponse(target.path, cacheControl: cacheControl).response(to: request)
+    }
+
+    /// A file that was found.
+    private struct Target {
+        let path: String
+        /// Whether it is the `index.html` of the requested directory.
+        let isIndex: Bool
     }
 
     /// Resolves the path of a file inside of the directory. This call blocks.
-    private func resolve(_ names: [String]) throws -> String {
+    private func resolve(_ names: [String]) throws -> Target {
         let path = ([path] + names).joined(separator: "/")
-        guard let root = Self.realPath(self.path), var target = Self.realPath(path) else { throw Self.notFound }
-        if isDirectory(target) { target += "/index.html" }
-        guard let resolved = Self.realPath(target), resolved.starts(withBytesOf: root == "/" ? "/" : "\(root)/") else {
-            throw Self.notFound
-        }
-        return resolved
+        guard let root = Self.realPath(self.path), let target = Self.realPath(path) else { throw Self.notFound }
+        let isIndex = Self.isDirectory(target)
+        guard let resolved = Self.realPath(isIndex ? "\(target)/index.html" : target),
+            resolved.starts(withBytesOf: root == "/" ? "/" : "\(root)/")
+        else { throw Self.notFound }
+        return Target(path: resolved, isIndex: isIndex)
     }
 
     private static var notFound: AppError { AppError(.notFound, "File not found.") }
@@ -80,7 +113,7 @@ private struct FileDirectory: Sendable {
         return String(cString: resolved)
     }
 
-    private func isDirectory(_ path: String) -> Bool {
+    private static func isDirectory(_ path: String) -> Bool {
         var status = stat()
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
