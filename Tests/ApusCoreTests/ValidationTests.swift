@@ -87,7 +87,7 @@ private struct Form: Validatable {
 
     @Test func `Text is checked against a set of values or a pattern, also concurrently`() async throws {
         #expect(holds(.oneOf("a", "b"), "b") && !holds(.oneOf("a", "b"), "c"))
-        let plate: Constraint<String> = try .pattern("^[A-Z]{2}-[0-9]+$", message: "must be a number plate")
+        let plate: Constraint<String> = .pattern("^[A-Z]{2}-[0-9]+$", message: "must be a number plate")
         await withTaskGroup(of: Void.self) { group in
             for number in 0..<100 {
                 group.addTask {
@@ -96,6 +96,34 @@ private struct Form: Validatable {
                 }
             }
         }
-        #expect(throws: (any Error).self) { try Constraint<String>.pattern("(", message: "") }
+    }
+
+    private struct Vehicle: Validatable {
+        static let rules: [Rule<Vehicle>] = [
+            Rule("plate", \.plate, .length(1...9), .pattern("^([A-Z]+$", message: "must be a number plate")),
+            .each("trailers", \.trailers),
+        ]
+        var plate: String?
+        var trailers: [Vehicle] = []
+    }
+
+    private struct Fleet: Validatable {
+        static let rules: [Rule<Fleet>] = [
+            .nested("first", \.first), .each("others", \.others), Rule("name", \.name, .line(1...80)),
+        ]
+        var first = Vehicle()
+        var others: [Vehicle] = []
+        var name = "a"
+    }
+
+    @Test func `A pattern that is not a regular expression is found in the rules, and no text satisfies it`() {
+        let expected =
+            "The rule \"plate\" of Vehicle has the pattern \"^([A-Z]+$\", which is not a regular expression: "
+        for problems in [Vehicle.problemsOfRules(), Fleet.problemsOfRules()] {
+            #expect(problems.count == 1)
+            #expect(problems.first?.hasPrefix(expected) == true, "\(problems)")
+        }
+        #expect(Fleet().validationFailures().isEmpty)
+        #expect(Fleet(first: Vehicle(plate: "A")).validationFailures().map(\.pointer) == ["/first/plate"])
     }
 }

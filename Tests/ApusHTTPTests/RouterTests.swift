@@ -259,6 +259,23 @@ import Testing
         _ = await router.respond(to: request)
         #expect(request.context.route == "/orders/:id")
     }
+
+    @Test func `A rule whose pattern is not a regular expression is reported once, with a route that uses it`() throws {
+        struct Car: Decodable, Sendable, Validatable {
+            static let rules: [Rule<Car>] = [Rule("plate", \.plate, .pattern("[A-Z", message: "must be a plate"))]
+            let plate: String
+        }
+        let routes = Routes()
+        routes.post("cars", Body(Car.self), file: "Cars.swift", line: 7) { car in car.plate }
+        routes.put("cars/:id", Path("id"), Body(Car.self), file: "Cars.swift", line: 8) { id, car in car.plate }
+        var problems: [RouteError] = []
+        _ = Router(routes, &problems)
+        #expect(problems.count == 1)
+        let text = try #require(problems.first).description
+        #expect(
+            text.hasPrefix("The rule \"plate\" of Car has the pattern \"[A-Z\", which is not a regular expression: "))
+        #expect(text.hasSuffix(" The rule validates a body at Cars.swift:7."))
+    }
 }
 
 private final class Calls: Sendable {

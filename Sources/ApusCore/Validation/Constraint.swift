@@ -5,6 +5,8 @@ public struct Constraint<Value>: Sendable {
     let code: String
     let message: String
     let keywords: [SchemaKeyword]
+    /// Why the constraint cannot be checked, as a phrase that continues the name of its rule; `nil` if it can be.
+    var problem: String?
     let holds: @Sendable (Value) -> Bool
 
     /// Returns a custom constraint.
@@ -109,15 +111,26 @@ extension Constraint where Value == String {
     /// Returns a constraint for text that contains a match of a regular expression. Enclose the pattern in `^` and `$`
     /// to match the entire text.
     ///
+    /// ```swift
+    /// Rule("country", \.country, .pattern("^[A-Z]{2}$", message: "must be a country code such as CH"))
+    /// ```
+    ///
+    /// A pattern that is not a regular expression stops the start of an app that validates bodies with it. Elsewhere, no
+    /// text satisfies it.
+    ///
     /// Matching backtracks: nested repetitions, such as `(a+)+`, can take exponential time on crafted input. Limit such
     /// a field to a small `.length`.
     /// - Parameters:
     ///   - pattern: A pattern with the same meaning in Swift's `Regex` and in ECMA-262, which JSON Schema uses.
     ///   - message: A phrase that continues the name of the field.
-    /// - Throws: An error if the pattern is not a valid regular expression.
-    public static func pattern(_ pattern: String, message: String) throws -> Constraint {
-        let matcher = Matcher(try Regex(pattern))
-        return Constraint(code: "pattern", message: message, keywords: [.pattern(pattern)]) { matcher.matches($0) }
+    public static func pattern(_ pattern: String, message: String) -> Constraint {
+        do {
+            let matcher = Matcher(try Regex(pattern))
+            return Constraint(code: "pattern", message: message, keywords: [.pattern(pattern)]) { matcher.matches($0) }
+        } catch {
+            let problem = "has the pattern \"\(pattern)\", which is not a regular expression: \(error)"
+            return Constraint(code: "pattern", message: message, keywords: [], problem: problem) { _ in false }
+        }
     }
 }
 

@@ -31,6 +31,25 @@ extension Validatable {
         let failures = validationFailures()
         guard failures.isEmpty else { throw AppError(failures: failures) }
     }
+
+    /// Returns what is wrong with the rules of this type and of the types nested in it, each in a sentence.
+    package static func problemsOfRules() -> [String] {
+        var report = RuleReport()
+        addProblems(to: &report)
+        return report.problems
+    }
+
+    fileprivate static func addProblems(to report: inout RuleReport) {
+        // Types may contain themselves.
+        guard report.visited.insert(ObjectIdentifier(Self.self)).inserted else { return }
+        for rule in rules { rule.addProblems("\(Self.self)", &report) }
+    }
+}
+
+/// The problems of the rules of a type and of the types nested in it.
+private struct RuleReport {
+    var visited: Set<ObjectIdentifier> = []
+    var problems: [String] = []
 }
 
 /// The constraints on one field of a type.
@@ -40,6 +59,8 @@ public struct Rule<Root>: Sendable {
     /// The schema keywords of the field.
     package let keywords: [SchemaKeyword]
     let check: @Sendable (Root, JSONPointer, inout [ValidationFailure]) -> Void
+    /// Adds the problems of this rule of the named type to a report.
+    fileprivate let addProblems: @Sendable (String, inout RuleReport) -> Void
 
     /// Creates a rule.
     /// - Parameters:
@@ -51,6 +72,7 @@ public struct Rule<Root>: Sendable {
     ) {
         self.name = name
         keywords = constraints.flatMap(\.keywords)
+        addProblems = Self.report(name, constraints.compactMap(\.problem))
         check = { root, pointer, failures in
             Self.check(root[keyPath: value], at: pointer.appending(name), constraints, &failures)
         }
@@ -62,6 +84,7 @@ public struct Rule<Root>: Sendable {
     ) {
         self.name = name
         keywords = constraints.flatMap(\.keywords)
+        addProblems = Self.report(name, constraints.compactMap(\.problem))
         check = { root, pointer, failures in
             guard let value = root[keyPath: value] else { return }
             Self.check(value, at: pointer.appending(name), constraints, &failures)
@@ -72,7 +95,7 @@ public struct Rule<Root>: Sendable {
     public static func nested<Value: Validatable & SendableMetatype>(
         _ name: String, _ value: any KeyPath<Root, Value> & Sendable
     ) -> Rule {
-        Rule(name) { root, pointer, failures in
+        Rule(name, addProblems: { _, report in Value.addProblems(to: &report) }) { root, pointer, failures in
             failures += root[keyPath: value].validationFailures(at: pointer.appending(name))
         }
     }
@@ -81,7 +104,7 @@ public struct Rule<Root>: Sendable {
     public static func each<Value: Validatable & SendableMetatype>(
         _ name: String, _ values: any KeyPath<Root, [Value]> & Sendable
     ) -> Rule {
-        Rule(name) { root, pointer, failures in
+        Rule(name, addProblems: { _, report in Value.addProblems(to: &report) }) { root, pointer, failures in
             let list = pointer.appending(name)
             for (index, element) in root[keyPath: values].enumerated() {
                 failures += element.validationFailures(at: list.appending(index))
@@ -89,10 +112,20 @@ public struct Rule<Root>: Sendable {
         }
     }
 
-    private init(_ name: String, check: @escaping @Sendable (Root, JSONPointer, inout [ValidationFailure]) -> Void) {
+    private init(
+        _ name: String, addProblems: @escaping @Sendable (String, inout RuleReport) -> Void,
+        check: @escaping @Sendable (Root, JSONPointer, inout [ValidationFailure]) -> Void
+    ) {
         self.name = name
         keywords = []
+        self.addProblems = addProblems
         self.check = check
+    }
+
+    private static func report(
+        _ name: String, _ problems: [String]
+    ) -> @Sendable (String, inout RuleReport) -> Void {
+        { type, report in report.problems += problems.map { "The rule \"\(name)\" of \(type) \($0)." } }
     }
 
     private static func check<Value>(

@@ -82,6 +82,7 @@ public struct Body<Value: Decodable & Sendable>: RequestInput {
     public func describe(_ operation: inout OpenAPI.Operation) {
         operation.body = .init(
             Dictionary(formats.map { ($0.mediaType, .of(Value.self)) }, uniquingKeysWith: { first, _ in first }))
+        if let type = Value.self as? any Validatable.Type { operation.ruleProblems = type.problemsOfRules() }
         operation.addErrorResponse(.badRequest, "The body is malformed.")
         operation.addErrorResponse(.contentTooLarge, "The body is too large.")
         operation.addErrorResponse(.unsupportedMediaType, "The media type of the body is not supported.")

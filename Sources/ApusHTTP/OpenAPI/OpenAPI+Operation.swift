@@ -29,6 +29,8 @@ extension OpenAPI {
         public var otherResponses: Response? = .problem("An error.")
         /// The alternative security schemes, of which a request must satisfy one. If empty, none is required.
         public var security: [SecurityScheme] = []
+        /// What is wrong with the validation rules of the body, which stops the start.
+        var ruleProblems: [String] = []
 
         /// Creates a description without inputs and responses.
         public init(_ method: HTTPRequest.Method) { self.method = method }

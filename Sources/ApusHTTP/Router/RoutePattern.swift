@@ -89,6 +89,10 @@ public enum RouteError: Error, CustomStringConvertible {
     case missingParameter(String, String, SourceLocation)
     /// An ``Endpoint``, whose path is absolute, in a group with a path.
     case endpointInGroup(String, prefix: String, SourceLocation)
+    /// A directory of files that does not exist.
+    case missingFolder(String, SourceLocation)
+    /// A validation rule of a body that cannot be checked, described in a sentence.
+    case invalidRule(String, SourceLocation)
 
     public var description: String {
         switch self {
@@ -101,6 +105,9 @@ public enum RouteError: Error, CustomStringConvertible {
             "The input Path(\"\(name)\") at \(site) requires a segment :\(name), which \(path) does not have."
         case .endpointInGroup(let path, let prefix, let site):
             "The endpoint at \(site) has an absolute path: remove its group's prefix \(prefix), which changes it to \(path)."
+        case .missingFolder(let path, let site):
+            "The folder \(path), whose files are declared at \(site), does not exist or is not a folder."
+        case .invalidRule(let problem, let site): "\(problem) The rule validates a body at \(site)."
         }
     }
 }

@@ -90,6 +90,7 @@ public struct Router: Sendable {
     /// - Parameter problems: Receives all problems of the routes.
     package init(_ routes: Routes, _ problems: inout [RouteError]) {
         var trie = RouteTrie.Builder()
+        var ruleProblems: Set<String> = []
         for route in routes.all {
             if let problem = route.problem {
                 problems.append(problem)
@@ -104,6 +105,10 @@ public struct Router: Sendable {
             for parameter in route.operation.parameters where parameter.location == .path && route.parts.isEmpty {
                 guard !names.containsExactly(parameter.name) else { continue }
                 problems.append(.missingParameter(parameter.name, pattern.template, route.site))
+            }
+            // Each once, although several routes may validate the same type.
+            for problem in route.operation.ruleProblems where ruleProblems.insert(problem).inserted {
+                problems.append(.invalidRule(problem, route.site))
             }
             let index = trie.insert(pattern, next: endpoints.count)
             if index == endpoints.count { endpoints.append(Endpoint()) }
