@@ -58,6 +58,18 @@ private struct Upload: Decodable, Sendable {
         #expect(text(response) == large)
     }
 
+    @Test(arguments: [100, 3 << 20])
+    func `The content of a file may be as large as the body limit of the route allows`(size: Int) async throws {
+        let content = String(repeating: "x", count: size)
+        let body = part("title", "t") + part("pictures", content, filename: "a") + "--x y--\r\n"
+        let response = try await post(body, limit: 4 << 20) { upload in
+            let bytes = try await upload.pictures[0].bytes()
+            return String(buffer: bytes)
+        }
+        #expect(response.status == .ok)
+        #expect(text(response) == content)
+    }
+
     @Test func `A temporary file is removed when its last reference is released`() async throws {
         func path() async throws -> String {
             let file = try await TemporaryFile.make()

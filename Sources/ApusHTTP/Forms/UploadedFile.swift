@@ -26,17 +26,29 @@ public struct UploadedFile: Sendable {
     public let size: Int
     let storage: Storage
 
+    /// The maximum number of bytes that are read from the disk at once.
+    private static let block = 1 << 18
+
     /// Whether the file is stored on disk because of its size.
     public var isOnDisk: Bool { if case .disk = storage { true } else { false } }
 
-    /// Returns the content of the file.
-    /// - Parameter limit: The maximum size, in bytes. The default is 1 MiB.
-    /// - Throws: An `AppError` with reason `bodyTooLarge` if the file is larger, or a file system error.
-    public func bytes(upTo limit: Int = 1 << 20) async throws -> ByteBuffer {
+    /// Returns the content of the file, in memory.
+    /// - Parameter limit: The maximum size, in bytes. By default, a file of any size is returned, because the body limit of
+    ///   the route has already limited it. Pass a limit in a route whose body limit is larger than what fits into memory.
+    /// - Throws: An `AppError` with reason `bodyTooLarge` if the file is larger than `limit`, or a file system error.
+    public func bytes(upTo limit: Int = .max) async throws -> ByteBuffer {
         guard size <= limit else { throw RequestBody.tooLarge(limit) }
         switch storage {
         case .memory(let buffer): return buffer
-        case .disk(let temporary): return try await temporary.file.read(from: 0, count: size)
+        case .disk(let temporary):
+            var content = ByteBufferAllocator().buffer(capacity: size)
+            while content.readableBytes < size {
+                let count = min(size - content.readableBytes, Self.block)
+                let piece = try await temporary.file.read(from: content.readableBytes, count: count)
+                guard piece.readableBytes > 0 else { break }
+                content.writeImmutableBuffer(piece)
+            }
+            return content
         }
     }
 
@@ -49,7 +61,7 @@ public struct UploadedFile: Sendable {
         case .disk(let temporary):
             var offset = 0
             while offset < size {
-                let piece = try await temporary.file.read(from: offset, count: min(size - offset, 1 << 18))
+                let piece = try await temporary.file.read(from: offset, count: min(size - offset, Self.block))
                 guard piece.readableBytes > 0 else { break }
                 try await target.write(piece)
                 offset += piece.readableBytes
