@@ -1,4 +1,5 @@
 import Apus
+import ApusTesting
 import Foundation
 import Testing
 
@@ -119,5 +120,49 @@ import Testing
         try await withFolder(["config/development.yaml": "a: [1, 2"]) { folder in
             await #expect(throws: (any Error).self) { try await Settings(folder: folder) }
         }
+    }
+
+    private struct HelloModule: Module {
+        func configure(_ app: inout AppBuilder) {
+            app.routes { routes in routes.get("hello") { "hello" } }
+        }
+    }
+
+    @Test(
+        arguments: [
+            (["cors.origins": "https://app.example"], "https://app.example", nil),
+            (["cors.origins": "https://app.example", "cors.credentials": "true"], "https://app.example", "true"),
+            (["cors.origins": "*"], "*", nil),
+            (["cors.origins": "https://other.example,http://localhost:3000"], nil, nil),
+            (["cors.credentials": "true"], nil, nil),
+        ] as [([String: String], String?, String?)])
+    func `Pages of the configured origins may call the app, with cookies if the settings say so`(
+        settings: [String: String], origin: String?, credentials: String?
+    ) async throws {
+        try await App("hello") { HelloModule() }.test(settings: settings) { app in
+            let response = try await app.client.get("/hello", headers: [.origin: "https://app.example"])
+            #expect(response.headers[.accessControlAllowOrigin] == origin)
+            #expect(response.headers[.accessControlAllowCredentials] == credentials)
+        }
+    }
+
+    @Test(arguments: [
+        (["cors.origins": "*", "cors.credentials": "true"], "cors.credentials must be false if cors.origins is *"),
+        (["cors.origins": "https://a.example,*", "cors.credentials": "true"], "cors.credentials must be false"),
+        (["cors.origins": "https://app.example/"], "cors.origins: \"https://app.example/\" must be"),
+        (["cors.origins": "https://App.example"], "cors.origins: \"https://App.example\" must be"),
+        (["cors.origins": "https://app.example:443"], "cors.origins: \"https://app.example:443\" must be"),
+        (["cors.origins": "https://*.example"], "cors.origins: \"https://*.example\" must be"),
+        (["cors.origins": "app.example"], "cors.origins: \"app.example\" must be"),
+        (["cors.origins": "null"], "cors.origins: \"null\" must be"),
+    ])
+    func `Origins that no browser sends, and cookies for all origins, stop the start`(
+        settings: [String: String], problem: String
+    ) async throws {
+        let error = await #expect(throws: StartupError.self) {
+            try await App("hello") { HelloModule() }.test(settings: settings) { _ in }
+        }
+        let problems = try #require(error).problems
+        #expect(problems.contains { $0.hasPrefix(problem) }, "\(problems)")
     }
 }

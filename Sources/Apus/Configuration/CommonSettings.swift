@@ -16,7 +16,7 @@ struct CommonSettings {
     let grpc: GRPCSupport
     private let logLevel: Logger.Level
     private let logFormat: LineLogHandler.Format
-    private let allowedOrigins: [String]
+    private let crossOrigin: CORS?
     private let trustedProxies: [IPNetwork]
     private let forwardedFields: TrustedProxies.Fields
     private let trustsForwardedHost: Bool
@@ -66,7 +66,7 @@ struct CommonSettings {
         let isDevelopment = settings.environment == "development"
         logFormat = settings.choice("log.format", default: isDevelopment ? LineLogHandler.Format.text : .json)
         servesDocs = settings.bool("docs.enabled", default: isDevelopment)
-        allowedOrigins = settings.list("cors.origins")
+        crossOrigin = Self.crossOrigin(settings)
         grpc = GRPCSupport(settings, name: name)
         trustedProxies = settings.networks("http.trusted-proxies")
         forwardedFields = settings.choice("http.forwarded-fields", default: TrustedProxies.Fields.xForwarded)
@@ -95,7 +95,7 @@ struct CommonSettings {
                 TrustedProxies(trustedProxies, fields: forwardedFields, trustsHost: trustsForwardedHost))
         }
         all += [RequestID(), AccessLog(), SecurityHeaders()]
-        if !allowedOrigins.isEmpty { all.append(CORS(origins: .only(Set(allowedOrigins)))) }
+        if let crossOrigin { all.append(crossOrigin) }
         if compresses { all.append(Compression()) }
         all.append(ErrorRendering(typePrefix: problemTypes))
         // Inside ErrorRendering, because gRPC errors are statuses, not documents.

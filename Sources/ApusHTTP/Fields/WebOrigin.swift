@@ -18,6 +18,12 @@ package struct WebOrigin: Equatable {
         (host, port) = address
     }
 
+    /// The origin as browsers send it: in lower case, without the default port (RFC 6454 §6.2).
+    package var serialized: String {
+        guard let port, port != Self.defaultPorts[scheme] else { return "\(scheme)://\(host)" }
+        return "\(scheme)://\(host):\(port)"
+    }
+
     /// Returns whether the pages of this origin are served by an authority: one with the same host and port, where the
     /// default port of the scheme may be omitted on either side (RFC 6454 §4).
     package func isServed(by authority: String) -> Bool {
