@@ -36,6 +36,8 @@ import Testing
                 app.routes { routes in
                     Articles.endpoints(routes)
                     Articles.inputs(routes)
+                    Articles.headers(routes)
+                    Articles.ticks(routes)
                     Articles.pages(routes, (1...50).map { Price(id: $0, amount: 1) })
                     Articles.describing(routes)
                     Articles.forms(routes)
@@ -64,6 +66,9 @@ import Testing
             #expect(page.items.map(\.id) == [1, 2] && page.next != nil)
             let events = try await client.get("/prices/live", headers: [HTTPField.Name("Last-Event-ID")!: "6"])
             #expect(events.text == "id: 7\nevent: price\ndata: {\"id\":7,\"amount\":2}\n\n")
+            #expect(try await client.get("/ticks").text == "retry: 10000\n\ndata: tick\n\n")
+            let tenant = try await client.get("/tenant", headers: [.tenant: "acme"])
+            #expect(tenant.text == "The tenant is acme." && tenant.headers[.tenant] == "acme")
             let form: HTTPFields = [.contentType: "application/x-www-form-urlencoded"]
             let theme = try await client.send(.post, "/themes", headers: form, body: ByteBuffer(string: "color=red"))
             #expect(theme.status == .seeOther && theme.headers[.location] == "/themes/red")
@@ -83,6 +88,9 @@ import Testing
             }
             let rejected = try await client.post("/registrations", json: ["name": "", "email": "x"])
             #expect(try rejected.problem().errors?.map(\.pointer) == ["/tags"])
+            let abroad: JSON.Value = ["name": "Ada", "email": "ada@example.org", "tags": [], "country": "ch"]
+            let foreign = try await client.post("/registrations", json: abroad)
+            #expect(try foreign.problem().errors?.map(\.pointer) == ["/country"])
         }
     }
 }

@@ -32,12 +32,14 @@ struct Registration: Decodable, Sendable, Validatable {
     let email: String
     let age: Int?
     let tags: [String]
+    let country: String?
 
     static let rules: [Rule<Registration>] = [
         Rule("name", \.name, .line(1...80)),
         Rule("email", \.email, .email),
         Rule("age", \.age, .range(18...150)),
         Rule("tags", \.tags, .count(0...10)),
+        Rule("country", \.country, .pattern("^[A-Z]{2}$", message: "must be a country code such as CH")),
     ]
 }
 
@@ -57,6 +59,14 @@ struct Reading: Codable, Sendable, Validatable {
     let at: Date
 
     static let rules: [Rule<Reading>] = [Rule("celsius", \.celsius, .range(-90...60))]
+}
+
+extension HTTPField.Name {
+    static let tenant = HTTPField.Name("X-Tenant")!
+}
+
+extension WebSocketCloseCode {
+    static let roomClosed = WebSocketCloseCode(4001)!
 }
 
 enum PriceEndpoints {
@@ -91,6 +101,14 @@ enum Articles {
             Header(.ifNoneMatch), Cookie("theme", as: String?.self)
         ) { shop, page, tags, state, theme in
             "\(shop) \(page) \(tags) \(state ?? "new") \(theme ?? "light")"
+        }
+    }
+
+    static func headers(_ routes: Routes) {
+        routes.get("tenant", Header(.tenant, as: String.self)) { tenant in
+            var response = Response.text("The tenant is \(tenant).")
+            response.headers[.tenant] = tenant
+            return response
         }
     }
 
@@ -133,6 +151,14 @@ enum Articles {
         }
     }
 
+    static func ticks(_ routes: Routes) {
+        routes.get("ticks") {
+            EventStream(heartbeat: .seconds(30), retry: .seconds(10)) { events in
+                try await events.send(ServerSentEvent("tick"))
+            }
+        }
+    }
+
     static func rooms(_ routes: Routes, _ hub: Hub<String>) {
         routes.group("v1/rooms", Authenticated(Member.self)) { routes in
             routes.webSocket(":room", Path("room")) { socket, member, room in
@@ -171,6 +197,20 @@ enum Articles {
             }
             routes.get("", Session.Current()) { session in
                 try session.get("theme", as: Theme.self)?.color ?? "none"
+            }
+        }
+    }
+
+    static func cart(_ app: inout AppBuilder, _ secret: Secret<String>) {
+        app.migrations.add(CreateSessions.self, CreateIdempotencyKeys.self)
+        app.routes { routes, container in
+            let database: any Database = try container.resolve()
+            let sessions = try Sessions(SQLSessionStore(database), secrets: [secret])
+            routes.group("cart", sessions, CrossOriginProtection(), IdempotencyKeys(database)) { routes in
+                routes.post("prices", Session.Current(), Body(Price.self)) { session, price in
+                    try session.set("last", price.id)
+                    return Created(price, at: "/cart/prices/\(price.id)")
+                }
             }
         }
     }
