@@ -1,6 +1,7 @@
 import ApusHTTP
 
-/// The limits on what one client, and all clients together, may use. Every limit has a value; none can be turned off.
+/// The limits on what one client, and all clients together, may use. All but ``connectionAge`` apply always: they have a
+/// default and cannot be turned off.
 public struct ServerLimits: Sendable {
     /// The maximum size of a request line and its header fields, in bytes. 16 KiB by default; beyond it, the client
     /// receives 431.

@@ -59,4 +59,21 @@ import Testing
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
     }
+
+    @Test func `A task that is superseded by one for an earlier instant ends at once`() async throws {
+        let wheel = TimerWheel()
+        let start = ContinuousClock.now
+        let waits = (0..<20).map { number in
+            Task.immediate { try await wheel.wait(until: start + .seconds(7200 - number)) }
+        }
+        // The last task serves this wait, and then those that its predecessors had begun to serve.
+        try await wheel.wait(until: start)
+        while wheel.taskCount > 1 {
+            try Task.checkCancellation()
+            await Task.yield()
+        }
+        #expect(wheel.taskCount == 1)
+        #expect(wheel.waiterCount == 20)
+        for wait in waits { wait.cancel() }
+    }
 }

@@ -81,6 +81,33 @@ private struct Fixture {
         #expect(last.tick(after: 3) == .close)
     }
 
+    @Test func `An upgraded connection is closed if its peer accepts nothing, but may be silent`() {
+        var silent = Fixture()
+        _ = silent.receive(get)
+        _ = silent.machine.beginResponse(isStreamed: true)
+        _ = silent.machine.upgrade()
+        #expect(silent.tick(after: 3600) == .none)
+        for step in 1..<20 { #expect(silent.tick(after: 30, pending: 1000, sent: step) == .none) }
+        #expect(silent.tick(after: 61, pending: 1000, sent: 19) == .close)
+    }
+
+    @Test func `A write that waits is no progress, although encryption makes it longer`() {
+        var fixture = Fixture()
+        _ = fixture.receive(get)
+        _ = fixture.respond()
+        #expect(fixture.tick(after: 30, pending: 1000) == .none)
+        #expect(fixture.tick(after: 29, pending: 1122, sent: -22) == .none)
+        #expect(fixture.tick(after: 2, pending: 1244, sent: -44) == .close)
+
+        var slow = Fixture()
+        _ = slow.receive(get)
+        _ = slow.respond()
+        #expect(slow.tick(after: 59, pending: 1122, sent: -22) == .none)
+        #expect(slow.tick(after: 1, pending: 1121, sent: -21) == .none, "one byte was accepted")
+        #expect(slow.tick(after: 60, pending: 1121, sent: -21) == .none)
+        #expect(slow.tick(after: 1, pending: 1121, sent: -21) == .close)
+    }
+
     @Test func `A connection without requests is closed after the idle timeout, not before`() {
         var fixture = Fixture()
         #expect(fixture.tick(after: 60) == .none)

@@ -121,15 +121,66 @@ private struct Fixture {
 
     // MARK: Floods
 
-    @Test func `Resets of unanswered streams are limited, others are not`() throws {
+    @Test func `Resets of unanswered streams are limited, those of answered or closed ones are not`() throws {
         var fixture = Fixture()
         _ = try fixture.receiveHeaders(1)
-        for _ in 0..<1000 { try fixture.machine.receivedReset(1, isAnswered: true, now: fixture.now) }
+        for isAnswered in [true, nil] {
+            for _ in 0..<1000 { try fixture.machine.receivedReset(1, isAnswered: isAnswered, now: fixture.now) }
+        }
         for _ in 0..<FloodGate.limit { try fixture.machine.receivedReset(1, isAnswered: false, now: fixture.now) }
         let flood = fixture.failure { fixture throws(HTTP2Failure) in
-            try fixture.machine.receivedReset(1, isAnswered: nil, now: fixture.now)
+            try fixture.machine.receivedReset(1, isAnswered: false, now: fixture.now)
         }
         #expect(flood == .enhanceYourCalm)
+    }
+
+    @Test func `A client may cancel as many more requests as it lets finish in the same time`() throws {
+        var fixture = Fixture()
+        for number in 0..<1000 {
+            let id = UInt32(2 * number + 1)
+            _ = try fixture.receiveHeaders(id)
+            _ = fixture.close(id)
+        }
+        for _ in 0..<1000 + FloodGate.limit {
+            try fixture.machine.receivedReset(1, isAnswered: false, now: fixture.now)
+        }
+        let flood = fixture.failure { fixture throws(HTTP2Failure) in
+            try fixture.machine.receivedReset(1, isAnswered: false, now: fixture.now)
+        }
+        #expect(flood == .enhanceYourCalm)
+        fixture.now = fixture.now + FloodGate.interval + .seconds(1)
+        for _ in 0..<FloodGate.limit { try fixture.machine.receivedReset(1, isAnswered: false, now: fixture.now) }
+        let next = fixture.failure { fixture throws(HTTP2Failure) in
+            try fixture.machine.receivedReset(1, isAnswered: false, now: fixture.now)
+        }
+        #expect(next == .enhanceYourCalm, "what finished earlier no longer counts")
+    }
+
+    @Test func `Finished requests make up for no violations, and refused requests are limited`() throws {
+        var fixture = Fixture()
+        for number in 0..<1000 {
+            let id = UInt32(2 * number + 1)
+            _ = try fixture.receiveHeaders(id)
+            _ = fixture.close(id)
+        }
+        for _ in 0..<FloodGate.limit { try fixture.machine.recordViolation(now: fixture.now) }
+        let violation = fixture.failure { fixture throws(HTTP2Failure) in
+            try fixture.machine.recordViolation(now: fixture.now)
+        }
+        #expect(violation == .enhanceYourCalm)
+
+        var limits = ServerLimits()
+        limits.concurrentStreams = 1
+        var full = Fixture(limits)
+        #expect(try full.receiveHeaders(1) == .open)
+        for number in 1...FloodGate.limit {
+            let action = try full.receiveHeaders(UInt32(2 * number + 1))
+            #expect(action == .refuse)
+        }
+        let refusal = full.failure { fixture throws(HTTP2Failure) in
+            _ = try fixture.receiveHeaders(UInt32(2 * FloodGate.limit + 3))
+        }
+        #expect(refusal == .enhanceYourCalm)
     }
 
     @Test func `Settings, empty frames and violations share one limit, which is lifted after a while`() throws {

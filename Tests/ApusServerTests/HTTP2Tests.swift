@@ -268,6 +268,28 @@ import Testing
         }
     }
 
+    @Test func `Resets of requests that were answered are no flood, however many there are`() async throws {
+        try await withServer { port in
+            let connection = try await RawConnection.connect(port: port)
+            let get: [UInt8] = [0x82, 0x86, 0x44, 6] + Array("/hello".utf8) + [0x41, 1, 0x61]
+            try await connection.write(ByteBuffer(bytes: HTTP2Bytes.preface))
+            var answer: [UInt8] = []
+            for round in 0..<7 {
+                let ids = (0..<50).map { 2 * (50 * round + $0) + 1 }
+                try await connection.write(ByteBuffer(bytes: ids.flatMap { HTTP2Bytes.frame(1, 5, $0, get) }))
+                while HTTP2Bytes.frames(0, in: answer).count < 50 * (round + 1), let more = try await connection.read()
+                {
+                    answer += more.readableBytesView
+                }
+                let resets = ids.flatMap { HTTP2Bytes.frame(3, 0, $0, [0, 0, 0, 8]) }
+                try await connection.write(ByteBuffer(bytes: resets))
+            }
+            #expect(HTTP2Bytes.frames(0, in: answer).count == 350)
+            #expect(HTTP2Bytes.goAwayCode(in: answer) == nil)
+            connection.close()
+        }
+    }
+
     /// Frames that are sent many times after the preface and must end the connection.
     enum Flood: CaseIterable {
         case openedAndReset, pings, settings, endlessHeader, tunnelsReset, windowsTooLarge, malformed

@@ -145,6 +145,14 @@ import Testing
             }
         }
     }
+
+    @Test func `Errors of a listening socket are told apart: exhaustion, a lost connection, a lost listener`() {
+        func failure(_ code: CInt) -> AcceptFailure { AcceptFailure(IOError(errnoCode: code, reason: "accept")) }
+        for code in [EMFILE, ENFILE, ENOBUFS, ENOMEM] { #expect(failure(code) == .exhaustion) }
+        #expect(failure(ECONNABORTED) == .lostConnection)
+        #expect(failure(EBADF) == .lostListener)
+        #expect(AcceptFailure(ChannelError.operationUnsupported) == .lostListener)
+    }
 }
 
 extension Logger {

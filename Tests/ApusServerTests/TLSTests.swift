@@ -5,6 +5,7 @@ import ApusTesting
 import Foundation
 import NIOCore
 import NIOSSL
+import Synchronization
 import Testing
 
 @testable import ApusServer
@@ -15,10 +16,17 @@ import Testing
 
     init() throws { authority = try TestAuthority() }
 
-    private func connect(_ port: Int, _ context: NIOSSLContext) async throws -> RawConnection {
+    /// - Parameters:
+    ///   - wire: Records what the server sends, encrypted.
+    ///   - inside: Records what the client makes of it.
+    private func connect(
+        _ port: Int, _ context: NIOSSLContext, wire: Recorder = Recorder(), inside: Recorder = Recorder()
+    ) async throws -> RawConnection {
         try await RawConnection.connect(SocketAddress(ipAddress: "127.0.0.1", port: port)) { channel in
-            try channel.pipeline.syncOperations.addHandler(
-                NIOSSLClientHandler(context: context, serverHostname: "localhost"))
+            let pipeline = channel.pipeline.syncOperations
+            try pipeline.addHandler(wire)
+            try pipeline.addHandler(NIOSSLClientHandler(context: context, serverHostname: "localhost"))
+            try pipeline.addHandler(inside)
         }
     }
 
@@ -82,6 +90,70 @@ import Testing
             connection.close()
             let answer = try await ask(port, context)
             #expect(!answer.contains("HTTP/1.1 200"))
+        }
+    }
+
+    @Test func `If ALPN selects HTTP/1.1, the preface of HTTP/2 is not accepted`() async throws {
+        try await withEncryptedServer(TLS(authority.issue("localhost").source)) { port in
+            let connection = try await connect(port, authority.clientContext(protocols: ["http/1.1"]))
+            try await connection.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            #expect(try await connection.readToEnd().hasPrefix("HTTP/1.1 505"))
+        }
+    }
+
+    @Test(arguments: [TLSVersion.tlsv12, .tlsv13])
+    func `A client that offers only other protocols receives the alert no_application_protocol`(
+        version: TLSVersion
+    ) async throws {
+        try await withEncryptedServer(TLS(authority.issue("localhost").source)) { port in
+            let wire = Recorder()
+            let others = try authority.clientContext(protocols: ["acme-tls/1", "http/1.0"], version: version)
+            let connection = try await connect(port, others, wire: wire)
+            _ = try? await connection.readToEnd()
+            #expect(wire.bytes == [21, 3, 3, 0, 2, 2, 120])
+            let one = try authority.clientContext(protocols: ["acme-tls/1", "http/1.1"], version: version)
+            #expect(try await ask(port, one).hasSuffix("\r\n\r\nanonymous"))
+            #expect(try await ask(port, authority.clientContext(version: version)).hasSuffix("\r\n\r\nanonymous"))
+        }
+    }
+
+    @Test(arguments: ["http/1.1", "h2"], [TLSVersion.tlsv12, .tlsv13])
+    func `A client that closes is answered with close_notify, idle and after a response`(
+        name: String, version: TLSVersion
+    ) async throws {
+        let fields: [UInt8] = [0x82, 0x86, 0x44, 10] + Array("/principal".utf8) + [0x41, 1, 0x61]
+        let preface = name == "h2" ? HTTP2Bytes.preface : []
+        let request =
+            name == "h2"
+            ? HTTP2Bytes.frame(1, 5, 1, fields) : Array("GET /principal HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
+        try await withEncryptedServer(TLS(authority.issue("localhost").source)) { port in
+            let context = try authority.clientContext(
+                protocols: [name], version: version, shutdownTimeout: .seconds(600))
+            for (hasRequest, closesBoth) in [(false, true), (false, false), (true, true), (true, false)] {
+                let inside = Recorder()
+                let connection = try await connect(port, context, inside: inside)
+                // Completed after the handshake, even if it is empty.
+                try await connection.write(ByteBuffer(bytes: preface + (hasRequest ? request : [])))
+                if hasRequest {
+                    let answer = try await connection.read(until: "anonymous")
+                    #expect(answer.contains("anonymous"))
+                }
+                // Either way the client sends close_notify; then it waits for that of the server, or also ends the TCP
+                // connection in its direction.
+                if closesBoth { connection.close() } else { try await connection.closeOutput() }
+                _ = try await connection.readToEnd()
+                #expect(inside.errors.isEmpty, "\(inside.errors), request: \(hasRequest), both: \(closesBoth)")
+            }
+        }
+    }
+
+    @Test func `A server that closes first sends close_notify`() async throws {
+        try await withEncryptedServer(TLS(authority.issue("localhost").source)) { port in
+            let inside = Recorder()
+            let connection = try await connect(port, authority.clientContext(protocols: ["http/1.1"]), inside: inside)
+            try await connection.write(get)
+            #expect(try await connection.readToEnd().hasSuffix("anonymous"))
+            #expect(inside.errors.isEmpty, "\(inside.errors)")
         }
     }
 
@@ -167,6 +239,27 @@ import Testing
             let error = await #expect(throws: AppError.self) { try await server.run() }
             #expect(error?.message.contains(part) == true, "\(error?.message ?? "")")
         }
+    }
+}
+
+/// Records the bytes and errors that pass it. A connection that ends without `close_notify` is such an error.
+private final class Recorder: ChannelInboundHandler, Sendable {
+    typealias InboundIn = ByteBuffer
+
+    private let record = Mutex((bytes: [UInt8](), errors: [String]()))
+
+    var bytes: [UInt8] { record.withLock { $0.bytes } }
+    var errors: [String] { record.withLock { $0.errors } }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let bytes = Array(unwrapInboundIn(data).readableBytesView)
+        record.withLock { $0.bytes += bytes }
+        context.fireChannelRead(data)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        record.withLock { $0.errors.append("\(error)") }
+        context.fireErrorCaught(error)
     }
 }
 

@@ -44,12 +44,15 @@ struct TestAuthority {
     }
 
     /// Returns the TLS context of a client that trusts this authority.
-    func clientContext(_ identity: Identity? = nil, protocols: [String] = [], version: TLSVersion? = nil) throws
-        -> NIOSSLContext
-    {
+    /// - Parameter shutdownTimeout: How long a client that closes waits for the server's `close_notify`.
+    func clientContext(
+        _ identity: Identity? = nil, protocols: [String] = [], version: TLSVersion? = nil,
+        shutdownTimeout: TimeAmount? = nil
+    ) throws -> NIOSSLContext {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(Array(pem.utf8)))
         configuration.applicationProtocols = protocols
+        if let shutdownTimeout { configuration.shutdownTimeout = shutdownTimeout }
         if let version {
             configuration.minimumTLSVersion = .tlsv1
             configuration.maximumTLSVersion = version

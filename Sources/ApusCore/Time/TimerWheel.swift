@@ -10,8 +10,8 @@ final class TimerWheel: Sendable {
 
     /// The precision of the wheel: waits never end early, and the wheel itself delays them by at most this much.
     static let resolution = Duration.milliseconds(4)
-    /// The maximum duration of one sleep of the wheel's task. When a wait for an earlier instant is added, another task
-    /// takes over; the superseded one checks for that after each sleep.
+    /// The maximum duration of one sleep of the wheel's task, so that it ends soon after the last wait has been
+    /// cancelled.
     private static let maximumSleep = Duration.milliseconds(500)
 
     /// `@unchecked Sendable`: accessed only while the wheel's lock is held.
@@ -24,6 +24,11 @@ final class TimerWheel: Sendable {
         var slots: [Int: [ObjectIdentifier: Waiter]] = [:]
         /// The slot that the wheel's task sleeps for, if there is a task.
         var scheduledSlot: Int?
+        /// The task and its number. A task with another number has been superseded by one for an earlier instant.
+        var task: Task<Void, Never>?
+        var taskNumber = 0
+        /// The number of tasks that have not ended, including superseded ones.
+        var runningTasks = 0
     }
 
     private let start = ContinuousClock.now
@@ -44,22 +49,30 @@ final class TimerWheel: Sendable {
     /// The number of waiting tasks.
     var waiterCount: Int { state.withLock { $0.slots.values.reduce(0) { $0 + $1.count } } }
 
+    /// The number of tasks that sleep for the waits: at most one, apart from those that are about to end.
+    var taskCount: Int { state.withLock { $0.runningTasks } }
+
     private func slot(of instant: ContinuousClock.Instant) -> Int {
         let slots = start.duration(to: instant) / Self.resolution
         return slots < Double(Int.max >> 1) ? Int(slots.rounded(.up)) : Int.max >> 1
     }
 
     private func add(_ waiter: Waiter, _ continuation: CheckedContinuation<Void, any Error>, _ slot: Int) {
-        let (isCancelled, needsTask) = state.withLock { state in
-            guard !waiter.isCancelled else { return (true, false) }
+        let (isCancelled, superseded) = state.withLock { state -> (Bool, Task<Void, Never>?) in
+            guard !waiter.isCancelled else { return (true, nil) }
             waiter.continuation = continuation
             state.slots[slot, default: [:]][ObjectIdentifier(waiter)] = waiter
-            guard slot < state.scheduledSlot ?? .max else { return (false, false) }
+            guard slot < state.scheduledSlot ?? .max else { return (false, nil) }
+            let superseded = state.task
+            state.taskNumber += 1
+            let number = state.taskNumber
             state.scheduledSlot = slot
-            return (false, true)
+            state.runningTasks += 1
+            state.task = Task.detached { await self.run(for: slot, as: number) }
+            return (false, superseded)
         }
         if isCancelled { continuation.resume(throwing: CancellationError()) }
-        if needsTask { Task.detached { await self.run(for: slot) } }
+        superseded?.cancel()
     }
 
     private func cancel(_ waiter: Waiter, _ slot: Int) {
@@ -74,34 +87,43 @@ final class TimerWheel: Sendable {
 
     /// Sleeps until a slot is due, and then for the slots after it, until there are none or another task has taken
     /// over.
-    private func run(for first: Int) async {
+    private func run(for first: Int, as number: Int) async {
         var slot = first
         while true {
             let instant = start + Self.resolution * slot
             try? await Task.sleep(until: min(instant, .now + Self.maximumSleep), clock: .continuous)
-            guard let next = wake(after: slot) else { return }
+            guard let next = wake(task: number) else { return }
             slot = next
         }
     }
 
     /// Resumes the waits that are due.
-    /// - Returns: The next slot to sleep for, or `nil` if there is none or another task has taken over.
-    private func wake(after slot: Int) -> Int? {
+    /// - Parameter task: The number of the task that has slept for them.
+    /// - Returns: The next slot to sleep for, or `nil` if there is none or another task has taken over, so that this one
+    ///   ends.
+    private func wake(task number: Int) -> Int? {
         let now = Int((start.duration(to: .now) / Self.resolution).rounded(.down))
         let (due, next) = state.withLock { state -> ([CheckedContinuation<Void, any Error>], Int?) in
-            guard state.scheduledSlot == slot else { return ([], nil) }
+            guard state.taskNumber == number else {
+                state.runningTasks -= 1
+                return ([], nil)
+            }
             var due: [CheckedContinuation<Void, any Error>] = []
             var next: Int?
-            for number in state.slots.keys {
-                if number <= now {
-                    for waiter in (state.slots.removeValue(forKey: number) ?? [:]).values {
+            for slot in state.slots.keys {
+                if slot <= now {
+                    for waiter in (state.slots.removeValue(forKey: slot) ?? [:]).values {
                         if let continuation = waiter.continuation.take() { due.append(continuation) }
                     }
                 } else {
-                    next = min(next ?? .max, number)
+                    next = min(next ?? .max, slot)
                 }
             }
             state.scheduledSlot = next
+            if next == nil {
+                state.task = nil
+                state.runningTasks -= 1
+            }
             return (due, next)
         }
         for continuation in due { continuation.resume() }

@@ -19,6 +19,8 @@ extension HTTP1Connection {
         upgraded = stream
         let remainder = machine.upgrade()
         if remainder.readableBytes > 0 { stream.receive(remainder) }
+        // No other event will tell the stream.
+        if machine.isInputClosed { stream.finish() }
         if core.isDraining { stream.drain() }
         output.flush()
         readIfWanted()

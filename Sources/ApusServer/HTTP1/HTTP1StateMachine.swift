@@ -66,7 +66,8 @@ struct HTTP1StateMachine {
     /// The number of bytes sent when the peer last accepted some, and the time of that.
     private var progress: (bytes: Int, at: NIODeadline)
     private var isDraining = false
-    private var isInputClosed = false
+    /// Whether the peer has closed its sending side.
+    private(set) var isInputClosed = false
     /// Whether the current request is the last one, because the bytes after it cannot be parsed.
     private var isLast = false
 
@@ -240,7 +241,9 @@ struct HTTP1StateMachine {
     ///   - sentBytes: The number of bytes that it has accepted.
     mutating func tick(now: NIODeadline, elapsed: TimeAmount, pendingBytes: Int = 0, sentBytes: Int = 0) -> Expiry {
         self.now = now
-        if pendingBytes == 0 || sentBytes != progress.bytes { progress = (sentBytes, now) }
+        if pendingBytes == 0 || sentBytes > progress.bytes { progress = (sentBytes, now) }
+        // TLS makes more bytes wait than were written, so a write can decrease the number without any progress.
+        progress.bytes = min(progress.bytes, sentBytes)
         if now - progress.at > TimeAmount(limits.idleTimeout) { return close() }
         if pendingBytes > 0 || !isWritable { restartClocks() }
         switch phase {

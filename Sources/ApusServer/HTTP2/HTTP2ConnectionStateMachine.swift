@@ -177,8 +177,9 @@ struct HTTP2ConnectionStateMachine {
         guard id <= lastStreamID, id % 2 == 1 else {
             throw HTTP2Failure(.protocolError, "Stream \(id) does not exist.")
         }
-        // The reset of a stream that has been answered is not a sign of a flood.
-        if isAnswered != true { try floodGate.record(now: now) }
+        // Only work that is thrown away counts. The reset of a stream that has been answered or has ended wastes none:
+        // it may have crossed the response on the way (RFC 9113 §5.1).
+        if isAnswered == false { try floodGate.recordCancellation(now: now) }
     }
 
     /// Called when a WINDOW_UPDATE frame has arrived for a stream that is not open.
@@ -193,7 +194,7 @@ struct HTTP2ConnectionStateMachine {
 
     /// Called when a stream has ended on both sides or was reset.
     mutating func closedStream(_ id: UInt32, wasAborted: Bool, now: NIODeadline) -> Action {
-        if wasAborted { recordReset(of: id) }
+        if wasAborted { recordReset(of: id) } else { floodGate.recordCompletion(now: now) }
         openStreams -= 1
         guard openStreams == 0 else { return .none }
         idleSince = now

@@ -58,6 +58,12 @@ struct HTTP2RequestHead {
             throw .refused(.tooManyFields(limit: limits.headFields))
         }
         try pseudo.validate()
+        // RFC 9113 §8.3.1: the two may not contradict each other. Hosts have no case.
+        if let host {
+            guard !host.isEmpty, pseudo.authority?.asciiLowercased.isExactly(host.asciiLowercased) != false else {
+                throw .malformed
+            }
+        }
         guard let method = HTTPRequest.Method(pseudo.method ?? "") else {
             throw .refused(AppError(.invalidArgument, "The method must be a token, such as GET."), .badRequest)
         }
@@ -66,11 +72,6 @@ struct HTTP2RequestHead {
         guard path.utf8.first == UInt8(ascii: "/") || (path == "*" && method == .options),
             path.utf8.allSatisfy({ $0 > .space && $0 < 0x7F && $0 != UInt8(ascii: "#") })
         else { throw .refused(.unsupportedTarget) }
-        // RFC 9113 §8.3.1: neither may be empty, and the two may not contradict each other. Hosts have no case.
-        if pseudo.authority?.isEmpty == true || pseudo.scheme?.isEmpty == true { throw .malformed }
-        if let host, let authority = pseudo.authority, !host.asciiLowercased.isExactly(authority.asciiLowercased) {
-            throw .malformed
-        }
         guard let authority = pseudo.authority ?? host, authority.utf8.allSatisfy(\.isAuthority) else {
             throw .refused(.malformedHost)
         }
@@ -108,9 +109,9 @@ struct HTTP2RequestHead {
             field = value
         }
 
-        /// Checks that the required fields are present (RFC 9113 §8.3.1, §8.5; RFC 8441 §4).
+        /// Checks that the required fields are present and not empty (RFC 9113 §8.3.1, §8.5; RFC 8441 §4).
         func validate() throws(Problem) {
-            guard let method else { throw .malformed }
+            guard let method, scheme?.isEmpty != true, authority?.isEmpty != true else { throw .malformed }
             if method == "CONNECT", `protocol` == nil {
                 guard scheme == nil, path == nil, authority != nil else { throw .malformed }
             } else {

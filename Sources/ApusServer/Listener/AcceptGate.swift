@@ -1,6 +1,7 @@
 import ApusCore
 import Logging
 import NIOCore
+import NIOPosix
 
 #if canImport(Glibc)
     import Glibc
@@ -87,7 +88,18 @@ final class AcceptGate: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard let error = error as? IOError, [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(error.errnoCode) else { return }
+        switch AcceptFailure(error) {
+        case .exhaustion: backOff(context, error)
+        case .lostConnection:
+            core.logger.debug("A connection ended before it was accepted.", metadata: ["error": "\(error)"])
+        case .lostListener:
+            core.logger.error(
+                "A listening socket has failed and accepts no more connections.", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Accepts no connections for a second.
+    private func backOff(_ context: ChannelHandlerContext, _ error: any Error) {
         guard !isBackingOff else { return }
         core.logger.warning(
             "Cannot accept connections: file descriptors or memory are exhausted. Retrying in one second.",
@@ -96,6 +108,29 @@ final class AcceptGate: ChannelDuplexHandler, @unchecked Sendable {
         context.eventLoop.assumeIsolated().scheduleTask(in: .seconds(1)) {
             self.isBackingOff = false
             self.readIfWanted()
+        }
+    }
+}
+
+/// What an error of a listening socket means.
+enum AcceptFailure {
+    /// No file descriptors or no memory are left for a connection.
+    case exhaustion
+    /// The connection was closed, usually by the client, before it was accepted.
+    case lostConnection
+    /// The system reports any other error. The channel closes itself.
+    case lostListener
+
+    init(_ error: any Error) {
+        // Some systems report the end of a connection only when its socket is configured.
+        guard !(error is NIOFcntlFailedError) else {
+            self = .lostConnection
+            return
+        }
+        switch (error as? IOError)?.errnoCode {
+        case EMFILE?, ENFILE?, ENOBUFS?, ENOMEM?: self = .exhaustion
+        case ECONNABORTED?: self = .lostConnection
+        default: self = .lostListener
         }
     }
 }

@@ -49,7 +49,10 @@ struct ConnectionSetup: Sendable {
         do {
             let pipeline = channel.pipeline.syncOperations
             if isProxied { try pipeline.addHandler(ProxyHeaderHandler()) }
-            if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls.current)) }
+            if let tls {
+                try pipeline.addHandler(ApplicationProtocolGate())
+                try pipeline.addHandler(NIOSSLServerHandler(context: tls.current))
+            }
             if channel.localAddress?.port != nil {
                 try channel.syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
             }

@@ -105,7 +105,8 @@ extension TLS {
         var configuration = TLSConfiguration.makeServerConfiguration(
             certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
         configuration.minimumTLSVersion = minimumVersion == .tls13 ? .tlsv13 : .tlsv12
-        configuration.applicationProtocols = ["h2", "http/1.1"]
+        configuration.applicationProtocols = ApplicationProtocolGate.supported
+        configuration.shutdownTimeout = Self.shutdownTimeout
         configuration.cipherSuites = Self.forwardSecretCiphers
         switch clientCertificates {
         case .none: break
@@ -125,6 +126,9 @@ extension TLS {
         "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
         "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305",
     ].joined(separator: ":")
+
+    /// How long a connection that ends may wait for the client's `close_notify` after its own.
+    private static let shutdownTimeout = TimeAmount.seconds(2)
 
     private func authorities(_ path: String) throws -> [NIOSSLCertificate] {
         let authorities = try read("The file of client authorities \(path)") { try NIOSSLCertificate.fromPEMFile(path) }
