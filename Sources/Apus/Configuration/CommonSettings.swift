@@ -95,7 +95,7 @@ struct CommonSettings {
                 TrustedProxies(trustedProxies, fields: forwardedFields, trustsHost: trustsForwardedHost))
         }
         all += [RequestID(), AccessLog(), SecurityHeaders()]
-        if !allowedOrigins.isEmpty { all.append(CORS(origins: .only(Set(allowedOrigins)))) }
+        if !allowedOrigins.isEmpty { all += grpc.crossOriginMiddleware + [CORS(origins: .only(Set(allowedOrigins)))] }
         if compresses { all.append(Compression()) }
         all.append(ErrorRendering(typePrefix: problemTypes))
         // Inside ErrorRendering, because gRPC errors are statuses, not documents.
