@@ -34,9 +34,9 @@ import Testing
     @Test(arguments: CallPath.allCases, ["UnaryCall", "StreamingOutputCall", "FullDuplexCall"])
     func `A call is reset at its deadline while the client reads nothing`(path: CallPath, method: String) async throws {
         let body =
-            method == "UnaryCall"
-            ? try framed(Apus_Test_SimpleRequest.with { $0.responseSize = 1000 })
-            : try framed(
+            try method == "UnaryCall"
+            ? framed(Apus_Test_SimpleRequest.with { $0.responseSize = 1000 })
+            : framed(
                 Apus_Test_OutputRequest.with {
                     // More than the server buffers, so that the service waits as well.
                     $0.responseParameters = (0..<20).map { _ in .with { $0.size = 10_000 } }
@@ -60,9 +60,9 @@ import Testing
     {
         let service = InteropService(onSleep: { Issue.record("The service was called.") })
         let body =
-            method == "UnaryCall"
-            ? try framed(Apus_Test_SimpleRequest.with { $0.sleepMs = 60_000 })
-            : try framed(
+            try method == "UnaryCall"
+            ? framed(Apus_Test_SimpleRequest.with { $0.sleepMs = 60_000 })
+            : framed(
                 Apus_Test_OutputRequest.with { $0.responseParameters = [.with { $0.intervalUs = 60_000_000 }] })
         let module = InteropModule(service: service, configuration: path.configuration)
         try await App("interop") { module }.test(.socket) { app in

@@ -112,9 +112,9 @@ import Testing
             let context = ServerContext(
                 descriptor: Grpc_Health_V1_Health.Method.Check.descriptor, remotePeer: "", localPeer: "",
                 cancellation: cancellation)
-            let answer = try await service.check(request: .init(), context: context)
+            let answer = try await service.check(request: Grpc_Health_V1_HealthCheckRequest(), context: context)
             #expect(answer.status == .notServing)
-            let all = try await service.list(request: .init(), context: context)
+            let all = try await service.list(request: Grpc_Health_V1_HealthListRequest(), context: context)
             #expect(all.statuses[""]?.status == .notServing)
         }
         let probe = ReadinessProbe(interval: .seconds(3600), timeout: .milliseconds(1)) {

@@ -60,9 +60,10 @@ import Testing
         #expect(error?.message.contains("x-bin") == true)
     }
 
-    @Test(arguments: [
-        ("qg", [0xAA]), ("qg==", [0xAA]), ("AAE", [0, 1]), ("AAE=", [0, 1]), ("+/+/", [251, 255, 191]),
-    ])
+    @Test(
+        arguments: [
+            ("qg", [0xAA]), ("qg==", [0xAA]), ("AAE", [0, 1]), ("AAE=", [0, 1]), ("+/+/", [251, 255, 191]),
+        ] as [(String, [UInt8])])
     func `The padding of a binary value is optional`(text: String, bytes: [UInt8]) throws {
         let request = Request(method: .post, target: "/", headers: [.init("x-bin")!: text])
         let metadata = try Metadata(request.headers)

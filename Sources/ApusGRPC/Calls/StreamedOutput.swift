@@ -31,6 +31,8 @@ final class StreamedOutput: ClosableRPCWriterProtocol {
         switch part {
         case .metadata(let metadata): sendHead(head.answerFormat.head(metadata, encoding: head.accepted))
         case .message(let message):
+            // A write that need not wait does not notice that the deadline has passed.
+            try Task.checkCancellation()
             let encoding = call.compressesMessages ? head.accepted : .identity
             try await writer.write(head.answerFormat.encode(message.framed(encoding)))
         case .status(let status, let metadata): state.withLock { $0.status = (status, metadata) }
