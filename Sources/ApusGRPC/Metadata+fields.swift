@@ -6,7 +6,7 @@ import HTTPTypes
 
 extension Metadata {
     /// Creates metadata from the custom fields of a request.
-    /// - Throws: An `AppError` with code `internal` and reason `malformedCall` if a binary value is not valid base64.
+    /// - Throws: An `AppError` with code `invalidArgument` and reason `malformedCall` if a binary value is not valid base64.
     init(_ headers: RequestHeaders) throws {
         self.init()
         try headers.forEach { field in if !field.isReserved { try add(field) } }
@@ -23,14 +23,30 @@ extension Metadata {
         }
     }
 
-    /// Decodes base64 with or without padding.
+    /// Decodes base64 with or without padding (RFC 4648 §4).
     private static func decode(_ text: Substring, of name: String) throws -> [UInt8] {
-        var text = String(text.trimmed)
-        while text.utf8.count % 4 != 0, !text.hasSuffix("==") { text += "=" }
-        guard let data = Data(base64Encoded: text) else {
-            throw AppError(.internal, "The value of \(name.prefix(64)) is not valid base64.", reason: .malformedCall)
+        var digits = text.trimmed.utf8
+        if digits.count % 4 == 0 {
+            for _ in 0..<2 where digits.last == UInt8(ascii: "=") { digits.removeLast() }
+        }
+        // Foundation also accepts padding in other places.
+        let padding = String(repeating: "=", count: (4 - digits.count % 4) % 4)
+        guard digits.count % 4 != 1, digits.allSatisfy(isBase64Digit),
+            let data = Data(base64Encoded: String(Substring(digits)) + padding)
+        else {
+            throw AppError(
+                .invalidArgument, "The value of \(name.prefix(64)) is not valid base64.", reason: .malformedCall)
         }
         return Array(data)
+    }
+
+    private static func isBase64Digit(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "+"), UInt8(ascii: "/"):
+            true
+        default: false
+        }
     }
 }
 

@@ -77,9 +77,17 @@ public struct GRPCChannel: Sendable {
         let isSecure: Bool
 
         init(_ text: String) throws {
+            guard !text.utf8.contains(UInt8(ascii: "@")) else {
+                // The text is not repeated, because it may contain a password.
+                throw AppError(
+                    .invalidArgument,
+                    "A gRPC server address must not contain user information. Send credentials as metadata instead.")
+            }
             guard let url = URL(string: text), let scheme = url.scheme?.lowercased(),
                 ["http", "https"].contains(scheme),
-                let host = url.host(), !host.isEmpty, ["", "/"].contains(url.path()), url.query() == nil
+                let host = url.host(), !host.isEmpty, ["", "/"].contains(url.path()), url.query() == nil,
+                url.fragment() == nil,
+                url.port.map({ (1...65535).contains($0) }) ?? true
             else {
                 throw AppError(
                     .invalidArgument,

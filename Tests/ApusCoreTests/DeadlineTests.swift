@@ -21,6 +21,13 @@ import Testing
         #expect(error?.code == .deadlineExceeded)
     }
 
+    @Test func `An operation whose deadline has passed is not started`() async {
+        let error = await #expect(throws: AppError.self) {
+            try await withDeadline(.after(.zero)) { _ = Issue.record("The operation was started.") }
+        }
+        #expect(error?.code == .deadlineExceeded)
+    }
+
     @Test func `An operation can read its deadline, and its result is returned if it is in time`() async throws {
         let deadline = Deadline.after(.seconds(3600))
         #expect(try await withDeadline(deadline) { ServiceContext.current?.deadline } == deadline)

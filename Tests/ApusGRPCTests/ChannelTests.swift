@@ -229,10 +229,14 @@ import Tracing
         }
     }
 
-    @Test(arguments: ["", "orders:50051", "ftp://orders", "http://", "http://orders/path", "http://orders?x=1"])
-    func `An invalid address is rejected`(url: String) {
+    @Test(arguments: [
+        "", "orders:50051", "ftp://orders", "http://", "http://orders/path", "http://orders?x=1", "http://orders#x",
+        "http://orders:0", "http://orders:65536", "http://user@orders", "http://user:hunter2@orders", "http://@orders",
+    ])
+    func `An invalid address is rejected, without repeating a password`(url: String) {
         let error = #expect(throws: AppError.self) { _ = try GRPCChannel(url) }
         #expect(error?.code == .invalidArgument)
+        #expect(error?.message.contains("hunter2") == false)
     }
 
     @Test func `An upstream RPCError determines the HTTP status`() async throws {

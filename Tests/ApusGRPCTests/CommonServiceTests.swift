@@ -89,7 +89,7 @@ import Testing
     @Test func `Concurrent watchers share a readiness check`() async throws {
         let count = Mutex(0)
         let gate = Gate()
-        let probe = ReadinessProbe(interval: .seconds(3600)) {
+        let probe = ReadinessProbe(interval: .seconds(3600), timeout: .seconds(3600)) {
             count.withLock { $0 += 1 }
             try? await gate.wait()
             return true
@@ -101,6 +101,27 @@ import Testing
         }
         #expect(await probe.check())
         #expect(count.withLock { $0 } == 1)
+    }
+
+    @Test func `A readiness check that exceeds its timeout counts as not ready`() async throws {
+        let service = HealthService(services: [], timeout: .milliseconds(1)) {
+            try? await Task.sleep(for: .seconds(3600))
+            return true
+        }
+        try await withServerContextRPCCancellationHandle { cancellation in
+            let context = ServerContext(
+                descriptor: Grpc_Health_V1_Health.Method.Check.descriptor, remotePeer: "", localPeer: "",
+                cancellation: cancellation)
+            let answer = try await service.check(request: Grpc_Health_V1_HealthCheckRequest(), context: context)
+            #expect(answer.status == .notServing)
+            let all = try await service.list(request: Grpc_Health_V1_HealthListRequest(), context: context)
+            #expect(all.statuses[""]?.status == .notServing)
+        }
+        let probe = ReadinessProbe(interval: .seconds(3600), timeout: .milliseconds(1)) {
+            try? await Task.sleep(for: .seconds(3600))
+            return true
+        }
+        #expect(await probe.check() == false)
     }
 
     private struct Collector: RPCWriterProtocol {

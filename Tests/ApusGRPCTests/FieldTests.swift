@@ -1,6 +1,7 @@
 import ApusCore
 import ApusHTTP
 import GRPCCore
+import GRPCProtobuf
 import HTTPTypes
 import NIOCore
 import SwiftProtobuf
@@ -48,16 +49,46 @@ import Testing
         #expect(Array(metadata[binaryValues: "x-b-bin"]) == [[0, 1], [2], []])
     }
 
-    @Test(arguments: ["A", "AAAAA", "A?", "AAAA=A", "é"]) func `A binary value that is not base64 is rejected`(
-        text: String
-    ) {
+    @Test(arguments: [
+        "A", "AAAAA", "A?", "AAAA=A", "é", "====", "==", "=", "qg=g", "qg=", "q===", "AA==AA==", "qg-_", "AA AA",
+        "AAE,====",
+    ])
+    func `A binary value that is not base64 is rejected with the name of its field`(text: String) {
         let request = Request(method: .post, target: "/", headers: [.init("x-bin")!: text])
-        #expect(#expect(throws: AppError.self) { _ = try Metadata(request.headers) }?.code == .internal)
+        let error = #expect(throws: AppError.self) { _ = try Metadata(request.headers) }
+        #expect(error?.code == .invalidArgument)
+        #expect(error?.message.contains("x-bin") == true)
+    }
+
+    @Test(
+        arguments: [
+            ("qg", [0xAA]), ("qg==", [0xAA]), ("AAE", [0, 1]), ("AAE=", [0, 1]), ("+/+/", [251, 255, 191]),
+        ] as [(String, [UInt8])])
+    func `The padding of a binary value is optional`(text: String, bytes: [UInt8]) throws {
+        let request = Request(method: .post, target: "/", headers: [.init("x-bin")!: text])
+        let metadata = try Metadata(request.headers)
+        #expect(Array(metadata[binaryValues: "x-bin"]) == [bytes])
+    }
+
+    @Test(
+        arguments: [
+            (.grpc, "application/grpc-web", .grpc), (.web, nil, .web), (.webText, nil, .webText),
+            (.web, "application/grpc-web-text", .webText), (.webText, "application/grpc-web", .web),
+            (.webText, "application/grpc-web+proto", .web), (.web, "application/grpc-web-text+proto", .webText),
+            (.web, "*/*", .web), (.webText, "application/*", .webText), (.webText, "text/html", .webText),
+            (.web, "application/grpc-web-text, application/grpc-web", .web),
+            (.web, "application/grpc-web-text, application/grpc-web;q=0.5", .webText),
+        ] as [(WireFormat, String?, WireFormat)])
+    func `A gRPC-Web client chooses the form of the answer`(format: WireFormat, accept: String?, answer: WireFormat) {
+        var request = Request(method: .post, target: "/")
+        request.headers[.accept] = accept
+        #expect(format.answering(request) == answer)
     }
 
     @Test(arguments: [
         ("plain", "plain"), ("", ""), ("100%", "100%25"), ("a\r\nb", "a%0D%0Ab"), ("é☺", "%C3%A9%E2%98%BA"),
-        ("\u{7F}", "%7F"), ("~ ", "~ "),
+        ("\u{7F}", "%7F"), ("~ ~", "~ ~"),
+        (" ", "%20"), ("  ", "%20%20"), (" a", "%20a"), ("a ", "a%20"), ("  a b  ", "%20 a b %20"), ("a\t", "a%09"),
     ]) func `A status message is percent-encoded except for printable ASCII`(text: String, encoded: String) {
         #expect(GRPCStatus.percentEncoded(text) == encoded)
     }
@@ -79,8 +110,30 @@ import Testing
         #expect(try #require(GRPCStatus(error, domain: "d", requestID: "r").details).count < 4096)
         error.details.metadata = ["x": String(repeating: "y", count: 10_000)]
         #expect(try #require(GRPCStatus(error, domain: "d", requestID: "r").details).count < 4096)
-        let long = AppError(.internal, String(repeating: "é", count: 10_000))
-        #expect(GRPCStatus(long, domain: "d", requestID: "r").message.utf8.count <= 1024)
+    }
+
+    @Test(
+        arguments: [
+            (String(repeating: "x", count: 1024), 1024), (String(repeating: "x", count: 1025), 1024),
+            ("x" + String(repeating: "é", count: 1000), 1023), ("xx" + String(repeating: "😈", count: 1000), 1022),
+            // A letter with a combining mark is one character of three bytes.
+            ("xx" + String(repeating: "e\u{301}", count: 1000), 1022),
+            // One character alone is over the limit.
+            ("e" + String(repeating: "\u{301}", count: 1000), 1023),
+        ] as [(String, Int)])
+    func `A status message over the limit is cut between characters`(text: String, count: Int) {
+        let message = GRPCStatus(AppError(.internal, text), domain: "d", requestID: "r").message
+        #expect(message.utf8.count == count)
+        #expect(text.utf8.starts(with: message.utf8))
+    }
+
+    @Test func `The path of an invalid field is split at slashes, whatever follows them`() throws {
+        let pointer = "/items/2/\u{301}a~1\u{301}b~0c"
+        let error = AppError(failures: [ValidationFailure(pointer: pointer, code: "x", message: "y")])
+        let details = try #require(GRPCStatus(error, domain: "d", requestID: "r").details)
+        let status = try GoogleRPCStatus(serializedBytes: details)
+        let violation = status.details.compactMap(\.badRequest).first?.violations.first
+        #expect(violation.map { Array($0.field.utf8) } == Array("items[2].\u{301}a/\u{301}b~c".utf8))
     }
 
     @Test func `An unsupported encoding is rejected with a list of the supported ones`() throws {

@@ -1,12 +1,13 @@
 import Apus
 import ApusCore
-import ApusGRPC
 import ApusHTTP
 import ApusTesting
 import HTTPTypes
 import InteropService
 import NIOCore
 import Testing
+
+@testable import ApusGRPC
 
 /// Calls over HTTP with JSON according to the `google.api.http` option.
 @Suite(.timeLimit(.minutes(10))) struct TranscodingTests {
@@ -89,6 +90,34 @@ import Testing
         let response = try await send(.get, "/v1/orders?" + query)
         #expect(response.status == .badRequest)
         #expect(response.headers[.contentType] == "application/problem+json")
+    }
+
+    @Test(arguments: [
+        ("page_size=x", "pageSize"), ("page_size=99999999999", "pageSize"), ("is_open=yes", "isOpen"),
+        ("states=NOTHING", "states"), ("since=yesterday", "since"), ("cursor=%21", "cursor"), ("shop=x", "shop"),
+        ("shop.id=1&shop.id=2", "shop.id"), ("page_size=1&page_size=2", "pageSize"),
+    ])
+    func `The error for a query parameter names its field`(query: String, field: String) async throws {
+        let response = try await send(.get, "/v1/orders?" + query)
+        #expect(response.status == .badRequest)
+        #expect(response.text.contains("\(field) "))
+    }
+
+    @Test func `The error for a path parameter names its field`() {
+        let rule = HTTPRule("GET", [.text("shops"), .any], parameters: ["shop.id": 1..<2])
+        let error = #expect(throws: AppError.self) { _ = try rule.value(of: "shop.id", 1..<2, in: ["shops", "%ZZ"]) }
+        #expect(error?.code == .invalidArgument)
+        #expect(error?.message.hasPrefix("shop.id ") == true)
+    }
+
+    @Test func `Path parameters are read by bytes, even before combining marks`() throws {
+        let rule = HTTPRule("GET", [.text("files"), .rest], parameters: ["name": 1..<2], verb: "undo")
+        // A combining mark after `%2F`, `:` and `/` does not hide them.
+        let path = ["files", "a%2F\u{301}b", "\u{301}c:\u{301}undo:undo"].map { Substring($0) }
+        let matched = try #require(rule.match(path))
+        let value = try rule.value(of: "name", 1..<2, in: matched)
+        #expect(Array(value.utf8) == Array("a%2F\u{301}b/\u{301}c:\u{301}undo".utf8))
+        #expect(rule.match(["files", "a:undo\u{301}"]) == nil)
     }
 
     @Test(arguments: [

@@ -103,6 +103,52 @@ import Testing
         }
     }
 
+    @Test(arguments: Form.allCases, ["UnaryCall", "StreamingOutputCall", "Unknown"])
+    func `The answer has the form that the client accepts`(form: Form, method: String) async throws {
+        let other = form == .binary ? Form.text : .binary
+        try await App("web") { InteropModule() }.test { app in
+            let response = try await app.client.send(
+                .post, "/apus.test.Interop/\(method)",
+                headers: [.contentType: form.rawValue, .accept: other.rawValue], body: form.encode([0, 0, 0, 0, 0]))
+            let type = other == .text ? "application/grpc-web-text" : "application/grpc-web"
+            #expect(response.headers[.contentType] == type)
+            let isError = method == "Unknown"
+            #expect(messages(other.decode(response.body)).last?.flag == (isError ? nil : 0x80))
+        }
+    }
+
+    @Test(arguments: TestApp.Transport.allCases)
+    func `A page of another origin may read the metadata of its calls`(transport: TestApp.Transport) async throws {
+        let settings = ["cors.origins": "https://app.example.org"]
+        try await App("web") { InteropModule() }.test(transport, settings: settings) { app in
+            func exposed(_ method: String, _ message: some SwiftProtobuf.Message, origin: String) async throws
+                -> [String]
+            {
+                let response = try await app.client.send(
+                    .post, "/apus.test.Interop/" + method,
+                    headers: [
+                        .origin: origin, .contentType: "application/grpc-web", .init("x-echo-initial")!: "1",
+                    ], body: ByteBuffer(bytes: try framed(message)))
+                let field = response.headers[.accessControlExposeHeaders] ?? ""
+                return field.split(separator: ",").map { $0.drop { $0 == " " }.lowercased() }
+            }
+            let origin = "https://app.example.org"
+            let (empty, failing) = (Apus_Test_SimpleRequest(), Apus_Test_SimpleRequest.with { $0.failure = "other" })
+            for names in [
+                try await exposed("UnaryCall", empty, origin: origin),
+                try await exposed("FullDuplexCall", Apus_Test_OutputRequest(), origin: origin),
+            ] {
+                #expect(names.contains("x-echo-initial") && names.contains("grpc-status"))
+                #expect(!names.contains("content-type") && !names.contains("vary"))
+                #expect(Set(names).count == names.count)
+            }
+            let names = try await exposed("UnaryCall", failing, origin: origin)
+            #expect(names.contains("x-reason") && names.contains("x-bytes-bin") && names.contains("grpc-status"))
+            let none = try await exposed("UnaryCall", empty, origin: "https://other.example.org")
+            #expect(none.isEmpty)
+        }
+    }
+
     @Test func `A page of another origin may call if its origin is allowed`() async throws {
         let settings = ["cors.origins": "https://app.example.org"]
         try await App("web") { InteropModule() }.test(settings: settings) { app in

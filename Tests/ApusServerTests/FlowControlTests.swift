@@ -1,3 +1,4 @@
+import ApusCore
 import ApusHTTP
 import ApusServer
 import ApusTesting
@@ -57,6 +58,33 @@ import Testing
                 }
             }
             #expect(received == Self.text)
+            try await client.close()
+        }
+    }
+
+    @Test(arguments: ["/text", "/stream"])
+    func `A response that the client does not read is reset at its deadline`(path: String) async throws {
+        try await withServer(routes: { routes in
+            routes.get("text") { _ -> Response in
+                var response = Response.text(Self.text)
+                response.deadline = .after(.milliseconds(50))
+                return response
+            }
+            routes.get("stream") { _ -> Response in
+                var response = Response(
+                    status: .ok,
+                    body: .stream { writer in while true { try await writer.write(ByteBuffer(string: Self.text)) } })
+                response.deadline = .after(.milliseconds(50))
+                return response
+            }
+        }) { port in
+            let client = try await HTTP2Client.connect(
+                port: port, settings: [.init(parameter: .initialWindowSize, value: 1)])
+            try await client.request(1, "GET", path)
+            let response = await client.response(1)
+            #expect(response.status == "200")
+            #expect(response.body == "a")
+            #expect(response.reset == .cancel)
             try await client.close()
         }
     }

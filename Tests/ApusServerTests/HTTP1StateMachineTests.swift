@@ -108,6 +108,33 @@ private struct Fixture {
         #expect(slow.tick(after: 1, pending: 1121, sent: -21) == .close)
     }
 
+    @Test func `A connection whose client leaves a response unread is closed at the response's deadline`() {
+        var fixture = Fixture()
+        _ = fixture.receive(get)
+        let keepAlive = fixture.machine.beginResponse(expiry: fixture.now + .seconds(10))
+        _ = fixture.machine.endResponse(keepAlive: keepAlive ?? false, now: fixture.now)
+        #expect(fixture.tick(after: 10, pending: 1000) == .none)
+        #expect(fixture.tick(after: 1, pending: 1000) == .close)
+
+        var read = Fixture()
+        _ = read.receive(get)
+        let staysOpen = read.machine.beginResponse(expiry: read.now + .seconds(10))
+        _ = read.machine.endResponse(keepAlive: staysOpen ?? false, now: read.now)
+        #expect(read.tick(after: 11, sent: 1000) == .none)
+        // The deadline is not that of the next response.
+        _ = read.receive(get)
+        _ = read.machine.beginResponse()
+        #expect(read.tick(after: 1, pending: 1000, sent: 1000) == .none)
+    }
+
+    @Test func `A streamed response gets time to end itself after its deadline`() {
+        var fixture = Fixture()
+        _ = fixture.receive(get)
+        _ = fixture.machine.beginResponse(isStreamed: true, expiry: fixture.now + .seconds(10))
+        #expect(fixture.tick(after: 15) == .none)
+        #expect(fixture.tick(after: 1) == .close)
+    }
+
     @Test func `A connection without requests is closed after the idle timeout, not before`() {
         var fixture = Fixture()
         #expect(fixture.tick(after: 60) == .none)

@@ -265,6 +265,36 @@ extension HTTP2StreamStateMachine.Action {
         #expect(fixture.tick(after: 2) == .reset(.cancel))
     }
 
+    @Test func `A response that waits for its client is reset at its deadline`() throws {
+        var fixture = Fixture(isEnd: true)
+        _ = try fixture.receiveHead()
+        _ = fixture.machine.beginResponse(expiry: fixture.now + .seconds(10))
+        fixture.machine.queued(1)
+        #expect(fixture.tick(after: 10) == .none)
+        #expect(fixture.tick(after: 1) == .reset(.cancel))
+
+        var ended = Fixture(isEnd: true)
+        _ = try ended.receiveHead()
+        _ = ended.machine.beginResponse(expiry: ended.now + .seconds(10))
+        ended.machine.endedResponse(now: ended.now)
+        #expect(ended.tick(after: 11) == .reset(.cancel))
+
+        var sent = Fixture(isEnd: true)
+        _ = try sent.receiveHead()
+        _ = sent.machine.beginResponse(expiry: sent.now + .seconds(10))
+        sent.machine.endedResponse(now: sent.now)
+        sent.machine.sentEnd()
+        #expect(sent.tick(after: 11) == .none)
+    }
+
+    @Test func `A response whose client has read everything gets time to end itself after its deadline`() throws {
+        var fixture = Fixture(isEnd: true)
+        _ = try fixture.receiveHead()
+        _ = fixture.machine.beginResponse(expiry: fixture.now + .seconds(10))
+        #expect(fixture.tick(after: 15) == .none)
+        #expect(fixture.tick(after: 1) == .reset(.cancel))
+    }
+
     @Test func `An upgraded stream has no deadline`() throws {
         var fixture = Fixture()
         _ = try fixture.receiveHead()

@@ -95,7 +95,7 @@ struct CommonSettings {
                 TrustedProxies(trustedProxies, fields: forwardedFields, trustsHost: trustsForwardedHost))
         }
         all += [RequestID(), AccessLog(), SecurityHeaders()]
-        if let crossOrigin { all.append(crossOrigin) }
+        if let crossOrigin { all += grpc.crossOriginMiddleware + [crossOrigin] }
         if compresses { all.append(Compression()) }
         all.append(ErrorRendering(typePrefix: problemTypes))
         // Inside ErrorRendering, because gRPC errors are statuses, not documents.

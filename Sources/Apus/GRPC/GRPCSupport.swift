@@ -22,6 +22,8 @@ struct GRPCSupport {
         }
 
         var middleware: [any Middleware] { [GRPCErrorRendering(domain: configuration.domain)] }
+        /// The middleware around `CORS`.
+        var crossOriginMiddleware: [any Middleware] { [GRPCWebMetadataExposure()] }
 
         /// Makes the configuration known to the services that routes declare.
         func configure(_ routes: Routes) { routes.attach(configuration) }
@@ -36,6 +38,7 @@ struct GRPCSupport {
         init(_ settings: Settings, name: String) {}
 
         var middleware: [any Middleware] { [] }
+        var crossOriginMiddleware: [any Middleware] { [] }
 
         func configure(_ routes: Routes) {}
 

@@ -51,8 +51,10 @@ extension ServiceContext {
 
 /// Runs an operation with a deadline and cancels it when the deadline passes.
 ///
+/// If the deadline has already passed, the operation is not started.
+///
 /// - Throws: The error of the operation, or an ``AppError`` with code ``StatusCode/deadlineExceeded`` if the deadline
-///   passed first. The operation is awaited in both cases, so it must respond to cancellation.
+///   passed first. An operation that has started is awaited in both cases, so it must respond to cancellation.
 public func withDeadline<Result: Sendable>(
     _ deadline: Deadline,
     _ operation: @escaping @Sendable () async throws -> Result
@@ -60,6 +62,7 @@ public func withDeadline<Result: Sendable>(
     var context = ServiceContext.current ?? .topLevel
     context.lower(deadline: deadline)
     let effective = context.deadline ?? deadline
+    guard !effective.hasPassed else { throw Deadline.exceeded }
     return try await ServiceContext.withValue(context) {
         try await withThrowingTaskGroup(of: Result?.self) { group in
             group.addImmediateTask { try await operation() }

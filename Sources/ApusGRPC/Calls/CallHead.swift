@@ -5,9 +5,14 @@ import HTTPTypes
 
 /// The parsed and validated header of a call.
 struct CallHead {
+    /// The layout of the request.
     let format: WireFormat
+    /// The layout of the answer.
+    let answerFormat: WireFormat
     /// The time at which the client stops waiting.
     let deadline: Deadline?
+    /// The deadline until the response; `nil` if there is none, or if ``GRPCErrorRendering`` already ends the call then.
+    let responseDeadline: Deadline?
     /// The encoding of the client's compressed messages.
     let encoding: MessageEncoding
     /// The compression that the client accepts; `identity` for none.
@@ -17,7 +22,8 @@ struct CallHead {
 
     /// Parses the header of a request.
     /// - Throws: An `AppError` with code `invalidArgument` and reason `unsupportedMediaType`, `unimplemented` for an
-    ///   unsupported encoding, or `internal` for a malformed timeout or binary metadata value.
+    ///   unsupported encoding, `invalidArgument` for a malformed binary metadata value, or `internal` for a malformed
+    ///   timeout.
     init(_ request: Request) throws {
         var fields = Fields()
         try request.headers.forEach { try fields.read($0) }
@@ -28,8 +34,12 @@ struct CallHead {
                 reason: .unsupportedMediaType)
         }
         self.format = format
+        answerFormat = format.answering(request)
         if let error = fields.metadataError { throw error }
-        deadline = try fields.timeout.map { .after(try Self.timeout($0)) }
+        let timeout = try fields.timeout.map { try Self.timeout($0) }
+        let given = timeout == nil ? nil : request.context[CallDeadline.self]
+        responseDeadline = given == nil ? timeout.map { Deadline.after($0) } : nil
+        deadline = given ?? responseDeadline
         encoding = try MessageEncoding(named: fields.encoding)
         accepted = fields.acceptsGzip ? .gzip : .identity
         metadata = fields.metadata

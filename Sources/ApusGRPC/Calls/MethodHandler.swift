@@ -16,41 +16,47 @@ struct MethodHandler: Sendable {
         let call = GRPCCall(request, isCompressing: configuration.compressesMessages)
         let messages = CallMessages(body: request.body, head: head, limit: configuration.maximumMessageBytes)
         if let direct {
-            let message = try await messages.single()
-            let reply = try await run(call, within: head.deadline) { try await direct.call(message, head.metadata, $0) }
+            let reply = try await run(call, within: head.responseDeadline) {
+                try await direct.call(messages.single(), head.metadata, $0)
+            }
             return try await response(reply, head, call)
         }
         let handler = try await server.streamHandler
         let input = CallInput(metadata: head.metadata, messages: messages)
         guard method.type == .unary else { return stream(input, head, call, handler) }
         let output = BufferedOutput()
-        try await run(call, within: head.deadline) { await handler(stream(input, output), $0) }
+        try await run(call, within: head.responseDeadline) { await handler(stream(input, output), $0) }
         return try await response(output.reply(call.error), head, call)
     }
 
     private func response(_ reply: UnaryReply, _ head: CallHead, _ call: GRPCCall) async throws -> Response {
         // In gRPC-Web the status is in the body, where the access log does not look for it.
-        if head.format != .grpc { call.request.context[CallStatus.self] = .ok }
+        if head.answerFormat != .grpc { call.request.context[CallStatus.self] = .ok }
         let encoding = call.compressesMessages ? head.accepted : .identity
         // The common case, uncompressed messages, avoids a suspension point.
         let message = encoding == .identity ? reply.message.framed() : try await reply.message.framed(encoding)
-        return head.format.response(
-            message, head: head.format.head(reply.metadata, encoding: encoding),
-            trailers: head.format.okTrailers(reply.trailingMetadata))
+        let format = head.answerFormat
+        var response = format.response(
+            message, head: format.head(reply.metadata, encoding: encoding),
+            trailers: format.okTrailers(reply.trailingMetadata))
+        response.deadline = head.deadline
+        return response
     }
 
     private func stream(
         _ input: CallInput, _ head: CallHead, _ call: GRPCCall, _ handler: @escaping CallTransport.StreamHandler
     ) -> Response {
+        // No stream outlives the caller's token.
+        let expiry = call.request.context.principalExpiresIn.map { Deadline.after($0) }
         var response = Response(
-            status: .ok, headers: [.contentType: head.format.contentType],
+            status: .ok, headers: [.contentType: head.answerFormat.contentType],
             body: .stream { writer in
                 let output = StreamedOutput(writer, head, call)
                 // The server's request deadline limits the time until the response, so it does not apply to streams.
                 try await withoutDeadline {
                     var failure: (any Error)?
                     do {
-                        try await runWhileAuthenticated(call, within: head.deadline) { context in
+                        try await run(call, within: head.deadline, whileAuthenticatedUntil: expiry) { context in
                             writer.onDrain { context.cancellation.cancel() }
                             await handler(stream(input, output), context)
                         }
@@ -61,6 +67,7 @@ struct MethodHandler: Sendable {
                 }
             })
         response.delivery = .deferredHead
+        response.deadline = [head.deadline, expiry].compactMap(\.self).min()
         return response
     }
 
@@ -72,17 +79,15 @@ struct MethodHandler: Sendable {
             outbound: RPCWriter.Closable(wrapping: output))
     }
 
-    /// Runs the body of a call in its context until the caller's credentials expire: no stream outlives its token.
-    private func runWhileAuthenticated(
-        _ call: GRPCCall, within deadline: Deadline?, _ body: @escaping @Sendable (ServerContext) async throws -> Void
+    /// Runs the body of a call in its context until the caller's credentials expire.
+    private func run(
+        _ call: GRPCCall, within deadline: Deadline?, whileAuthenticatedUntil expiry: Deadline?,
+        _ body: @escaping @Sendable (ServerContext) async throws -> Void
     ) async throws {
-        guard let timeLeft = call.request.context.principalExpiresIn else {
-            return try await run(call, within: deadline, body)
-        }
-        let end = Deadline.after(timeLeft)
+        guard let expiry else { return try await run(call, within: deadline, body) }
         do {
-            try await withDeadline(end) { try await run(call, within: deadline, body) }
-        } catch let error as AppError where error.code == .deadlineExceeded && end.hasPassed {
+            try await withDeadline(expiry) { try await run(call, within: deadline, body) }
+        } catch let error as AppError where error.code == .deadlineExceeded && expiry.hasPassed {
             throw AppError(.unauthenticated, "The credentials of the call have expired.", reason: "CREDENTIALS_ENDED")
         }
     }

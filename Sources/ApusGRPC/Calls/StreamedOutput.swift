@@ -29,10 +29,12 @@ final class StreamedOutput: ClosableRPCWriterProtocol {
     @concurrent
     func write(_ part: Element) async throws {
         switch part {
-        case .metadata(let metadata): sendHead(head.format.head(metadata, encoding: head.accepted))
+        case .metadata(let metadata): sendHead(head.answerFormat.head(metadata, encoding: head.accepted))
         case .message(let message):
+            // A write that need not wait does not notice that the deadline has passed.
+            try Task.checkCancellation()
             let encoding = call.compressesMessages ? head.accepted : .identity
-            try await writer.write(head.format.encode(message.framed(encoding)))
+            try await writer.write(head.answerFormat.encode(message.framed(encoding)))
         case .status(let status, let metadata): state.withLock { $0.status = (status, metadata) }
         }
     }
@@ -51,7 +53,7 @@ final class StreamedOutput: ClosableRPCWriterProtocol {
             defer { state.hasHead = true }
             return !state.hasHead
         }
-        if isFirst { (writer as? any DeferredHeadWriter)?.sendHead(fields) }
+        if isFirst { (writer as? any DeferredHeadWriter)?.sendHead(exposing(fields)) }
     }
 
     /// Ends the call.
@@ -68,7 +70,7 @@ final class StreamedOutput: ClosableRPCWriterProtocol {
             let status = GRPCStatus(failure, domain: domain, requestID: call.request.context.id)
             try await end(status.fields, hasHead: state.hasHead)
         } else {
-            try await end(head.format.okTrailers(state.status?.metadata ?? [:]), hasHead: state.hasHead)
+            try await end(head.answerFormat.okTrailers(state.status?.metadata ?? [:]), hasHead: state.hasHead)
         }
     }
 
@@ -82,11 +84,17 @@ final class StreamedOutput: ClosableRPCWriterProtocol {
     }
 
     private func end(_ fields: HTTPFields, hasHead: Bool) async throws {
-        guard head.format == .grpc || !hasHead else {
-            return try await writer.write(head.format.encode(WireFormat.trailerFrame(fields)))
+        guard head.answerFormat == .grpc || !hasHead else {
+            return try await writer.write(head.answerFormat.encode(WireFormat.trailerFrame(fields)))
         }
         // If the head has not been sent yet, they become part of it.
-        writer.setTrailers(fields)
+        writer.setTrailers(hasHead ? fields : exposing(fields))
+    }
+
+    /// Returns the fields of the head, which the page that made the call may read.
+    private func exposing(_ fields: HTTPFields) -> HTTPFields {
+        guard head.answerFormat != .grpc, let exposed = call.request.context[ExposedFields.self] else { return fields }
+        return fields.exposing(besides: exposed)
     }
 }
 

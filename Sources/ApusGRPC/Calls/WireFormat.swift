@@ -1,5 +1,6 @@
 import ApusCore
 import ApusHTTP
+import HTTPTypes
 
 /// The layout of a call's messages and status.
 enum WireFormat: Sendable {
@@ -24,6 +25,22 @@ enum WireFormat: Sendable {
         case "", "+proto": self = format
         default: return nil
         }
+    }
+
+    /// Creates the format of a request; `nil` if it is not a call.
+    init?(of request: Request) {
+        guard let type = request.headers[.contentType] else { return nil }
+        self.init(contentType: type)
+    }
+
+    /// Returns the format of the answer to a request of this format. A gRPC-Web client may accept the other form than the
+    /// one that it sends.
+    func answering(_ request: Request) -> WireFormat {
+        guard self != .grpc else { return self }
+        let other = self == .web ? WireFormat.webText : .web
+        let type = request.preferredType(
+            of: contentType, contentType + "+proto", other.contentType, other.contentType + "+proto")
+        return type.flatMap { WireFormat(contentType: $0) } ?? self
     }
 
     var contentType: String {

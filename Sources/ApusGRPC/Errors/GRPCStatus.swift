@@ -29,7 +29,7 @@ struct GRPCStatus {
             thrown is RPCError || (thrown is any RPCErrorConvertible && !(thrown is any AppErrorConvertible))
         let rpcError = isRPCError ? error.cause as? RPCError : nil
         code = error.grpcCode.rawValue
-        message = String(decoding: error.message.utf8.prefix(Self.maximumMessageBytes), as: UTF8.self)
+        message = Self.cut(error.message, to: Self.maximumMessageBytes)
         var metadata = rpcError?.metadata ?? [:]
         if error.details.reason == .unknownEncoding {
             // Lists the supported encodings, so that the client can choose one (gRPC compression specification).
@@ -73,17 +73,40 @@ struct GRPCStatus {
 
     /// Percent-encodes `%` and all bytes except printable ASCII (gRPC over HTTP/2, Status-Message).
     static func percentEncoded(_ text: String) -> String {
-        guard !text.utf8.allSatisfy(isUnencoded) else { return text }
+        let last = text.utf8.count - 1
+        // The white space around the value of a field is not part of it (RFC 9110 §5.5).
+        func isUnencoded(_ byte: UInt8, at index: Int) -> Bool {
+            Self.isUnencoded(byte) && (byte != UInt8(ascii: " ") || index > 0 && index < last)
+        }
+        guard !text.utf8.enumerated().allSatisfy({ isUnencoded($0.element, at: $0.offset) }) else { return text }
         let digits = Array("0123456789ABCDEF".utf8)
         var bytes: [UInt8] = []
-        for byte in text.utf8 {
-            if isUnencoded(byte) {
+        for (index, byte) in text.utf8.enumerated() {
+            if isUnencoded(byte, at: index) {
                 bytes.append(byte)
             } else {
                 bytes += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
             }
         }
         return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// Returns the longest beginning of a text within a size in UTF-8 that ends between characters, or at least between
+    /// scalars.
+    private static func cut(_ text: String, to limit: Int) -> String {
+        guard text.utf8.count > limit else { return text }
+        var count = 0
+        let characters: Substring = text.prefix { character in
+            count += character.utf8.count
+            return count <= limit
+        }
+        guard characters.isEmpty else { return String(characters) }
+        count = 0
+        let scalars: Substring.UnicodeScalarView = text.unicodeScalars.prefix { scalar in
+            count += UTF8.width(scalar)
+            return count <= limit
+        }
+        return String(scalars)
     }
 
     private static func isUnencoded(_ byte: UInt8) -> Bool { byte >= 0x20 && byte < 0x7F && byte != UInt8(ascii: "%") }
@@ -113,14 +136,26 @@ extension ErrorDetails.BadRequest.FieldViolation {
     /// Creates a violation with a field path in Protocol Buffers notation: `items[2].name` instead of `/items/2/name`.
     fileprivate init(_ failure: ValidationFailure) {
         var field = ""
-        for step in failure.pointer.split(separator: "/") {
+        for step in failure.pointer.split(at: "/") {
             if step.utf8.allSatisfy({ $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }) {
                 field += "[\(step)]"
             } else {
                 field += field.isEmpty ? "" : "."
-                field += step.replacing("~1", with: "/").replacing("~0", with: "~")
+                field += Self.unescaped(step)
             }
         }
         self.init(field: field, description: failure.message, reason: failure.code.uppercased(), localizedMessage: nil)
+    }
+
+    /// Replaces the escape sequences of a JSON pointer (RFC 6901 §4).
+    private static func unescaped(_ step: Substring) -> String {
+        let parts = step.split(at: "~", omittingEmpty: false)
+        return parts.dropFirst().reduce(into: String(parts.first ?? "")) { text, part in
+            switch part.utf8.first {
+            case UInt8(ascii: "0"): text += "~\(Substring(part.utf8.dropFirst()))"
+            case UInt8(ascii: "1"): text += "/\(Substring(part.utf8.dropFirst()))"
+            default: text += "~\(part)"
+            }
+        }
     }
 }

@@ -9,20 +9,22 @@ struct HealthService: Grpc_Health_V1_Health.SimpleServiceProtocol {
     typealias Status = Grpc_Health_V1_HealthCheckResponse
 
     private let services: Set<String>
-    private let isReady: @Sendable () async -> Bool
     private let interval: Duration
-    /// The shared readiness check of all watchers.
+    /// The readiness check, which all watchers share.
     private let probe: ReadinessProbe
 
     /// - Parameters:
     ///   - services: The full names of the services.
     ///   - interval: The interval at which watchers check for changes.
+    ///   - timeout: The timeout of a readiness check. A check that exceeds it counts as not ready.
     ///   - isReady: Returns whether the process can serve requests.
-    init(services: [String], interval: Duration = .seconds(1), isReady: @escaping @Sendable () async -> Bool) {
+    init(
+        services: [String], interval: Duration = .seconds(1), timeout: Duration = .seconds(5),
+        isReady: @escaping @Sendable () async -> Bool
+    ) {
         self.services = Set(services + [""])
-        self.isReady = isReady
         self.interval = interval
-        probe = ReadinessProbe(interval: interval, isReady: isReady)
+        probe = ReadinessProbe(interval: interval, timeout: timeout, isReady: isReady)
     }
 
     func check(request: Grpc_Health_V1_HealthCheckRequest, context: ServerContext) async throws -> Status {
@@ -60,7 +62,7 @@ struct HealthService: Grpc_Health_V1_Health.SimpleServiceProtocol {
 
     private var currentStatus: Status {
         get async {
-            Self.status(await isReady())
+            Self.status(await probe.checkNow())
         }
     }
 

@@ -4,15 +4,18 @@ import ApusCore
 /// database.
 actor ReadinessProbe {
     private let interval: Duration
+    private let timeout: Duration
     private let isReady: @Sendable () async -> Bool
     private var last: (isReady: Bool, at: ContinuousClock.Instant)?
     private var current: Task<Bool, Never>?
 
-    /// The timeout of a check. A check that exceeds it counts as not ready.
-    private static let timeout = Duration.seconds(5)
-
-    init(interval: Duration, isReady: @escaping @Sendable () async -> Bool) {
+    /// - Parameters:
+    ///   - interval: The maximum age of a result.
+    ///   - timeout: The timeout of a check. A check that exceeds it counts as not ready.
+    ///   - isReady: The check.
+    init(interval: Duration, timeout: Duration, isReady: @escaping @Sendable () async -> Bool) {
         self.interval = interval
+        self.timeout = timeout
         self.isReady = isReady
     }
 
@@ -21,13 +24,16 @@ actor ReadinessProbe {
         if let last, .now - last.at < interval { return last.isReady }
         if let current { return await current.value }
         // Detached, so that cancellation of the first caller does not affect the others.
-        let task = Task.detached { [isReady] in
-            (try? await withDeadline(.after(Self.timeout)) { await isReady() }) ?? false
-        }
+        let task = Task.detached { await self.checkNow() }
         current = task
         let isReady = await task.value
         last = (isReady, .now)
         current = nil
         return isReady
+    }
+
+    /// Returns a new result.
+    nonisolated func checkNow() async -> Bool {
+        (try? await withDeadline(.after(timeout)) { [isReady] in await isReady() }) ?? false
     }
 }

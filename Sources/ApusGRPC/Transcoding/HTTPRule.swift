@@ -124,30 +124,34 @@ public struct HTTPRule: Sendable {
 
     /// Returns the value of a field. If it has several segments, encoded slashes stay encoded, so that they differ from the
     /// separators.
-    /// - Parameter path: The result of ``match(_:)``.
+    /// - Parameters:
+    ///   - name: The path of the field, for errors.
+    ///   - path: The result of ``match(_:)``.
     /// - Throws: An `AppError` with code `invalidArgument` for invalid percent-encoding.
-    func value(of range: Range<Int>, in path: [Substring]) throws -> String {
+    func value(of name: String, _ range: Range<Int>, in path: [Substring]) throws -> String {
         let isRest = segments.last == .rest && range.upperBound == segments.count
         let end = isRest ? path.count : min(range.upperBound, path.count)
         let parts = path[min(range.lowerBound, end)..<end]
         let isSingle = range.count == 1 && !isRest
-        return try parts.map { isSingle ? try Self.decode($0) : try Self.decodeAllButSlashes($0) }
-            .joined(separator: "/")
+        let texts = parts.map { isSingle ? PercentEncoding.decode($0) : Self.decodeAllButSlashes($0) }
+        guard !texts.contains(nil) else {
+            throw AppError(.invalidArgument, "\(name) in the path is not valid percent-encoded UTF-8.")
+        }
+        return texts.compactMap(\.self).joined(separator: "/")
     }
 
-    private static func decodeAllButSlashes(_ text: Substring) throws -> String {
-        var (rest, decoded) = (text, "")
-        while let index = rest.indices.first(where: { ["%2F", "%2f"].contains(rest[$0...].prefix(3)) }) {
-            decoded += try decode(rest[..<index]) + rest[index...].prefix(3)
+    /// Returns `nil` for invalid percent-encoding.
+    private static func decodeAllButSlashes(_ text: Substring) -> String? {
+        var (rest, decoded) = (text.utf8, "")
+        while let index = rest.indices.first(where: { isEncodedSlash(rest[$0...].prefix(3)) }) {
+            guard let part = PercentEncoding.decode(Substring(rest[..<index])) else { return nil }
+            decoded += "\(part)\(Substring(rest[index...].prefix(3)))"
             rest = rest[index...].dropFirst(3)
         }
-        return try decoded + decode(rest)
+        return PercentEncoding.decode(Substring(rest)).map { decoded + $0 }
     }
 
-    private static func decode(_ text: Substring) throws -> String {
-        guard let text = PercentEncoding.decode(text) else {
-            throw AppError(.invalidArgument, "The path is not valid percent-encoded UTF-8.")
-        }
-        return text
+    private static func isEncodedSlash(_ bytes: Substring.UTF8View) -> Bool {
+        bytes.elementsEqual("%2F".utf8) || bytes.elementsEqual("%2f".utf8)
     }
 }

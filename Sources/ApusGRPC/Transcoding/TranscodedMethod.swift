@@ -16,22 +16,13 @@ struct TranscodedMethod: Sendable {
     func respond(to request: Request, _ path: [Substring]) async throws -> Response {
         let input = try await input(request, path)
         let call = GRPCCall(request, isCompressing: false)
-        let metadata = try metadata(request)
+        let metadata = try Metadata(request.headers)
         let answer = try await handler.run(call, within: nil) { try await direct.callJSON(input, metadata, $0) }
         var response = Response(
             status: .ok, headers: [.contentType: "application/json"], body: .bytes(try part(of: answer.message)))
         response.headers.add(answer.metadata)
         response.headers.add(answer.trailingMetadata)
         return response
-    }
-
-    private func metadata(_ request: Request) throws -> Metadata {
-        do {
-            return try Metadata(request.headers)
-        } catch let error as AppError {
-            // For HTTP clients, malformed metadata is a bad request rather than an internal error.
-            throw AppError(.invalidArgument, error.message)
-        }
     }
 
     /// Returns the JSON message assembled from the body, the query and the path. The path takes precedence.
@@ -42,14 +33,14 @@ struct TranscodedMethod: Sendable {
         var tree: JSON.Value = .object([])
         if rule.body == "*" {
             tree = try JSONCoding.decode(JSON.Value.self, from: body)
-            guard case .object = tree else { throw AppError(.invalidArgument, "The body must be an object.") }
+            guard case .object = tree else { throw AppError(.invalidArgument, "The body must be a JSON object.") }
         } else if let field = shapes.field(rule.body, of: direct.inputName) {
             tree[field.jsonName] = try JSONCoding.decode(JSON.Value.self, from: body)
         }
         for (fields, texts) in values(of: query) { try shapes.set(texts, at: fields, in: &tree) }
         for (name, range) in rule.parameters {
             guard let fields = shapes.fields(at: name, of: direct.inputName) else { continue }
-            try shapes.set([rule.value(of: range, in: path)], at: fields, in: &tree)
+            try shapes.set([rule.value(of: name, range, in: path)], at: fields, in: &tree)
         }
         return try JSONCoding.encode(tree)
     }

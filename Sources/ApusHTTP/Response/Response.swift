@@ -1,4 +1,4 @@
-import ApusCore
+package import ApusCore
 public import HTTPTypes
 public import NIOCore
 
@@ -12,6 +12,9 @@ public struct Response: Sendable {
     public var body: ResponseBody
     /// How the response is sent.
     package var delivery = ResponseDelivery.standard
+    /// When the client stops waiting. What it has not read by then is not sent any more: over HTTP/2, the stream is
+    /// reset, and over HTTP/1.1, the connection is closed.
+    package var deadline: Deadline?
 
     public init(status: HTTPResponse.Status, headers: HTTPFields = [:], body: ResponseBody = .empty) {
         self.status = status

@@ -9,7 +9,9 @@ extension HTTP1Connection {
     func deliver(_ response: Response) -> Bool {
         guard !isStreamed(response) else { return false }
         let number = exchange.number
-        if channelContext != nil, let keepAlive = machine.beginResponse() {
+        if channelContext != nil,
+            let keepAlive = machine.beginResponse(expiry: response.deadline?.onEventLoop)
+        {
             let form = exchange.form
             if case .trailers(let trailers) = response.delivery, !form.isVersion10 {
                 output.write(response, trailers: trailers, form, keepAlive: keepAlive)

@@ -18,7 +18,9 @@ extension HTTP1Connection {
             writeContinue()
             machine.bodyWanted(true)
         }
-        guard let keepAlive = machine.beginResponse(isStreamed: true) else { return }
+        guard let keepAlive = machine.beginResponse(isStreamed: true, expiry: response.deadline?.onEventLoop) else {
+            return
+        }
         if let upgrade = response.upgrade { return await self.upgrade(response, upgrade) }
         guard case .stream(let length, let produce) = response.body else { return }
         let isVersion10 = exchange.form.isVersion10

@@ -65,6 +65,8 @@ struct HTTP1StateMachine {
     private var isWritable = true
     /// The number of bytes sent when the peer last accepted some, and the time of that.
     private var progress: (bytes: Int, at: NIODeadline)
+    /// When the client stops waiting for the current response, if it waits for a limited time.
+    private var expiry: NIODeadline?
     private var isDraining = false
     /// Whether the peer has closed its sending side.
     private(set) var isInputClosed = false
@@ -138,10 +140,13 @@ struct HTTP1StateMachine {
     mutating func writabilityChanged(_ isWritable: Bool) { self.isWritable = isWritable }
 
     /// Begins a response.
-    /// - Parameter isStreamed: Whether the body may be read while the response is produced.
+    /// - Parameters:
+    ///   - isStreamed: Whether the body may be read while the response is produced.
+    ///   - expiry: When the client stops waiting for the response.
     /// - Returns: Whether the connection stays open after the response, or `nil` if no response may be sent any more.
-    mutating func beginResponse(isStreamed: Bool = false) -> Bool? {
+    mutating func beginResponse(isStreamed: Bool = false, expiry: NIODeadline? = nil) -> Bool? {
         guard case .exchange(var exchange) = phase, !exchange.hasResponse, !exchange.isAbandoned else { return nil }
+        self.expiry = expiry
         exchange.hasResponse = true
         phase = .exchange(exchange)
         return exchange.keepAlive && !isDraining && !isLast
@@ -149,7 +154,7 @@ struct HTTP1StateMachine {
     }
 
     /// Called when the response has been written completely.
-    /// - Parameter keepAlive: The result of ``beginResponse(isStreamed:)``.
+    /// - Parameter keepAlive: The result of ``beginResponse(isStreamed:expiry:)``.
     mutating func endResponse(keepAlive: Bool, now: NIODeadline) -> Action {
         self.now = now
         guard case .exchange(let exchange) = phase else { return .wait }
@@ -245,6 +250,7 @@ struct HTTP1StateMachine {
         // TLS makes more bytes wait than were written, so a write can decrease the number without any progress.
         progress.bytes = min(progress.bytes, sentBytes)
         if now - progress.at > TimeAmount(limits.idleTimeout) { return close() }
+        if hasExpired(hasUnsentBytes: pendingBytes > 0) { return close() }
         if pendingBytes > 0 || !isWritable { restartClocks() }
         switch phase {
         case .idle(let since):
@@ -257,6 +263,15 @@ struct HTTP1StateMachine {
         case .exchange(let exchange): return tick(exchange, elapsed)
         case .upgraded, .closed: return .none
         }
+    }
+
+    /// Whether the client no longer waits for a response that has not been sent. The body may still end by itself, unless
+    /// its end would have to wait for the client.
+    private func hasExpired(hasUnsentBytes: Bool) -> Bool {
+        guard let expiry, now > expiry else { return false }
+        if hasUnsentBytes { return true }
+        guard case .exchange(let exchange) = phase, exchange.hasResponse else { return false }
+        return now > expiry + TimeAmount(limits.cancellationGrace)
     }
 
     private mutating func tick(_ current: Exchange, _ elapsed: TimeAmount) -> Expiry {
@@ -320,6 +335,7 @@ struct HTTP1StateMachine {
             return .reject(.malformedRequestLine)
         }
         let completeBody = parser.takeCompleteBody()
+        expiry = nil
         phase = .exchange(
             Exchange(
                 keepAlive: head.keepAlive, clock: ExchangeClock(now: now),

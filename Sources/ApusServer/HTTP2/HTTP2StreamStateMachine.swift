@@ -77,6 +77,8 @@ struct HTTP2StreamStateMachine {
     /// The cost of the pieces that have been written but not sent, and the time at which the client last made progress.
     private var unsentBytes = 0
     private var progress: NIODeadline
+    /// When the client stops waiting for the response, if it waits for a limited time.
+    private var expiry: NIODeadline?
     /// When the response was sent completely, if the request was still incomplete. The client is told that the rest is
     /// not needed (RFC 9113 §8.1), but not immediately: some clients discard a response if a reset arrives with it.
     private var answeredEarly: NIODeadline?
@@ -217,9 +219,11 @@ struct HTTP2StreamStateMachine {
     var acceptsBytes: Bool { !isClosed && !isLocalEnded }
 
     /// Begins the response.
+    /// - Parameter expiry: When the client stops waiting for it.
     /// - Returns: Whether it may be sent: it is the first, and the stream is open.
-    mutating func beginResponse(mayPause: Bool = false) -> Bool {
+    mutating func beginResponse(mayPause: Bool = false, expiry: NIODeadline? = nil) -> Bool {
         guard !isClosed, case .awaited = response else { return false }
+        self.expiry = expiry
         response = .begun(mayPause: mayPause)
         return true
     }
@@ -275,6 +279,7 @@ struct HTTP2StreamStateMachine {
     ) -> Expiry {
         if unsentBytes == 0, !isLocalEnded { progress = now }
         if now - max(progress, lastWindowChange) > TimeAmount(limits.idleTimeout) { return .reset(.cancel) }
+        if hasExpired(limits, now) { return .reset(.cancel) }
         if let answeredEarly, !isRemoteEnded, now - answeredEarly > Self.lingerTime { return .reset(.noError) }
         if case .upgraded = response { return .none }
         switch clock.tick(
@@ -288,6 +293,17 @@ struct HTTP2StreamStateMachine {
         case .abandon:
             isAbandoned = true
             return .abandon
+        }
+    }
+
+    /// Whether the client no longer waits for a response that has not been sent. The body may still end by itself, with
+    /// trailers that say why, unless these would have to wait for the client.
+    private func hasExpired(_ limits: ServerLimits, _ now: NIODeadline) -> Bool {
+        guard let expiry, now > expiry else { return false }
+        return switch response {
+        case .sent: false
+        case .ended: true
+        case .awaited, .begun, .upgraded: unsentBytes > 0 || now > expiry + TimeAmount(limits.cancellationGrace)
         }
     }
 
