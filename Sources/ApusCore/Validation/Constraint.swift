@@ -34,7 +34,8 @@ extension Constraint where Value: Comparable & Sendable {
 
     private static func number(_ value: Value) -> Double? {
         switch value {
-        case let value as any BinaryInteger: Double(value)
+        // A bound that JSON numbers cannot represent, such as `Int.max`, is left out of the schema.
+        case let value as any BinaryInteger: Double(exactly: value)
         case let value as any BinaryFloatingPoint: Double(value)
         default: nil
         }
@@ -109,8 +110,8 @@ extension Constraint where Value == String {
     /// Returns a constraint for text that contains a match of a regular expression. Enclose the pattern in `^` and `$`
     /// to match the entire text.
     ///
-    /// Matching backtracks: nested repetitions, such as `(a+)+`, can take exponential time on crafted input. Limit such
-    /// a field to a small `.length`.
+    /// Matching backtracks: nested repetitions, such as `(a+)+`, can take exponential time on crafted input. List a small
+    /// `.length` before the pattern: text that breaks it is not matched.
     /// - Parameters:
     ///   - pattern: A pattern with the same meaning in Swift's `Regex` and in ECMA-262, which JSON Schema uses.
     ///   - message: A phrase that continues the name of the field.
