@@ -25,7 +25,7 @@ extension Routes {
         _ path: String, from folder: String, cacheControl: String = "no-cache", file: String = #fileID,
         line: Int = #line
     ) {
-        let count = fullPath(path).split(separator: "/").count
+        let count = fullPath(path).split(at: "/").count
         let folder = FileDirectory(folder)
         let handler: Handler = { request in
             let segments = request.path.split(at: "/").dropFirst(count)
@@ -48,19 +48,22 @@ private struct FileDirectory: Sendable {
 
     func file(_ segments: some Sequence<Substring>, _ cacheControl: String) async throws -> FileResponse {
         let names = try segments.map(Self.name)
-        let file = try await OpenFile.onPool { try resolve(names) }
-        return try await FileResponse(file, cacheControl: cacheControl)
+        let (root, target) = try await OpenFile.onPool { try resolve(names) }
+        return try await FileResponse(named: target.last ?? "", cacheControl: cacheControl) {
+            // The resolved names are those of no symbolic links. Opening them one by one ensures that this is still so.
+            try await .forReading(target, below: root)
+        }
     }
 
-    /// Resolves the path of a file inside of the directory. This call blocks.
-    private func resolve(_ names: [String]) throws -> String {
+    /// Resolves a file inside of the directory. This call blocks.
+    /// - Returns: The path of the directory, and the names that lead from there to the file, without symbolic links.
+    private func resolve(_ names: [String]) throws -> (root: String, names: [String]) {
         let path = ([path] + names).joined(separator: "/")
         guard let root = Self.realPath(self.path), var target = Self.realPath(path) else { throw Self.notFound }
         if isDirectory(target) { target += "/index.html" }
-        guard let resolved = Self.realPath(target), resolved.starts(withBytesOf: root == "/" ? "/" : "\(root)/") else {
-            throw Self.notFound
-        }
-        return resolved
+        let prefix = root == "/" ? root : root + "/"
+        guard let resolved = Self.realPath(target), resolved.starts(withBytesOf: prefix) else { throw Self.notFound }
+        return (root, Substring(resolved.utf8.dropFirst(prefix.utf8.count)).split(at: "/").map(String.init))
     }
 
     private static var notFound: AppError { AppError(.notFound, "File not found.") }
