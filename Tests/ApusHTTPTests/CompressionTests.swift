@@ -41,6 +41,15 @@ import Testing
         #expect(ContentCoding.preferred(by: accept)?.rawValue == coding)
     }
 
+    @Test(arguments: ["no-transform", "max-age=1, No-Transform", "no-store,no-transform,\u{301}"])
+    func `A response that must not be transformed is not compressed`(directives: String) async throws {
+        var plain = Response.text(Self.long)
+        plain.headers[.cacheControl] = directives
+        let response = try await compress(plain)
+        #expect(response.headers[.contentEncoding] == nil)
+        #expect(text(response) == Self.long)
+    }
+
     @Test(arguments: [1, 7, 1 << 20]) func `A body is compressed in pieces, of which only the last ends the stream`(
         pieceSize: Int
     ) throws {
