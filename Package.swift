@@ -345,7 +345,7 @@ let package = Package(
         .testTarget(
             name: "ApusAuthTests",
             dependencies: [
-                "ApusAuth", "ApusCore", "ApusHTTP", "ApusTesting",
+                "ApusAuth", "ApusCore", "ApusHTTP", "ApusJSON", "ApusTesting",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ]),

@@ -167,9 +167,11 @@ enum FuzzTarget: String, CaseIterable {
 
     /// Decodes the path and query of a request target.
     private static func fuzzTarget(_ input: UnsafeRawBufferPointer) {
-        let request = Request(method: .get, target: String(decoding: input, as: UTF8.self))
+        let target = String(decoding: input, as: UTF8.self)
+        let request = Request(method: .get, target: target)
         _ = request.path
         _ = try? request.queryValues("a")
+        checkQuery(target)
     }
 
     // MARK: Forms and fields
@@ -220,6 +222,8 @@ enum FuzzTarget: String, CaseIterable {
         _ = TrustedProxies.forwarded(text)
         _ = TrustedProxies.xForwarded(text, text, text)
         _ = try? FormFields(urlEncoded: text)
+        checkQuery(text)
+        checkCookie(text)
         if case .some(let ranges) = ByteRanges(text, size: 100) {
             for range in ranges { precondition(!range.isEmpty && range.lowerBound >= 0 && range.upperBound <= 100) }
         }

@@ -50,7 +50,7 @@
         private mutating func mutate(_ bytes: inout [UInt8]) {
             guard !bytes.isEmpty else { return bytes.append(UInt8(random(256))) }
             let index = random(bytes.count)
-            switch random(7) {
+            switch random(8) {
             case 0: bytes[index] ^= 1 << UInt8(random(8))
             case 1: bytes[index] = Self.significantBytes[random(Self.significantBytes.count)]
             case 2: bytes.insert(Self.significantBytes[random(Self.significantBytes.count)], at: index)
@@ -59,11 +59,19 @@
                 bytes.insert(
                     contentsOf: bytes[index..<min(bytes.count, index + 1 + random(32))], at: random(bytes.count))
             case 5: bytes.removeLast(random(bytes.count))
+            case 6:
+                guard let delimiter = bytes[index...].firstIndex(where: Self.delimiters.contains) else { return }
+                bytes.insert(contentsOf: Self.combiningMarks[random(Self.combiningMarks.count)], at: delimiter + 1)
             default:
                 let other = seeds[random(seeds.count)]
                 bytes.replaceSubrange(index..., with: other.dropFirst(random(other.count + 1)))
             }
         }
+
+        private static let delimiters = Array("\"=&;,:/.%[]?\\ \r\n-".utf8)
+
+        /// The scalars U+0301, U+200D and U+FE0F, which form one `Character` with a delimiter before them.
+        private static let combiningMarks: [[UInt8]] = [[0xCC, 0x81], [0xE2, 0x80, 0x8D], [0xEF, 0xB8, 0x8F]]
 
         /// Bytes that are significant to one of the parsers.
         private static let significantBytes =

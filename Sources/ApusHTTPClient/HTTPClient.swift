@@ -124,7 +124,7 @@ public struct HTTPClient: Sendable {
         let request = try endpoint.request(repeat each value)
         var all = request.headers
         for field in headers { all[field.name] = field.value }
-        let address = (base.hasSuffix("/") ? String(base.dropLast()) : base) + request.target
+        let address = (base.ends(withBytesOf: "/") ? String(Substring(base.utf8.dropLast())) : base) + request.target
         return try endpoint.read(
             try await send(request.method, address, headers: all, body: request.body, limit: limit))
     }

@@ -4,6 +4,9 @@ public import Logging
 
 /// A swift-log handler that writes one line per event, to standard output by default.
 ///
+/// In JSON, a line has `time`, `level`, `logger` and `message`, followed by the metadata. Metadata with one of these names
+/// is written into an object `metadata`, so that no name occurs twice; so is metadata that is itself named `metadata`.
+///
 /// Values whose names suggest a secret, such as `password` or `authorization`, are replaced by `<redacted>`.
 public struct LineLogHandler: LogHandler {
     /// The format of log lines.
@@ -76,14 +79,26 @@ public struct LineLogHandler: LogHandler {
         JSONText.write(label, into: &line)
         line += ",\"message\":"
         JSONText.write(message, into: &line)
+        var clashing: Logger.Metadata = [:]
         for (key, value) in fields {
+            guard !Self.reservedNames.containsExactly(key) else {
+                clashing[key] = Redaction.apply(to: value, under: key)
+                continue
+            }
             line += ","
             JSONText.write(key, into: &line)
             line += ":"
             JSONText.write(Redaction.apply(to: value, under: key), into: &line)
         }
+        if !clashing.isEmpty {
+            line += ",\"metadata\":"
+            JSONText.write(.dictionary(clashing), into: &line)
+        }
         line += "}"
     }
+
+    /// The names that metadata cannot have in a JSON line.
+    private static let reservedNames = ["time", "level", "logger", "message", "metadata"]
 
     private func writeText(
         _ level: Logger.Level, _ message: String, _ fields: [(key: String, value: Logger.MetadataValue)],

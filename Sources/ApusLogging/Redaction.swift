@@ -1,3 +1,4 @@
+import ApusCore
 import Logging
 
 /// Replaces log values whose names suggest a secret.
@@ -8,8 +9,8 @@ enum Redaction {
     ]
 
     static func apply(to value: Logger.MetadataValue, under key: String) -> Logger.MetadataValue {
-        let name = key.lowercased().split(separator: "-").joined(separator: "_")
-        if sensitiveWords.contains(where: name.contains) { return "<redacted>" }
+        let name = key.lowercased().split(at: "-").joined(separator: "_")
+        if sensitiveWords.contains(where: { name.contains(bytesOf: $0) }) { return "<redacted>" }
         switch value {
         case .string, .stringConvertible: return value
         case .array(let values): return .array(values.map { apply(to: $0, under: "") })

@@ -12,7 +12,8 @@ public struct SQLiteEngine: DatabaseEngine {
     public var schemes: [String] { ["sqlite"] }
 
     public func open(_ url: String) throws -> any Database {
-        let path = url.hasPrefix("sqlite://") ? url.dropFirst("sqlite://".count) : url.dropFirst("sqlite:".count)
+        let prefix = url.starts(withBytesOf: "sqlite://") ? "sqlite://" : "sqlite:"
+        let path = Substring(url.utf8.dropFirst(prefix.utf8.count))
         guard !path.isEmpty else {
             throw AppError(
                 .invalidArgument, "\"\(url)\" has no file path; write it as sqlite:data/app.sqlite or sqlite::memory:.")

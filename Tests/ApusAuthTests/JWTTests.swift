@@ -1,6 +1,7 @@
 import ApusAuth
 import ApusCore
 import ApusHTTP
+import ApusJSON
 import ApusTesting
 import Crypto
 import CryptoExtras
@@ -164,6 +165,28 @@ private struct Member: TokenPrincipal {
     func `A token has one or more audiences and no duplicate claims`(payload: String, isValid: Bool) async throws {
         let error = await verificationError(try keys(), signed(Self.header, payload))
         #expect((error == nil) == isValid, "\(payload)")
+    }
+
+    @Test func `Custom claims of any type are kept`() async throws {
+        let keys = try keys()
+        let payload = #"{"sub":"ada","iss":"apus","aud":"api","exp":99999999999,"n":7,"roles":["a"],"o":{"x":null}}"#
+        let expected: [String: JSON.Value] = ["n": 7, "roles": ["a"], "o": ["x": .null]]
+        let claims = try await keys.verify(signed(Self.header, payload))
+        #expect(claims.custom == expected)
+        let again = try await keys.verify(try await keys.sign(claims))
+        #expect(again.custom == expected)
+    }
+
+    @Test(arguments: [Double.nan, .infinity, -.infinity, 1e300])
+    func `Claims with a time that is not a number of seconds are not signed`(seconds: Double) async throws {
+        let keys = try keys()
+        let time = Date(timeIntervalSince1970: seconds)
+        let endless = JWT.Claims(subject: "ada", expiresAt: time)
+        await #expect(throws: (any Error).self) { try await keys.sign(endless) }
+        var early = claims()
+        early.notBefore = time
+        let unborn = early
+        await #expect(throws: (any Error).self) { try await keys.sign(unborn) }
     }
 
     @Test func `Two keys with the same ID are rejected, and the error contains the ID`() throws {

@@ -18,6 +18,8 @@ import Testing
         #expect(name == "a" && value.isExactly("\u{301}b=c"))
         #expect("a".cut(at: "=") == nil)
         #expect("W/\u{301}x".starts(withBytesOf: "W/"))
+        #expect("x password\u{301}".contains(bytesOf: "password"))
+        #expect("aab".contains(bytesOf: "ab") && "ab".contains(bytesOf: "") && !"aa".contains(bytesOf: "aaa"))
         #expect("x\u{301}\"".ends(withBytesOf: "\""))
         #expect("<\u{301}>".replacing(["<": "&lt;", ">": "&gt;"]).isExactly("&lt;\u{301}&gt;"))
         #expect(" \t a b\t ".trimmed == "a b")

@@ -85,6 +85,27 @@ private struct Form: Validatable {
         for text in ["", "123456789", "a\nb", "a\u{0}", "\u{7F}", "\u{85}"] { #expect(!holds(.line(1...8), text)) }
     }
 
+    @Test func `The constraints of a rule are checked up to the first that is broken`() {
+        struct Field: Validatable {
+            static var rules: [Rule<Field>] {
+                [
+                    Rule("text", \.text, .length(1...3), .custom(code: "vowel", message: "is wrong") { $0 < "b" }),
+                    Rule("text", \.text, .oneOf("a")),
+                ]
+            }
+            var text: String
+        }
+        #expect(Field(text: "xyz").validationFailures().map(\.code) == ["vowel", "not_allowed"])
+        #expect(Field(text: "wxyz").validationFailures().map(\.code) == ["length", "not_allowed"])
+        #expect(Field(text: "a").validationFailures().isEmpty)
+    }
+
+    @Test func `A bound that a number in JSON cannot represent is not in the schema`() {
+        #expect(Constraint<UInt64>.range(0...UInt64.max).keywords == [.minimum(0)])
+        #expect(Constraint<Int>.range(-9...(1 << 53 + 1)).keywords == [.minimum(-9)])
+        #expect(Constraint<Int>.range(1...9).keywords == [.minimum(1), .maximum(9)])
+    }
+
     @Test func `Text is checked against a set of values or a pattern, also concurrently`() async throws {
         #expect(holds(.oneOf("a", "b"), "b") && !holds(.oneOf("a", "b"), "c"))
         let plate: Constraint<String> = .pattern("^[A-Z]{2}-[0-9]+$", message: "must be a number plate")

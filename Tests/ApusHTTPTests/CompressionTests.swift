@@ -41,6 +41,25 @@ import Testing
         #expect(ContentCoding.preferred(by: accept)?.rawValue == coding)
     }
 
+    @Test(arguments: ["no-transform", "max-age=1, No-Transform", "no-store,no-transform,\u{301}"])
+    func `A response that must not be transformed is not compressed`(directives: String) async throws {
+        var plain = Response.text(Self.long)
+        plain.headers[.cacheControl] = directives
+        let response = try await compress(plain)
+        #expect(response.headers[.contentEncoding] == nil)
+        #expect(text(response) == Self.long)
+    }
+
+    @Test(arguments: [1, 7, 1 << 20]) func `A body is compressed in pieces, of which only the last ends the stream`(
+        pieceSize: Int
+    ) throws {
+        for text in ["", "a", String(Self.long.prefix(10_000))] {
+            let deflater = try Deflater(windowBits: 15 + 16, level: 6, pieceSize: pieceSize)
+            let bytes = deflater.compress(ByteBuffer(string: text), .finish)
+            #expect(try decompressed(bytes, .gzip) == text)
+        }
+    }
+
     @Test(arguments: ContentCoding.allCases) func `A body in memory is compressed, and its fields are updated`(
         coding: ContentCoding
     ) async throws {

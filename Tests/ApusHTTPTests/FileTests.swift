@@ -176,6 +176,21 @@ func collect(_ response: Response) async throws -> String {
                 == "attachment; filename=\"____.pdf\"; filename*=UTF-8''%C3%A9%22%0D%0A.pdf")
     }
 
+    @Test func `A file below a directory is opened without following symbolic links`() async throws {
+        let path = directory.path
+        try FileManager.default.createSymbolicLink(atPath: "\(path)/out", withDestinationPath: "/etc")
+        try FileManager.default.createSymbolicLink(atPath: "\(path)/in.txt", withDestinationPath: "\(path)/a.txt")
+        let file = try await OpenFile.forReading(["sub", "index.html"], below: path)
+        let bytes = try await file.read(from: 0, count: 100)
+        #expect(String(buffer: bytes) == "<p>index</p>")
+        for names in [["out", "passwd"], ["in.txt"], ["sub", "none"], ["a.txt", "x"]] {
+            let failure = await #expect(throws: OpenFile.Failure.self) {
+                try await OpenFile.forReading(names, below: path)
+            }
+            #expect(failure?.isMissing == true, "\(names)")
+        }
+    }
+
     @Test func `The files of a directory are served, except hidden files and files outside of it`() async throws {
         try FileManager.default.createSymbolicLink(atPath: "\(directory.path)/out", withDestinationPath: "/etc")
         try FileManager.default.createSymbolicLink(

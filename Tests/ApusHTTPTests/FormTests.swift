@@ -66,6 +66,8 @@ private struct Person: Codable, Sendable, Equatable, ResponseConvertible, Valida
         ("name=A&isMember=1&address=x", "/address", "type"), ("name=A&isMember=1&tags[-1]=x", "/tags", "format"),
         ("name=A&isMember=1&tags[0]=x&tags[00]=y", "/tags", "format"),
         ("name=A&isMember=1&address[street]=x", "/address/number", "required"),
+        ("name=A&isMember=1&age=&age=5", "/age", "format"), ("name=A&isMember=1&age=5&age=", "/age", "format"),
+        ("name=A&isMember=1&address[]=x&address[street]=S&address[number]=7", "/address", "format"),
     ])
     func `Missing and invalid fields are answered with 422 and their pointers`(
         form: String, pointer: String, code: String

@@ -168,6 +168,37 @@ private struct Upload: Decodable, Sendable {
         #expect(response.status == .contentTooLarge)
     }
 
+    @Test(
+        arguments: [
+            (#"a\"#, "a"), (#"a\"b"#, "a\"b"), ("a%22b", "a\"b"), ("a%41", "a%41"), ("a;b=\u{301}", "a;b=\u{301}"),
+            ("\u{301}/\u{301}b", "\u{301}b"), ("a%0D%0Ab", nil),
+        ] as [(String, String?)])
+    func `A file name is read as browsers write it`(filename: String, expected: String?) async throws {
+        let body = part("title", "t") + part("pictures", "", filename: filename) + "--x y--"
+        let response = try await post(body) { upload in
+            #expect(upload.pictures.count == 1, "An empty file with a name is a file.")
+            return upload.pictures.first?.filename ?? "none"
+        }
+        #expect(Array(text(response).utf8) == Array((expected ?? "none").utf8))
+    }
+
+    @Test func `An extended file name is ignored, with or without quotes`() async throws {
+        for extended in ["UTF-8''b.txt", "\"UTF-8''b.txt\""] {
+            let picture =
+                "--x y\r\nContent-Disposition: form-data; name=pictures; filename=a.txt; filename*=\(extended)\r\n\r\nx\r\n"
+            let response = try await post(part("title", "t") + picture + "--x y--") {
+                $0.pictures[0].filename ?? "none"
+            }
+            #expect(text(response) == "a.txt")
+        }
+    }
+
+    @Test func `A file beside nested fields of the same name is rejected`() async throws {
+        let body = part("title", "t") + part("note", "x", filename: "n") + part("note[a]", "1") + "--x y--"
+        let response = try await post(body) { _ in "read" }
+        #expect(try problem(response).errors?.first?.pointer == "/note")
+    }
+
     @Test func `A file is not decoded as text, nor text as a file`() async throws {
         let response = try await post(part("title", "x", filename: "f") + part("pictures", "t") + "--x y--") { _ in
             "read"

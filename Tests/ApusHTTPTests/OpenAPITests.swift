@@ -91,6 +91,18 @@ private enum Shop {
         }
     }
 
+    struct Tree: Decodable, Sendable {
+        let children: [Tree]
+        init(from decoder: any Decoder) throws {
+            children = try decoder.singleValueContainer().decode([Tree].self)
+        }
+    }
+
+    struct Forest: Decodable, Sendable {
+        let oak: Tree
+        let elm: Tree
+    }
+
     struct Nested: Decodable, Sendable {
         var inner: Int
         enum Outer: CodingKey { case wrap, list }
@@ -151,6 +163,41 @@ private enum Shop {
             try json(schema?["properties"]?["children"])
                 == ##"{"type":"array","items":{"$ref":"#/components/schemas/Shop.Parent"}}"##)
         #expect(registry.components.keys.sorted() == ["Shop.Parent", "Shop.Parents"])
+    }
+
+    @Test func `A recursive type that is encoded as a single value is a component, to which it refers`() throws {
+        let (schema, registry) = schema(of: Shop.Forest.self)
+        let reference = ##"{"$ref":"#/components/schemas/Shop.Tree"}"##
+        #expect(try json(schema?["properties"]?["oak"]) == reference)
+        #expect(try json(schema?["properties"]?["elm"]) == reference)
+        #expect(try json(registry.components["Shop.Tree"]) == #"{"type":"array","items":\#(reference)}"#)
+        #expect(registry.unknownTypes.isEmpty)
+    }
+
+    @Test func `The bounds of an integer are those of its type, or left out if they do not fit`() throws {
+        #expect(try json(schema(of: UInt64.self).0) == #"{"type":"integer","format":"uint64","minimum":0}"#)
+        #expect(
+            try json(schema(of: UInt32.self).0)
+                == #"{"type":"integer","format":"uint32","minimum":0,"maximum":4294967295}"#)
+        #expect(
+            try json(schema(of: Int64.self).0)
+                == #"{"type":"integer","format":"int64","minimum":-9223372036854775808,"maximum":9223372036854775807}"#)
+    }
+
+    @Test func `A generated name of a path parameter differs from the declared ones`() throws {
+        let routes = Routes()
+        routes.get("a/:rest/**") { _ in Response(status: .ok) }
+        routes.get("b/:segment3/*/:segment3_") { _ in Response(status: .ok) }
+        routes.get("c/{x}/*") { _ in Response(status: .ok) }
+        routes.get("d/:\u{301}e") { _ in Response(status: .ok) }
+        let document = OpenAPI.document(of: try Router(routes), title: "T", version: "1").document
+        func names(_ path: String) throws -> String { try json(document["paths"]?[path]?["get"]?["parameters"]) }
+        let rest = try names("/a/{rest}/{rest_}")
+        #expect(rest.contains(#""name":"rest""#) && rest.contains(#""name":"rest_""#))
+        let segment = try names("/b/{segment3}/{segment3__}/{segment3_}")
+        #expect(segment.contains(#""name":"segment3__""#))
+        #expect(try names("/c/%7Bx%7D/{segment3}").contains(#""name":"segment3""#))
+        #expect(try names("/d/{\u{301}e}") != "nil")
     }
 
     @Test func `A type can provide its own schema, to which other schemas refer`() throws {

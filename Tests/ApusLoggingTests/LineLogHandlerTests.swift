@@ -69,6 +69,17 @@ import Testing
         #expect(text.contains("fine"))
     }
 
+    @Test func `Metadata with the name of a part of the line is written into an object of its own`() {
+        let text = line(.json, "m", ["time": "noon", "level": "5", "password": "hunter2", "metadata": "x"])
+        let end = #""password":"<redacted>","request_id":"r1","metadata":{"level":"5","metadata":"x","time":"noon"}}"#
+        #expect(text.hasSuffix(end + "\n"), "\(text)")
+    }
+
+    @Test func `A combining mark in a name does not hide that it suggests a secret`() {
+        #expect(
+            !line(.json, "m", ["password\u{301}": "hunter2", "api-\u{301}password": "hunter2"]).contains("hunter2"))
+    }
+
     @Test func `Control characters are escaped in a text line`() {
         let text = line(.text, "a\nb", ["k": "\u{1B}[2J"])
         #expect(text.dropLast().utf8.allSatisfy { $0 >= 0x20 })

@@ -30,6 +30,38 @@ import Testing
         }
     }
 
+    @Test func `Quotes around a value of the env file are removed, and nothing else is changed`() async throws {
+        let text =
+            "\u{FEFF}# comment\r\nexport A_X=\"a b \"\r\n  B_X = '#'\nC_X=\"\n\nD_X=\"e\" f\nE_X=\u{301}x=y\nF_X=\"a'\nG_X=''"
+        try await withFolder([".env": text]) { folder in
+            let settings = try await Settings(folder: folder)
+            let found = ["a", "b", "c", "d", "e", "f", "g"].map { settings.string("\($0).x", default: "default") }
+            let expected = ["a b ", "#", "\"", "\"e\" f", "\u{301}x=y", "\"a'", "default"]
+            #expect(found.map { Array($0.utf8) } == expected.map { Array($0.utf8) })
+            try settings.check()
+        }
+    }
+
+    @Test func `A line of the env file that is not an assignment is reported without its text`() async throws {
+        try await withFolder([".env": "A_X=1\nhunter2\n=hunter2\nexport B_X=2"]) { folder in
+            let settings = try await Settings(folder: folder)
+            #expect(settings.string("a.x") == "1")
+            #expect(settings.string("b.x") == "2")
+            let error = #expect(throws: StartupError.self) { try settings.check() }
+            let problems = try #require(error).problems
+            #expect(problems.count == 2)
+            #expect(problems.first?.hasPrefix("Line 2 of \(folder)/.env must be NAME=value") == true)
+            #expect(!problems.joined().contains("hunter2"))
+        }
+    }
+
+    @Test func `A combining mark after a delimiter of a flag does not hide the delimiter`() async throws {
+        let settings = try await Settings(arguments: ["--a-x=\u{301}b", "--l=a,\u{301}b"], folder: "/nonexistent")
+        #expect(settings.string("a.x").map { Array($0.utf8) } == Array("\u{301}b".utf8))
+        #expect(settings.list("l").count == 2)
+        try settings.check()
+    }
+
     @Test func `The environment determines which file is read`() async throws {
         let files = [
             "config/production.yaml": "x: { y: production }", "config/development.yaml": "x: { y: development }",
@@ -94,7 +126,6 @@ import Testing
             #expect(settings.string("d.text") == "x,,y")
             #expect(settings.string("f.text") == "")
             for key in ["a.list", "b.list", "e.list", "g.list"] { #expect(settings.list(key) == ["x", "y"], "\(key)") }
-            try settings.check()
             #expect(settings.string("c.text") == nil)
             let error = #expect(throws: StartupError.self) { try settings.check() }
             #expect(error?.problems == ["c.text (--c-text, C_TEXT) must be text; a list is not."])
@@ -114,6 +145,23 @@ import Testing
         let error = #expect(throws: StartupError.self) { try settings.check() }
         let problems = try #require(error).problems
         #expect(problems.contains { $0.hasPrefix(problem) }, "\(problems)")
+    }
+
+    @Test func `Unknown keys of the YAML file are reported, with the key that was probably meant`() async throws {
+        let files = ["config/development.yaml": "http: { prot: 80, port: 81 }\nlog:\nnonsense: 1\n"]
+        try await withFolder(files) { folder in
+            let settings = try await Settings(arguments: ["--http-prt=82"], folder: folder)
+            #expect(settings.int("http.port", default: 0, in: 0...99) == 81)
+            _ = settings.string("log.level")
+            let error = #expect(throws: StartupError.self) { try settings.check() }
+            let path = "\(folder)/config/development.yaml"
+            #expect(
+                error?.problems == [
+                    "--http-prt is not a flag of this program. Did you mean --http-port?",
+                    "\(path) has the unknown key http.prot. Did you mean http.port?",
+                    "\(path) has the unknown key nonsense.",
+                ])
+        }
     }
 
     @Test func `A malformed file is rejected`() async throws {

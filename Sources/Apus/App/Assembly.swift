@@ -93,7 +93,7 @@ extension App {
     private func openDatabase(_ common: CommonSettings, _ settings: Settings) -> (any Database)? {
         guard !engines.isEmpty else { return nil }
         let url = common.databaseURL
-        let scheme = String(url.prefix { $0 != ":" })
+        let scheme = String(url.cut(at: ":")?.before ?? Substring(url))
         guard let engine = engines.first(where: { $0.schemes.contains(scheme) }) else {
             let supported = engines.flatMap(\.schemes).joined(separator: ", ")
             settings.reportProblem("database.url has the scheme \"\(scheme)\"; this app supports \(supported).")

@@ -15,7 +15,7 @@ struct SettingDeclaration {
     /// The key with its flag and variable, for error messages.
     static func names(of key: String) -> String { "\(key) (--\(flag(key)), \(variable(key)))" }
 
-    private static func flag(_ key: String) -> String { key.split(separator: ".").joined(separator: "-") }
+    static func flag(_ key: String) -> String { key.split(separator: ".").joined(separator: "-") }
 
     private static func variable(_ key: String) -> String {
         flag(key).uppercased().split(separator: "-").joined(separator: "_")

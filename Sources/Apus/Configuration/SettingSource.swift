@@ -10,29 +10,27 @@ struct SettingSource: Sendable {
         case words([String])
     }
 
-    private let reader: ConfigReader
-    private let areFlags: Bool
-
-    init(_ provider: some ConfigProvider) {
-        reader = ConfigReader(provider: provider)
-        areFlags = false
+    private enum Origin {
+        case provider(ConfigReader)
+        case flags([String: String?])
     }
 
-    private init(flags: CommandLineArgumentsProvider) {
-        reader = ConfigReader(provider: flags)
-        areFlags = true
-    }
+    private let origin: Origin
 
-    static func flags(_ provider: CommandLineArgumentsProvider) -> SettingSource { SettingSource(flags: provider) }
+    init(_ provider: some ConfigProvider) { origin = .provider(ConfigReader(provider: provider)) }
+
+    init(_ flags: FlagArguments) { origin = .flags(flags.values) }
 
     /// Returns the value of a key; `nil` if it is missing. Empty text counts as missing, except in a flag: `--docs-enabled`
     /// means `true`.
     func value(_ key: String) -> Value? {
-        let key = ConfigKey(key)
-        // The provider splits the value of a flag at commas, and returns `nil` for a string if there are several parts.
-        if areFlags { return reader.stringArray(forKey: key).map { .text($0.joined(separator: ",")) } }
-        if let text = reader.string(forKey: key) { return text.isEmpty ? nil : .text(text) }
-        return reader.stringArray(forKey: key).map(Value.words)
+        switch origin {
+        case .flags(let values): return values[SettingDeclaration.flag(key)].map { .text($0 ?? "") }
+        case .provider(let reader):
+            let key = ConfigKey(key)
+            if let text = reader.string(forKey: key) { return text.isEmpty ? nil : .text(text) }
+            return reader.stringArray(forKey: key).map(Value.words)
+        }
     }
 
     func text(_ key: String) -> String? {
@@ -48,9 +46,9 @@ struct FlagArguments {
     init(_ arguments: [String]) {
         var open: String?
         for argument in arguments {
-            if argument.hasPrefix("--") {
-                let parts = argument.dropFirst(2).split(
-                    separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            if argument.starts(withBytesOf: "--") {
+                let text = Substring(argument.utf8.dropFirst(2))
+                let parts = text.split(at: "=", maximumSplits: 1, omittingEmpty: false)
                 let name = String(parts[0])
                 if values[name] != nil { problems.append("--\(name) is given twice.") }
                 values[name] = .some(parts.count == 2 ? String(parts[1]) : nil)
@@ -62,10 +60,5 @@ struct FlagArguments {
                 problems.append("\"\(argument)\" is neither a role nor a flag: flags are written --key=value.")
             }
         }
-    }
-
-    var provider: CommandLineArgumentsProvider {
-        let arguments = values.map { name, value in value.map { "--\(name)=\($0)" } ?? "--\(name)" }
-        return CommandLineArgumentsProvider(arguments: ["app"] + arguments)
     }
 }

@@ -22,25 +22,38 @@ public final class Settings: Sendable {
 
     private let sources: [SettingSource]
     private let flags: [String]
+    /// The path of the YAML file and its keys.
+    private let file: (path: String, keys: [String])
     private let notes = Mutex(Notes())
 
     /// - Parameters:
     ///   - arguments: The command line without the program's name and without a role.
     ///   - variables: The environment variables. An empty one counts as missing.
     ///   - folder: The directory that contains `.env` and `config`; the working directory by default.
-    /// - Throws: An error if `.env` or the YAML file exists and is malformed.
+    /// - Throws: An error if `.env` or the YAML file exists and cannot be read, or if the YAML file is malformed.
     public init(arguments: [String] = [], variables: [String: String] = [:], folder: String = ".") async throws {
         let line = FlagArguments(arguments)
         flags = line.values.keys.sorted()
         let variables = EnvironmentVariablesProvider(environmentVariables: variables)
-        let file = try await EnvironmentVariablesProvider(
-            environmentFilePath: FilePath("\(folder)/.env"), allowMissing: true)
-        let sources = [.flags(line.provider), SettingSource(variables), SettingSource(file)]
+        let dotEnv = try EnvironmentFile(path: "\(folder)/.env")
+        let sources = [
+            SettingSource(line), SettingSource(variables),
+            SettingSource(EnvironmentVariablesProvider(environmentVariables: dotEnv.variables)),
+        ]
         environment = sources.lazy.compactMap { $0.text("environment") }.first ?? "development"
+        let path = "\(folder)/config/\(environment).yaml"
+        let recorder = KeyRecorder()
+        // The provider does not list its keys, but asks for each of them whether it is a secret.
+        let options = YAMLSnapshot.ParsingOptions(
+            secretsSpecifier: .dynamic { key, _ in
+                recorder.record(key)
+                return false
+            })
         let yaml = try await FileProvider<YAMLSnapshot>(
-            filePath: FilePath("\(folder)/config/\(environment).yaml"), allowMissing: true)
+            parsingOptions: options, filePath: FilePath(path), allowMissing: true)
+        file = (path, recorder.keys)
         self.sources = sources + [SettingSource(yaml)]
-        notes.withLock { $0.problems = line.problems }
+        notes.withLock { $0.problems = line.problems + dotEnv.problems }
         _ = string("environment", default: "development")
     }
 
@@ -49,6 +62,7 @@ public final class Settings: Sendable {
         environment = "development"
         sources = []
         flags = []
+        file = ("", [])
         _ = string("environment", default: "development")
     }
 
@@ -122,7 +136,7 @@ public final class Settings: Sendable {
     public func list(_ key: String) -> [String] {
         declare(key, "values separated by commas", default: nil)
         return switch found(key) {
-        case .text(let text): text.split(separator: ",").map { String($0.trimmed) }
+        case .text(let text): text.split(at: ",").map { String($0.trimmed) }
         case .words(let words): words
         case nil: []
         }
@@ -138,12 +152,28 @@ public final class Settings: Sendable {
         notes.withLock { if !$0.problems.contains(problem) { $0.problems.append(problem) } }
     }
 
-    /// - Throws: A ``StartupError`` that lists every recorded problem, and every flag that no code has read.
+    /// - Throws: A ``StartupError`` that lists every recorded problem, and every flag and every key of the YAML file that
+    ///   no code has read.
     public func check() throws {
         let (problems, declarations) = notes.withLock { ($0.problems, $0.declarations) }
-        let known = Set(declarations.map(\.flag))
-        let unknown = flags.filter { !known.contains($0) }.map { "--\($0) is not a flag of this program." }
+        let unknown = unknownFlags(declarations.map(\.flag)) + unknownKeys(declarations.map(\.key))
         guard problems.isEmpty && unknown.isEmpty else { throw StartupError(problems: problems + unknown) }
+    }
+
+    private func unknownFlags(_ known: [String]) -> [String] {
+        flags.filter { !known.containsExactly($0) }.map {
+            "--\($0) is not a flag of this program." + CloseMatch.suggestion(for: $0, among: known, prefix: "--")
+        }
+    }
+
+    private func unknownKeys(_ known: [String]) -> [String] {
+        let unknown = file.keys.filter { key in
+            // A key without a value, such as `http:`, may be the beginning of others.
+            !known.containsExactly(key) && !known.contains { $0.starts(withBytesOf: key + ".") }
+        }
+        return unknown.map {
+            "\(file.path) has the unknown key \($0)." + CloseMatch.suggestion(for: $0, among: known)
+        }
     }
 
     /// The settings that were read, in the order of their first reading.
@@ -176,4 +206,13 @@ public final class Settings: Sendable {
     private func found(_ key: String) -> SettingSource.Value? {
         sources.lazy.compactMap { $0.value(key) }.first
     }
+}
+
+/// Collects the keys of a file while it is parsed.
+private final class KeyRecorder: Sendable {
+    private let recorded = Mutex<Set<String>>([])
+
+    var keys: [String] { recorded.withLock { $0.sorted() } }
+
+    func record(_ key: String) { recorded.withLock { _ = $0.insert(key) } }
 }

@@ -1,4 +1,5 @@
 import ApusCore
+public import ApusJSON
 public import FoundationEssentials
 
 extension JWT {
@@ -18,11 +19,11 @@ extension JWT {
         public var notBefore: Date?
         /// The ID of the token (`jti`).
         public var id: String?
-        /// Custom claims by name. Only strings are supported.
-        public var custom: [String: String] = [:]
+        /// Custom claims by name.
+        public var custom: [String: JSON.Value] = [:]
 
         /// Creates the claims of a token to sign.
-        public init(subject: String, expiresAt: Date, custom: [String: String] = [:]) {
+        public init(subject: String, expiresAt: Date, custom: [String: JSON.Value] = [:]) {
             self.subject = subject
             self.expiresAt = expiresAt
             self.custom = custom
@@ -63,7 +64,7 @@ extension JWT.Claims: Codable {
                 throw DecodingError.dataCorruptedError(
                     forKey: key, in: container, debugDescription: "Two claims have canonically equivalent names.")
             }
-            custom[key.stringValue] = try? container.decode(String.self, forKey: key)
+            custom[key.stringValue] = try container.decode(JSON.Value.self, forKey: key)
         }
     }
 
@@ -73,9 +74,19 @@ extension JWT.Claims: Codable {
         return try container.decode([String].self, forKey: Key("aud"))
     }
 
+    /// - Throws: An `EncodingError` if a time is not a number of seconds that fits in 64 bits.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: Key.self)
-        func seconds(_ date: Date) -> Int { Int(date.timeIntervalSince1970) }
+        func encode(_ date: Date, _ name: String) throws {
+            guard let seconds = Int(exactly: date.timeIntervalSince1970.rounded(.towardZero)) else {
+                throw EncodingError.invalidValue(
+                    date,
+                    .init(
+                        codingPath: encoder.codingPath + [Key(name)],
+                        debugDescription: "\(name) must be a number of seconds that fits in 64 bits."))
+            }
+            try container.encode(seconds, forKey: Key(name))
+        }
         for (name, value) in custom where !Self.registeredNames.containsExactly(name) {
             try container.encode(value, forKey: Key(name))
         }
@@ -86,9 +97,9 @@ extension JWT.Claims: Codable {
         } else {
             try container.encode(audiences, forKey: Key("aud"))
         }
-        try container.encode(seconds(issuedAt), forKey: Key("iat"))
-        try container.encode(seconds(expiresAt), forKey: Key("exp"))
-        try container.encodeIfPresent(notBefore.map(seconds), forKey: Key("nbf"))
+        try encode(issuedAt, "iat")
+        try encode(expiresAt, "exp")
+        if let notBefore { try encode(notBefore, "nbf") }
         try container.encodeIfPresent(id, forKey: Key("jti"))
     }
 }

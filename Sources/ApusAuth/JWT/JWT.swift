@@ -5,6 +5,7 @@ public enum JWT {
     /// Signs tokens.
     public protocol Signer: Sendable {
         /// Returns a signed token with the given claims.
+        /// - Throws: An error if a claim cannot be encoded, such as a time that is not a number.
         func sign(_ claims: Claims) async throws -> String
     }
 

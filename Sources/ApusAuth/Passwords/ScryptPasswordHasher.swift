@@ -99,13 +99,13 @@ public final class ScryptPasswordHasher: PasswordHasher {
     }
 
     private static func decode(_ text: String) -> (cost: Cost, salt: [UInt8], hash: [UInt8])? {
-        let parts = text.split(separator: "$")
+        let parts = text.split(at: "$")
         guard parts.count == 4, parts[0] == "scrypt", let salt = Data(base64Encoded: String(parts[2])),
             let hash = Data(base64Encoded: String(parts[3])), hash.count == 32
         else { return nil }
         var numbers: [Substring: Int] = [:]
-        for pair in parts[1].split(separator: ",") {
-            let sides = pair.split(separator: "=")
+        for pair in parts[1].split(at: ",") {
+            let sides = pair.split(at: "=")
             guard sides.count == 2, let number = Int(sides[1]) else { return nil }
             numbers[sides[0]] = number
         }

@@ -26,6 +26,18 @@ extension StringProtocol {
         utf8.count >= suffix.utf8.count && utf8.suffix(suffix.utf8.count).elementsEqual(suffix.utf8)
     }
 
+    /// Returns whether the UTF-8 encoding contains that of another text.
+    package func contains(bytesOf text: some StringProtocol) -> Bool {
+        guard let first = text.utf8.first else { return true }
+        var rest = Substring(self).utf8
+        while let index = rest.firstIndex(of: first) {
+            rest = rest[index...]
+            if rest.starts(with: text.utf8) { return true }
+            rest.removeFirst()
+        }
+        return false
+    }
+
     /// Returns the text with each occurrence of the given ASCII characters replaced.
     package func replacing(_ replacements: KeyValuePairs<Unicode.Scalar, String>) -> String {
         var result = ""

@@ -36,7 +36,8 @@ extension Constraint where Value: Comparable & Sendable {
 
     private static func number(_ value: Value) -> Double? {
         switch value {
-        case let value as any BinaryInteger: Double(value)
+        // A bound that JSON numbers cannot represent, such as `Int.max`, is left out of the schema.
+        case let value as any BinaryInteger: Double(exactly: value)
         case let value as any BinaryFloatingPoint: Double(value)
         default: nil
         }
@@ -118,8 +119,8 @@ extension Constraint where Value == String {
     /// A pattern that is not a regular expression stops the start of an app that validates bodies with it. Elsewhere, no
     /// text satisfies it.
     ///
-    /// Matching backtracks: nested repetitions, such as `(a+)+`, can take exponential time on crafted input. Limit such
-    /// a field to a small `.length`.
+    /// Matching backtracks: nested repetitions, such as `(a+)+`, can take exponential time on crafted input. List a small
+    /// `.length` before the pattern: text that breaks it is not matched.
     /// - Parameters:
     ///   - pattern: A pattern with the same meaning in Swift's `Regex` and in ECMA-262, which JSON Schema uses.
     ///   - message: A phrase that continues the name of the field.

@@ -53,6 +53,9 @@ private struct RuleReport {
 }
 
 /// The constraints on one field of a type.
+///
+/// The constraints of a rule are checked in order, up to the first that the value breaks: list a cheap one, such as
+/// `.length`, before one that depends on it, such as `.pattern`. Rules are independent of each other, and all are checked.
 public struct Rule<Root>: Sendable {
     /// The name of the field in the input.
     package let name: String
@@ -66,7 +69,7 @@ public struct Rule<Root>: Sendable {
     /// - Parameters:
     ///   - name: The name of the field in the input.
     ///   - value: The key path of the field.
-    ///   - constraints: The constraints that the value must satisfy.
+    ///   - constraints: The constraints that the value must satisfy. Only the first broken one is reported.
     public init<Value>(
         _ name: String, _ value: any KeyPath<Root, Value> & Sendable, _ constraints: Constraint<Value>...
     ) {
@@ -132,9 +135,7 @@ public struct Rule<Root>: Sendable {
         _ value: Value, at pointer: JSONPointer, _ constraints: [Constraint<Value>],
         _ failures: inout [ValidationFailure]
     ) {
-        for constraint in constraints where !constraint.holds(value) {
-            failures.append(
-                ValidationFailure(pointer: pointer.description, code: constraint.code, message: constraint.message))
-        }
+        guard let broken = constraints.first(where: { !$0.holds(value) }) else { return }
+        failures.append(ValidationFailure(pointer: pointer.description, code: broken.code, message: broken.message))
     }
 }

@@ -1,3 +1,4 @@
+import ApusCore
 public import HTTPTypes
 public import NIOCore
 
@@ -30,8 +31,9 @@ public struct ClientRequest: Sendable {
 
     /// The path and the query, percent-encoded.
     public var target: String {
-        let parts = path.split(separator: "/").map { part in
-            part.first == ":" ? PercentEncoding.encode(segments[String(part.dropFirst())] ?? "") : String(part)
+        let parts = path.split(at: "/").map { part in
+            guard part.starts(withBytesOf: ":") else { return String(part) }
+            return PercentEncoding.encode(segments[String(Substring(part.utf8.dropFirst()))] ?? "")
         }
         let pairs = query.map { "\(PercentEncoding.encode($0.name))=\(PercentEncoding.encode($0.value))" }
         return "/\(parts.joined(separator: "/"))" + (pairs.isEmpty ? "" : "?\(pairs.joined(separator: "&"))")

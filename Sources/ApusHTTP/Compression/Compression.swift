@@ -9,8 +9,9 @@ import NIOPosix
 /// enough. A streamed body is compressed while it is produced, and each piece is flushed immediately. A response with a
 /// `Content-Encoding` field, such as `identity`, or with `Cache-Control: no-transform` is not changed.
 ///
-/// Set one of these fields on a response that contains a secret, such as a CSRF token, next to text chosen by the client:
-/// otherwise the length of the compressed body can reveal the secret (the BREACH attack).
+/// Set `Cache-Control: no-transform` (RFC 9111 §5.2.2.6) on a response that contains a secret, such as a CSRF token, next
+/// to text chosen by the client: otherwise the length of the compressed body can reveal the secret (the BREACH attack).
+/// Unlike `Content-Encoding: identity`, it also forbids proxies to compress the body.
 public struct Compression: Middleware {
     private let minimumLength: Int
     private let level: Int
@@ -69,7 +70,9 @@ public struct Compression: Middleware {
         default: break
         }
         guard response.upgrade == nil, response.headers[.contentEncoding] == nil,
-            response.headers[.cacheControl]?.asciiLowercased.contains("no-transform") != true,
+            !FieldList.elements(response.headers[.cacheControl] ?? "").contains(where: {
+                $0.asciiLowercased == "no-transform"
+            }),
             let type = (representation?.contentType ?? response.headers[.contentType]).flatMap(MediaType.init)
         else { return false }
         return Self.isText(type)
@@ -81,7 +84,7 @@ public struct Compression: Middleware {
         case "text": type.subtype != "event-stream"
         case "application":
             ["json", "javascript", "xml", "wasm", "x-ndjson", "manifest+json"].contains(type.subtype)
-                || type.subtype.hasSuffix("+json") || type.subtype.hasSuffix("+xml")
+                || type.subtype.ends(withBytesOf: "+json") || type.subtype.ends(withBytesOf: "+xml")
         case "image": type.subtype == "svg+xml"
         default: false
         }

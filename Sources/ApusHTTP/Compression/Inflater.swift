@@ -14,10 +14,12 @@ final class Inflater: DecompressionEngine {
     func restart() { inflateReset(&stream) }
 
     func step(_ input: UnsafeRawBufferPointer, _ output: UnsafeMutableRawBufferPointer) throws -> DecompressionStep? {
+        // libz counts with 32 bits; what does not fit is left for the next step.
+        let (available, capacity) = (UInt32(clamping: input.count), UInt32(clamping: output.count))
         stream.next_in = UnsafeMutablePointer(mutating: input.bindMemory(to: UInt8.self).baseAddress)
-        stream.avail_in = UInt32(input.count)
+        stream.avail_in = available
         stream.next_out = output.bindMemory(to: UInt8.self).baseAddress
-        stream.avail_out = UInt32(output.count)
+        stream.avail_out = capacity
         let result = inflate(&stream, Z_NO_FLUSH)
         stream.next_in = nil
         stream.next_out = nil
@@ -25,7 +27,7 @@ final class Inflater: DecompressionEngine {
         guard result != Z_MEM_ERROR else { throw CompressionMemoryError(library: "libz") }
         guard [Z_OK, Z_BUF_ERROR, Z_STREAM_END].contains(result) else { return nil }
         return DecompressionStep(
-            consumed: input.count - Int(stream.avail_in), produced: output.count - Int(stream.avail_out),
+            consumed: Int(available - stream.avail_in), produced: Int(capacity - stream.avail_out),
             isEnd: result == Z_STREAM_END)
     }
 }

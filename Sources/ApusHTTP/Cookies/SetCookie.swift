@@ -55,7 +55,7 @@ public struct SetCookie: Sendable, Equatable {
     /// The removal is `Secure` only if the name requires it (`__Host-`, `__Secure-`): browsers ignore secure cookies over
     /// plain HTTP, and over TLS a cookie of either kind replaces the existing one.
     public static func removal(of name: String, path: String = "/", domain: String? = nil) -> SetCookie {
-        let isSecure = ["__host-", "__secure-"].contains { name.asciiLowercased.hasPrefix($0) }
+        let isSecure = ["__host-", "__secure-"].contains { name.asciiLowercased.starts(withBytesOf: $0) }
         return SetCookie(name, "", maxAge: .zero, path: path, domain: domain, isSecure: isSecure)
     }
 
@@ -88,7 +88,7 @@ extension Response {
             headers[.cacheControl] = "no-store"
             return
         }
-        let directives = field.split(at: ",").map(\.trimmed)
+        let directives = FieldList.elements(field)
         func isOneOf(_ directive: Substring, _ names: String...) -> Bool {
             names.contains((directive.cut(at: "=")?.before ?? directive).trimmed.asciiLowercased)
         }

@@ -185,7 +185,12 @@ public struct Cookie<Value: Sendable>: RequestInput {
 
 extension LosslessStringConvertible where Self: RawRepresentable, RawValue == String {
     /// Creates a value from its raw string, so that enumerations with raw strings only need to declare the conformance.
-    public init?(_ description: String) { self.init(rawValue: description) }
+    ///
+    /// Raw strings are compared by code units: `init(rawValue:)` of an enumeration also accepts canonically equivalent text.
+    public init?(_ description: String) {
+        self.init(rawValue: description)
+        guard rawValue != description || rawValue.isExactly(description) else { return nil }
+    }
 
     public var description: String { rawValue }
 }

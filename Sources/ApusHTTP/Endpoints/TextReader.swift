@@ -83,7 +83,7 @@ private struct TextFormat<Value: Sendable>: Sendable {
 
     static func lossless() -> TextFormat where Value: LosslessStringConvertible {
         TextFormat(schema: .text(of: Value.self)) { text in
-            Value(text).flatMap { isFinite($0) ? $0 : nil }
+            Value(text).flatMap { isNumber($0, text) ? $0 : nil }
         } write: {
             $0.description
         }
@@ -93,11 +93,13 @@ private struct TextFormat<Value: Sendable>: Sendable {
         TextFormat<Date>(schema: .of(Date.self), parse: { RFC3339.parse($0) }) { RFC3339.format($0) ?? "" }
     }
 
-    /// Returns whether a floating-point number is finite: `nan` and `1e999` are parsed as numbers, and careless range
-    /// checks accept them.
-    private static func isFinite(_ value: Value) -> Bool {
-        if Value.self == Double.self { return (value as? Double)?.isFinite == true }
-        if Value.self == Float.self { return (value as? Float)?.isFinite == true }
-        return true
+    /// Returns whether a floating-point number is finite and decimal: `nan`, `1e999` and `0x1p3` are parsed as numbers, too,
+    /// and careless range checks accept them.
+    private static func isNumber(_ value: Value, _ text: String) -> Bool {
+        switch value {
+        case let number as Double: number.isFinite && DecimalText.isValid(text)
+        case let number as Float: number.isFinite && DecimalText.isValid(text)
+        default: true
+        }
     }
 }

@@ -21,8 +21,8 @@ struct Accept {
     private static let maximumCount = 64
 
     init(_ field: String) {
-        ranges = field.split(at: ",").prefix(Self.maximumCount).compactMap { element in
-            guard let type = MediaType(String(element.trimmed)) else { return nil }
+        ranges = FieldList.elements(field).prefix(Self.maximumCount).compactMap { element in
+            guard let type = MediaType(String(element)) else { return nil }
             let weight = type.parameters["q"].map { Weight.parse($0) ?? 0 } ?? 1
             return Range(type: type.type, subtype: type.subtype, weight: weight)
         }

@@ -23,5 +23,5 @@ package struct MediaType: Sendable, Equatable {
     /// The type and the subtype, without parameters.
     var essence: String { "\(type)/\(subtype)" }
 
-    var isJSON: Bool { type == "application" && (subtype == "json" || subtype.hasSuffix("+json")) }
+    var isJSON: Bool { type == "application" && (subtype == "json" || subtype.ends(withBytesOf: "+json")) }
 }

@@ -12,7 +12,7 @@ package struct WebOrigin: Equatable {
     package init?(_ text: String) {
         let text = text.asciiLowercased
         guard let (scheme, rest) = text.cut(at: ":"), rest.starts(withBytesOf: "//"),
-            let address = Self.hostAndPort(rest.dropFirst(2))
+            let address = Self.hostAndPort(Substring(rest.utf8.dropFirst(2)))
         else { return nil }
         self.scheme = String(scheme)
         (host, port) = address

@@ -27,8 +27,19 @@ public struct FileResponse: ResponseConvertible {
     public init(
         _ path: String, contentType: String? = nil, cacheControl: String = "no-cache", downloadName: String? = nil
     ) async throws {
+        try await self.init(
+            named: path, contentType: contentType, cacheControl: cacheControl, downloadName: downloadName
+        ) { try await .forReading(path) }
+    }
+
+    /// Creates a response with a file that a closure opens.
+    /// - Parameter path: The name or the path of the file, from which the media type is derived.
+    init(
+        named path: String, contentType: String? = nil, cacheControl: String, downloadName: String? = nil,
+        open: () async throws -> OpenFile
+    ) async throws {
         do {
-            file = try await .forReading(path)
+            file = try await open()
             let information = try await file.information()
             guard information.isRegular else { throw AppError(.notFound, "File not found.") }
             size = information.size

@@ -46,18 +46,45 @@ final class OpenFile: Sendable {
         try await open(path, O_RDONLY | O_NONBLOCK)
     }
 
+    /// Opens an existing file below a directory for reading. None of the names may be that of a symbolic link, not even of
+    /// one that appears while the file is opened.
+    ///
+    /// The process needs the permission to read the directory and those on the way to the file.
+    /// - Parameters:
+    ///   - names: The names of the directories on the way and of the file. None of them contains a slash or is `..`.
+    ///   - directory: The path of the directory. It is trusted, and may contain symbolic links.
+    static func forReading(_ names: [String], below directory: String) async throws -> OpenFile {
+        try await onPool {
+            var current = try opened(directory) { systemOpen(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0) }
+            for (index, name) in names.enumerated() {
+                // Non-blocking, because opening a FIFO would wait for a writer.
+                let kind = index == names.count - 1 ? O_NONBLOCK : O_DIRECTORY
+                let parent = current
+                current = try withExtendedLifetime(parent) {
+                    try opened(name) {
+                        systemOpenAt(parent.descriptor, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | kind)
+                    }
+                }
+            }
+            return current
+        }
+    }
+
     /// Creates a file that only its owner can read and write. Fails if the path exists.
     static func new(_ path: String) async throws -> OpenFile {
         try await open(path, O_RDWR | O_CREAT | O_EXCL)
     }
 
     private static func open(_ path: String, _ flags: Int32) async throws -> OpenFile {
-        try await onPool {
-            while true {
-                let descriptor = systemOpen(path, flags | O_CLOEXEC, 0o600)
-                if descriptor >= 0 { return OpenFile(descriptor) }
-                guard errno == EINTR else { throw Failure(code: errno, path: path) }
-            }
+        try await onPool { try opened(path) { systemOpen(path, flags | O_CLOEXEC, 0o600) } }
+    }
+
+    /// Calls a system function that opens a file, and repeats it if a signal interrupts it.
+    private static func opened(_ path: String, _ open: () -> Int32) throws -> OpenFile {
+        while true {
+            let descriptor = open()
+            if descriptor >= 0 { return OpenFile(descriptor) }
+            guard errno == EINTR else { throw Failure(code: errno, path: path) }
         }
     }
 
@@ -117,6 +144,9 @@ final class OpenFile: Sendable {
 
 // Wrappers of system functions that are hidden by methods of the same name.
 private func systemOpen(_ path: String, _ flags: Int32, _ mode: mode_t) -> Int32 { open(path, flags, mode) }
+private func systemOpenAt(_ directory: Int32, _ name: String, _ flags: Int32) -> Int32 {
+    openat(directory, name, flags)
+}
 private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
     write(descriptor, bytes, count)
 }

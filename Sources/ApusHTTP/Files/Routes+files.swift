@@ -29,7 +29,7 @@ extension Routes {
         _ path: String, from folder: String, cacheControl: String = "no-cache", file: String = #fileID,
         line: Int = #line
     ) {
-        let count = fullPath(path).split(separator: "/").count
+        let count = fullPath(path).split(at: "/").count
         let directory = FileDirectory(folder, cacheControl: cacheControl)
         let handler: Handler = { request in
             let segments = Substring(request.path.utf8.dropFirst()).split(at: "/", omittingEmpty: false)
@@ -75,25 +75,33 @@ private struct FileDirectory: Sendable {
                 status: .permanentRedirect, headers: [.location: location, .cacheControl: cacheControl])
         }
         guard target.isIndex == endsInSlash else { throw Self.notFound }
-        return try await FileResponse(target.path, cacheControl: cacheControl).response(to: request)
+        return try await FileResponse(named: target.names.last ?? "", cacheControl: cacheControl) {
+            // The resolved names are those of no symbolic links. Opening them one by one ensures that this is still so.
+            try await .forReading(target.names, below: target.root)
+        }.response(to: request)
     }
 
     /// A file that was found.
     private struct Target {
-        let path: String
+        /// The path of the directory.
+        let root: String
+        /// The names that lead from the directory to the file, without symbolic links.
+        let names: [String]
         /// Whether it is the `index.html` of the requested directory.
         let isIndex: Bool
     }
 
-    /// Resolves the path of a file inside of the directory. This call blocks.
+    /// Resolves a file inside of the directory. This call blocks.
     private func resolve(_ names: [String]) throws -> Target {
         let path = ([path] + names).joined(separator: "/")
         guard let root = Self.realPath(self.path), let target = Self.realPath(path) else { throw Self.notFound }
         let isIndex = Self.isDirectory(target)
+        let prefix = root == "/" ? root : "\(root)/"
         guard let resolved = Self.realPath(isIndex ? "\(target)/index.html" : target),
-            resolved.starts(withBytesOf: root == "/" ? "/" : "\(root)/")
+            resolved.starts(withBytesOf: prefix)
         else { throw Self.notFound }
-        return Target(path: resolved, isIndex: isIndex)
+        let found = Substring(resolved.utf8.dropFirst(prefix.utf8.count)).split(at: "/").map(String.init)
+        return Target(root: root, names: found, isIndex: isIndex)
     }
 
     private static var notFound: AppError { AppError(.notFound, "File not found.") }

@@ -24,6 +24,10 @@ struct FormDecoder: Decoder {
             throw DecodingError.typeMismatch(
                 [String: String].self, .init(codingPath: codingPath, debugDescription: "Expected fields."))
         }
+        guard codingPath.isEmpty || node[""] == nil else {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: codingPath, debugDescription: "must not be a list and have named fields at once"))
+        }
         return KeyedDecodingContainer(FormObject(node: node, codingPath: codingPath))
     }
 
@@ -143,12 +147,14 @@ private struct FormValue: SingleValueDecodingContainer {
 
 extension FormFields.Node {
     fileprivate var isEmptyText: Bool {
-        guard !hasChildren, case .text("")? = values.first else { return false }
+        guard !hasChildren, values.count == 1, case .text("") = values[0] else { return false }
         return true
     }
 
     fileprivate func decode<Value: Decodable>(_ type: Value.Type, _ path: [any CodingKey]) throws -> Value {
-        if type == UploadedFile.self, values.count == 1, case .file(let file) = values[0], let file = file as? Value {
+        if type == UploadedFile.self, !hasChildren, values.count == 1, case .file(let file) = values[0],
+            let file = file as? Value
+        {
             return file
         }
         guard let scalar = type as? any FormScalar.Type else {
@@ -191,11 +197,11 @@ extension UInt32: FormScalar {}
 extension UInt64: FormScalar {}
 
 extension Double: FormScalar {
-    fileprivate static func parse(_ text: String) -> Double? { Double(text).flatMap { $0.isFinite ? $0 : nil } }
+    fileprivate static func parse(_ text: String) -> Double? { DecimalText.number(text) }
 }
 
 extension Float: FormScalar {
-    fileprivate static func parse(_ text: String) -> Float? { Float(text).flatMap { $0.isFinite ? $0 : nil } }
+    fileprivate static func parse(_ text: String) -> Float? { DecimalText.number(text) }
 }
 
 extension Bool: FormScalar {

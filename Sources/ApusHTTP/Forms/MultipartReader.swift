@@ -49,6 +49,8 @@ private struct Part {
     private let name: String
     private let filename: String?
     private let isFile: Bool
+    /// Whether the part has a file name, be it a valid one or not.
+    private let isNamed: Bool
     private let contentType: String?
     private let threshold: Int
     private var memory = ByteBuffer()
@@ -64,7 +66,9 @@ private struct Part {
             throw MultipartParser.malformed("a part has no Content-Disposition field of type form-data with a name")
         }
         self.name = name
+        // `filename*` must not be used in forms (RFC 7578 §4.2), and browsers do not send it.
         isFile = parameters["filename"] != nil
+        isNamed = parameters["filename"]?.isEmpty == false
         filename = parameters["filename"].flatMap(UploadedFile.baseName)
         contentType = headers[.contentType]
         self.threshold = threshold
@@ -108,7 +112,7 @@ private struct Part {
             }
             return (name, .text(text))
         }
-        if size == 0, filename == nil { return nil }
+        if size == 0, !isNamed { return nil }
         try await flush()
         let storage = disk.map(UploadedFile.Storage.disk) ?? .memory(memory)
         return (name, .file(UploadedFile(filename: filename, contentType: contentType, size: size, storage: storage)))

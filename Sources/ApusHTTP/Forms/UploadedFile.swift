@@ -69,13 +69,24 @@ public struct UploadedFile: Sendable {
         }
     }
 
-    /// Returns the last component of a file name given by a client, separated by slashes or backslashes; `nil` if it is not a
-    /// valid name.
+    /// Returns the last component of a file name given by a client, separated by slashes or backslashes, at most 255
+    /// bytes of it; `nil` if it is not a valid name.
     static func baseName(_ name: String) -> String? {
-        let base = name.split { $0 == "/" || $0 == "\\" }.last.map(String.init) ?? ""
-        let isValid = !base.isEmpty && base != "." && base != ".." && !base.unicodeScalars.contains { $0.value < 32 }
-        return isValid ? String(base.prefix(255)) : nil
+        let parts = name.utf8.split { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") }
+        let base = parts.last.map { Substring($0) } ?? ""
+        guard !base.isEmpty, base != ".", base != "..",
+            !base.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F })
+        else { return nil }
+        var shortened = ""
+        for scalar in base.unicodeScalars {
+            guard shortened.utf8.count + UTF8.width(scalar) <= maximumNameSize else { break }
+            shortened.unicodeScalars.append(scalar)
+        }
+        return shortened
     }
+
+    /// The maximum size of a file name, in bytes, which is that of most file systems.
+    private static let maximumNameSize = 255
 }
 
 extension UploadedFile: Decodable {

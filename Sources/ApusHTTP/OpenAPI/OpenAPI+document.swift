@@ -41,9 +41,9 @@ extension OpenAPI {
 
     /// Returns the names of the path parameters: the text in braces at the beginning of a segment, which other text may follow.
     private static func parameterNames(_ path: String) -> [String] {
-        path.split(separator: "/").compactMap { segment in
-            guard segment.hasPrefix("{"), let end = segment.firstIndex(of: "}") else { return nil }
-            return String(segment[..<end].dropFirst())
+        path.split(at: "/").compactMap { segment in
+            guard segment.starts(withBytesOf: "{"), let (name, _) = segment.cut(at: "}") else { return nil }
+            return String(Substring(name.utf8.dropFirst()))
         }
     }
 
@@ -80,12 +80,13 @@ extension OpenAPI {
 
     private static func parameters(_ operation: Operation, _ path: String, _ registry: SchemaRegistry) -> [JSON.Value] {
         var all = operation.parameters
-        for name in parameterNames(path) where !all.contains(where: { $0.location == .path && $0.name == name }) {
+        for name in parameterNames(path) {
+            guard !all.contains(where: { $0.location == .path && $0.name.isExactly(name) }) else { continue }
             all.append(Parameter(name, in: .path, schema: .of(String.self)))
         }
-        var seen: Set<String> = []
+        var seen: Set<ExactString> = []
         return all.compactMap { parameter in
-            guard seen.insert("\(parameter.location) \(parameter.name)").inserted else { return nil }
+            guard seen.insert(ExactString("\(parameter.location) \(parameter.name)")).inserted else { return nil }
             var value: JSON.Value = [
                 "name": .string(parameter.name), "in": .string(parameter.location.rawValue),
                 "required": .bool(parameter.isRequired), "schema": parameter.schema.make(registry),
@@ -134,8 +135,8 @@ extension OpenAPI {
 
     /// Returns the first constant path segment that is not a version.
     private static func defaultTag(_ path: String) -> String? {
-        path.split(separator: "/").first { segment in
-            !segment.hasPrefix("{") && !(segment.first == "v" && segment.dropFirst().allSatisfy(\.isNumber))
+        path.split(at: "/").first { segment in
+            !segment.starts(withBytesOf: "{") && !(segment.first == "v" && segment.dropFirst().allSatisfy(\.isNumber))
         }.map(String.init)
     }
 }

@@ -1,3 +1,4 @@
+import ApusCore
 import ApusJSON
 
 /// A decoder without input: it returns empty values and records the keys and types that a type decodes.
@@ -63,12 +64,12 @@ final class SchemaRecorder: Decoder {
     fileprivate func record(_ name: String, _ schema: JSON.Value, isRequired: Bool) {
         becomeObject()
         guard case .object(var properties, var required) = shape else { return }
-        if let index = properties.firstIndex(where: { $0.name == name }) {
+        if let index = properties.firstIndex(where: { $0.name.isExactly(name) }) {
             properties[index].value = schema
         } else {
             properties.append(.init(name, schema))
         }
-        if isRequired, !required.contains(name) { required.append(name) }
+        if isRequired, !required.containsExactly(name) { required.append(name) }
         shape = .object(properties: properties, required: required)
     }
 

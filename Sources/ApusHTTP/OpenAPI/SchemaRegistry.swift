@@ -12,6 +12,8 @@ public final class SchemaRegistry {
     /// The types whose schema could not be determined. Their schema allows any value.
     private(set) var unknownTypes: [String] = []
     private var names: [ObjectIdentifier: String] = [:]
+    /// The names that a schema refers to.
+    private var referredNames: Set<String> = []
     /// The component names by the names that were requested for schemas without a Swift type.
     private var requestedNames: [String: String] = [:]
     private var depth = 0
@@ -23,7 +25,7 @@ public final class SchemaRegistry {
     /// Returns the schema of a type: a reference if the schema has a name.
     public func schema(of type: Any.Type) -> JSON.Value {
         if let type = type as? any StandardSchema.Type { return type.schema(in: self) }
-        if let name = names[ObjectIdentifier(type)] { return Self.reference(name) }
+        if let name = names[ObjectIdentifier(type)] { return reference(name) }
         if let type = type as? any SchemaDescribing.Type { return component(type) { type.schema } }
         if let cases = Self.cases(of: type) { return component(type) { cases } }
         guard let type = type as? any Decodable.Type else { return unknown(type) }
@@ -80,7 +82,7 @@ public final class SchemaRegistry {
     /// Returns a reference to the schema of something other than a Swift type. The schema is created once.
     /// - Parameter requestedName: The name of the schema: letters, digits, `.`, `_` and `-`.
     package func component(named requestedName: String, _ make: () -> JSON.Value) -> JSON.Value {
-        if let name = requestedNames[requestedName] { return Self.reference(name) }
+        if let name = requestedNames[requestedName] { return reference(name) }
         let name = uniqueName(requestedName)
         requestedNames[requestedName] = name
         return fill(name, make)
@@ -90,10 +92,15 @@ public final class SchemaRegistry {
         // Reserve the name before the schema is created, for recursive types.
         components[name] = .object([])
         components[name] = make()
-        return Self.reference(name)
+        return reference(name)
     }
 
-    private static func reference(_ name: String) -> JSON.Value { ["$ref": .string("#/components/schemas/\(name)")] }
+    private func reference(_ name: String) -> JSON.Value {
+        referredNames.insert(name)
+        return Self.pointer(to: name)
+    }
+
+    private static func pointer(to name: String) -> JSON.Value { ["$ref": .string("#/components/schemas/\(name)")] }
 
     private func uniqueName(_ base: String) -> String {
         var name = base
@@ -140,15 +147,21 @@ public final class SchemaRegistry {
         components[name] = .object([])
         // A type that rejects the empty values has been recorded up to that point.
         _ = try? type.init(from: recorder)
-        guard let schema = recorder.schema, !recorder.isSingleValue else {
+        // A type that wraps a single value has the schema of that value, without a name unless it is recursive.
+        let isRecursive = referredNames.contains(name)
+        guard isRecursive || recorder.schema != nil && !recorder.isSingleValue else {
             components[name] = nil
             names[ObjectIdentifier(type)] = nil
-            // A type that wraps a single value has the schema of that value.
             return recorder.schema ?? unknown(type)
+        }
+        // A type that only consists of itself has no schema.
+        guard let schema = recorder.schema, schema != Self.pointer(to: name) else {
+            recordUnknown(type)
+            return reference(name)
         }
         components[name] = schema
         if let type = type as? any Validatable.Type { addRules(of: type, to: name) }
-        return Self.reference(name)
+        return reference(name)
     }
 
     private func addRules<Value: Validatable>(of type: Value.Type, to name: String) {

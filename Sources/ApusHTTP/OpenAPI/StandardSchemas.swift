@@ -21,9 +21,12 @@ extension String: StandardSchema {
 extension StandardSchema where Self: FixedWidthInteger {
     static func schema(in registry: SchemaRegistry) -> JSON.Value {
         var schema: JSON.Value = ["type": "integer"]
-        if bitWidth == 32 || bitWidth == 64 { schema["format"] = .string("int\(bitWidth)") }
-        schema["minimum"] = .integer(Int(clamping: Self.min))
-        schema["maximum"] = .integer(Int(clamping: Self.max))
+        if bitWidth == 32 || bitWidth == 64 {
+            schema["format"] = .string(isSigned ? "int\(bitWidth)" : "uint\(bitWidth)")
+        }
+        // A bound that `JSON.Value` cannot represent, such as that of `UInt64`, is left out.
+        if let minimum = Int(exactly: Self.min) { schema["minimum"] = .integer(minimum) }
+        if let maximum = Int(exactly: Self.max) { schema["maximum"] = .integer(maximum) }
         return schema
     }
 

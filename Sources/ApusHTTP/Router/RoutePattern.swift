@@ -44,25 +44,37 @@ struct RoutePattern: Sendable {
 
     /// The pattern in OpenAPI syntax: `/v1/orders/{id}`. Segments without a name are named after their position.
     var openAPIPath: String {
-        let parts = segments.enumerated().map { index, segment in
-            switch segment {
-            case .constant(let text): text
-            case .parameter(let name): "{\(name ?? "segment\(index + 1)")}"
-            case .rest: "{rest}"
-            }
+        let parts = zip(segments, describedNames).map { segment, name in
+            if case .constant(let text) = segment { return text.replacing(["{": "%7B", "}": "%7D"]) }
+            return "{\(name ?? "")}"
         }
         return "/" + parts.joined(separator: "/")
     }
 
     /// The names of the parameters in the API description, which inputs may read.
-    var parameterNames: [String] {
-        segments.enumerated().compactMap { index, segment in
+    var parameterNames: [String] { describedNames.compactMap { $0 } }
+
+    /// The name of each segment in the API description; `nil` for constants. A generated name that the pattern also
+    /// declares gets underscores.
+    private var describedNames: [String?] {
+        var used: Set<ExactString> = []
+        for case .parameter(let name?) in segments { used.insert(ExactString(name)) }
+        var names: [String?] = []
+        for (index, segment) in segments.enumerated() {
             switch segment {
-            case .constant: nil
-            case .parameter(let name): name ?? "segment\(index + 1)"
-            case .rest: "rest"
+            case .constant: names.append(nil)
+            case .parameter(let name?): names.append(name)
+            case .parameter(nil): names.append(Self.unused("segment\(index + 1)", &used))
+            case .rest: names.append(Self.unused("rest", &used))
             }
         }
+        return names
+    }
+
+    private static func unused(_ name: String, _ used: inout Set<ExactString>) -> String {
+        var name = name
+        while !used.insert(ExactString(name)).inserted { name += "_" }
+        return name
     }
 }
 

@@ -70,9 +70,8 @@ struct SocketTransport: TestTransport {
         let code = Int(lines.first?.split(separator: " ").dropFirst().first ?? "") ?? 0
         var fields = HTTPFields()
         for line in lines.dropFirst() {
-            let parts = line.split(separator: ":", maxSplits: 1)
-            guard parts.count == 2, let name = HTTPField.Name(String(parts[0])) else { continue }
-            fields.append(HTTPField(name: name, value: String(parts[1].drop { $0 == " " })))
+            guard let (before, after) = line.cut(at: ":"), let name = HTTPField.Name(String(before)) else { continue }
+            fields.append(HTTPField(name: name, value: String(after.trimmed)))
         }
         let status = HTTPResponse.Status(code: code)
         if code == 101 {

@@ -28,11 +28,12 @@ struct Dispatcher: TokenPrincipal {
 
 extension JWT.Claims {
     init(_ account: Account, expiresAt: Date) {
-        self.init(subject: account.id.description, expiresAt: expiresAt, custom: ["role": account.role.rawValue])
+        self.init(
+            subject: account.id.description, expiresAt: expiresAt, custom: ["role": .string(account.role.rawValue)])
     }
 
     fileprivate func accountID(of role: Account.Role) throws -> Account.ID {
-        guard custom["role"] == role.rawValue, let id = Account.ID(subject) else {
+        guard custom["role"] == .string(role.rawValue), let id = Account.ID(subject) else {
             throw AppError(.permissionDenied, "This operation requires the role \"\(role.rawValue)\".")
         }
         return id

@@ -27,8 +27,9 @@ struct PaymentSignature: Sendable {
         guard let header else { throw Self.badSignature("The Payment-Signature header is missing.") }
         var timestamp: Int64?
         var signatures: [[UInt8]] = []
-        for part in header.split(separator: ",") {
-            let sides = part.split(separator: "=", maxSplits: 1)
+        // Split by bytes: a combining mark after a comma would make it another character.
+        for part in header.utf8.split(separator: UInt8(ascii: ",")) {
+            let sides = part.split(separator: UInt8(ascii: "="), maxSplits: 1).map { Substring($0) }
             guard sides.count == 2 else { continue }
             switch sides[0] {
             case "t": timestamp = Int64(sides[1])
