@@ -9,8 +9,9 @@ extension JSON.Encoder {
         encoder.outputFormatting = .withoutEscapingSlashes
         encoder.dateEncodingStrategy = .custom { date, encoder in
             guard let text = RFC3339.format(date) else {
+                // Not the date itself: Foundation traps when it describes one without a number of seconds.
                 throw EncodingError.invalidValue(
-                    date,
+                    date.timeIntervalSince1970,
                     .init(
                         codingPath: encoder.codingPath,
                         debugDescription: "A date must be within the years 0 to 9999 (RFC 3339)."))

@@ -1,6 +1,7 @@
 import ApusHTTP
 import ApusServer
 import ApusTesting
+import HTTPTypes
 import NIOCore
 import Testing
 

@@ -79,8 +79,9 @@ extension JWT.Claims: Codable {
         var container = encoder.container(keyedBy: Key.self)
         func encode(_ date: Date, _ name: String) throws {
             guard let seconds = Int(exactly: date.timeIntervalSince1970.rounded(.towardZero)) else {
+                // Not the date itself: Foundation traps when it describes such a date.
                 throw EncodingError.invalidValue(
-                    date,
+                    date.timeIntervalSince1970,
                     .init(
                         codingPath: encoder.codingPath + [Key(name)],
                         debugDescription: "\(name) must be a number of seconds that fits in 64 bits."))

@@ -50,6 +50,25 @@ public struct Endpoint<Output: ResponseConvertible, each Input: RequestInput>: S
 extension Routes {
     /// Declares the route of an endpoint.
     @discardableResult
+    public func on<Output: ResponseConvertible>(
+        _ endpoint: Endpoint<Output>, file: String = #fileID, line: Int = #line,
+        handler: @escaping @Sendable () async throws -> Output
+    ) -> RouteOptions {
+        checked(on(endpoint.method)(endpoint.path, file: file, line: line, handler: handler))
+    }
+
+    /// Declares the route of an endpoint.
+    @discardableResult
+    public func on<Output: ResponseConvertible, Input: RequestInput>(
+        _ endpoint: Endpoint<Output, Input>, file: String = #fileID, line: Int = #line,
+        handler: @escaping @Sendable (Input.Value) async throws -> Output
+    ) -> RouteOptions {
+        checked(on(endpoint.method)(endpoint.path, endpoint.inputs, file: file, line: line, handler: handler))
+    }
+
+    /// Declares the route of an endpoint.
+    @discardableResult
+    @_disfavoredOverload
     public func on<Output: ResponseConvertible, each Input: RequestInput>(
         _ endpoint: Endpoint<Output, repeat each Input>, file: String = #fileID, line: Int = #line,
         handler: @escaping @Sendable @concurrent (repeat (each Input).Value) async throws -> Output
@@ -89,6 +108,7 @@ extension RouteGroup {
 
     /// Declares the route of an endpoint.
     @discardableResult
+    @_disfavoredOverload
     public func on<Output: ResponseConvertible, each Input: RequestInput>(
         _ endpoint: Endpoint<Output, repeat each Input>, file: String = #fileID, line: Int = #line,
         handler: @escaping @Sendable @concurrent (Value, repeat (each Input).Value) async throws -> Output

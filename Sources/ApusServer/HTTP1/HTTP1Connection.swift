@@ -193,7 +193,10 @@ final class HTTP1Connection: ChannelInboundHandler, Connection, RequestWorker.Ow
         // Writes complete in order, so an empty one completes after all before it. If the peer does not read, it never
         // completes, and a timeout closes the connection.
         let written = channelContext.eventLoop.makePromise(of: Void.self)
-        written.futureResult.whenComplete { _ in self.abort() }
+        written.futureResult.whenComplete { _ in
+            // Deferred, because a channel that is closed while it writes discards what closing adds: TLS's close_notify.
+            self.loop.executor.execute { self.abort() }
+        }
         channelContext.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
     }
 

@@ -267,8 +267,11 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         // side.
         let written = channelContext.eventLoop.makePromise(of: Void.self)
         written.futureResult.whenComplete { _ in
-            let closesBoth = self.machine.closedOutput()
-            self.channelContext?.close(mode: closesBoth ? .all : .output, promise: nil)
+            // Deferred, because a channel that is closed while it writes discards what closing adds: TLS's close_notify.
+            self.loop.executor.execute {
+                let closesBoth = self.machine.closedOutput()
+                self.channelContext?.close(mode: closesBoth ? .all : .output, promise: nil)
+            }
         }
         channelContext.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
     }
