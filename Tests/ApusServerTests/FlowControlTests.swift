@@ -67,14 +67,14 @@ import Testing
         try await withServer(routes: { routes in
             routes.get("text") { _ -> Response in
                 var response = Response.text(Self.text)
-                response.deadline = .after(.milliseconds(50))
+                response.deadline = .now() + .milliseconds(50)
                 return response
             }
             routes.get("stream") { _ -> Response in
                 var response = Response(
                     status: .ok,
                     body: .stream { writer in while true { try await writer.write(ByteBuffer(string: Self.text)) } })
-                response.deadline = .after(.milliseconds(50))
+                response.deadline = .now() + .milliseconds(50)
                 return response
             }
         }) { port in

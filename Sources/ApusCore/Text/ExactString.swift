@@ -22,6 +22,21 @@ extension StringProtocol {
     package func isExactly(_ other: some StringProtocol) -> Bool { utf8.elementsEqual(other.utf8) }
 }
 
+// Other modules call generic functions unspecialized, at some thousand instructions each. These run for every request.
+
+extension String {
+    /// Returns whether both texts have the same code units.
+    package func isExactly(_ other: String) -> Bool { utf8.count == other.utf8.count && utf8.elementsEqual(other.utf8) }
+}
+
+extension [String] {
+    /// Returns whether an element has the same code units as a text.
+    package func containsExactly(_ text: String) -> Bool { contains { $0.isExactly(text) } }
+
+    /// Returns the index of the first element with the same code units as a text.
+    package func firstIndex(ofExactly text: String) -> Int? { firstIndex { $0.isExactly(text) } }
+}
+
 extension Sequence where Element: StringProtocol {
     /// Returns whether an element has the same code units as a text.
     package func containsExactly(_ text: some StringProtocol) -> Bool { contains { $0.isExactly(text) } }

@@ -39,7 +39,7 @@ struct MethodHandler: Sendable {
         var response = format.response(
             message, head: format.head(reply.metadata, encoding: encoding),
             trailers: format.okTrailers(reply.trailingMetadata))
-        response.deadline = head.deadline
+        response.deadline = head.deadline?.onEventLoop
         return response
     }
 
@@ -67,7 +67,7 @@ struct MethodHandler: Sendable {
                 }
             })
         response.delivery = .deferredHead
-        response.deadline = [head.deadline, expiry].compactMap(\.self).min()
+        response.deadline = [head.deadline, expiry].compactMap(\.self).min()?.onEventLoop
         return response
     }
 

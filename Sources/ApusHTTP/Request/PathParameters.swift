@@ -16,6 +16,6 @@ public struct PathParameters: Sendable {
 
     /// The percent-decoded value of a segment; `nil` if the route has no segment of this name.
     public subscript(name: String) -> String? {
-        names.firstIndex { $0.isExactly(name) }.map { values[$0] }
+        names.firstIndex(ofExactly: name).map { values[$0] }
     }
 }

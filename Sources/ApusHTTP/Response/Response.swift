@@ -1,4 +1,4 @@
-package import ApusCore
+import ApusCore
 public import HTTPTypes
 public import NIOCore
 
@@ -14,7 +14,10 @@ public struct Response: Sendable {
     package var delivery = ResponseDelivery.standard
     /// When the client stops waiting. What it has not read by then is not sent any more: over HTTP/2, the stream is
     /// reset, and over HTTP/1.1, the connection is closed.
-    package var deadline: Deadline?
+    ///
+    /// Not a ``Deadline``, which has an instant of the standard library: its size is only known at run time, and every
+    /// response would be moved by way of its metadata.
+    package var deadline: NIODeadline?
 
     public init(status: HTTPResponse.Status, headers: HTTPFields = [:], body: ResponseBody = .empty) {
         self.status = status

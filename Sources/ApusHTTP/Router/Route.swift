@@ -7,7 +7,8 @@ struct Route: Sendable {
     let site: SourceLocation
     /// The reason why the route cannot be served, if it is known without the other routes.
     var problem: RouteError?
-    var handler: Next
+    /// The handler behind the middleware of its groups.
+    var handler: Handler
     /// The maximum size of a body, in bytes; `nil` for the server's default.
     var bodyLimit: Int?
     /// The CORS middleware of the route's groups. It answers preflights, which do not reach a handler.
@@ -38,7 +39,7 @@ public struct RouteOptions {
     /// Limits the time for a request. The limit can only shorten the server's.
     @discardableResult
     public func timeout(_ limit: Duration) -> RouteOptions {
-        routes.change(index) { $0.handler = Timeout(limit).wrapping($0.handler) }
+        routes.change(index) { $0.handler = chain([Timeout(limit)], $0.handler) }
         return self
     }
 

@@ -148,11 +148,13 @@ public struct Router: Sendable {
             return Response(error: error)
         case .route(let entry):
             request.context.route = entry.pattern.template
-            guard let limit = entry.route.bodyLimit else { return await entry.route.handler(request) }
             var request = request
-            request.body.limit = limit
-            request.body.isRouteLimit = true
-            return await entry.route.handler(request)
+            if let limit = entry.route.bodyLimit {
+                request.body.limit = limit
+                request.body.isRouteLimit = true
+            }
+            // Errors are caught here rather than by the handler, which saves a call where there is no middleware.
+            do { return try await entry.route.handler(request) } catch { return Response(error: error) }
         }
     }
 

@@ -98,7 +98,8 @@ public final class Routes {
     ) -> RouteOptions {
         var route = Route(
             method: method, path: isAbsolute ? path : joined(path), site: SourceLocation(file: file, line: line),
-            handler: chain(middlewares, handler), operation: operation ?? OpenAPI.Operation(method))
+            handler: middlewares.isEmpty ? handler : chain(middlewares, handler),
+            operation: operation ?? OpenAPI.Operation(method))
         route.crossOrigin = middlewares.compactMap { $0 as? CORS }
         for middleware in middlewares { middleware.describe(&route.operation) }
         collection.routes.append(route)

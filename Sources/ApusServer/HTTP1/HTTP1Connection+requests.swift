@@ -1,4 +1,5 @@
 import ApusHTTP
+import HTTPTypes
 import NIOCore
 
 // Requests: starting their handlers, and asking the client for their bodies.
@@ -6,11 +7,15 @@ import NIOCore
 extension HTTP1Connection {
     func start(_ head: RequestHead, _ incoming: HTTP1StateMachine.Body) {
         let number = exchange.number + 1
-        exchange = HTTP1Exchange(number: number, head, incoming)
+        let form = HTTP1ResponseForm(isHead: head.method == .head, isVersion10: head.isVersion10)
         var body: RequestBody
         switch incoming {
-        case .complete(let bytes): body = RequestBody(bytes)
+        case .complete(let bytes):
+            exchange = HTTP1Exchange(number: number, form: form, hasRequestBody: bytes.readableBytes > 0)
+            body = RequestBody(bytes)
         case .incoming(let length):
+            exchange = HTTP1Exchange(
+                number: number, form: form, needsContinue: head.expectsContinue, hasRequestBody: true)
             let stream = InboundStream(length: length, capacity: core.limits.bufferedBytes) { [weak self] in
                 self?.onLoop { $0.resumeBody(of: number) }
             }

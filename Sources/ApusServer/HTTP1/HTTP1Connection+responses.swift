@@ -10,7 +10,7 @@ extension HTTP1Connection {
         guard !isStreamed(response) else { return false }
         let number = exchange.number
         if channelContext != nil,
-            let keepAlive = machine.beginResponse(expiry: response.deadline?.onEventLoop)
+            let keepAlive = machine.beginResponse(expiry: response.deadline)
         {
             let form = exchange.form
             if case .trailers(let trailers) = response.delivery, !form.isVersion10 {

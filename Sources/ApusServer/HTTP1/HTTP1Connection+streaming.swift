@@ -18,7 +18,7 @@ extension HTTP1Connection {
             writeContinue()
             machine.bodyWanted(true)
         }
-        guard let keepAlive = machine.beginResponse(isStreamed: true, expiry: response.deadline?.onEventLoop) else {
+        guard let keepAlive = machine.beginResponse(isStreamed: true, expiry: response.deadline) else {
             return
         }
         if let upgrade = response.upgrade { return await self.upgrade(response, upgrade) }

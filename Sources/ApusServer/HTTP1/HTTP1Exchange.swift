@@ -18,24 +18,14 @@ struct HTTP1Exchange {
     /// The action of a streamed response when the server begins to shut down.
     var drainAction: (@Sendable () -> Void)?
 
-    /// Creates the exchange of a connection that has received no request.
-    init() {
-        number = 0
-        form = HTTP1ResponseForm()
-        needsContinue = false
-        hasRequestBody = false
-    }
-
-    init(number: Int, _ head: RequestHead, _ incoming: HTTP1StateMachine.Body) {
+    /// - Parameter number: 0 for the exchange of a connection that has received no request.
+    init(
+        number: Int = 0, form: HTTP1ResponseForm = HTTP1ResponseForm(), needsContinue: Bool = false,
+        hasRequestBody: Bool = false
+    ) {
         self.number = number
-        form = HTTP1ResponseForm(isHead: head.method == .head, isVersion10: head.isVersion10)
-        switch incoming {
-        case .complete(let bytes):
-            needsContinue = false
-            hasRequestBody = bytes.readableBytes > 0
-        case .incoming:
-            needsContinue = head.expectsContinue
-            hasRequestBody = true
-        }
+        self.form = form
+        self.needsContinue = needsContinue
+        self.hasRequestBody = hasRequestBody
     }
 }

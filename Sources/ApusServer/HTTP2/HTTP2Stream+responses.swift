@@ -34,7 +34,7 @@ extension HTTP2Stream {
             return respond(
                 Response(problem: AppError(.unimplemented, "This route does not support extended CONNECT requests.")))
         }
-        guard machine.beginResponse(expiry: response.deadline?.onEventLoop) else { return }
+        guard machine.beginResponse(expiry: response.deadline) else { return }
         let body: ByteBuffer
         var length: Int?
         if case .stream(let declaredLength, _) = response.body {
@@ -60,7 +60,7 @@ extension HTTP2Stream {
         guard case .stream(let length, let produce) = response.body else { return }
         // The body's closure may still read the request.
         sendContinue()
-        guard machine.beginResponse(mayPause: response.defersHead, expiry: response.deadline?.onEventLoop) else {
+        guard machine.beginResponse(mayPause: response.defersHead, expiry: response.deadline) else {
             return
         }
         let writer = HTTP2BodyWriter(stream: self, response, length: length)
