@@ -6,13 +6,17 @@ EXAMPLES := delivery-tracker
 PRODUCTS := apusPackageTests $(EXAMPLES) bench-parts bench-server fuzz-parsers interop-server protoc-gen-apus
 SOURCES := Package.swift Sources Tests Examples Benchmarks Fuzzing
 
-.PHONY: run test test-clients test-asan test-tsan fuzz build bench lint format docs setup
+.PHONY: run test test-minimal test-clients test-asan test-tsan fuzz build bench lint format docs setup
 
 setup:
 	@Scripts/bootstrap
 
-run: setup
+run:
+	@echo "[1/3] Looking for the system's packages."
+	@Scripts/bootstrap
+	@echo "[2/3] Building the delivery tracker. The first time, this takes several minutes."
 	swift build --product delivery-tracker
+	@echo "[3/3] Starting it with simulated drivers."
 	.build/debug/delivery-tracker --simulator-enabled --auth-password-cost=14
 
 test: setup
@@ -30,6 +34,10 @@ test-asan: setup
 test-tsan: setup
 	swift build --product apusPackageTests --sanitize thread --scratch-path .build/tsan
 	TSAN_OPTIONS=suppressions=Scripts/tsan-suppressions swift test --skip-build --sanitize thread --scratch-path .build/tsan --filter "$(SANITIZED)"
+
+# Builds an app for REST alone, without gRPC, protobuf and zstd.
+test-minimal: setup
+	Scripts/test-minimal
 
 # Runs test clients, such as a hostile HTTP/2 client, against a running server.
 test-clients: setup

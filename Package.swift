@@ -72,6 +72,7 @@ let package = Package(
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                // For its thread pool alone, which is bounded and shared: files and large bodies to compress block.
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceContextModule", package: "swift-service-context"),
             ]),
