@@ -19,9 +19,13 @@ run:
 	@echo "[3/3] Starting it with simulated drivers."
 	.build/debug/delivery-tracker --simulator-enabled --auth-password-cost=14
 
+# Without a bound, all tests begin at once: on a slow machine, each then waits so long for its turn that real deadlines,
+# such as that of an idle transaction, expire.
+BOUNDED := SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=16
+
 test: setup
 	@set -e; for product in $(PRODUCTS); do swift build --product $$product; done
-	swift test --skip-build
+	$(BOUNDED) swift test --skip-build
 	.build/debug/fuzz-parsers Fuzzing/Corpus 20000
 
 # The tests of modules that process untrusted input, which are run with AddressSanitizer and ThreadSanitizer.
@@ -29,11 +33,11 @@ SANITIZED := ApusServerTests|ApusHTTPTests|ApusJSONTests|ApusWebSocketTests
 # Leak detection is off, because NIOSSL and XCTest do not free some objects before the process exits.
 test-asan: setup
 	swift build --product apusPackageTests --sanitize address --scratch-path .build/asan
-	ASAN_OPTIONS=detect_leaks=0 swift test --skip-build --sanitize address --scratch-path .build/asan --filter "$(SANITIZED)"
+	$(BOUNDED) ASAN_OPTIONS=detect_leaks=0 swift test --skip-build --sanitize address --scratch-path .build/asan --filter "$(SANITIZED)"
 
 test-tsan: setup
 	swift build --product apusPackageTests --sanitize thread --scratch-path .build/tsan
-	TSAN_OPTIONS=suppressions=Scripts/tsan-suppressions swift test --skip-build --sanitize thread --scratch-path .build/tsan --filter "$(SANITIZED)"
+	$(BOUNDED) TSAN_OPTIONS=suppressions=Scripts/tsan-suppressions swift test --skip-build --sanitize thread --scratch-path .build/tsan --filter "$(SANITIZED)"
 
 # Builds an app for REST alone, without gRPC, protobuf and zstd.
 test-minimal: setup

@@ -46,7 +46,7 @@ private struct ScriptModule: Module {
                 routes.on(method)("x") { script.next($0) }
             }
             routes.get("slow") { _ in
-                try await Task.sleep(for: .seconds(60))
+                try await Task.sleep(for: .seconds(86_400))
                 return .text("late")
             }
             // Starts a response and never completes it.
@@ -56,7 +56,7 @@ private struct ScriptModule: Module {
                     status: .ok,
                     body: .stream { writer in
                         try await writer.write("begun")
-                        try await Task.sleep(for: .seconds(60))
+                        try await Task.sleep(for: .seconds(86_400))
                     })
             }
             // Sends a body until the client disconnects.

@@ -59,8 +59,10 @@ import Testing
     @Test func `A stream ends when the token of its request expires`() async throws {
         let context = RequestContext()
         context.principalExpiresIn = .milliseconds(1)
-        let response = EventStream { _ in try await Task.sleep(for: .seconds(3600)) }.response(
-            to: Request(method: .get, target: "/", context: context))
+        // No heartbeat, however long it takes.
+        let response = EventStream(heartbeat: .seconds(86_400)) { _ in try await Task.sleep(for: .seconds(86_400)) }
+            .response(
+                to: Request(method: .get, target: "/", context: context))
         #expect(try await collect(response) == "")
     }
 }

@@ -202,7 +202,7 @@ import Testing
         let response = try await respond(.get, "/slow") { routes in
             routes.group(.timeout(.milliseconds(1))) { routes in
                 routes.get("slow") { () -> String in
-                    try await Task.sleep(for: .seconds(60))
+                    try await Task.sleep(for: .seconds(86_400))
                     return "late"
                 }
             }
@@ -213,7 +213,7 @@ import Testing
     @Test func `A route can have its own timeout`() async throws {
         let response = try await respond(.get, "/slow") { routes in
             routes.get("slow") { () -> String in
-                try await Task.sleep(for: .seconds(60))
+                try await Task.sleep(for: .seconds(86_400))
                 return "late"
             }.timeout(.milliseconds(1))
         }

@@ -249,7 +249,7 @@ import Testing
 
     @Test func `A client that does not read its responses is not read from and is disconnected`() async throws {
         var limits = ServerLimits.patient
-        limits.idleTimeout = .seconds(2)
+        limits.idleTimeout = .seconds(5)
         let count = Mutex(0)
         try await withServer(
             limits: limits,
