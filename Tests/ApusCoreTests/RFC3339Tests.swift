@@ -52,8 +52,9 @@ import Testing
         #expect(RFC3339.format(Date(timeIntervalSince1970: seconds)) == nil)
     }
 
-    @Test func `Every day of five centuries survives a round trip through CivilDate`() {
+    @Test func `Every day of five centuries survives a round trip through CivilDate`() async {
         for day in stride(from: -150_000, to: 50_000, by: 1) {
+            if day % 20_000 == 0 { await Task.yield() }
             let civil = CivilDate(daysSince1970: day)
             #expect(civil.daysSince1970 == day)
             #expect(CivilDate(year: civil.year, month: civil.month, day: civil.day) == civil)

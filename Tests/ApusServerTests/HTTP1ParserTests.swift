@@ -158,9 +158,10 @@ private func parse(_ pieces: [String], maxHead: Int = 16 << 10, maxFields: Int =
         #expect(parse([start, "a"], maxHead: 512) == [.failure(.headTooLarge(limit: 512))])
     }
 
-    @Test func `Mutated requests never crash the parser and never yield a line break in a field`() {
+    @Test func `Mutated requests never crash the parser and never yield a line break in a field`() async {
         var generator = SeededGenerator(state: 0x5EED)
         for round in 0..<20_000 {
+            if round % 1000 == 0 { await Task.yield() }
             var bytes = Array(Self.samples[round % Self.samples.count].utf8)
             for _ in 0..<Int.random(in: 1...4, using: &generator) {
                 let index = Int.random(in: 0..<bytes.count, using: &generator)
