@@ -179,6 +179,17 @@ import Testing
         #expect(try await send(.get, String(repeating: "x", count: 1 << 20 + 1)).headers[.eTag] == nil)
     }
 
+    @Test(arguments: [
+        ("no-store", false), ("max-age=0, No-Store", false), ("private", true), ("x=\"no-store\"", true),
+    ]) func `A response that must not be stored gets no entity tag`(cacheControl: String, isTagged: Bool) async {
+        let response = await respond(to: Request(method: .get, target: "/"), through: EntityTags()) { _ in
+            var response = Response.text("hello")
+            response.headers[.cacheControl] = cacheControl
+            return response
+        }
+        #expect((response.headers[.eTag] != nil) == isTagged)
+    }
+
     @Test func `Strict-Transport-Security is set over TLS only`() async throws {
         func send(isSecure: Bool) async throws -> String? {
             let request = Request(method: .get, target: "/", isSecure: isSecure)

@@ -29,6 +29,8 @@ import Testing
         #expect(try await resolve([list: "2001:db8::7, [fd00::1]:4711, 10.0.0.9:80"]) == "2001:db8::7 false inner")
         #expect(try await resolve([list: "1.1.1.1, unknown"]) == "10.0.0.1 false inner")
         #expect(try await resolve([list: "1.1.1.1, 192.0.2.7 , ,"]) == "192.0.2.7 false inner")
+        #expect(try await resolve([list: "\", 192.0.2.7"]) == "192.0.2.7 false inner")
+        #expect(try await resolve([list: "[\u{301}2001:db8::7]"]) == "10.0.0.1 false inner")
     }
 
     @Test func `The fields of untrusted peers are ignored`() async throws {
@@ -60,6 +62,7 @@ import Testing
         #expect(
             try await resolve("for=6.6.6.6, for=192.0.2.7;proto=https, for=10.1.1.1;host=hop") == "192.0.2.7 true hop")
         #expect(try await resolve("for=\"6.6.6.6, 1.1.1.1\", for=_hidden") == "10.0.0.1 false inner")
+        #expect(try await resolve(#"for="\", 1.1.1.1", for=192.0.2.7"#) == "192.0.2.7 false inner")
         #expect(try await resolve("for=unknown;proto=https") == "10.0.0.1 true inner")
         #expect(try await resolve("for=\"192.0.2.7") == "10.0.0.1 false inner")
         #expect(try await self.resolve([list: "192.0.2.7"], fields: .forwarded) == "10.0.0.1 false inner")

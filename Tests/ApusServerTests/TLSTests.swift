@@ -2,6 +2,7 @@ import HTTPTypes
 import ApusCore
 import ApusHTTP
 import ApusTesting
+import Crypto
 import Foundation
 import NIOCore
 import NIOSSL
@@ -43,7 +44,9 @@ import Testing
             listeners: [Listener(.tcp(host: "127.0.0.1", port: 0), tls: tls)], threads: 2)
         try await withServer(configuration, limits: limits) { routes in
             routes.get("principal", WholeRequest()) { request in request.context.principal?.subject ?? "anonymous" }
-            routes.get("certificate", ClientCertificate()) { certificate in certificate.name }
+            routes.get("certificate", ClientCertificate()) { certificate in
+                "\(certificate.name) \(certificate.fingerprint)"
+            }
             routes.get("large") { String(repeating: "x", count: 3_000_000) }
         } _: { addresses in
             try await body(#require(addresses.first?.port))
@@ -167,9 +170,14 @@ import Testing
             #expect(
                 try await ask(port, authority.clientContext(named)).hasSuffix("certificate:spiffe://example.org/orders")
             )
-            let connection = try await connect(port, authority.clientContext(authority.issue("billing")))
+            let billing = try authority.issue("billing")
+            let connection = try await connect(port, authority.clientContext(billing))
             try await connection.write("GET /certificate HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-            #expect(try await connection.readToEnd().hasSuffix("\r\n\r\nCN=billing"))
+            let fingerprint = try SHA256.hash(
+                data: NIOSSLCertificate(bytes: Array(billing.certificate.utf8), format: .pem).toDERBytes())
+            #expect(
+                try await connection.readToEnd().hasSuffix(
+                    "\r\n\r\nCN=billing \(fingerprint.map { String(format: "%02x", $0) }.joined())"))
             let stranger = try TestAuthority("Stranger").issue("orders")
             for identity in [nil, stranger] {
                 let answer = try? await ask(port, authority.clientContext(identity))

@@ -74,7 +74,7 @@ struct CallHead {
     static func timeout(_ text: String) throws -> Duration {
         let digits = text.utf8.dropLast()
         guard (1...8).contains(digits.count), digits.allSatisfy({ $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }),
-            let amount = Int(text.dropLast())
+            let amount = Int(Substring(digits))
         else { throw malformed(timeout: text) }
         return switch text.utf8.last {
         case UInt8(ascii: "H"): .seconds(3600 * amount)

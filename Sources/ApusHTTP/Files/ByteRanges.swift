@@ -37,7 +37,7 @@ package enum ByteRanges: Equatable {
 
     /// Returns whether a range specification is a suffix range of at least one byte.
     private static func isSuffix(_ text: Substring) -> Bool {
-        text.starts(withBytesOf: "-") && number(text.dropFirst().trimmed).map { $0 > 0 } ?? false
+        text.starts(withBytesOf: "-") && number(Substring(text.utf8.dropFirst()).trimmed).map { $0 > 0 } ?? false
     }
 
     /// Parses `first-last`, `first-` or `-count`.

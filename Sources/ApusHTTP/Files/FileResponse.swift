@@ -140,9 +140,9 @@ public struct FileResponse: ResponseConvertible {
     }
 
     static func contentType(of path: String) -> String {
-        let name = path.split(separator: "/").last ?? ""
-        guard let dot = name.lastIndex(of: ".") else { return "application/octet-stream" }
-        return types[name[name.index(after: dot)...].lowercased()] ?? "application/octet-stream"
+        let parts = (path.split(at: "/").last ?? "").split(at: ".", omittingEmpty: false)
+        guard parts.count > 1, let type = parts.last.map(\.asciiLowercased) else { return "application/octet-stream" }
+        return types[type] ?? "application/octet-stream"
     }
 
     private static let types = [

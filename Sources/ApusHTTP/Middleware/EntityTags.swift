@@ -1,3 +1,4 @@
+import ApusCore
 import Crypto
 import HTTPTypes
 import NIOCore
@@ -17,7 +18,7 @@ public struct EntityTags: Middleware {
     public func handle(_ request: Request, next: Next) async -> Response {
         var response = await next(request)
         guard request.method == .get || request.method == .head, response.status == .ok,
-            response.headers[.eTag] == nil, response.headers[.cacheControl]?.contains("no-store") != true,
+            response.headers[.eTag] == nil, !isStorageForbidden(response),
             let bytes = response.body.buffer, (1...maximumLength).contains(bytes.readableBytes)
         else { return response }
         var hash = SHA256()
@@ -28,5 +29,10 @@ public struct EntityTags: Middleware {
         response.headers[.eTag] = tag.description
         guard case .notModified = Preconditions.evaluate(request, tag: tag, lastModified: nil) else { return response }
         return .notModified(headers: response.headers, length: bytes.readableBytes)
+    }
+
+    private func isStorageForbidden(_ response: Response) -> Bool {
+        guard let field = response.headers[.cacheControl] else { return false }
+        return FieldList.elements(field).contains { $0.asciiLowercased == "no-store" }
     }
 }

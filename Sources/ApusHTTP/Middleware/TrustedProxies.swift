@@ -72,7 +72,7 @@ public struct TrustedProxies: Middleware {
 
     /// Parses a `Forwarded` field: `for=192.0.2.60;proto=https;host=example.org, for="[2001:db8::1]:8080"`.
     package static func forwarded(_ field: String) -> [Hop] {
-        elements(field).suffix(maximumHops).map { element in
+        FieldList.elements(field).suffix(maximumHops).map { element in
             guard let parameters = FieldParameters.parse(";" + element) else { return Hop() }
             return Hop(
                 address: parameters["for"].flatMap(address),
@@ -103,20 +103,15 @@ public struct TrustedProxies: Middleware {
         }.reversed()
     }
 
-    /// Splits a field at commas that are not in quotes.
+    /// Splits a list of tokens, which has no quoted strings.
     private static func elements(_ field: String) -> [Substring] {
-        var isQuoted = false
-        let parts = Substring(field).utf8.split(omittingEmptySubsequences: false) { byte in
-            if byte == UInt8(ascii: "\"") { isQuoted.toggle() }
-            return byte == UInt8(ascii: ",") && !isQuoted
-        }
-        return parts.map { Substring($0).trimmed }.filter { !$0.isEmpty }
+        field.split(at: ",").map(\.trimmed).filter { !$0.isEmpty }
     }
 
     /// Parses an address with or without brackets and port; `nil` for `unknown` and for obfuscated addresses.
     private static func address(_ text: String) -> IPAddress? {
         if let address = IPAddress(text) { return address }
-        if text.starts(withBytesOf: "["), let (address, rest) = text.dropFirst().cut(at: "]") {
+        if text.starts(withBytesOf: "["), let (address, rest) = Substring(text.utf8.dropFirst()).cut(at: "]") {
             return rest.isEmpty || isPort(rest) ? IPAddress(String(address)) : nil
         }
         guard let (address, port) = text.cut(at: ":"), isPort(":" + port) else { return nil }
