@@ -4,6 +4,9 @@ EXAMPLES := delivery-tracker
 # The products to build: the test bundle and all executables. A build without `--product` would also compile protoc, which
 # is part of SwiftProtobuf.
 PRODUCTS := apusPackageTests $(EXAMPLES) bench-parts bench-server fuzz-parsers interop-server protoc-gen-apus
+# SwiftPM passes a package's traits to the compiler in the order of a hash table. Without a fixed seed, that order changes
+# from build to build, and whole packages are compiled again for no reason (SwiftPM's issue 10525, fixed in Swift 6.4).
+BUILD := SWIFT_DETERMINISTIC_HASHING=1 swift build
 SOURCES := Package.swift Sources Tests Examples Benchmarks Fuzzing
 
 .PHONY: run test test-minimal test-clients test-asan test-tsan fuzz build bench lint format docs setup
@@ -15,7 +18,7 @@ run:
 	@echo "[1/3] Looking for the system's packages."
 	@Scripts/bootstrap
 	@echo "[2/3] Building the delivery tracker. The first time, this takes several minutes."
-	swift build --product delivery-tracker
+	$(BUILD) --product delivery-tracker
 	@echo "[3/3] Starting it with simulated drivers."
 	.build/debug/delivery-tracker --simulator-enabled --auth-password-cost=14
 
@@ -24,7 +27,7 @@ run:
 BOUNDED := SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=16
 
 test: setup
-	@set -e; for product in $(PRODUCTS); do swift build --product $$product; done
+	@set -e; for product in $(PRODUCTS); do $(BUILD) --product $$product; done
 	$(BOUNDED) swift test --skip-build
 	.build/debug/fuzz-parsers Fuzzing/Corpus 20000
 
@@ -32,11 +35,11 @@ test: setup
 SANITIZED := ApusServerTests|ApusHTTPTests|ApusJSONTests|ApusWebSocketTests
 # Leak detection is off, because NIOSSL and XCTest do not free some objects before the process exits.
 test-asan: setup
-	swift build --product apusPackageTests --sanitize address --scratch-path .build/asan
+	$(BUILD) --product apusPackageTests --sanitize address --scratch-path .build/asan
 	$(BOUNDED) ASAN_OPTIONS=detect_leaks=0 swift test --skip-build --sanitize address --scratch-path .build/asan --filter "$(SANITIZED)"
 
 test-tsan: setup
-	swift build --product apusPackageTests --sanitize thread --scratch-path .build/tsan
+	$(BUILD) --product apusPackageTests --sanitize thread --scratch-path .build/tsan
 	$(BOUNDED) TSAN_OPTIONS=suppressions=Scripts/tsan-suppressions swift test --skip-build --sanitize thread --scratch-path .build/tsan --filter "$(SANITIZED)"
 
 # Builds an app for REST alone, without gRPC, protobuf and zstd.
@@ -53,7 +56,7 @@ fuzz: setup
 
 # Builds one stripped binary per example, in bin/.
 build: setup
-	@set -e; for example in $(EXAMPLES); do swift build -c release --static-swift-stdlib --product $$example; done
+	@set -e; for example in $(EXAMPLES); do $(BUILD) -c release --static-swift-stdlib --product $$example; done
 	@mkdir -p bin
 	@for example in $(EXAMPLES); do strip -o bin/$$example .build/release/$$example && ls -lh bin/$$example; done
 
@@ -61,7 +64,7 @@ build: setup
 # processing.
 bench: setup
 	Benchmarks/run
-	swift build -c release --product bench-parts --static-swift-stdlib
+	$(BUILD) -c release --product bench-parts --static-swift-stdlib
 	.build/release/bench-parts
 	Benchmarks/allocations
 	Benchmarks/instructions

@@ -13,16 +13,19 @@ enum HTTP2Bytes {
     /// GET http://a/ from HPACK's static table, without END_STREAM.
     static func open(_ index: Int) -> [UInt8] { frame(1, 4, index * 2 + 1, [0x82, 0x86, 0x84, 0x41, 1, 0x61]) }
 
-    /// An extended CONNECT to /tunnel, followed by its reset.
-    static func tunnelAndReset(_ index: Int) -> [UInt8] {
+    /// An extended CONNECT to /tunnel.
+    static func tunnel(_ index: Int, isEnd: Bool = false) -> [UInt8] {
         func field(_ name: String, _ value: String) -> [UInt8] {
             [0, UInt8(name.utf8.count)] + Array(name.utf8) + [UInt8(value.utf8.count)] + Array(value.utf8)
         }
         let head =
             field(":method", "CONNECT") + field(":protocol", "websocket") + field(":scheme", "http")
             + field(":path", "/tunnel") + field(":authority", "a")
-        return frame(1, 4, index * 2 + 1, head) + frame(3, 0, index * 2 + 1, [0, 0, 0, 8])
+        return frame(1, isEnd ? 5 : 4, index * 2 + 1, head)
     }
+
+    /// An extended CONNECT to /tunnel, followed by its reset.
+    static func tunnelAndReset(_ index: Int) -> [UInt8] { tunnel(index) + frame(3, 0, index * 2 + 1, [0, 0, 0, 8]) }
 
     /// GET http://a/ without END_STREAM, followed by its reset.
     @Sendable static func openAndReset(_ index: Int) -> [UInt8] {

@@ -212,6 +212,32 @@ import Testing
         }
     }
 
+    @Test(arguments: [["all"], [], ["a", "ll"]])
+    func `A tunnel receives the data that arrives together with its request`(pieces: [String]) async throws {
+        try await withServer(routes: { routes in
+            routes.get("tunnel") { _ in
+                .upgrade(headers: [:]) { stream in
+                    while let bytes = try? await stream.read() { try? await stream.write(bytes) }
+                    try? await stream.write(ByteBuffer(string: "."))
+                }
+            }
+        }) { port in
+            let connection = try await RawConnection.connect(port: port)
+            var bytes = HTTP2Bytes.preface + HTTP2Bytes.tunnel(0, isEnd: pieces.isEmpty)
+            for (index, piece) in pieces.enumerated() {
+                bytes += HTTP2Bytes.frame(0, index == pieces.count - 1 ? 1 : 0, 1, Array(piece.utf8))
+            }
+            try await connection.write(ByteBuffer(bytes: bytes))
+            var answer: [UInt8] = []
+            var echo = ""
+            while echo.last != ".", let more = try await connection.read() {
+                answer += more.readableBytesView
+                echo = String(decoding: HTTP2Bytes.frames(0, in: answer).flatMap(\.payload), as: UTF8.self)
+            }
+            #expect(echo == pieces.joined() + ".")
+        }
+    }
+
     @Test func `A connection at its maximum age sends GOAWAY and answers the requests it has accepted`() async throws {
         var limits = ServerLimits.patient
         limits.connectionAge = .milliseconds(1)

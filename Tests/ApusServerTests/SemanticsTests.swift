@@ -61,9 +61,12 @@ import Testing
                     for try await piece in body { count += piece.readableBytes }
                     return "\(count)"
                 }
+                routes.post("copy", BodyStream()) { body in
+                    Response(status: .ok, body: .stream { for try await piece in body { try await $0.write(piece) } })
+                }
             }
         ) { client in
-            for path in ["/echo", "/count"] {
+            for path in ["/echo", "/count", "/copy"] {
                 for body in [OutgoingBody.awaitingContinue("hello"), .withheld(5)] {
                     let exchange = try await client.send("POST", path, [], body)
                     #expect(exchange.informational.isEmpty, "\(path)")

@@ -45,7 +45,12 @@ public struct RawBody: RequestInput {
 public struct BodyStream: RequestInput {
     public init() {}
 
-    public func extract(from request: Request) -> RequestBody { request.body }
+    /// - Throws: An ``AppError`` with the reason `bodyTooLarge` if the declared length exceeds the limit. A handler that
+    ///   streams its response could no longer report that.
+    public func extract(from request: Request) throws -> RequestBody {
+        try request.body.checkLength()
+        return request.body
+    }
 
     public func describe(_ operation: inout OpenAPI.Operation) { operation.describeBinaryBody() }
 }

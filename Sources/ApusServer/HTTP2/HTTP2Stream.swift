@@ -72,6 +72,10 @@ final class HTTP2Stream: RequestWorker.Owner, @unchecked Sendable {
     private func perform(_ action: HTTP2StreamStateMachine.Action) {
         switch action {
         case .none: break
+        case .start(let head, .complete(let bytes)) where head.connectProtocol != nil:
+            // The bytes belong to the tunnel, which reads them as a stream.
+            start(head, streamedBody(of: head, bytes))
+            endBody(trailers: [:])
         case .start(let head, .complete(let bytes)):
             connection.consumed(bytes.readableBytes)
             start(head, RequestBody(bytes))
