@@ -89,7 +89,9 @@ extension Response {
             return
         }
         let directives = FieldList.elements(field)
-        func name(_ directive: Substring) -> String { (directive.cut(at: "=")?.before ?? directive).trimmed.asciiLowercased }
+        func name(_ directive: Substring) -> String {
+            (directive.cut(at: "=")?.before ?? directive).trimmed.asciiLowercased
+        }
         guard !directives.contains(where: { name($0) == "no-store" || $0.asciiLowercased == "private" }) else { return }
         let retained = directives.filter { !["public", "private", "s-maxage", "proxy-revalidate"].contains(name($0)) }
         headers[.cacheControl] = (["private"] + retained.map(String.init)).joined(separator: ", ")
