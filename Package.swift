@@ -355,6 +355,7 @@ let package = Package(
             dependencies: [
                 "ApusCore", "ApusHTTP", "ApusRateLimit", "ApusTesting",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ]),
         .testTarget(
             name: "ApusLoggingTests",

@@ -25,7 +25,7 @@ public struct BearerAuthentication: Middleware {
                 let claims = try await verifier.verify(token)
                 request.context[TokenVerification.self] = .success(claims)
                 request.context.principal = TokenSubject(subject: claims.subject)
-                let remaining = claims.expiresAt.timeIntervalSince(clock.now)
+                let remaining = claims.expiresAt.timeIntervalSince(clock.now) + verifier.leeway.seconds
                 request.context.principalExpiresIn = .seconds(min(max(0, remaining), 365 * 86400))
             } catch let error as AppError {
                 request.context[TokenVerification.self] = .failure(error)

@@ -40,7 +40,8 @@ extension App {
         _ transport: TestApp.Transport = .memory, settings: [String: String] = [:],
         _ body: @Sendable (TestApp) async throws -> Result
     ) async throws -> Result {
-        var all = ["database.url": "sqlite::memory:", "http.port": "0"]
+        var all = ["http.port": "0"]
+        if hasDatabase { all["database.url"] = "sqlite::memory:" }
         all.merge(settings) { $1 }
         let flags = all.map { "--\($0.key.split(separator: ".").joined(separator: "-"))=\($0.value)" }
         let logs = LogCapture()

@@ -55,7 +55,7 @@ enum Handshake {
             switch origins {
             case .any: true
             case .only(let allowed): allowed.containsExactly(origin)
-            case .sameHost: WebOrigin(origin)?.isServed(by: request.authority ?? "") ?? false
+            case .sameOrigin: WebOrigin(origin)?.isTarget(of: request) ?? false
             }
         guard isAllowed else {
             throw AppError(.permissionDenied, "The origin \"\(origin.prefix(128))\" may not connect to this endpoint.")

@@ -2,8 +2,8 @@
 public struct WebSocketOptions: Sendable {
     /// The web origins that may connect. Clients other than browsers send no `Origin` and are not affected.
     public enum Origins: Sendable {
-        /// Pages served from the host that the request is sent to.
-        case sameHost
+        /// Pages of the origin that the request is sent to: the same scheme, host and port (RFC 6454).
+        case sameOrigin
         /// Pages from exactly these origins, such as `https://app.example.org`.
         case only(Set<String>)
         /// All pages.
@@ -18,8 +18,8 @@ public struct WebSocketOptions: Sendable {
     public var pongTimeout = Duration.seconds(20)
     /// How long a client may take to respond to a close frame. 2 seconds by default.
     public var closeTimeout = Duration.seconds(2)
-    /// The web origins that may connect. Those of the same host by default.
-    public var origins = Origins.sameHost
+    /// The web origins that may connect. That of the request itself by default.
+    public var origins = Origins.sameOrigin
     /// The supported subprotocols, in order of preference.
     public var subprotocols: [String]
 

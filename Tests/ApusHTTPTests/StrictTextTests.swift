@@ -234,7 +234,34 @@ import Testing
     func `An origin matches an authority with or without the default port`(
         origin: String, authority: String, isSame: Bool
     ) {
-        #expect((WebOrigin(origin)?.isServed(by: authority) ?? false) == isSame)
+        let request = Request(method: .get, target: "/", authority: authority)
+        #expect((WebOrigin(origin)?.isTarget(of: request) ?? false) == isSame)
+    }
+
+    @Test(arguments: [
+        ("http", false, true), ("https", false, true), ("http", true, false), ("https", true, true),
+        ("ws", false, false),
+        ("wss", true, false),
+    ])
+    func `A page without TLS is not of the same origin as a service with TLS`(
+        scheme: String, isSecure: Bool, isSame: Bool
+    ) {
+        let request = Request(method: .get, target: "/", authority: "example.org:444", isSecure: isSecure)
+        #expect((WebOrigin("\(scheme)://example.org:444")?.isTarget(of: request) ?? false) == isSame)
+    }
+
+    @Test(arguments: [
+        ("limit=1&limit=2", "limit"), ("tag=a&tag=b&sort=x&sort=x", "sort"), ("limit=1&%6Cimit=2", "limit"),
+    ])
+    func `A query parameter with one value that is given twice is rejected`(query: String, name: String) async throws {
+        let routes = Routes()
+        routes.get(
+            "", Query("limit", as: Int?.self), Query("sort", default: "a"), Query("tag", as: [String].self)
+        ) { _, _, tags in tags.joined(separator: " ") }
+        let router = try Router(routes)
+        let request = Request(method: .get, target: "/?" + query)
+        let response = await router.respond(to: request)
+        #expect(response.error?.message == "The query parameter \"\(name)\" must occur once, not 2 times.")
     }
 
     @Test(arguments: [

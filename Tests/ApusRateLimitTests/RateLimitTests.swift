@@ -2,6 +2,7 @@ import ApusCore
 import ApusHTTP
 import ApusTesting
 import HTTPTypes
+import NIOCore
 import Testing
 
 @testable import ApusRateLimit
@@ -53,6 +54,21 @@ import Testing
         for _ in 0..<5 { _ = limiter.take("hot", limit: policy) }
         for number in 0..<20_000 { _ = limiter.take("k\(number)", limit: policy) }
         #expect(!limiter.take("hot", limit: policy).isAllowed)
+    }
+
+    @Test func `A response to a body in an unknown coding has RateLimit fields`() async throws {
+        let limit = RateLimit(
+            .perAddress, RateLimitPolicy(2, per: .seconds(10)), limiter: MemoryRateLimiter(clock: clock), name: "test")
+        let routes = Routes()
+        routes.group(limit) { $0.post("", RawBody()) { _ in "read" } }
+        let router = try Router(routes)
+        let response = await chain([Decompression()]) { await router.respond(to: $0) }(
+            Request(
+                method: .post, target: "/", headers: [.contentEncoding: "br"],
+                body: RequestBody(ByteBuffer(string: "x")), remoteAddress: "10.0.0.1"))
+        #expect(response.status == .unsupportedMediaType)
+        #expect(response.headers[.acceptEncoding]?.contains("gzip") == true)
+        #expect(response.headers[HTTPField.Name("RateLimit-Remaining")!] == "1")
     }
 
     @Test func `All responses of a rate-limited route have RateLimit fields, including handler errors and 429`()

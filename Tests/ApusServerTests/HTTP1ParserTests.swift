@@ -122,6 +122,23 @@ private func parse(_ pieces: [String], maxHead: Int = 16 << 10, maxFields: Int =
         #expect(parse(text.utf8.map { String(decoding: [$0], as: UTF8.self) }).count == 1)
     }
 
+    @Test(arguments: HTTP2RequestHeadTests.hosts)
+    func `A malformed host is rejected, in the field and in the target`(host: String, isValid: Bool) {
+        let field = parse(["GET / HTTP/1.1\r\nHost: \(host)\r\n\r\n"])
+        #expect((field == [.failure(.malformedHost)]) != isValid)
+        let target = parse(["GET http://\(host)/ HTTP/1.1\r\nHost: a\r\n\r\n"])
+        switch target.first {
+        // After some delimiters, the rest is not part of the host, or the request line is malformed.
+        case .failure: #expect(!isValid)
+        default: #expect(isValid || host.utf8.contains { [UInt8(ascii: "/"), UInt8(ascii: "?")].contains($0) })
+        }
+    }
+
+    @Test func `An empty host is valid where the target has no authority`() {
+        #expect(parse(["GET / HTTP/1.1\r\nHost:\r\n\r\n"]).count == 1)
+        #expect(parse(["GET / HTTP/1.1\r\nHost:\r\n\r\n"]) != [.failure(.malformedHost)])
+    }
+
     @Test(arguments: [
         "x\r\n", "\r\n", "-1\r\n", "+1\r\na\r\n", "0x1\r\na\r\n", "1 \r\na\r\n", "1\na\r\n", "1\r\nab\r\n",
         "1\r\na\n0\r\n\r\n",

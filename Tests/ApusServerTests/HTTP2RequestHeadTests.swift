@@ -40,11 +40,35 @@ import Testing
         #expect(get([scheme], hosts: ["a", "a"]) == "malformed")
         #expect(get([scheme, (":authority", "a")], hosts: ["a", "a"]) == "malformed")
         #expect(get([scheme, (":authority", "a")], hosts: ["b"]) == "malformed")
-        #expect(get([scheme, (":authority", "a")], hosts: ["a:80"]) == "malformed")
+        #expect(get([scheme, (":authority", "a")], hosts: ["a:80"]) == "a")
+        #expect(get([scheme, (":authority", "a:80")], hosts: ["a"]) == "a:80")
+        #expect(get([scheme, (":authority", "a")], hosts: ["a:443"]) == "malformed")
+        #expect(get([(":scheme", "https"), (":authority", "a")], hosts: ["a:443"]) == "a")
         #expect(get([scheme, (":authority", "a")], hosts: [""]) == "malformed")
     }
 
+    @Test(arguments: ["ftp", "1x", "http ", "httpss", "\u{212A}http"])
+    func `A scheme other than http and https is refused`(scheme: String) {
+        #expect(get([(":scheme", scheme), (":authority", "a")]) == "400")
+    }
+
+    @Test func `Schemes have no case`() { #expect(get([(":scheme", "HTTP"), (":authority", "a")]) == "a") }
+
     @Test func `Hosts are compared without regard to case`() {
         #expect(get([(":scheme", "http"), (":authority", "Example.org")], hosts: ["example.ORG"]) == "Example.org")
+    }
+
+    static let hosts = [
+        ("a", true), ("a:", true), ("a:0", true), ("a:65535", true), ("127.0.0.1:8080", true), ("[::1]", true),
+        ("[::ffff:1.2.3.4]:80", true), ("a_b.example-1.org.", true), ("%C3%A9.example", true), ("a!$&'()*+;=~", true),
+        (":80", false), ("a:b", false), ("a:65536", false), ("a:99999999999999999999", false), ("a:+1", false),
+        ("a:1:2", false), ("[::1", false), ("[]", false), ("[:]", false), ("[zz]", false), ("[::1]80", false),
+        ("[::1]:x", false), ("::1", false), ("%zz", false), ("a%", false), ("a%4", false), ("u@a", false),
+        ("a,b", false), ("a/b", false), ("a b", false), ("a?b", false), ("a#b", false), ("\u{E9}", false),
+    ]
+
+    @Test(arguments: hosts) func `A malformed host is refused`(host: String, isValid: Bool) {
+        #expect(get([(":scheme", "http"), (":authority", host)]) == (isValid ? host : "400"))
+        #expect(get([(":scheme", "http")], hosts: [host]) == (isValid ? host : "400"))
     }
 }

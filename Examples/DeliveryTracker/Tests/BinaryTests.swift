@@ -89,6 +89,15 @@ import Testing
         }
     }
 
+    @Test(arguments: [["help", "dance"], ["dance", "--help"], ["serve", "worker", "--help"], ["--help", "dance"]])
+    func `Help for something that is not a role is an error`(arguments: [String]) async throws {
+        try await withFolder { folder in
+            let process = try TrackerProcess(in: folder, arguments)
+            #expect(try await process.waitForExit() != 0)
+            #expect(process.lines.contains { $0.contains("is neither a role nor a flag") })
+        }
+    }
+
     @Test func `No order is lost or processed twice when the process is killed and restarted`() async throws {
         try await withFolder { folder in
             // The idempotency keys of the orders. An order is retried in each round and must stay the same.

@@ -25,6 +25,15 @@ import Testing
 
     private static let vector = "4a942ef9477fb7b15b98664cf7ff2c2543984c1fa6bdf3520b48dcb25bcd1fe4"
 
+    @Test(arguments: [
+        "", "t=1767225600", "v1=<1>,t=1767225600", "t=+1767225600,v1=<1>", "t=1767225600,t=1767225600,v1=<1>",
+        "t=1767225600,,v1=<1>", "t=1767225600,v1=<1>,", "t=1767225600,v1=<A>", "t=1767225600,v1=<1>\u{301}",
+        "t=１７６７２２５６００,v1=<1>", "t=1767225600,v1=<1>,x=1", "t=1767225600, v1=<1>",
+    ]) func `A header that does not match the published pattern is rejected`(header: String) {
+        let header = header.replacing("<1>", with: Self.vector).replacing("<A>", with: Self.vector.uppercased())
+        #expect(throws: AppError.self) { try signature.verify(header, body: Array("{}".utf8)) }
+    }
+
     @Test func `A modified body, a modified timestamp and another secret are rejected`() {
         let header = signature.sign(body)
         let other = PaymentSignature(secret: Secret("whsec_other"), clock: clock)

@@ -19,6 +19,8 @@ public struct App: Sendable {
     let name: String
     let version: String
     let engines: [any DatabaseEngine]
+    /// Whether the app can open a database.
+    package var hasDatabase: Bool { !engines.isEmpty }
     let modules: [any Module]
     private(set) var overrides: [(id: ObjectIdentifier, provider: Container.Provider)] = []
 

@@ -35,7 +35,7 @@ extension App {
     /// - Throws: A ``StartupError`` that lists all problems.
     package func assemble(settings: Settings, logOutput: LogOutput = .standardOutput) throws -> Assembly {
         var builder = AppBuilder(settings: settings)
-        let common = CommonSettings(settings, name: name)
+        let common = CommonSettings(settings, of: self)
         let logger = common.logger(label: name, output: logOutput)
         let database = openDatabase(common, settings)
         for module in modules { try module.configure(&builder) }
@@ -91,8 +91,7 @@ extension App {
     }
 
     private func openDatabase(_ common: CommonSettings, _ settings: Settings) -> (any Database)? {
-        guard !engines.isEmpty else { return nil }
-        let url = common.databaseURL
+        guard let url = common.databaseURL else { return nil }
         let scheme = String(url.cut(at: ":")?.before ?? Substring(url))
         guard let engine = engines.first(where: { $0.schemes.contains(scheme) }) else {
             let supported = engines.flatMap(\.schemes).joined(separator: ", ")

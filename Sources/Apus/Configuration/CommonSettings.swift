@@ -10,7 +10,8 @@ import Logging
 struct CommonSettings {
     let server: Server.Configuration
     let jobs: JobRunner.Configuration
-    let databaseURL: String
+    /// The URL of the database; `nil` if the app has no engine.
+    let databaseURL: String?
     /// Whether `/docs` and `/openapi.json` are served.
     let servesDocs: Bool
     let grpc: GRPCSupport
@@ -24,7 +25,7 @@ struct CommonSettings {
     private let compresses: Bool
     private let decompresses: Bool
 
-    init(_ settings: Settings, name: String) {
+    init(_ settings: Settings, of app: App) {
         var server = Server.Configuration(
             listeners: Self.listeners(settings),
             threads: settings.int("http.threads", default: Server.Configuration().threads, in: 1...1024))
@@ -53,27 +54,31 @@ struct CommonSettings {
         server.shutdownLimit = settings.duration("shutdown.limit", default: server.shutdownLimit)
         self.server = server
 
-        var jobs = JobRunner.Configuration()
-        jobs.concurrency = settings.int("jobs.concurrency", default: jobs.concurrency, in: 1...10_000)
-        jobs.leaseDuration = settings.duration("jobs.lease", default: jobs.leaseDuration, atLeast: .milliseconds(100))
-        jobs.pollInterval = settings.duration(
-            "jobs.poll-interval", default: jobs.pollInterval, atLeast: .milliseconds(1))
-        jobs.shutdownTimeout = settings.duration("jobs.shutdown-timeout", default: jobs.shutdownTimeout)
-        self.jobs = jobs
-
-        databaseURL = settings.string("database.url", default: "sqlite:data/\(name).sqlite")
+        // An app without a database has no jobs, either.
+        jobs = app.hasDatabase ? Self.jobs(settings) : JobRunner.Configuration()
+        databaseURL = app.hasDatabase ? settings.string("database.url", default: "sqlite:data/\(app.name).sqlite") : nil
         logLevel = settings.choice("log.level", default: Logger.Level.info)
         let isDevelopment = settings.environment == "development"
         logFormat = settings.choice("log.format", default: isDevelopment ? LineLogHandler.Format.text : .json)
         servesDocs = settings.bool("docs.enabled", default: isDevelopment)
         crossOrigin = Self.crossOrigin(settings)
-        grpc = GRPCSupport(settings, name: name)
+        grpc = GRPCSupport(settings, name: app.name)
         trustedProxies = settings.networks("http.trusted-proxies")
         forwardedFields = settings.choice("http.forwarded-fields", default: TrustedProxies.Fields.xForwarded)
         trustsForwardedHost = settings.bool("http.trusts-forwarded-host", default: false)
         problemTypes = settings.string("http.problem-types")
         compresses = settings.bool("http.compression", default: false)
         decompresses = settings.bool("http.decompression", default: true)
+    }
+
+    private static func jobs(_ settings: Settings) -> JobRunner.Configuration {
+        var jobs = JobRunner.Configuration()
+        jobs.concurrency = settings.int("jobs.concurrency", default: jobs.concurrency, in: 1...10_000)
+        jobs.leaseDuration = settings.duration("jobs.lease", default: jobs.leaseDuration, atLeast: .milliseconds(100))
+        jobs.pollInterval = settings.duration(
+            "jobs.poll-interval", default: jobs.pollInterval, atLeast: .milliseconds(1))
+        jobs.shutdownTimeout = settings.duration("jobs.shutdown-timeout", default: jobs.shutdownTimeout)
+        return jobs
     }
 
     /// The reasons to assume that the service can be reached from other machines.

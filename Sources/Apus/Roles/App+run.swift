@@ -17,7 +17,7 @@ extension App {
         do {
             let settings = try await Settings(arguments: flags, variables: ProcessInfo.processInfo.environment)
             let logOutput: LogOutput = role.printsResult ? .standardError : .standardOutput
-            CommonSettings(settings, name: name).bootstrapLogging(output: logOutput)
+            CommonSettings(settings, of: self).bootstrapLogging(output: logOutput)
             try await run(role, assemble(settings: settings, logOutput: logOutput))
             logOutput.flush()
             LogOutput.standardOutput.flush()

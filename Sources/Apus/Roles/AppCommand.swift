@@ -33,10 +33,21 @@ struct AppCommand: ParsableCommand {
             let flags = command.settings.flags
             return (type(of: command).role, flags)
         } catch {
+            let words = FlagArguments(
+                arguments.filter { !["help", "--help", "-h", "--version"].contains($0) }.dropRole())
+            if let problem = words.problems.first { exit(withError: ValidationError(problem)) }
             // Computed only here because it configures all modules.
             context.settingsHelp = app.settingsHelp
             $context.withValue(context) { exit(withError: error) }
         }
+    }
+}
+
+extension [String] {
+    /// Returns the arguments without the role at their beginning.
+    fileprivate func dropRole() -> [String] {
+        guard let first, Role(rawValue: first) != nil else { return self }
+        return Array(dropFirst())
     }
 }
 
@@ -96,7 +107,7 @@ extension App {
     /// The list of all settings in the help.
     var settingsHelp: String {
         let settings = Settings()
-        _ = CommonSettings(settings, name: name)
+        _ = CommonSettings(settings, of: self)
         var builder = AppBuilder(settings: settings)
         // A module that throws has usually read its settings before that.
         for module in modules { try? module.configure(&builder) }

@@ -19,11 +19,11 @@ extension JWT {
         public var notBefore: Date?
         /// The ID of the token (`jti`).
         public var id: String?
-        /// Custom claims by name.
-        public var custom: [String: JSON.Value] = [:]
+        /// The other claims: an object.
+        public var custom: JSON.Value = [:]
 
         /// Creates the claims of a token to sign.
-        public init(subject: String, expiresAt: Date, custom: [String: JSON.Value] = [:]) {
+        public init(subject: String, expiresAt: Date, custom: JSON.Value = [:]) {
             self.subject = subject
             self.expiresAt = expiresAt
             self.custom = custom
@@ -59,11 +59,6 @@ extension JWT.Claims: Codable {
         notBefore = try date("nbf")
         id = try container.decodeIfPresent(String.self, forKey: Key("jti"))
         for key in container.allKeys where !Self.registeredNames.containsExactly(key.stringValue) {
-            // The signer considered such names different, but a dictionary does not distinguish them.
-            guard custom[key.stringValue] == nil else {
-                throw DecodingError.dataCorruptedError(
-                    forKey: key, in: container, debugDescription: "Two claims have canonically equivalent names.")
-            }
             custom[key.stringValue] = try container.decode(JSON.Value.self, forKey: key)
         }
     }
@@ -74,7 +69,8 @@ extension JWT.Claims: Codable {
         return try container.decode([String].self, forKey: Key("aud"))
     }
 
-    /// - Throws: An `EncodingError` if a time is not a number of seconds that fits in 64 bits.
+    /// - Throws: An `EncodingError` if a time is not a number of seconds that fits in 64 bits, or if ``custom`` is not an
+    ///   object.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: Key.self)
         func encode(_ date: Date, _ name: String) throws {
@@ -88,8 +84,12 @@ extension JWT.Claims: Codable {
             }
             try container.encode(seconds, forKey: Key(name))
         }
-        for (name, value) in custom where !Self.registeredNames.containsExactly(name) {
-            try container.encode(value, forKey: Key(name))
+        guard case .object(let members) = custom else {
+            throw EncodingError.invalidValue(
+                custom, .init(codingPath: encoder.codingPath, debugDescription: "Custom claims must be an object."))
+        }
+        for member in members where !Self.registeredNames.containsExactly(member.name) {
+            try container.encode(member.value, forKey: Key(member.name))
         }
         try container.encode(subject, forKey: Key("sub"))
         try container.encode(issuer, forKey: Key("iss"))

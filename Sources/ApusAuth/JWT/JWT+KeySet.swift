@@ -12,7 +12,7 @@ extension JWT {
         private let audience: String
         private let signingKey: Key
         private let algorithms: [ExactString: String]
-        private let leeway: Duration
+        public let leeway: Duration
         private let clock: any WallClock
         private let collection: Task<JWTKeyCollection, Never>
 
@@ -95,8 +95,9 @@ extension JWT {
         /// 9068 §4). No extensions are supported, so headers with critical extensions (RFC 7515 §4.1.11) or `b64` (RFC
         /// 7797 §6) are invalid.
         private func checkHeader(_ token: String) throws {
-            guard token.utf8.count <= 8192, let encoded = token.split(at: ".", omittingEmpty: false).first,
-                let json = Data(base64URL: encoded),
+            let parts = token.split(at: ".", omittingEmpty: false)
+            guard token.utf8.count <= 8192, parts.count == 3, parts.allSatisfy(\.isBase64URL),
+                let json = Data(base64URL: parts[0]),
                 let header = try? JSON.Decoder.standard.decode(JSON.Value.self, from: json),
                 case .string(let algorithm)? = header["alg"], case .string(let type)? = header["typ"],
                 case .string(let id)? = header["kid"]
@@ -128,6 +129,7 @@ extension JWT {
         /// - Throws: An `AppError` with code `invalidArgument` if the key is too short or malformed.
         private static func registration(of key: Key) throws -> @Sendable (JWTKeyCollection) async -> Void {
             let kid = JWKIdentifier(string: key.id)
+            let serializer = DefaultJWTSerializer(jsonEncoder: ClaimsEncoder())
             do {
                 switch key.material {
                 case .hs256(let secret):
@@ -136,13 +138,13 @@ extension JWT {
                             .invalidArgument, "The secret of the HS256 key \"\(key.id)\" must have at least 32 bytes.")
                     }
                     let hmac = HMACKey(from: secret.reveal())
-                    return { await $0.add(hmac: hmac, digestAlgorithm: .sha256, kid: kid) }
+                    return { await $0.add(hmac: hmac, digestAlgorithm: .sha256, kid: kid, serializer: serializer) }
                 case .ed25519Private(let pem):
                     let key = try EdDSA.PrivateKey(pem: pem.reveal())
-                    return { await $0.add(eddsa: key, kid: kid) }
+                    return { await $0.add(eddsa: key, kid: kid, serializer: serializer) }
                 case .ed25519Public(let pem):
                     let key = try EdDSA.PublicKey(pem: pem)
-                    return { await $0.add(eddsa: key, kid: kid) }
+                    return { await $0.add(eddsa: key, kid: kid, serializer: serializer) }
                 }
             } catch let error as AppError {
                 throw error
@@ -151,6 +153,11 @@ extension JWT {
                     .invalidArgument, "The key \"\(key.id)\" is not an Ed25519 key in PEM format.", cause: error)
             }
         }
+    }
+
+    /// Encodes claims. Foundation's encoder drops one of two claims whose names are canonically equivalent.
+    private struct ClaimsEncoder: JWTJSONEncoder {
+        func encode<Value: Encodable>(_ value: Value) throws -> Data { Data(try JSON.Encoder.standard.encode(value)) }
     }
 
     /// A payload of which only the signature is verified.
@@ -169,10 +176,35 @@ extension JWT {
     }
 }
 
+extension Substring {
+    /// Whether the text is base64url without padding, and the only such text for its bytes (RFC 7515 §2, RFC 4648 §3.5):
+    /// otherwise, a token could be changed without becoming invalid.
+    fileprivate var isBase64URL: Bool {
+        guard utf8.allSatisfy({ Self.value(of: $0) != nil }) else { return false }
+        let last = utf8.last.flatMap(Self.value) ?? 0
+        return switch utf8.count % 4 {
+        case 0: true
+        case 2: last & 0xF == 0
+        case 3: last & 0x3 == 0
+        default: false
+        }
+    }
+
+    private static func value(of digit: UInt8) -> UInt8? {
+        switch digit {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): digit - UInt8(ascii: "A")
+        case UInt8(ascii: "a")...UInt8(ascii: "z"): digit - UInt8(ascii: "a") + 26
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0") + 52
+        case UInt8(ascii: "-"): 62
+        case UInt8(ascii: "_"): 63
+        default: nil
+        }
+    }
+}
+
 extension Data {
     /// Decodes base64url (RFC 4648 §5), without padding.
     fileprivate init?(base64URL text: Substring) {
-        guard !text.utf8.contains(where: { $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: "/") }) else { return nil }
         let base64 = text.replacing(["-": "+", "_": "/"])
         self.init(base64Encoded: base64 + String(repeating: "=", count: (4 - base64.utf8.count % 4) % 4))
     }

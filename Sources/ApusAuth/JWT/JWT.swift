@@ -11,6 +11,10 @@ public enum JWT {
 
     /// Verifies tokens.
     public protocol Verifier: Sendable {
+        /// The tolerated difference between the clocks of two machines. A token is accepted for this long after its
+        /// expiration time.
+        var leeway: Duration { get }
+
         /// Verifies the signature, issuer, audience and times of a token and returns its claims.
         /// - Throws: An `AppError` with code `unauthenticated` if the token is invalid.
         func verify(_ token: String) async throws -> Claims

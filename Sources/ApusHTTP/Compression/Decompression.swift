@@ -2,7 +2,8 @@ import ApusCore
 import HTTPTypes
 import NIOCore
 
-/// Decompresses request bodies with `Content-Encoding: gzip`, `deflate` or `zstd`; any other coding is answered with 415.
+/// Decompresses request bodies with `Content-Encoding: gzip`, `deflate` or `zstd`. Reading a body with any other coding fails
+/// with 415.
 ///
 /// The body limit applies to the decompressed size. In addition, a body whose decompressed size is far larger than its
 /// compressed size is rejected: a kilobyte can expand to a megabyte.
@@ -15,16 +16,13 @@ public struct Decompression: Middleware {
 
     public func handle(_ request: Request, next: Next) async throws -> Response {
         guard let field = request.headers[.contentEncoding] else { return await next(request) }
+        var request = request
         guard let coding = ContentCoding.parse(field) else {
-            var error = AppError(
-                .invalidArgument, "The Content-Encoding must be gzip, deflate or zstd, not \(field.prefix(64)).",
-                reason: .unsupportedMediaType)
-            // The supported codings (RFC 9110 §12.5.3).
-            error.details.metadata["accept-encoding"] = ContentCoding.allCases.map(\.rawValue).joined(separator: ", ")
-            throw error
+            // Not an error yet: the middleware of the route, such as authentication and rate limits, comes first.
+            request.body = request.body.replaced(by: UnsupportedSource(error: Self.unsupported(field)))
+            return await next(request)
         }
         guard let coding else { return await next(request) }
-        var request = request
         let source = try DecompressingSource(request.body, coding, maximumRatio: maximumRatio)
         request.body = request.body.replaced(by: source)
         request.headers[.contentEncoding] = nil
@@ -32,11 +30,32 @@ public struct Decompression: Middleware {
         return await next(request)
     }
 
+    private static func unsupported(_ field: String) -> AppError {
+        var error = AppError(
+            .invalidArgument, "The Content-Encoding must be gzip, deflate or zstd, not \(field.prefix(64)).",
+            reason: .unsupportedMediaType)
+        // The supported codings (RFC 9110 §12.5.3).
+        error.details.metadata["accept-encoding"] = ContentCoding.allCases.map(\.rawValue).joined(separator: ", ")
+        return error
+    }
+
     public func describe(_ operation: inout OpenAPI.Operation) {
         if operation.body != nil {
             operation.addErrorResponse(.unsupportedMediaType, "The content coding of the body is not supported.")
         }
     }
+}
+
+/// The source of a body that cannot be decompressed.
+private final class UnsupportedSource: RequestBodySource {
+    private let error: AppError
+
+    init(error: AppError) { self.error = error }
+
+    var length: Int? { nil }
+    var trailers: HTTPFields { [:] }
+
+    func next(limit: Int) async throws -> ByteBuffer? { throw error }
 }
 
 /// A source that decompresses a body on demand.

@@ -21,7 +21,7 @@ struct TextReader<Value: Sendable>: Sendable {
         operation.addErrorResponse(.badRequest, "A parameter is missing or malformed.")
     }
 
-    /// Reads the first text. It is required unless there is a default.
+    /// Reads a text that occurs once. It is required unless there is a default.
     static func one(default defaultValue: Value? = nil) -> TextReader where Value: LosslessStringConvertible {
         one(.lossless(), default: defaultValue)
     }
@@ -42,7 +42,7 @@ struct TextReader<Value: Sendable>: Sendable {
 
     private static func one(_ format: TextFormat<Value>, default defaultValue: Value?) -> TextReader {
         TextReader(schema: format.schema, isRequired: defaultValue == nil) { texts, label in
-            if let text = texts.first { return try format.read(text, label) }
+            if let text = try single(texts, label) { return try format.read(text, label) }
             guard let defaultValue else { throw AppError(.invalidArgument, "The \(label()) is required.") }
             return defaultValue
         } writeAll: { value in
@@ -52,10 +52,19 @@ struct TextReader<Value: Sendable>: Sendable {
 
     private static func optional<Element>(_ format: TextFormat<Element>) -> TextReader where Value == Element? {
         TextReader(schema: format.schema, isRequired: false) { texts, label in
-            try texts.first.map { try format.read($0, label) }
+            try single(texts, label).map { try format.read($0, label) }
         } writeAll: { value in
             value.map { [format.write($0)] } ?? []
         }
+    }
+
+    /// - Throws: An `AppError` of code `invalidArgument` if there are several texts, of which it would be unclear which one
+    ///   is meant.
+    private static func single(_ texts: [String], _ label: () -> String) throws -> String? {
+        guard texts.count <= 1 else {
+            throw AppError(.invalidArgument, "The \(label()) must occur once, not \(texts.count) times.")
+        }
+        return texts.first
     }
 
     private static func list<Element>(_ format: TextFormat<Element>) -> TextReader where Value == [Element] {
@@ -76,9 +85,21 @@ private struct TextFormat<Value: Sendable>: Sendable {
 
     func read(_ text: String, _ label: () -> String) throws -> Value {
         guard let value = parse(text) else {
-            throw AppError(.invalidArgument, "The \(label()) is not a valid \(Value.self): \"\(text.prefix(64))\".")
+            throw AppError(.invalidArgument, "The \(label()) must be \(Self.name), not \"\(text.prefix(64))\".")
         }
         return value
+    }
+
+    /// What a client calls the values of the type.
+    private static var name: String {
+        switch Value.self {
+        case is any BinaryInteger.Type: "an integer"
+        case is any BinaryFloatingPoint.Type: "a number"
+        case is Bool.Type: "true or false"
+        case is Date.Type: "a date and time such as 2026-01-31T12:00:00Z"
+        case is UUID.Type: "a UUID"
+        default: "valid"
+        }
     }
 
     static func lossless() -> TextFormat where Value: LosslessStringConvertible {

@@ -24,10 +24,15 @@ package struct WebOrigin: Equatable {
         return "\(scheme)://\(host):\(port)"
     }
 
-    /// Returns whether the pages of this origin are served by an authority: one with the same host and port, where the
-    /// default port of the scheme may be omitted on either side (RFC 6454 §4).
-    package func isServed(by authority: String) -> Bool {
-        guard let (host, port) = Self.hostAndPort(authority.asciiLowercased) else { return false }
+    /// Returns whether a request was sent to this origin: to the same host and port, where the default port of the
+    /// scheme may be omitted on either side, and with the same scheme (RFC 6454 §4–5).
+    ///
+    /// Behind a proxy that ends TLS and is not trusted, requests seem to be unencrypted. A page with the scheme `https`
+    /// may therefore send them; the opposite is not true.
+    package func isTarget(of request: Request) -> Bool {
+        guard scheme == "https" || scheme == "http" && !request.isSecure,
+            let (host, port) = Self.hostAndPort((request.authority ?? "").asciiLowercased)
+        else { return false }
         let defaultPort = Self.defaultPorts[scheme]
         return host.isExactly(self.host) && (port ?? defaultPort) == (self.port ?? defaultPort)
     }

@@ -36,8 +36,7 @@ public struct CrossOriginProtection: Middleware {
         if let site = request.headers[.secFetchSite] { return site == "same-origin" || site == "none" }
         guard let origin else { return true }
         // `null` is the origin of sandboxed pages, which anyone can create.
-        guard let origin = WebOrigin(origin), let authority = request.authority else { return false }
-        return origin.isServed(by: authority)
+        return WebOrigin(origin)?.isTarget(of: request) ?? false
     }
 
     public func describe(_ operation: inout OpenAPI.Operation) {

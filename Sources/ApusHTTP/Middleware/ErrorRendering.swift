@@ -28,8 +28,10 @@ public struct ErrorRendering: Middleware {
         if let typePrefix, let reason = problem.reason {
             problem.type = typePrefix + reason.lowercased().replacing("_", with: "-")
         }
-        return response.rendering(
+        var rendered = response.rendering(
             failure, problem,
             as: request.preferredType(of: "application/problem+json", "application/json", "text/html", "text/plain"))
+        rendered.addVary("Accept")
+        return rendered
     }
 }

@@ -52,7 +52,11 @@ extension AppError {
             let detail = context.underlyingError.map { " \($0)" } ?? ""
             self.init(.invalidArgument, "The \(input) is not valid JSON.\(detail)", cause: error)
         case .dataCorrupted(let context):
-            self.init(at: context.codingPath, code: "format", message: context.debugDescription)
+            // What the standard library says about a raw value names the type.
+            let isRawValue = context.debugDescription.starts(withBytesOf: "Cannot initialize ")
+            self.init(
+                at: context.codingPath, code: isRawValue ? "enum" : "format",
+                message: isRawValue ? "is not one of the allowed values" : context.debugDescription)
         @unknown default:
             self.init(.invalidArgument, "The \(input) could not be decoded.", cause: error)
         }

@@ -14,8 +14,8 @@ struct MessageRules {
         switch name.count {
         case 4 where name.isEqual(toLowercase: "host"):
             hostCount += 1
-            let host = bytes.extracting(value)
-            for index in host.indices where !host[index].isAuthority { throw .malformedHost }
+            // Empty if the target has no authority (RFC 9112 §3.2).
+            guard value.isEmpty || bytes.extracting(value).isAuthority else { throw .malformedHost }
         case 6 where name.isEqual(toLowercase: "expect"):
             guard bytes.extracting(value).isEqual(toLowercase: "100-continue") else { throw .unknownExpectation }
             expectsContinue = true

@@ -101,7 +101,7 @@ enum RequestHeadParser {
             let rest = text.utf8.dropFirst(scheme.utf8.count)
             let end = rest.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? rest.endIndex
             let authority = Substring(rest[..<end])
-            guard !authority.isEmpty, authority.utf8.allSatisfy(\.isAuthority) else { throw .unsupportedTarget }
+            guard authority.utf8.span.isAuthority else { throw .unsupportedTarget }
             let path = Substring(rest[end...])
             return (path.utf8.first == UInt8(ascii: "/") ? String(path) : "/" + path, String(authority))
         }

@@ -58,9 +58,8 @@ struct HTTP2RequestHead {
             throw .refused(.tooManyFields(limit: limits.headFields))
         }
         try pseudo.validate()
-        // RFC 9113 §8.3.1: the two may not contradict each other. Hosts have no case.
         if let host {
-            guard !host.isEmpty, pseudo.authority?.asciiLowercased.isExactly(host.asciiLowercased) != false else {
+            guard !host.isEmpty, pseudo.authority.map({ pseudo.isSameAuthority($0, host) }) != false else {
                 throw .malformed
             }
         }
@@ -69,10 +68,11 @@ struct HTTP2RequestHead {
         }
         // A CONNECT request without a path asks a proxy for a tunnel.
         guard let path = pseudo.path else { throw .refused(.tunnelRefused) }
+        guard pseudo.hasHTTPScheme else { throw .refused(.unsupportedTarget) }
         guard path.utf8.first == UInt8(ascii: "/") || (path == "*" && method == .options),
             path.utf8.allSatisfy({ $0 > .space && $0 < 0x7F && $0 != UInt8(ascii: "#") })
         else { throw .refused(.unsupportedTarget) }
-        guard let authority = pseudo.authority ?? host, authority.utf8.allSatisfy(\.isAuthority) else {
+        guard let authority = pseudo.authority ?? host, authority.utf8.span.isAuthority else {
             throw .refused(.malformedHost)
         }
         // Routes see an extended CONNECT as a GET, which is what a WebSocket handshake is in HTTP/1.1.
@@ -107,6 +107,25 @@ struct HTTP2RequestHead {
         private static func set(_ field: inout String?, _ value: String) throws(Problem) {
             guard field == nil else { throw .malformed }
             field = value
+        }
+
+        var hasHTTPScheme: Bool {
+            switch scheme {
+            case "http", "https": true
+            default: ["http", "https"].contains(scheme?.asciiLowercased)
+            }
+        }
+
+        /// Returns whether `:authority` and `Host` do not contradict each other (RFC 9113 §8.3.1). Hosts have no case, and
+        /// the default port may be omitted.
+        func isSameAuthority(_ authority: String, _ host: String) -> Bool {
+            authority.isExactly(host) || normalized(authority).isExactly(normalized(host))
+        }
+
+        private func normalized(_ authority: String) -> String {
+            let text = authority.asciiLowercased
+            let port = scheme?.asciiLowercased == "https" ? ":443" : ":80"
+            return text.ends(withBytesOf: port) ? String(Substring(text.utf8.dropLast(port.utf8.count))) : text
         }
 
         /// Checks that the required fields are present and not empty (RFC 9113 §8.3.1, §8.5; RFC 8441 §4).

@@ -15,9 +15,9 @@ extension UInt8 {
     /// Whether the byte is a `tchar`: a letter, a digit or one of ``!#$%&'*+-.^_`|~``.
     var isToken: Bool { isIn(low: 0x03FF_6CFA_0000_0000, high: 0x57FF_FFFF_C7FF_FFFE) }
 
-    /// Whether the byte may occur in a host and port: names (including ``-._~!$&'()*+;=``), percent-encoding, and IPv6
-    /// addresses in brackets. User information, lists and white space are excluded.
-    var isAuthority: Bool { isIn(low: 0x2FFF_6FF2_0000_0000, high: 0x47FF_FFFE_AFFF_FFFE) }
+    /// Whether the byte may occur in the name of a host: a letter, a digit or one of ``-._~!$&'()*+;=``. A comma is
+    /// excluded, because it would join several hosts.
+    var isHostName: Bool { isIn(low: 0x2BFF_6FD2_0000_0000, high: 0x47FF_FFFE_87FF_FFFE) }
 
     /// Whether the byte is in a set of ASCII characters, given as one bit for each character below 64 and for each from
     /// 64 on. A lookup table in memory would cost more.

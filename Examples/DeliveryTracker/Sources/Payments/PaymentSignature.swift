@@ -5,7 +5,7 @@ import FoundationEssentials
 /// Signs and verifies deliveries to the payment provider's webhook.
 ///
 /// A signature is `t=<seconds>,v1=<hex>`, where `<hex>` is the HMAC-SHA256 of `<seconds>.<body>` with the whole shared
-/// secret as the key. There may be several `v1` values while the secret is rotated.
+/// secret as the key. There may be several `v1` values while the secret is rotated. Other versions are ignored.
 struct PaymentSignature: Sendable {
     private let secret: Secret<String>
     private let tolerance: Duration
@@ -25,19 +25,7 @@ struct PaymentSignature: Sendable {
     ///   wrong.
     func verify(_ header: String?, body: some Collection<UInt8>) throws -> Date {
         guard let header else { throw Self.badSignature("The Payment-Signature header is missing.") }
-        var timestamp: Int64?
-        var signatures: [[UInt8]] = []
-        // Split by bytes: a combining mark after a comma would make it another character.
-        for part in header.utf8.split(separator: UInt8(ascii: ",")) {
-            let sides = part.split(separator: UInt8(ascii: "="), maxSplits: 1).map { Substring($0) }
-            guard sides.count == 2 else { continue }
-            switch sides[0] {
-            case "t": timestamp = Int64(sides[1])
-            case "v1": Self.bytes(hex: sides[1]).map { signatures.append($0) }
-            default: break
-            }
-        }
-        guard let timestamp, !signatures.isEmpty else {
+        guard let (timestamp, signatures) = Self.parse(header) else {
             throw Self.badSignature("The Payment-Signature header must have the form t=<seconds>,v1=<hex>.")
         }
         let expected = mac(timestamp, body)
@@ -54,9 +42,13 @@ struct PaymentSignature: Sendable {
 
     /// The header in the API description.
     static let parameter = OpenAPI.Parameter(
-        "Payment-Signature", in: .header,
-        schema: .literal(["type": "string", "pattern": "^t=[0-9]{1,10},v1=[0-9a-f]{64}(,v1=[0-9a-f]{64})*$"]),
-        description: "The time of the signature in seconds since 1970, and the signature in hexadecimal digits.")
+        "Payment-Signature", in: .header, schema: .literal(["type": "string", "pattern": .string(pattern)]),
+        description: """
+            The time of the signature in seconds since 1970, and signatures of one or several versions. One of version 1 \
+            must match.
+            """)
+
+    private static let pattern = "^t=[0-9]{1,10}(,v[0-9]=[0-9A-Za-z]+)*,v1=[0-9a-f]{64}(,v[0-9]=[0-9A-Za-z]+)*$"
 
     /// Returns the header value for a body, as the provider sends it, or the simulator in its place.
     func sign(_ body: some Collection<UInt8>) -> String {
@@ -71,10 +63,37 @@ struct PaymentSignature: Sendable {
         return Array(HMAC<SHA256>.authenticationCode(for: Data("\(timestamp).".utf8) + Data(body), using: key))
     }
 
-    private static func bytes(hex: Substring) -> [UInt8]? {
-        let digits = hex.compactMap(\.hexDigitValue)
-        guard digits.count == hex.count, digits.count == 64 else { return nil }
-        return stride(from: 0, to: 64, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
+    /// Returns the time and the signatures of version 1; `nil` if the header does not match ``pattern``.
+    ///
+    /// By bytes: a combining mark after a comma would make it another character, and Unicode has more digits than ASCII.
+    private static func parse(_ header: String) -> (timestamp: Int64, signatures: [[UInt8]])? {
+        var parts = header.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)[...]
+        guard let time = parts.popFirst(), time.starts(with: "t=".utf8), (3...12).contains(time.count),
+            time.dropFirst(2).allSatisfy(isDigit), let timestamp = Int64(Substring(time.dropFirst(2)))
+        else { return nil }
+        var signatures: [[UInt8]] = []
+        for part in parts {
+            let bytes = Array(part)
+            guard bytes.count > 3, bytes[0] == UInt8(ascii: "v"), isDigit(bytes[1]), bytes[2] == UInt8(ascii: "="),
+                bytes[3...].allSatisfy({ isDigit($0) || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0 | 0x20) })
+            else { return nil }
+            if bytes[1] == UInt8(ascii: "1"), let signature = decoded(hex: bytes[3...]) { signatures.append(signature) }
+        }
+        return signatures.isEmpty ? nil : (timestamp, signatures)
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+
+    private static func decoded(hex: ArraySlice<UInt8>) -> [UInt8]? {
+        let digits = hex.compactMap { digit -> UInt8? in
+            switch digit {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
+            default: nil
+            }
+        }
+        guard hex.count == 64, digits.count == 64 else { return nil }
+        return stride(from: 0, to: 64, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
     }
 
     private static func badSignature(_ message: String) -> AppError {
