@@ -103,7 +103,7 @@ public final class Settings: Sendable {
         } ?? defaultValue
     }
 
-    /// Reads `true` or `false`. A flag without a value is `true`.
+    /// Reads `true` or `false`, `yes` or `no`, `1` or `0`, in any case. A flag without a value is `true`.
     public func bool(_ key: String, default defaultValue: Bool) -> Bool {
         read(key, "true or false", default: "\(defaultValue)") { text in
             switch text.asciiLowercased {
