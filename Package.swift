@@ -169,6 +169,7 @@ let package = Package(
                 "ApusCore", "ApusData",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
             ]),
         .target(
             name: "ApusJobs",
@@ -335,7 +336,15 @@ let package = Package(
             dependencies: [
                 "Apus", "ApusCore", "ApusTesting", "ApusWebSocket", .product(name: "NIOCore", package: "swift-nio"),
             ]),
-        .testTarget(name: "ApusDataTests", dependencies: ["ApusCore", "ApusData", "ApusSQLite", "ApusTesting"]),
+        // The processes that share a database with each other in the tests of ApusSQLite.
+        .executableTarget(
+            name: "sqlite-writer", dependencies: ["ApusCore", "ApusData", "ApusSQLite"], path: "Tests/SQLiteWriter"),
+        .testTarget(
+            name: "ApusDataTests",
+            dependencies: [
+                "ApusCore", "ApusData", "ApusSQLite", "ApusTesting", "sqlite-writer",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         .testTarget(
             name: "ApusJobsTests",
             dependencies: [

@@ -1,6 +1,8 @@
 import ApusCore
 public import ApusData
 import GRDB
+import Logging
+import Synchronization
 
 /// A SQLite database file in write-ahead-logging mode, with one writer thread and several reader threads. SQLite never
 /// runs on an event loop.
@@ -9,49 +11,33 @@ import GRDB
 /// for anything else in it. Single writes that queue up behind it are committed together.
 public final class SQLiteDatabase: ApusData.Database {
     private let writer: Writer
-    private let readQueue: WorkQueue<Operation>?
+    private let readers: Readers?
+    /// Held until the database is closed; `nil` in memory.
+    private let fileLock: Mutex<FileLock?>
 
     public let dialect = SQLDialect.sqlite
 
     /// Opens a database.
     /// - Parameter path: The path of the file, which is created if it does not exist, or `:memory:`.
-    /// - Throws: An `AppError` of code `unavailable` if the file cannot be opened.
+    /// - Throws: An `AppError` of code `unavailable` if the file cannot be opened, or is being restored.
     public init(path: String, options: SQLiteOptions = SQLiteOptions()) throws {
+        SQLiteVersion.current.log(to: Logger(label: "apus.sqlite"))
+        let isInMemory = path == ":memory:"
+        let fileLock = isInMemory ? nil : try FileLock(besides: path, .shared)
         let lock = WriteLock(timeout: options.busyTimeout)
-        let connection = try SQLiteConnection(path: path, options: options, readonly: false) { lock.waitToRetry() }
-        writer = Writer(connection, options, lock)
-        if path == ":memory:" || options.readers < 1 {
-            readQueue = nil
-        } else {
-            let queue = WorkQueue<Operation>()
-            for _ in 0..<options.readers {
-                let reader = try SQLiteConnection(path: path, options: options, readonly: true)
-                startThread("apus.sqlite.reader") { Self.read(from: queue, on: reader) }
-            }
-            readQueue = queue
-        }
+        let connections = try Connections(path: path, options, lock)
+        let readers = connections.readers.isEmpty ? nil : Readers(connections.readers)
+        self.fileLock = Mutex(fileLock)
+        self.readers = readers
+        writer = Writer(connections.writer, connections.checkpointer, readers, options, lock)
+        readers?.start()
         writer.start()
-    }
-
-    private static func read(from queue: WorkQueue<Operation>, on connection: SQLiteConnection) {
-        while let operation = queue.pop().first {
-            guard operation.begin(interrupt: connection.interrupt) else { continue }
-            do {
-                try connection.use(operation.run)
-                operation.finish(nil)
-            } catch let error as AppError where error.code == .cancelled {
-                operation.finish(CancellationError())
-            } catch {
-                operation.finish(error)
-            }
-        }
-        connection.close()
     }
 
     public func query(_ sql: ApusData.SQL) async throws -> [ApusData.Row] {
         if !sql.isRead, let result = try await runWithCompanion({ try await query(sql) }) { return result }
         if let transaction = currentTransaction { return try await transaction.run { try $0.rows(of: sql) } }
-        if let readQueue, sql.isRead { return try await Operation.run(submit: readQueue.push) { try $0.rows(of: sql) } }
+        if let readers, sql.isRead { return try await Operation.run(submit: readers.submit) { try $0.rows(of: sql) } }
         return try await Operation.run(runsAlone: sql.runsAlone, submit: { writer.submit(.single($0)) }) {
             try $0.rows(of: sql)
         }
@@ -92,10 +78,12 @@ public final class SQLiteDatabase: ApusData.Database {
     }
 
     public func close() async {
-        readQueue?.close()
         await withCheckedContinuation { continuation in
             startThread("apus.sqlite.close") {
+                // The writer's connection is the last one, which can checkpoint when it is closed.
+                self.readers?.close()
                 self.writer.close()
+                self.fileLock.withLock { $0 = nil }
                 continuation.resume()
             }
         }

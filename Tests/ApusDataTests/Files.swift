@@ -1,6 +1,9 @@
 import Foundation
 
-func removeFile(_ path: String) { try? FileManager.default.removeItem(atPath: path) }
+/// Removes a database with all of its files.
+func removeDatabase(_ path: String) {
+    for suffix in ["", "-wal", "-shm", "-apus-lock"] { try? FileManager.default.removeItem(atPath: path + suffix) }
+}
 
 /// Runs a closure with a temporary folder, which is removed afterwards.
 func withFolder(_ body: (URL) async throws -> Void) async throws {

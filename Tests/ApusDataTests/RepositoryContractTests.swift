@@ -41,7 +41,7 @@ func withDatabase<Result>(
     try await Migrator(migrating, [CreateNotes.self]).run()
     await migrating.close()
     let database = try SQLiteDatabase(path: path, options: options)
-    defer { for suffix in ["", "-wal", "-shm"] { removeFile(path + suffix) } }
+    defer { removeDatabase(path) }
     do {
         let result = try await body(database)
         await database.close()

@@ -258,7 +258,7 @@ import Testing
 
     @Test func `A table that another process altered is read with its current columns`() async throws {
         let path = "/tmp/apus-test-\(Note.ID()).sqlite"
-        defer { for suffix in ["", "-wal", "-shm"] { removeFile(path + suffix) } }
+        defer { removeDatabase(path) }
         let (first, second) = (try SQLiteDatabase(path: path), try SQLiteDatabase(path: path))
         try await Migrator(first, [CreateNotes.self]).run()
         try await insert(first, "a", count: 7)

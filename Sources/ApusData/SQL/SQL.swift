@@ -74,6 +74,9 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
     /// Whether the statement may be one that cannot run inside a transaction.
     package var runsAlone: Bool { ["VACUUM", "PRAGMA", "ATTACH", "DETACH"].contains(firstWord) }
 
+    /// Whether the statement may be a PRAGMA. A comment may hide the first word.
+    package var mayBePragma: Bool { ["PRAGMA", "EXPLAIN", ""].contains(firstWord) }
+
     private var firstWord: String {
         guard case .text(let text)? = parts.first else { return "" }
         return text.drop { $0.isWhitespace }.prefix { $0.isLetter }.uppercased()

@@ -23,8 +23,8 @@ final class WorkQueue<Element: Sendable>: @unchecked Sendable {
     /// - Parameters:
     ///   - limit: The maximum number of elements to remove.
     ///   - deadline: When to stop waiting; by default never.
-    /// - Returns: At least one element, or none if the queue is closed and empty or the deadline has passed.
-    func pop(atMost limit: Int = 1, until deadline: Date? = nil) -> [Element] {
+    /// - Returns: At least one element; none if the deadline has passed; `nil` if the queue is closed and empty.
+    func pop(atMost limit: Int = 1, until deadline: Date? = nil) -> [Element]? {
         condition.lock()
         defer { condition.unlock() }
         while elements.isEmpty && !isClosed {
@@ -34,9 +34,17 @@ final class WorkQueue<Element: Sendable>: @unchecked Sendable {
             }
             guard condition.wait(until: deadline) else { return [] }
         }
+        guard !elements.isEmpty else { return nil }
         let taken = Array(elements.prefix(limit))
         elements.removeFirst(taken.count)
         return taken
+    }
+
+    /// The number of elements that wait.
+    var count: Int {
+        condition.lock()
+        defer { condition.unlock() }
+        return elements.count
     }
 
     /// Closes the queue: it accepts no more elements, but still returns those that are queued.

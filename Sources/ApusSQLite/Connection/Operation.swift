@@ -42,10 +42,10 @@ final class Operation: Sendable {
         }
     }
 
-    /// Whether the operation has neither begun nor been cancelled.
-    var isWaiting: Bool {
+    /// Whether the operation has ended or been cancelled.
+    var isFinished: Bool {
         state.withLock { state in
-            if case .waiting = state { true } else { false }
+            if case .finished = state { true } else { false }
         }
     }
 
@@ -58,6 +58,16 @@ final class Operation: Sendable {
             case .waiting(let completion), .running(let completion, _): return completion
             case .finished: return nil
             }
+        }
+        completion?(error)
+    }
+
+    /// Fails the operation if it has not begun.
+    func finishIfWaiting(_ error: any Error) {
+        let completion = state.withLock { state -> (@Sendable ((any Error)?) -> Void)? in
+            guard case .waiting(let completion) = state else { return nil }
+            state = .finished
+            return completion
         }
         completion?(error)
     }

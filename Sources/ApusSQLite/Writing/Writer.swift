@@ -11,14 +11,25 @@ final class Writer: Sendable {
     }
 
     private let connection: SQLiteConnection
+    private let checkpointer: Checkpointer?
+    private let readers: Readers?
     private let options: SQLiteOptions
     private let lock: WriteLock
     private let queue = WorkQueue<Item>()
     private let stopped = WorkQueue<Void>()
     private let commitActions = WorkQueue<@Sendable () -> Void>()
 
-    init(_ connection: SQLiteConnection, _ options: SQLiteOptions, _ lock: WriteLock) {
+    /// Creates the writer of a connection, which it closes in the end.
+    /// - Parameters:
+    ///   - checkpointer: `nil` for a database in memory.
+    ///   - readers: Those to pause when reads without a gap keep the write-ahead log from beginning anew.
+    init(
+        _ connection: SQLiteConnection, _ checkpointer: Checkpointer?, _ readers: Readers?, _ options: SQLiteOptions,
+        _ lock: WriteLock
+    ) {
         self.connection = connection
+        self.checkpointer = checkpointer
+        self.readers = readers
         self.options = options
         self.lock = lock
     }
@@ -26,7 +37,7 @@ final class Writer: Sendable {
     func start() {
         startThread("apus.sqlite.writer") { self.loop() }
         startThread("apus.sqlite.committed") { [commitActions] in
-            while let action = commitActions.pop().first { action() }
+            while let action = commitActions.pop()?.first { action() }
         }
     }
 
@@ -44,35 +55,92 @@ final class Writer: Sendable {
         _ = stopped.pop()
     }
 
+    /// The number of writes and transactions that wait for the thread.
+    var waiting: Int { queue.count }
+
+    /// How long the writer waits for work before it checkpoints what the last writes left, in seconds.
+    private static let idleTime = 1.0
+
     private func loop() {
-        while true {
-            let items = queue.pop(atMost: options.groupedWrites)
-            guard !items.isEmpty else { break }
-            var singles: [Operation] = []
-            for item in items {
-                switch item {
-                case .single(let operation) where operation.runsAlone:
-                    commit(singles)
-                    singles = []
-                    runAlone(operation)
-                case .single(let operation): singles.append(operation)
-                case .transaction(let transaction):
-                    commit(singles)
-                    singles = []
-                    transaction.run(on: connection, limit: options.idleTransactionLimit, lock)
-                }
-            }
-            commit(singles)
+        while let items = queue.pop(atMost: options.groupedWrites, until: idleDeadline) {
+            if items.isEmpty { checkpointWhenIdle() } else { process(items) }
         }
+        checkpointer?.close()
         connection.close()
         commitActions.close()
         stopped.close()
     }
 
+    private var idleDeadline: Date? {
+        checkpointer?.isIncomplete == true ? Date(timeIntervalSinceNow: Self.idleTime) : nil
+    }
+
+    private func process(_ items: [Item]) {
+        var singles: [Operation] = []
+        for item in items {
+            switch item {
+            case .single(let operation) where operation.runsAlone:
+                commit(singles)
+                singles = []
+                runAlone(operation)
+            case .single(let operation): singles.append(operation)
+            case .transaction(let transaction):
+                commit(singles)
+                singles = []
+                transaction.run(on: connection, limit: options.idleTransactionLimit) { try begin(for: [$0]) }
+            }
+        }
+        commit(singles)
+    }
+
+    /// Begins a transaction with the write lock. Checkpoints before that if it is time.
+    private func begin(for operations: [Operation]) throws {
+        try beginImmediate(for: operations)
+        guard let checkpointer, checkpointer.isDue else { return }
+        if checkpointer.isOverdue, let readers {
+            readers.gate.pause(upTo: .milliseconds(100)) {
+                checkpoint(checkpointer)
+                restartLog()
+            }
+        } else {
+            checkpoint(checkpointer)
+        }
+        try beginImmediate(for: operations)
+    }
+
+    private func beginImmediate(for operations: [Operation]) throws {
+        try lock.acquire(for: operations) { try connection.use { try $0.execute(sql: "BEGIN IMMEDIATE") } }
+    }
+
+    /// Checkpoints in a transaction that has just begun, and ends it.
+    private func checkpoint(_ checkpointer: Checkpointer) {
+        checkpointer.run()
+        _ = failure { try $0.execute(sql: "ROLLBACK") }
+    }
+
+    private func checkpointWhenIdle() {
+        // Not if another process writes: the next write, or that process, will do it.
+        guard let checkpointer, (try? beginImmediate(for: [])) != nil else { return }
+        checkpoint(checkpointer)
+        if !checkpointer.isIncomplete, checkpointer.isLong { restartLog() }
+    }
+
+    /// Commits a page that does not change, so that the write-ahead log begins anew and its file is cut. Without effect
+    /// if there are readers of the old pages, or another process holds the lock.
+    private func restartLog() {
+        guard (try? beginImmediate(for: [])) != nil else { return }
+        _ = failure { database in
+            let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
+            try database.execute(sql: "PRAGMA user_version = \(version)")
+            try database.execute(sql: "COMMIT")
+        }
+        _ = failure { if $0.isInsideTransaction { try $0.execute(sql: "ROLLBACK") } }
+    }
+
     private func commit(_ operations: [Operation]) {
         guard !operations.isEmpty else { return }
         do {
-            try lock.acquire(for: operations) { try connection.use { try $0.execute(sql: "BEGIN IMMEDIATE") } }
+            try begin(for: operations)
         } catch {
             // Another process holds the lock. Trying each write separately would add up their wait times.
             for operation in operations { operation.finish(error) }
@@ -96,7 +164,9 @@ final class Writer: Sendable {
 
     private func runAlone(_ operation: Operation) {
         guard operation.begin() else { return }
-        operation.finish(failure { try operation.run(on: $0) })
+        var outcome: (any Error)?
+        try? lock.acquire(for: [operation]) { outcome = failure { try operation.run(on: $0) } }
+        operation.finish(outcome)
     }
 
     /// Runs a group of writes in the open transaction and commits it.

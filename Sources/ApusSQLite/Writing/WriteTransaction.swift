@@ -50,12 +50,13 @@ final class WriteTransaction: Sendable {
     func setStart(_ operation: Operation) { startOperation.withLock { $0 = operation } }
 
     /// Runs the transaction until it ends.
-    func run(on connection: SQLiteConnection, limit: Duration, _ lock: WriteLock) {
+    /// - Parameter begin: Begins it with the write lock, for which the operation waits.
+    func run(on connection: SQLiteConnection, limit: Duration, begin: (Operation) throws -> Void) {
         // Steps pushed later find the queue closed; those already queued fail.
         defer { failRemaining() }
         guard let start = startOperation.withLock({ $0.take() }) else { return }
         do {
-            try lock.acquire(for: [start]) { try connection.use { try $0.execute(sql: "BEGIN IMMEDIATE") } }
+            try begin(start)
         } catch {
             return start.finish(error)
         }
@@ -64,7 +65,7 @@ final class WriteTransaction: Sendable {
             return
         }
         finish(start, on: connection)
-        while let step = steps.pop(until: Date(timeIntervalSinceNow: limit.seconds)).first {
+        while let step = steps.pop(until: Date(timeIntervalSinceNow: limit.seconds))?.first {
             switch step {
             case .statement(let operation), .end(let operation): perform(operation, on: connection)
             }
@@ -95,7 +96,7 @@ final class WriteTransaction: Sendable {
 
     private func failRemaining() {
         steps.close()
-        for step in steps.pop(atMost: .max) {
+        for step in steps.pop(atMost: .max) ?? [] {
             switch step {
             case .statement(let operation), .end(let operation): operation.finish(Self.endedError)
             }

@@ -11,22 +11,24 @@ struct SQLiteConnection: Sendable {
     /// Opens a connection.
     /// - Parameter retriesLock: Called on the connection's thread when another process holds the lock; returns whether
     ///   to try again. By default, the connection retries until the options' `busyTimeout`.
+    /// - Throws: An `AppError` of code `unavailable`.
     init(
-        path: String, options: SQLiteOptions, readonly: Bool, retriesLock: (@Sendable () -> Bool)? = nil
+        path: String, options: SQLiteOptions, for purpose: Purpose, retriesLock: (@Sendable () -> Bool)? = nil
     ) throws {
         var configuration = GRDB.Configuration()
-        configuration.readonly = readonly
-        configuration.journalMode = readonly || path == ":memory:" ? .default : .wal
+        configuration.readonly = purpose == .reading
         configuration.busyMode =
             retriesLock.map { retries in .callback { _ in retries() } } ?? .timeout(options.busyTimeout.seconds)
         // Transactions begin and end with explicit statements, across several accesses to the connection.
         configuration.allowsUnsafeTransactions = true
-        configuration.label = readonly ? "apus.sqlite.reader" : "apus.sqlite.writer"
+        configuration.label = "apus.sqlite.\(purpose.rawValue)"
+        configuration.prepareDatabase { database in
+            try Self.setUp(database, for: purpose, inMemory: path == ":memory:", options)
+        }
         do {
             queue = try DatabaseQueue(path: path, configuration: configuration)
-            if !readonly {
-                try queue.inDatabase { try $0.execute(sql: "PRAGMA synchronous = \(options.durability.rawValue)") }
-            }
+        } catch let error as AppError {
+            throw AppError(.unavailable, "Cannot open the database \(path): \(error.message)", cause: error.cause)
         } catch {
             throw AppError(.unavailable, "Cannot open the database \(path): \(error).", cause: error)
         }
@@ -55,6 +57,7 @@ struct SQLiteConnection: Sendable {
 extension GRDB.Database {
     func rows(of sql: ApusData.SQL) throws -> [ApusData.Row] {
         let (text, values) = sql.rendered { _ in "?" }
+        try SQLiteConnection.refuseCheckpoints(sql, text)
         let statement = try cachedStatement(sql: text)
         statement.arguments = StatementArguments(try values.map { try $0.databaseValue })
         let cursor = try GRDB.Row.fetchCursor(statement)
@@ -71,6 +74,7 @@ extension GRDB.Database {
 
     func executeUpdate(_ sql: ApusData.SQL) throws -> Int {
         let (text, values) = sql.rendered { _ in "?" }
+        try SQLiteConnection.refuseCheckpoints(sql, text)
         let statement = try cachedStatement(sql: text)
         try statement.execute(arguments: StatementArguments(try values.map { try $0.databaseValue }))
         return changesCount

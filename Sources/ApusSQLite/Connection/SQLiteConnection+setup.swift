@@ -1,0 +1,45 @@
+import ApusCore
+import ApusData
+import GRDB
+
+extension SQLiteConnection {
+    /// What a connection is for.
+    enum Purpose: String, Sendable {
+        case writing = "writer"
+        case reading = "reader"
+        case checkpoints = "checkpoints"
+    }
+
+    /// Sets up a connection.
+    ///
+    /// | setting | value | why |
+    /// | --- | --- | --- |
+    /// | `wal_autocheckpoint` | 0 | first of all, since the next statement may commit; see ``Checkpointer`` |
+    /// | `journal_mode` | `WAL` | readers and the writer do not wait for each other |
+    /// | `synchronous` | ``SQLiteOptions/durability`` | checkpoints sync as commits do |
+    /// | `foreign_keys` | on, by GRDB | SQLite ignores them by default |
+    static func setUp(_ database: GRDB.Database, for purpose: Purpose, inMemory: Bool, _ options: SQLiteOptions) throws {
+        try database.execute(sql: "PRAGMA wal_autocheckpoint = 0")
+        guard purpose != .reading else { return }
+        if !inMemory {
+            let mode = try String.fetchOne(database, sql: "PRAGMA journal_mode = WAL")
+            guard mode == "wal" else {
+                throw AppError(.unavailable, "The file system does not support write-ahead logging.")
+            }
+        }
+        try database.execute(sql: "PRAGMA synchronous = \(options.durability.rawValue)")
+    }
+
+    /// Refuses statements that would checkpoint, or stop using the write-ahead log, behind the back of
+    /// ``Checkpointer``.
+    static func refuseCheckpoints(_ sql: ApusData.SQL, _ text: String) throws {
+        guard sql.mayBePragma else { return }
+        let lowercase = text.lowercased()
+        for setting in ["wal_checkpoint", "wal_autocheckpoint", "journal_mode", "locking_mode"]
+        where lowercase.contains(setting) {
+            throw AppError(
+                .invalidArgument,
+                "PRAGMA \(setting) is not available: the database checkpoints by itself, only while nothing is written.")
+        }
+    }
+}

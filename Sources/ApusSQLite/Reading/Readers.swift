@@ -1,0 +1,52 @@
+import ApusCore
+import GRDB
+
+/// The reader threads, each with a connection of its own.
+final class Readers: Sendable {
+    let gate = ReadGate()
+    private let connections: [SQLiteConnection]
+    private let queue = WorkQueue<Operation>()
+    private let stopped = WorkQueue<Void>()
+
+    /// Creates the readers of connections, which they close in the end.
+    init(_ connections: [SQLiteConnection]) { self.connections = connections }
+
+    func start() {
+        for connection in connections {
+            startThread("apus.sqlite.reader") {
+                self.loop(connection)
+                _ = self.stopped.push(())
+            }
+        }
+    }
+
+    func submit(_ operation: Operation) -> Bool { queue.push(operation) }
+
+    /// The number of reads that wait for a thread.
+    var waiting: Int { queue.count }
+
+    /// Blocks until all reads that are queued have been processed.
+    func close() {
+        queue.close()
+        for _ in connections { _ = stopped.pop() }
+    }
+
+    private func loop(_ connection: SQLiteConnection) {
+        while let operation = queue.pop()?.first {
+            gate.pass { Self.perform(operation, on: connection) }
+        }
+        connection.close()
+    }
+
+    private static func perform(_ operation: Operation, on connection: SQLiteConnection) {
+        guard operation.begin(interrupt: connection.interrupt) else { return }
+        do {
+            try connection.use(operation.run)
+            operation.finish(nil)
+        } catch let error as AppError where error.code == .cancelled {
+            operation.finish(CancellationError())
+        } catch {
+            operation.finish(error)
+        }
+    }
+}
