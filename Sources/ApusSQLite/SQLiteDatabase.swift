@@ -9,9 +9,12 @@ import Synchronization
 ///
 /// Transactions are `IMMEDIATE`: a transaction holds the writer from its beginning, so keep it short and do not wait
 /// for anything else in it. Single writes that queue up behind it are committed together.
+///
+/// Several processes may have the file open. See ``SQLiteOptions`` and the documentation of the data layer.
 public final class SQLiteDatabase: ApusData.Database {
-    private let writer: Writer
+    let writer: Writer
     private let readers: Readers?
+    private let snapshots: Snapshots?
     /// Held until the database is closed; `nil` in memory.
     private let fileLock: Mutex<FileLock?>
 
@@ -29,6 +32,12 @@ public final class SQLiteDatabase: ApusData.Database {
         let readers = connections.readers.isEmpty ? nil : Readers(connections.readers)
         self.fileLock = Mutex(fileLock)
         self.readers = readers
+        snapshots =
+            isInMemory
+            ? nil
+            : Snapshots(limit: max(1, options.snapshots), idleLimit: options.idleTransactionLimit) {
+                try SQLiteConnection(path: path, options: options, for: .reading)
+            }
         writer = Writer(connections.writer, connections.checkpointer, readers, options, lock)
         readers?.start()
         writer.start()
@@ -52,29 +61,28 @@ public final class SQLiteDatabase: ApusData.Database {
         }
     }
 
-    @discardableResult
-    public func transaction<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result {
-        if let ambient = AmbientTransaction.current(of: self) { return try await ambient.join(body) }
-        let transaction = WriteTransaction()
-        try await Operation.run(submit: { operation in
-            transaction.setStart(operation)
-            return writer.submit(.transaction(transaction))
-        }) { _ in }
-        let ambient = AmbientTransaction(database: self, session: transaction)
-        let result: Result
-        do {
-            result = try await AmbientTransaction.$current.withValue(ambient, operation: body)
-            try await ambient.prepareCommit(self)
-            try Task.checkCancellation()
-            try await transaction.commit { [writer] completion in
-                writer.afterCommit(ambient.committed(), completion)
-            }
-        } catch {
-            ambient.rolledBack()
-            await transaction.rollback()
-            throw error
+    public func change<Result: Sendable>(
+        reading: ApusData.SQL, _ decide: @escaping @Sendable ([ApusData.Row]) throws -> Change<Result>
+    ) async throws -> Result {
+        if let result = try await runWithCompanion({ try await change(reading: reading, decide) }) { return result }
+        let body: @Sendable (GRDB.Database) throws -> Result = { database in
+            let change = try decide(try database.rows(of: reading))
+            for statement in change.statements { _ = try database.executeUpdate(statement) }
+            return change.result
         }
-        return result
+        guard let currentTransaction else {
+            return try await Operation.run(submit: { writer.submit(.single($0)) }, body)
+        }
+        return try await currentTransaction.run { database in
+            // Part of the change must not stay if the transaction goes on.
+            var result: Result?
+            try database.inSavepoint {
+                result = try body(database)
+                return .commit
+            }
+            guard let result else { throw AppError(.internal, "A change produced no result.") }
+            return result
+        }
     }
 
     public func close() async {
@@ -82,11 +90,20 @@ public final class SQLiteDatabase: ApusData.Database {
             startThread("apus.sqlite.close") {
                 // The writer's connection is the last one, which can checkpoint when it is closed.
                 self.readers?.close()
+                self.snapshots?.close()
                 self.writer.close()
                 self.fileLock.withLock { $0 = nil }
                 continuation.resume()
             }
         }
+    }
+
+    public var statistics: DatabaseStatistics {
+        var statistics = DatabaseStatistics()
+        statistics.connections = (readers?.count ?? 0) + (snapshots?.connections ?? 0) + 1
+        statistics.waiting = writer.waiting + (readers?.waiting ?? 0) + (snapshots?.waiting ?? 0)
+        statistics.logPages = writer.logPages
+        return statistics
     }
 
     /// Records a write in the current transaction. Outside of one, a write that has a companion is run together with it
@@ -101,7 +118,31 @@ public final class SQLiteDatabase: ApusData.Database {
         return nil
     }
 
-    private var currentTransaction: WriteTransaction? {
-        AmbientTransaction.current(of: self)?.session as? WriteTransaction
+    /// The session that the statements of the task join.
+    var currentTransaction: TransactionSession? {
+        AmbientTransaction.current(of: self)?.session as? TransactionSession
+    }
+
+    // MARK: Sessions
+
+    /// Runs a session on the writer.
+    func runOnWriter(_ session: TransactionSession) async throws {
+        try await start(session) { writer.submit(.transaction(session)) }
+    }
+
+    /// Runs a session that reads a snapshot.
+    /// - Returns: `nil` if the database is in memory, where only the writer's connection sees it.
+    func startSnapshot() async throws -> TransactionSession? {
+        guard let snapshots else { return nil }
+        let session = TransactionSession()
+        try await start(session) { snapshots.submit(session) }
+        return session
+    }
+
+    private func start(_ session: TransactionSession, submit: () -> Bool) async throws {
+        try await Operation.run(submit: { operation in
+            session.setStart(operation)
+            return submit()
+        }) { _ in }
     }
 }

@@ -56,8 +56,8 @@ public enum CreateSessions: Migration {
         """
         CREATE TABLE apus_sessions (
             id TEXT PRIMARY KEY,
-            data BLOB NOT NULL,
-            expires_at BIGINT NOT NULL,
+            data \(type: .bytes) NOT NULL,
+            expires_at \(type: .timestamp) NOT NULL,
             version BIGINT NOT NULL
         )
         """,

@@ -95,12 +95,14 @@ public struct Migrator: Sendable {
         }
     }
 
-    /// Returns the FNV-1a hash of the text. It detects edited migrations, but is not a protection against tampering.
+    /// Returns the FNV-1a hash of the text and the values, which is the same on every engine. It detects edited
+    /// migrations, but is not a protection against tampering.
     private static func checksum(of statements: [SQL]) -> String {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for statement in statements {
-            for byte in statement.rendered(placeholder: { "?\($0)" }).text.utf8 + [0] {
-                hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
+            let (text, values) = statement.rendered(for: .sqlite) { "?\($0)" }
+            for part in [text] + values.map({ "\($0)" }) {
+                for byte in part.utf8 + [0] { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
             }
         }
         return String(hash, radix: 16)

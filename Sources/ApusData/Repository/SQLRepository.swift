@@ -1,13 +1,11 @@
 import ApusCore
 
 /// The mapping of an entity to a table. Declare it next to the repository, so that the domain does not depend on it.
-public protocol Record: Identifiable, Sendable where ID: SQLValueConvertible {
+public protocol Record: Identifiable, RowDecodable, Sendable where ID: SQLValueConvertible {
     /// The name of the table.
     static var table: String { get }
     /// The name of the id column. `id` by default.
     static var idColumn: String { get }
-    /// Creates an entity from a row of the table.
-    init(row: Row) throws
     /// All columns with their values, including the id.
     var columns: [(name: String, value: any SQLValueConvertible)] { get }
 }

@@ -4,10 +4,17 @@ import Synchronization
 /// The current transaction of a task. Engines create it; databases and job queues join it.
 package final class AmbientTransaction: Sendable {
     private struct State {
-        var afterCommit: [@Sendable () -> Void] = []
+        var afterCommit: [AfterCommit] = []
+        var savepoints = 0
         var failure: (any Error)?
         var hasWritten = false
         var hasEnded = false
+    }
+
+    private struct AfterCommit {
+        let run: @Sendable () -> Void
+        /// Whether to wait for the enclosing transactions of other databases too.
+        let waitsForAll: Bool
     }
 
     @TaskLocal package static var current: AmbientTransaction?
@@ -68,6 +75,22 @@ package final class AmbientTransaction: Sendable {
     /// Adds an action to run after the commit.
     /// - Returns: `false` if the transaction has already ended; the action is not added then.
     package func addAfterCommit(_ action: @escaping @Sendable () -> Void) -> Bool {
+        add(AfterCommit(run: action, waitsForAll: false))
+    }
+
+    /// Adds an action to run after the commits of all transactions of the task that are open.
+    /// - Returns: `false` if none is open; the action is not added then.
+    package static func addAfterAllCommits(_ action: @escaping @Sendable () -> Void) -> Bool {
+        innermostOpen(from: current)?.add(AfterCommit(run: action, waitsForAll: true)) ?? false
+    }
+
+    private static func innermostOpen(from transaction: AmbientTransaction?) -> AmbientTransaction? {
+        var candidate = transaction
+        while let transaction = candidate, transaction.hasEnded { candidate = transaction.outer }
+        return candidate
+    }
+
+    private func add(_ action: AfterCommit) -> Bool {
         state.withLock { state in
             guard !state.hasEnded else { return false }
             state.afterCommit.append(action)
@@ -78,6 +101,12 @@ package final class AmbientTransaction: Sendable {
     /// Ends the transaction. The engine calls this at the commit, and runs the returned actions in commit order.
     /// - Returns: The actions to run after the commit.
     package func committed() -> [@Sendable () -> Void] {
+        let actions = end()
+        let next = Self.innermostOpen(from: outer)
+        return actions.filter { action in !(action.waitsForAll && next?.add(action) == true) }.map(\.run)
+    }
+
+    private func end() -> [AfterCommit] {
         state.withLock { state in
             defer { state.afterCommit = [] }
             state.hasEnded = true
@@ -86,5 +115,35 @@ package final class AmbientTransaction: Sendable {
     }
 
     /// Ends the transaction without running the actions added for its commit.
-    package func rolledBack() { _ = committed() }
+    package func rolledBack() { _ = end() }
+
+    // MARK: Savepoints
+
+    /// Runs the body of a nested transaction in a savepoint. If it fails, this transaction goes on.
+    package func savepoint<Result>(on database: any Database, _ body: () async throws -> Result) async throws -> Result {
+        let (number, actions) = state.withLock { state in
+            state.savepoints += 1
+            return (state.savepoints, state.afterCommit.count)
+        }
+        let name = "apus_\(number)"
+        try await database.execute("SAVEPOINT \(identifier: name)")
+        let failure = state.withLock { $0.failure == nil }
+        do {
+            let result = try await body()
+            try await database.execute("RELEASE SAVEPOINT \(identifier: name)")
+            return result
+        } catch {
+            // If that fails too, the transaction cannot go on, and every further statement of it fails.
+            try await join {
+                try await database.execute("ROLLBACK TO SAVEPOINT \(identifier: name)")
+                try await database.execute("RELEASE SAVEPOINT \(identifier: name)")
+            }
+            state.withLock { state in
+                state.afterCommit.removeLast(max(0, state.afterCommit.count - actions))
+                // What joined the savepoint, and failed, is undone with it.
+                if failure { state.failure = nil }
+            }
+            throw error
+        }
+    }
 }
