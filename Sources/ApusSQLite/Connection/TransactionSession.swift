@@ -77,7 +77,10 @@ final class TransactionSession: Sendable {
     /// - Parameter begin: Begins it with the write lock, for which the operation waits.
     func run(on connection: SQLiteConnection, limit: Duration, begin: (Operation) throws -> Void) {
         // Steps pushed later find the queue closed; those already queued fail.
-        defer { failRemaining() }
+        defer {
+            closeCursors(on: connection)
+            failRemaining()
+        }
         guard let start = startOperation.withLock({ $0.take() }) else { return }
         do {
             try begin(start)
@@ -120,8 +123,15 @@ final class TransactionSession: Sendable {
         (try? connection.use { $0.isInsideTransaction }) ?? false
     }
 
+    private func closeCursors(on connection: SQLiteConnection) {
+        let cursors = cursors.withLock { $0 }
+        guard !cursors.isEmpty else { return }
+        try? connection.use { _ in
+            for cursor in cursors { cursor.close() }
+        }
+    }
+
     private func failRemaining() {
-        for cursor in cursors.withLock({ $0 }) { cursor.close() }
         steps.close()
         for step in steps.pop(atMost: .max) ?? [] {
             switch step {
