@@ -61,30 +61,6 @@ public final class SQLiteDatabase: ApusData.Database {
         }
     }
 
-    public func change<Result: Sendable>(
-        reading: ApusData.SQL, _ decide: @escaping @Sendable ([ApusData.Row]) throws -> Change<Result>
-    ) async throws -> Result {
-        if let result = try await runWithCompanion({ try await change(reading: reading, decide) }) { return result }
-        let body: @Sendable (GRDB.Database) throws -> Result = { database in
-            let change = try decide(try database.rows(of: reading))
-            for statement in change.statements { _ = try database.executeUpdate(statement) }
-            return change.result
-        }
-        guard let currentTransaction else {
-            return try await Operation.run(submit: { writer.submit(.single($0)) }, body)
-        }
-        return try await currentTransaction.run { database in
-            // Part of the change must not stay if the transaction goes on.
-            var result: Result?
-            try database.inSavepoint {
-                result = try body(database)
-                return .commit
-            }
-            guard let result else { throw AppError(.internal, "A change produced no result.") }
-            return result
-        }
-    }
-
     public func close() async {
         await withCheckedContinuation { continuation in
             startThread("apus.sqlite.close") {
@@ -109,7 +85,7 @@ public final class SQLiteDatabase: ApusData.Database {
     /// Records a write in the current transaction. Outside of one, a write that has a companion is run together with it
     /// in a new transaction.
     /// - Returns: The result of the write in the new transaction; `nil` if the caller has to run the write.
-    private func runWithCompanion<Result: Sendable>(_ write: () async throws -> Result) async throws -> Result? {
+    func runWithCompanion<Result: Sendable>(_ write: () async throws -> Result) async throws -> Result? {
         if let ambient = AmbientTransaction.current(of: self) {
             ambient.noteWrite()
         } else if CommitHook.current(of: self) != nil {

@@ -48,6 +48,9 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
     /// Whether the statement may be a PRAGMA. A comment may hide the first word.
     package var mayBePragma: Bool { ["PRAGMA", "EXPLAIN", ""].contains(firstWord) }
 
+    /// Whether the statement begins, releases or rolls back a savepoint.
+    var isSavepoint: Bool { ["SAVEPOINT", "RELEASE", "ROLLBACK"].contains(firstWord) }
+
     private var firstWord: String {
         guard case .text(let text)? = parts.first else { return "" }
         return text.drop { $0.isWhitespace }.prefix { $0.isLetter }.uppercased()

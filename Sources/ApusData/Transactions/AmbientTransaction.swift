@@ -5,6 +5,7 @@ import Synchronization
 package final class AmbientTransaction: Sendable {
     private struct State {
         var afterCommit: [AfterCommit] = []
+        var undo: [@Sendable () -> Void] = []
         var savepoints = 0
         var failure: (any Error)?
         var hasWritten = false
@@ -27,10 +28,14 @@ package final class AmbientTransaction: Sendable {
     private let outer: AmbientTransaction?
     private let state = Mutex(State())
 
-    package init(database: any Database, session: any Sendable) {
+    /// Creates a transaction.
+    /// - Parameter outer: The enclosing transaction; by default the task's.
+    package init(
+        database: any Database, session: any Sendable, outer: AmbientTransaction? = AmbientTransaction.current
+    ) {
         self.database = ObjectIdentifier(database)
         self.session = session
-        outer = Self.current
+        self.outer = outer
     }
 
     /// Returns the current task's transaction on a database, or `nil` if there is none or it has ended. A task that was
@@ -101,33 +106,46 @@ package final class AmbientTransaction: Sendable {
     /// Ends the transaction. The engine calls this at the commit, and runs the returned actions in commit order.
     /// - Returns: The actions to run after the commit.
     package func committed() -> [@Sendable () -> Void] {
-        let actions = end()
+        let (actions, undo) = end()
         let next = Self.innermostOpen(from: outer)
+        for action in undo { next?.addUndo(action) }
         return actions.filter { action in !(action.waitsForAll && next?.add(action) == true) }.map(\.run)
     }
 
-    private func end() -> [AfterCommit] {
+    /// Adds an action that undoes a change outside of the database if the transaction, or the savepoint in which it is, is
+    /// rolled back.
+    static func addUndo(_ action: @escaping @Sendable () -> Void) {
+        innermostOpen(from: current)?.addUndo(action)
+    }
+
+    private func addUndo(_ action: @escaping @Sendable () -> Void) {
+        state.withLock { if !$0.hasEnded { $0.undo.append(action) } }
+    }
+
+    private func end() -> (afterCommit: [AfterCommit], undo: [@Sendable () -> Void]) {
         state.withLock { state in
-            defer { state.afterCommit = [] }
+            defer { (state.afterCommit, state.undo) = ([], []) }
             state.hasEnded = true
-            return state.afterCommit
+            return (state.afterCommit, state.undo)
         }
     }
 
     /// Ends the transaction without running the actions added for its commit.
-    package func rolledBack() { _ = end() }
+    package func rolledBack() {
+        for action in end().undo.reversed() { action() }
+    }
 
     // MARK: Savepoints
 
     /// Runs the body of a nested transaction in a savepoint. If it fails, this transaction goes on.
     package func savepoint<Result>(on database: any Database, _ body: () async throws -> Result) async throws -> Result {
-        let (number, actions) = state.withLock { state in
+        let (number, actions, changes) = state.withLock { state in
             state.savepoints += 1
-            return (state.savepoints, state.afterCommit.count)
+            return (state.savepoints, state.afterCommit.count, state.undo.count)
         }
         let name = "apus_\(number)"
         try await database.execute("SAVEPOINT \(identifier: name)")
-        let failure = state.withLock { $0.failure == nil }
+        let isSound = state.withLock { $0.failure == nil }
         do {
             let result = try await body()
             try await database.execute("RELEASE SAVEPOINT \(identifier: name)")
@@ -138,11 +156,14 @@ package final class AmbientTransaction: Sendable {
                 try await database.execute("ROLLBACK TO SAVEPOINT \(identifier: name)")
                 try await database.execute("RELEASE SAVEPOINT \(identifier: name)")
             }
-            state.withLock { state in
+            let undo = state.withLock { state in
                 state.afterCommit.removeLast(max(0, state.afterCommit.count - actions))
+                defer { state.undo.removeLast(max(0, state.undo.count - changes)) }
                 // What joined the savepoint, and failed, is undone with it.
-                if failure { state.failure = nil }
+                if isSound { state.failure = nil }
+                return state.undo.dropFirst(changes)
             }
+            for action in undo.reversed() { action() }
             throw error
         }
     }

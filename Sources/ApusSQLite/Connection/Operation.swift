@@ -100,9 +100,11 @@ extension Operation {
     /// - Parameters:
     ///   - rejection: The error to throw if `submit` returns `false`.
     ///   - submit: Hands the operation to a thread; returns `false` if operations are no longer accepted.
+    ///   - afterwards: Called on that thread after the success. This method returns once it has called its argument.
     static func run<Result: Sendable>(
         rejection: AppError = AppError(.unavailable, "The database is closed."), runsAlone: Bool = false,
         submit: (Operation) -> Bool,
+        afterwards: (@Sendable (_ completion: @escaping @Sendable () -> Void) -> Void)? = nil,
         _ body: @escaping @Sendable (GRDB.Database) throws -> Result
     ) async throws -> Result {
         try Task.checkCancellation()
@@ -111,7 +113,9 @@ extension Operation {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
                 let operation = Operation(runsAlone: runsAlone, { try result.set(body($0)) }) { error in
-                    if let error { continuation.resume(throwing: error) } else { continuation.resume() }
+                    if let error { return continuation.resume(throwing: error) }
+                    guard let afterwards else { return continuation.resume() }
+                    afterwards { continuation.resume() }
                 }
                 current.withLock { $0 = operation }
                 if Task.isCancelled { return operation.cancel() }

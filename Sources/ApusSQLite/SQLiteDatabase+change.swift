@@ -1,0 +1,61 @@
+import ApusCore
+public import ApusData
+import GRDB
+
+extension SQLiteDatabase {
+    /// Reads, decides and changes in one visit to the writer's thread, in the transaction of the group. The closure runs
+    /// on that thread; of the task's values, it sees only the transaction.
+    public func change<Result: Sendable>(
+        reading: ApusData.SQL, _ decide: @escaping @Sendable ([ApusData.Row]) throws -> Change<Result>
+    ) async throws -> Result {
+        if let result = try await runWithCompanion({ try await change(reading: reading, decide) }) { return result }
+        if let ambient = AmbientTransaction.current(of: self), let session = currentTransaction {
+            return try await session.run { database in
+                // Part of the change must not stay if the transaction goes on.
+                try Self.inSavepoint(database) { try Self.change(database, ambient, reading, decide) }
+            }
+        }
+        let transaction = PendingChange()
+        let outer = AmbientTransaction.current
+        do {
+            return try await Operation.run(
+                submit: { writer.submit(.single($0)) },
+                afterwards: { [writer] in writer.afterCommit(transaction.committed(), $0) }
+            ) { database in
+                let ambient = AmbientTransaction(database: self, session: transaction, outer: outer)
+                transaction.begin(ambient)
+                return try Self.change(database, ambient, reading, decide)
+            }
+        } catch {
+            transaction.rolledBack()
+            throw error
+        }
+    }
+
+    private static func change<Result>(
+        _ database: GRDB.Database, _ ambient: AmbientTransaction, _ reading: ApusData.SQL,
+        _ decide: ([ApusData.Row]) throws -> Change<Result>
+    ) throws -> Result {
+        let rows = try database.rows(of: reading)
+        let change = try AmbientTransaction.$current.withValue(ambient) { try decide(rows) }
+        for statement in change.statements { _ = try database.executeUpdate(statement) }
+        return change.result
+    }
+
+    private static func inSavepoint<Result>(
+        _ database: GRDB.Database, _ body: () throws -> Result
+    ) throws -> Result {
+        try database.execute(sql: "SAVEPOINT apus_change")
+        do {
+            let result = try body()
+            try database.execute(sql: "RELEASE apus_change")
+            return result
+        } catch {
+            if database.isInsideTransaction {
+                try database.execute(sql: "ROLLBACK TO apus_change")
+                try database.execute(sql: "RELEASE apus_change")
+            }
+            throw error
+        }
+    }
+}
