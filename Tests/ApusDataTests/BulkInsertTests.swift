@@ -18,14 +18,14 @@ import Testing
     }
 
     @Test(arguments: [0, 1, 2, 1023, 1024, 1025, 40_000]) func `Any number of rows is inserted`(count: Int) async throws {
-        try await withPrices { database in
+        try await withPrices { database async throws in
             #expect(try await database.insert(into: "prices", columns: columns, rows: rows(0..<count)) == count)
             #expect(try await database.queryValue("SELECT COUNT(*) FROM prices") == count)
         }
     }
 
     @Test func `A row whose key is taken fails all, is ignored, or updates the stored one`() async throws {
-        try await withPrices { database in
+        try await withPrices { database async throws in
             try await database.insert(into: "prices", columns: columns, rows: rows(0..<10))
             let more = rows(5..<3000, amount: 7)
             #expect(await code { try await database.insert(into: "prices", columns: columns, rows: more) } == .alreadyExists)
@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test func `Rows of another length than the columns are rejected`() async throws {
-        try await withPrices { database in
+        try await withPrices { database async throws in
             #expect(
                 await code { try await database.insert(into: "prices", columns: columns, rows: [["a", 1], ["b"]]) }
                     == .invalidArgument)
