@@ -1,3 +1,5 @@
+import ApusCore
+
 extension Database {
     @discardableResult
     public func transaction<Result: Sendable>(
@@ -28,4 +30,22 @@ extension Database {
     public var statistics: DatabaseStatistics { DatabaseStatistics() }
 
     public func checkHealth() async throws { _ = try await query("SELECT 1") }
+
+    public func withMigrationLock<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result {
+        try await body()
+    }
+
+    public func backUp(to path: String) async throws {
+        throw AppError(.unimplemented, "This database is backed up by the tools of its engine.")
+    }
+
+    public func checkIntegrity() async throws -> [String] {
+        throw AppError(.unimplemented, "This database is checked by the tools of its engine.")
+    }
+}
+
+extension DatabaseEngine {
+    public func restore(_ url: String, from path: String) async throws {
+        throw AppError(.unimplemented, "This database is restored by the tools of its engine.")
+    }
 }

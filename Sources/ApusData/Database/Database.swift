@@ -66,6 +66,22 @@ public protocol Database: AnyObject, Sendable {
     /// - Throws: An `AppError` of code `unavailable`.
     func checkHealth() async throws
 
+    /// Runs a closure while no other process migrates this database.
+    ///
+    /// By default it runs the closure at once. That is enough for SQLite: each migration checks in its transaction, which
+    /// holds the only write lock, whether another process has applied it.
+    func withMigrationLock<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result
+
+    /// Writes a copy of the database, as it is at one moment, into a new file. By default there is no such way.
+    /// - Throws: An `AppError` of code `unimplemented` if the engine has tools of its own for that, of code
+    ///   `alreadyExists` if the file exists.
+    func backUp(to path: String) async throws
+
+    /// Checks that the stored data is sound. By default there is no such way.
+    /// - Returns: What is wrong; nothing if all is well.
+    /// - Throws: An `AppError` of code `unimplemented` if the engine has tools of its own for that.
+    func checkIntegrity() async throws -> [String]
+
     /// Closes all connections after running the statements that are already queued.
     func close() async
 }
@@ -98,4 +114,9 @@ public protocol DatabaseEngine: Sendable {
     /// - Parameter url: The URL of the database, such as `sqlite:data/app.sqlite`.
     /// - Throws: An `AppError` that describes what is wrong with the URL or why the database cannot be opened.
     func open(_ url: String) throws -> any Database
+
+    /// Replaces the database of a URL by a backup that ``Database/backUp(to:)`` has made. By default there is no such way.
+    /// - Throws: An `AppError` of code `unimplemented` if the engine has tools of its own for that, of code `unavailable`
+    ///   if a process has the database open, of code `dataLoss` if the backup is damaged.
+    func restore(_ url: String, from path: String) async throws
 }
