@@ -15,6 +15,9 @@ public final class SQLiteDatabase: ApusData.Database {
     let writer: Writer
     private let readers: Readers?
     private let snapshots: Snapshots?
+    private let log: QueryLog
+    let path: String
+    let options: SQLiteOptions
     /// Held until the database is closed; `nil` in memory.
     private let fileLock: Mutex<FileLock?>
 
@@ -24,7 +27,10 @@ public final class SQLiteDatabase: ApusData.Database {
     /// - Parameter path: The path of the file, which is created if it does not exist, or `:memory:`.
     /// - Throws: An `AppError` of code `unavailable` if the file cannot be opened, or is being restored.
     public init(path: String, options: SQLiteOptions = SQLiteOptions()) throws {
-        SQLiteVersion.current.log(to: Logger(label: "apus.sqlite"))
+        let logger = Logger(label: "apus.sqlite")
+        SQLiteVersion.current.log(to: logger)
+        log = QueryLog(logger, dialect: .sqlite, slowQuery: options.slowQuery)
+        (self.path, self.options) = (path, options)
         let isInMemory = path == ":memory:"
         let fileLock = isInMemory ? nil : try FileLock(besides: path, .shared)
         let lock = WriteLock(timeout: options.busyTimeout)
@@ -45,20 +51,35 @@ public final class SQLiteDatabase: ApusData.Database {
 
     public func query(_ sql: ApusData.SQL) async throws -> [ApusData.Row] {
         if !sql.isRead, let result = try await runWithCompanion({ try await query(sql) }) { return result }
-        if let transaction = currentTransaction { return try await transaction.run { try $0.rows(of: sql) } }
-        if let readers, sql.isRead { return try await Operation.run(submit: readers.submit) { try $0.rows(of: sql) } }
-        return try await Operation.run(runsAlone: sql.runsAlone, submit: { writer.submit(.single($0)) }) {
-            try $0.rows(of: sql)
-        }
+        let (rows, duration) = try await run(sql) { database in try Self.measure { try database.rows(of: sql) } }
+        log.record(sql, duration: duration, rows: rows.count)
+        return rows
     }
 
     @discardableResult
     public func execute(_ sql: ApusData.SQL) async throws -> Int {
         if let result = try await runWithCompanion({ try await execute(sql) }) { return result }
-        if let transaction = currentTransaction { return try await transaction.run { try $0.executeUpdate(sql) } }
-        return try await Operation.run(runsAlone: sql.runsAlone, submit: { writer.submit(.single($0)) }) {
-            try $0.executeUpdate(sql)
+        let (count, duration) = try await run(sql, isWrite: true) { database in
+            try Self.measure { try database.executeUpdate(sql) }
         }
+        log.record(sql, duration: duration, rows: count)
+        return count
+    }
+
+    /// Runs a statement in the task's transaction, or on the connection for statements of its kind.
+    private func run<Result: Sendable>(
+        _ sql: ApusData.SQL, isWrite: Bool = false, _ body: @escaping @Sendable (GRDB.Database) throws -> Result
+    ) async throws -> Result {
+        if let transaction = currentTransaction { return try await transaction.run(body) }
+        if !isWrite, let readers, sql.isRead { return try await Operation.run(submit: readers.submit, body) }
+        return try await Operation.run(
+            runsAlone: sql.runsAlone, submit: { writer.submit(.single($0)) }, body)
+    }
+
+    private static func measure<Result>(_ body: () throws -> Result) rethrows -> (Result, Duration) {
+        let start = ContinuousClock.now
+        let result = try body()
+        return (result, start.duration(to: .now))
     }
 
     public func close() async {

@@ -25,5 +25,9 @@ public struct SQLiteOptions: Sendable {
     /// 1000, about 4 MB.
     public var checkpointPages = 1000
 
+    /// How long a statement may run before it is logged as a warning. 500 milliseconds; an app sets it by
+    /// `database.slow-query`.
+    public var slowQuery = Duration.milliseconds(500)
+
     public init() {}
 }

@@ -43,9 +43,3 @@ extension Database {
         throw AppError(.unimplemented, "This database is checked by the tools of its engine.")
     }
 }
-
-extension DatabaseEngine {
-    public func restore(_ url: String, from path: String) async throws {
-        throw AppError(.unimplemented, "This database is restored by the tools of its engine.")
-    }
-}

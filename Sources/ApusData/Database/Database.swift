@@ -104,19 +104,3 @@ public enum SQLDialect: Sendable {
     case sqlite
     case postgres
 }
-
-/// Opens databases by URL. Each database engine provides an implementation.
-public protocol DatabaseEngine: Sendable {
-    /// The URL schemes that this engine opens, such as `sqlite`.
-    var schemes: [String] { get }
-
-    /// Opens a database.
-    /// - Parameter url: The URL of the database, such as `sqlite:data/app.sqlite`.
-    /// - Throws: An `AppError` that describes what is wrong with the URL or why the database cannot be opened.
-    func open(_ url: String) throws -> any Database
-
-    /// Replaces the database of a URL by a backup that ``Database/backUp(to:)`` has made. By default there is no such way.
-    /// - Throws: An `AppError` of code `unimplemented` if the engine has tools of its own for that, of code `unavailable`
-    ///   if a process has the database open, of code `dataLoss` if the backup is damaged.
-    func restore(_ url: String, from path: String) async throws
-}
