@@ -1,4 +1,5 @@
 import ApusCore
+import ApusData
 import ApusHTTP
 import ApusJobs
 import ApusServer
@@ -11,6 +12,7 @@ struct CommonSettings {
     let server: Server.Configuration
     let jobs: JobRunner.Configuration
     let databaseURL: String
+    let database: DatabaseSettings
     /// Whether `/docs` and `/openapi.json` are served.
     let servesDocs: Bool
     let grpc: GRPCSupport
@@ -62,6 +64,10 @@ struct CommonSettings {
         self.jobs = jobs
 
         databaseURL = settings.string("database.url", default: "sqlite:data/\(name).sqlite")
+        var database = DatabaseSettings()
+        database.slowQuery = settings.duration(
+            "database.slow-query", default: database.slowQuery, atLeast: .milliseconds(1))
+        self.database = database
         logLevel = settings.choice("log.level", default: Logger.Level.info)
         let isDevelopment = settings.environment == "development"
         logFormat = settings.choice("log.format", default: isDevelopment ? LineLogHandler.Format.text : .json)
