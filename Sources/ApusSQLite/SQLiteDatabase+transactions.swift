@@ -59,7 +59,8 @@ extension SQLiteDatabase {
         }
     }
 
-    public func stream<Result: Sendable>(_ sql: SQL, _ body: (RowStream) async throws -> Result) async throws -> Result {
+    public func stream<Result: Sendable>(_ sql: SQL, _ body: (RowStream) async throws -> Result) async throws -> Result
+    {
         if let currentTransaction { return try await stream(sql, on: currentTransaction, body) }
         guard sql.isRead, let snapshot = try await startSnapshot() else {
             return try await body(RowStream(rows: try await query(sql)))

@@ -89,7 +89,8 @@ import Testing
         }
     }
 
-    @Test func `The lock of a process that was killed does not hinder a restore, nor does its log survive it`() async throws
+    @Test func `The lock of a process that was killed does not hinder a restore, nor does its log survive it`()
+        async throws
     {
         try await withFolder { folder in
             let (path, backup) = (folder.path + "/a.sqlite", folder.path + "/b.sqlite")

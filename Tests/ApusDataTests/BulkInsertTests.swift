@@ -17,7 +17,8 @@ import Testing
         numbers.map { ["\($0)", amount] }
     }
 
-    @Test(arguments: [0, 1, 2, 1023, 1024, 1025, 40_000]) func `Any number of rows is inserted`(count: Int) async throws {
+    @Test(arguments: [0, 1, 2, 1023, 1024, 1025, 40_000]) func `Any number of rows is inserted`(count: Int) async throws
+    {
         try await withPrices { database async throws in
             #expect(try await database.insert(into: "prices", columns: columns, rows: rows(0..<count)) == count)
             #expect(try await database.queryValue("SELECT COUNT(*) FROM prices") == count)
@@ -28,7 +29,9 @@ import Testing
         try await withPrices { database async throws in
             try await database.insert(into: "prices", columns: columns, rows: rows(0..<10))
             let more = rows(5..<3000, amount: 7)
-            #expect(await code { try await database.insert(into: "prices", columns: columns, rows: more) } == .alreadyExists)
+            #expect(
+                await code { try await database.insert(into: "prices", columns: columns, rows: more) } == .alreadyExists
+            )
             #expect(try await database.queryValue("SELECT COUNT(*) FROM prices") == 10)
             let added = try await database.insert(into: "prices", columns: columns, rows: more, onConflict: .isIgnored)
             #expect(added == 2990)
@@ -48,7 +51,8 @@ import Testing
             #expect(
                 await code { try await database.insert(into: "prices", columns: columns, rows: [["a", 1], ["b"]]) }
                     == .invalidArgument)
-            #expect(await code { try await database.insert(into: "prices", columns: [], rows: [[]]) } == .invalidArgument)
+            #expect(
+                await code { try await database.insert(into: "prices", columns: [], rows: [[]]) } == .invalidArgument)
         }
     }
 

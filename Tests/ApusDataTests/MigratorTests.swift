@@ -71,7 +71,9 @@ private enum Alone: Migration {
                 try await Migrator(database, [FirstChanged.self]).run()
             }
             #expect(changed?.code == .failedPrecondition)
-            for part in ["The migration 1 was changed", "statement 1", "CREATE TABLE a (x INTEGER)", "CREATE TABLE a (x TEXT)"] {
+            for part in [
+                "The migration 1 was changed", "statement 1", "CREATE TABLE a (x INTEGER)", "CREATE TABLE a (x TEXT)",
+            ] {
                 #expect(changed?.message.contains(part) == true, "\(part)")
             }
             let unknown = await #expect(throws: AppError.self) { try await Migrator(database, [Second.self]).run() }
@@ -206,7 +208,9 @@ private enum Alone: Migration {
         #expect(template.source.contains("static let undo: [SQL]"))
     }
 
-    @Test(arguments: ["", "-", "1-a", "a/b", "../x", "ä", "a\"b"]) func `A name that is no word is rejected`(name: String) {
+    @Test(arguments: ["", "-", "1-a", "a/b", "../x", "ä", "a\"b"]) func `A name that is no word is rejected`(
+        name: String
+    ) {
         #expect(throws: AppError.self) { try MigrationTemplate(name: name, date: Date()) }
     }
 }

@@ -8,12 +8,21 @@ import Testing
         private let lines = Mutex<[String]>([])
         let level: Logger.Level
         var all: [String] { lines.withLock { $0 } }
-        var metadata: Logger.Metadata { get { [:] } set {} }
-        var logLevel: Logger.Level { get { level } set {} }
+        var metadata: Logger.Metadata {
+            get { [:] }
+            set {}
+        }
+        var logLevel: Logger.Level {
+            get { level }
+            set {}
+        }
 
         init(level: Logger.Level) { self.level = level }
 
-        subscript(metadataKey key: String) -> Logger.Metadata.Value? { get { nil } set {} }
+        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+            get { nil }
+            set {}
+        }
 
         func log(event: LogEvent) {
             let fields = (event.metadata ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }

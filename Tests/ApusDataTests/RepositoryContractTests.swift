@@ -252,7 +252,8 @@ func withDatabase<Result>(
         }
     }
 
-    @Test(arguments: Implementation.allCases) func `A versioned entity is saved only if nobody has changed it meanwhile`(
+    @Test(arguments: Implementation.allCases)
+    func `A versioned entity is saved only if nobody has changed it meanwhile`(
         implementation: Implementation
     ) async throws {
         try await with(implementation) { repositories in
@@ -305,7 +306,8 @@ func withDatabase<Result>(
             #expect(await code { try await drafts.delete(deleted.id) } == .notFound)
             guard let database = repositories.database else { return }
             #expect(try await database.queryValue("SELECT COUNT(*) FROM drafts") == 2)
-            let either = try await SQLRepository<Draft>(database).all(where: "text = 'deleted' OR text = 'kept' ORDER BY id")
+            let either = try await SQLRepository<Draft>(database).all(
+                where: "text = 'deleted' OR text = 'kept' ORDER BY id")
             #expect(either == [kept])
         }
     }

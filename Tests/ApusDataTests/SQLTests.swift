@@ -15,7 +15,8 @@ import Testing
     }
 
     @Test func `A list is one array on Postgres and a few lengths of placeholders on SQLite`() throws {
-        let sql: SQL = "SELECT * FROM t WHERE id IN \(list: [1, 2, 3]) AND name NOT  IN \(list: ["a\"b\\"]) AND x = \(4)"
+        let sql: SQL =
+            "SELECT * FROM t WHERE id IN \(list: [1, 2, 3]) AND name NOT  IN \(list: ["a\"b\\"]) AND x = \(4)"
         let sqlite = try sql.rendered(for: .sqlite)
         #expect(sqlite.text == "SELECT * FROM t WHERE id IN (?, ?, ?, ?) AND name NOT  IN (?) AND x = ?")
         #expect(sqlite.values == [1, 2, 3, 3].map { .integer($0) } + [.text("a\"b\\"), .integer(4)])
@@ -26,7 +27,9 @@ import Testing
 
     @Test func `A list of dates takes one parameter each on Postgres, and an empty list none`() throws {
         let day = Date(timeIntervalSince1970: 0)
-        #expect(try text("SELECT 1 WHERE d IN \(list: [day, day, day])", .postgres) == "SELECT 1 WHERE d IN ($1, $2, $3, $4)")
+        #expect(
+            try text("SELECT 1 WHERE d IN \(list: [day, day, day])", .postgres)
+                == "SELECT 1 WHERE d IN ($1, $2, $3, $4)")
         #expect(try text("SELECT 1 WHERE d IN \(list: [Date]())", .postgres) == "SELECT 1 WHERE d = ANY($1)")
         #expect(try text("SELECT 1 WHERE d IN \(list: [Date]())", .sqlite) == "SELECT 1 WHERE d IN ()")
     }
@@ -38,7 +41,8 @@ import Testing
         try await database.execute("CREATE TABLE t (x INTEGER)")
         try await database.execute("INSERT INTO t VALUES (0), (\(count - 1)), (\(count))")
         let numbers = Array(0..<count)
-        let found = try await database.query("SELECT DISTINCT x FROM t WHERE x IN \(list: numbers) ORDER BY x", as: Int.self)
+        let found = try await database.query(
+            "SELECT DISTINCT x FROM t WHERE x IN \(list: numbers) ORDER BY x", as: Int.self)
         #expect(found == (count == 1 ? [0] : [0, count - 1]))
         #expect(try await database.query("SELECT x FROM t WHERE x NOT IN \(list: numbers)", as: Int.self) == [count])
         await database.close()
@@ -67,7 +71,8 @@ import Testing
     }
 
     @Test func `Column types have the name of the dialect`() throws {
-        let sql: SQL = "a \(type: .bytes), b \(type: .timestamp), c \(type: .integer), d \(type: .real), e \(type: .text), f \(type: .boolean)"
+        let sql: SQL =
+            "a \(type: .bytes), b \(type: .timestamp), c \(type: .integer), d \(type: .real), e \(type: .text), f \(type: .boolean)"
         #expect(try text(sql, .sqlite) == "a BLOB, b BIGINT, c BIGINT, d REAL, e TEXT, f INTEGER")
         #expect(
             try text(sql, .postgres) == "a BYTEA, b TIMESTAMPTZ, c BIGINT, d DOUBLE PRECISION, e TEXT, f INTEGER")
@@ -75,7 +80,8 @@ import Testing
 
     /// Texts that would change a statement if they were part of it.
     private static let hostile = [
-        "'", "''", "\"", "\\", "\\'", "' OR '1'='1", "'; DROP TABLE notes; --", "\"; DROP TABLE notes; --", "/*", "*/", "--",
+        "'", "''", "\"", "\\", "\\'", "' OR '1'='1", "'; DROP TABLE notes; --", "\"; DROP TABLE notes; --", "/*", "*/",
+        "--",
         "?", "$1", ":a", "@a", "{a}", "{\"a\",b}", "\\x41", "\u{1}", "\u{FEFF}", "\u{2028}", "e\u{301}", "👩‍👩‍👧", "\r\n",
         "%", "_", "NULL", "\u{FFFD}", String(repeating: "'", count: 10_000),
     ]

@@ -34,7 +34,8 @@ import Testing
     @Test func `A stream reads no more than its consumer takes`() async throws {
         try await withDatabase { database async throws in
             // Would never end.
-            let endless: SQL = "SELECT i FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n)"
+            let endless: SQL =
+                "SELECT i FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n)"
             let third = try await database.stream(endless) { rows in
                 var iterator = rows.makeAsyncIterator()
                 for _ in 0..<2 { _ = try await iterator.next() }
@@ -143,7 +144,9 @@ import Testing
         try await insertNumbers(database, 300)
         let count = try await database.stream("SELECT x FROM numbers") { rows in
             var count = 0
-            for try await _ in rows { count += try await database.execute("UPDATE numbers SET x = 0 WHERE x = \(count)") }
+            for try await _ in rows {
+                count += try await database.execute("UPDATE numbers SET x = 0 WHERE x = \(count)")
+            }
             return count
         }
         #expect(count > 0)

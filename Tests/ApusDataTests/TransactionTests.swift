@@ -135,7 +135,9 @@ import Testing
             let second = try SQLiteDatabase(path: path, options: options)
             try await first.execute("CREATE TABLE t (x)")
             try await first.transaction {
-                let error = await #expect(throws: AppError.self) { try await second.execute("INSERT INTO t VALUES (1)") }
+                let error = await #expect(throws: AppError.self) {
+                    try await second.execute("INSERT INTO t VALUES (1)")
+                }
                 #expect(error?.code == .unavailable)
                 #expect(error?.isTransactionConflict == true)
             }
@@ -192,7 +194,8 @@ import Testing
             @Sendable func change(_ number: Int) async throws {
                 try await database.change(reading: "SELECT 1") { _ in
                     let insert: SQL = "INSERT INTO notes VALUES (\(Note.ID()), \("\(number)"), \(number))"
-                    let second: SQL = number % 2 == 0 ? "UPDATE notes SET count = count" : "INSERT INTO nowhere VALUES (1)"
+                    let second: SQL =
+                        number % 2 == 0 ? "UPDATE notes SET count = count" : "INSERT INTO nowhere VALUES (1)"
                     if number % 3 == 0 { throw Failure() }
                     return Change([insert, second], returning: ())
                 }

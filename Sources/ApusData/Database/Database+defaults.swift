@@ -13,7 +13,8 @@ extension Database {
         }
     }
 
-    public func stream<Result: Sendable>(_ sql: SQL, _ body: (RowStream) async throws -> Result) async throws -> Result {
+    public func stream<Result: Sendable>(_ sql: SQL, _ body: (RowStream) async throws -> Result) async throws -> Result
+    {
         try await body(RowStream(rows: try await query(sql)))
     }
 

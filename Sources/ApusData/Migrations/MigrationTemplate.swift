@@ -18,7 +18,9 @@ public struct MigrationTemplate: Sendable {
     ///   and begins with a letter.
     public init(name: String, date: Date) throws {
         let words = name.split { "-_ ".contains($0) }.map(String.init)
-        let isValid = words.allSatisfy { word in word.utf8.allSatisfy { $0 < 0x80 } && word.allSatisfy { $0.isLetter || $0.isNumber } }
+        let isValid = words.allSatisfy { word in
+            word.utf8.allSatisfy { $0 < 0x80 } && word.allSatisfy { $0.isLetter || $0.isNumber }
+        }
         guard isValid, let first = words.first?.first, first.isLetter else {
             throw AppError(
                 .invalidArgument, "\"\(name)\" is not the name of a migration; write it like add-order-totals.")

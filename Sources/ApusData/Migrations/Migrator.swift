@@ -77,9 +77,10 @@ public struct Migrator: Sendable {
             return MigrationStatus(id: step.id, state: isSame ? .applied : .changed, appliedAt: entry.appliedAt)
         }
         let ids = Set(steps.map(\.id))
-        return known + entries.filter { !ids.contains($0.id) }.map {
-            MigrationStatus(id: $0.id, state: .unknown, appliedAt: $0.appliedAt)
-        }
+        return known
+            + entries.filter { !ids.contains($0.id) }.map {
+                MigrationStatus(id: $0.id, state: .unknown, appliedAt: $0.appliedAt)
+            }
     }
 
     /// Returns what ``run()`` would do, without doing it.

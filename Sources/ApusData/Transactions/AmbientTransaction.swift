@@ -138,7 +138,8 @@ package final class AmbientTransaction: Sendable {
     // MARK: Savepoints
 
     /// Runs the body of a nested transaction in a savepoint. If it fails, this transaction goes on.
-    package func savepoint<Result>(on database: any Database, _ body: () async throws -> Result) async throws -> Result {
+    package func savepoint<Result>(on database: any Database, _ body: () async throws -> Result) async throws -> Result
+    {
         let (number, actions, changes) = state.withLock { state in
             state.savepoints += 1
             return (state.savepoints, state.afterCommit.count, state.undo.count)

@@ -81,7 +81,8 @@ extension GRDB.Database {
     private func brokenReferences() throws -> [String] {
         try GRDB.Row.fetchAll(self, sql: "PRAGMA foreign_key_check").prefix(100).map { row in
             let row = (table: row[0] as String? ?? "?", id: row[1] as Int64?, parent: row[2] as String? ?? "?")
-            return "a row of \(row.table) (\(row.id.map { "rowid \($0)" } ?? "without rowid")) refers to a missing row of \(row.parent)"
+            return
+                "a row of \(row.table) (\(row.id.map { "rowid \($0)" } ?? "without rowid")) refers to a missing row of \(row.parent)"
         }
     }
 }
