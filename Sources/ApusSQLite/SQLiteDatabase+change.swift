@@ -9,6 +9,17 @@ extension SQLiteDatabase {
         reading: ApusData.SQL, _ decide: @escaping @Sendable ([ApusData.Row]) throws -> Change<Result>
     ) async throws -> Result {
         if let result = try await runWithCompanion({ try await change(reading: reading, decide) }) { return result }
+        let (result, log) = try await loggedChange(reading, decide)
+        for entry in log { self.log.record(entry.sql, duration: entry.duration, rows: entry.rows) }
+        return result
+    }
+
+    /// A statement that has run.
+    private typealias LogEntry = (sql: ApusData.SQL, duration: Duration, rows: Int)
+
+    private func loggedChange<Result: Sendable>(
+        _ reading: ApusData.SQL, _ decide: @escaping @Sendable ([ApusData.Row]) throws -> Change<Result>
+    ) async throws -> (Result, [LogEntry]) {
         if let ambient = AmbientTransaction.current(of: self), let session = currentTransaction {
             return try await session.run { database in
                 // Part of the change must not stay if the transaction goes on.
@@ -35,25 +46,29 @@ extension SQLiteDatabase {
     private static func change<Result>(
         _ database: GRDB.Database, _ ambient: AmbientTransaction, _ reading: ApusData.SQL,
         _ decide: ([ApusData.Row]) throws -> Change<Result>
-    ) throws -> Result {
-        let rows = try database.rows(of: reading)
+    ) throws -> (Result, [LogEntry]) {
+        let (rows, duration) = try measure { try database.rows(of: reading) }
+        var log: [LogEntry] = [(reading, duration, rows.count)]
         let change = try AmbientTransaction.$current.withValue(ambient) { try decide(rows) }
-        for statement in change.statements { _ = try database.executeUpdate(statement) }
-        return change.result
+        for statement in change.statements {
+            let (count, duration) = try measure { try database.executeUpdate(statement) }
+            log.append((statement, duration, count))
+        }
+        return (change.result, log)
     }
 
     private static func inSavepoint<Result>(
         _ database: GRDB.Database, _ body: () throws -> Result
     ) throws -> Result {
-        try database.execute(sql: "SAVEPOINT apus_change")
+        try database.control("SAVEPOINT apus_change")
         do {
             let result = try body()
-            try database.execute(sql: "RELEASE apus_change")
+            try database.control("RELEASE apus_change")
             return result
         } catch {
             if database.isInsideTransaction {
-                try database.execute(sql: "ROLLBACK TO apus_change")
-                try database.execute(sql: "RELEASE apus_change")
+                try database.control("ROLLBACK TO apus_change")
+                try database.control("RELEASE apus_change")
             }
             throw error
         }

@@ -15,7 +15,7 @@ public final class SQLiteDatabase: ApusData.Database {
     let writer: Writer
     private let readers: Readers?
     private let snapshots: Snapshots?
-    private let log: QueryLog
+    let log: QueryLog
     let path: String
     let options: SQLiteOptions
     /// Held until the database is closed; `nil` in memory.
@@ -76,7 +76,7 @@ public final class SQLiteDatabase: ApusData.Database {
             runsAlone: sql.runsAlone, submit: { writer.submit(.single($0)) }, body)
     }
 
-    private static func measure<Result>(_ body: () throws -> Result) rethrows -> (Result, Duration) {
+    static func measure<Result>(_ body: () throws -> Result) rethrows -> (Result, Duration) {
         let start = ContinuousClock.now
         let result = try body()
         return (result, start.duration(to: .now))

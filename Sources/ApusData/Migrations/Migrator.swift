@@ -30,8 +30,8 @@ public struct Migrator: Sendable {
     ///   changed or is missing from the list, or if two migrations have the same id.
     @discardableResult
     public func run() async throws -> [String] {
-        try await history.prepare()
-        return try await database.withMigrationLock {
+        try await database.withMigrationLock {
+            try await history.prepare()
             try await check()
             var applied: [String] = []
             for step in steps where try await apply(step) { applied.append(step.id) }
@@ -54,8 +54,8 @@ public struct Migrator: Sendable {
     ///   migration that cannot be undone; those after it have been.
     @discardableResult
     public func down(_ count: Int = 1) async throws -> [String] {
-        try await history.prepare()
-        return try await database.withMigrationLock {
+        try await database.withMigrationLock {
+            try await history.prepare()
             let applied = try await check()
             var undone: [String] = []
             for step in steps.filter({ applied.contains($0.id) }).suffix(max(0, count)).reversed()

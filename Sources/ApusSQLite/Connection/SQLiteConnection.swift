@@ -43,8 +43,11 @@ struct SQLiteConnection: Sendable {
     }
 
     /// Runs an operation. It ends with an error of code `cancelled` when its task is cancelled.
-    func run(_ operation: Operation) throws {
-        try monitor.watch(operation) { try use(operation.run) }
+    func run(_ operation: Operation) throws { try use { try run(operation, on: $0) } }
+
+    /// Runs an operation inside the closure of ``use(_:)``.
+    func run(_ operation: Operation, on database: GRDB.Database) throws {
+        try Self.translatingErrors { try monitor.watch(operation) { try operation.run(on: database) } }
     }
 
     /// Runs a closure and converts SQLite errors to `AppError`s that hide the details from callers.

@@ -18,6 +18,9 @@ extension GRDB.Database {
         return changesCount
     }
 
+    /// Runs a statement that begins or ends a transaction or a savepoint. It is prepared once.
+    func control(_ sql: String) throws { try cachedStatement(sql: sql).execute() }
+
     /// Returns a prepared statement with its values.
     /// - Parameter isCached: Whether it may be one that was prepared before.
     func statement(_ sql: ApusData.SQL, isCached: Bool = true) throws -> GRDB.Statement {

@@ -112,7 +112,7 @@ final class Writer: Sendable {
     }
 
     private func beginImmediate(for operations: [Operation]) throws {
-        try lock.acquire(for: operations) { try connection.use { try $0.execute(sql: "BEGIN IMMEDIATE") } }
+        try lock.acquire(for: operations) { try connection.use { try $0.control("BEGIN IMMEDIATE") } }
     }
 
     /// Checkpoints in a transaction that has just begun, and ends it.
@@ -135,7 +135,7 @@ final class Writer: Sendable {
         try? connection.use { database in
             let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
             try database.execute(sql: "PRAGMA user_version = \(version)")
-            try database.execute(sql: "COMMIT")
+            try database.control("COMMIT")
         }
         rollBackIfOpen()
     }
@@ -164,8 +164,10 @@ final class Writer: Sendable {
     /// Runs a write in the open transaction and commits it.
     private func runAndCommit(_ operation: Operation) {
         let outcome = outcome {
-            try connection.run(operation)
-            try connection.use { try $0.execute(sql: "COMMIT") }
+            try connection.use { database in
+                try connection.run(operation, on: database)
+                try database.control("COMMIT")
+            }
         }
         rollBackIfOpen()
         operation.finish(outcome)
@@ -193,8 +195,10 @@ final class Writer: Sendable {
     private func commitTogether(_ operations: [Operation]) -> [(any Error)?]? {
         var failures: [(any Error)?] = []
         let outcome = outcome {
-            for operation in operations { failures.append(try runInSavepoint(operation)) }
-            try connection.use { try $0.execute(sql: "COMMIT") }
+            try connection.use { database in
+                for operation in operations { failures.append(try runInSavepoint(operation, database)) }
+                try database.control("COMMIT")
+            }
         }
         guard outcome != nil else { return failures }
         rollBackIfOpen()
@@ -204,25 +208,23 @@ final class Writer: Sendable {
     /// Runs a write of a group in a savepoint, so that its failure does not affect the other writes.
     /// - Returns: The error of the write; `nil` if it succeeded.
     /// - Throws: If the transaction of the group was rolled back or cannot continue.
-    private func runInSavepoint(_ operation: Operation) throws -> (any Error)? {
-        try connection.use { try $0.execute(sql: "SAVEPOINT single") }
+    private func runInSavepoint(_ operation: Operation, _ database: GRDB.Database) throws -> (any Error)? {
+        try database.control("SAVEPOINT single")
         do {
-            try connection.run(operation)
+            try connection.run(operation, on: database)
         } catch {
-            try connection.use { database in
-                // After some errors, SQLite rolls back the entire transaction by itself.
-                guard database.isInsideTransaction else { throw error }
-                try database.execute(sql: "ROLLBACK TO single")
-                try database.execute(sql: "RELEASE single")
-            }
+            // After some errors, SQLite rolls back the entire transaction by itself.
+            guard database.isInsideTransaction else { throw error }
+            try database.control("ROLLBACK TO single")
+            try database.control("RELEASE single")
             return error
         }
-        try connection.use { try $0.execute(sql: "RELEASE single") }
+        try database.control("RELEASE single")
         return nil
     }
 
     private func rollBackIfOpen() {
-        try? connection.use { if $0.isInsideTransaction { try $0.execute(sql: "ROLLBACK") } }
+        try? connection.use { if $0.isInsideTransaction { try $0.control("ROLLBACK") } }
     }
 
     private func outcome(_ body: () throws -> Void) -> (any Error)? {
