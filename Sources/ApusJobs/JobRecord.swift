@@ -77,4 +77,5 @@ public enum CreateJobs: Migration {
         WHERE unique_key IS NOT NULL AND state IN ('available', 'running')
         """,
     ]
+    public static let undo: [SQL] = ["DROP TABLE apus_jobs"]
 }

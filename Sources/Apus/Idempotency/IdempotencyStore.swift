@@ -250,4 +250,5 @@ public enum CreateIdempotencyKeys: Migration {
         """,
         "CREATE INDEX apus_idempotency_keys_created_at ON apus_idempotency_keys (created_at)",
     ]
+    public static let undo: [SQL] = ["DROP TABLE apus_idempotency_keys"]
 }

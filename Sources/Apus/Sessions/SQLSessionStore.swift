@@ -63,4 +63,5 @@ public enum CreateSessions: Migration {
         """,
         "CREATE INDEX apus_sessions_expires_at ON apus_sessions (expires_at)",
     ]
+    public static let undo: [SQL] = ["DROP TABLE apus_sessions"]
 }
