@@ -162,7 +162,9 @@ let package = Package(
                 "ApusCore", "ApusHTTP",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ]),
-        .target(name: "ApusData", dependencies: ["ApusCore"]),
+        .target(
+            name: "ApusData",
+            dependencies: ["ApusCore", .product(name: "Logging", package: "swift-log")]),
         .target(
             name: "ApusSQLite",
             dependencies: [

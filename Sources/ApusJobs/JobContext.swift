@@ -37,7 +37,7 @@ public final class JobContext: Sendable {
         guard try await store.complete(id, fence: fence) else {
             throw AppError(.aborted, "The job's lease was lost to another worker.")
         }
-        UnitOfWork.afterCommit { self.completed.withLock { $0 = true } }
+        UnitOfWork.afterCommit(of: store.database) { self.completed.withLock { $0 = true } }
     }
 
     var isCompleted: Bool { completed.withLock { $0 } }

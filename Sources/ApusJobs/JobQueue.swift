@@ -37,7 +37,7 @@ public final class JobQueue: Sendable {
             """)
         guard count > 0 else { return nil }
         let signal = signal
-        UnitOfWork.afterCommit { signal.notify() }
+        UnitOfWork.afterCommit(of: database) { signal.notify() }
         return id
     }
 
@@ -58,6 +58,6 @@ public final class JobQueue: Sendable {
             WHERE id = \(id) AND state = \(JobRecord.State.discarded)
             """)
         guard count > 0 else { throw AppError(.notFound, "No dead letter with the id \(id) was found.") }
-        UnitOfWork.afterCommit { [signal] in signal.notify() }
+        UnitOfWork.afterCommit(of: database) { [signal] in signal.notify() }
     }
 }

@@ -62,11 +62,11 @@ public enum CreateJobs: Migration {
             max_attempts INTEGER NOT NULL,
             fence BIGINT NOT NULL DEFAULT 0,
             unique_key TEXT,
-            run_at BIGINT NOT NULL,
-            lease_until BIGINT,
+            run_at \(type: .timestamp) NOT NULL,
+            lease_until \(type: .timestamp),
             last_error TEXT,
-            created_at BIGINT NOT NULL,
-            finished_at BIGINT
+            created_at \(type: .timestamp) NOT NULL,
+            finished_at \(type: .timestamp)
         )
         """,
         "CREATE INDEX apus_jobs_available ON apus_jobs (run_at, id) WHERE state = 'available'",
@@ -77,4 +77,5 @@ public enum CreateJobs: Migration {
         WHERE unique_key IS NOT NULL AND state IN ('available', 'running')
         """,
     ]
+    public static let undo: [SQL] = ["DROP TABLE apus_jobs"]
 }

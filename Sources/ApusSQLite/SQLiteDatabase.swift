@@ -9,9 +9,15 @@ import Synchronization
 ///
 /// Transactions are `IMMEDIATE`: a transaction holds the writer from its beginning, so keep it short and do not wait
 /// for anything else in it. Single writes that queue up behind it are committed together.
+///
+/// Several processes may have the file open. See ``SQLiteOptions`` and the documentation of the data layer.
 public final class SQLiteDatabase: ApusData.Database {
-    private let writer: Writer
+    let writer: Writer
     private let readers: Readers?
+    private let snapshots: Snapshots?
+    let log: QueryLog
+    let path: String
+    let options: SQLiteOptions
     /// Held until the database is closed; `nil` in memory.
     private let fileLock: Mutex<FileLock?>
 
@@ -21,7 +27,10 @@ public final class SQLiteDatabase: ApusData.Database {
     /// - Parameter path: The path of the file, which is created if it does not exist, or `:memory:`.
     /// - Throws: An `AppError` of code `unavailable` if the file cannot be opened, or is being restored.
     public init(path: String, options: SQLiteOptions = SQLiteOptions()) throws {
-        SQLiteVersion.current.log(to: Logger(label: "apus.sqlite"))
+        let logger = Logger(label: "apus.sqlite")
+        SQLiteVersion.current.log(to: logger)
+        log = QueryLog(logger, dialect: .sqlite, slowQuery: options.slowQuery)
+        (self.path, self.options) = (path, options)
         let isInMemory = path == ":memory:"
         let fileLock = isInMemory ? nil : try FileLock(besides: path, .shared)
         let lock = WriteLock(timeout: options.busyTimeout)
@@ -29,6 +38,12 @@ public final class SQLiteDatabase: ApusData.Database {
         let readers = connections.readers.isEmpty ? nil : Readers(connections.readers)
         self.fileLock = Mutex(fileLock)
         self.readers = readers
+        snapshots =
+            isInMemory
+            ? nil
+            : Snapshots(limit: max(1, options.snapshots), idleLimit: options.idleTransactionLimit) {
+                try SQLiteConnection(path: path, options: options, for: .reading)
+            }
         writer = Writer(connections.writer, connections.checkpointer, readers, options, lock)
         readers?.start()
         writer.start()
@@ -36,45 +51,35 @@ public final class SQLiteDatabase: ApusData.Database {
 
     public func query(_ sql: ApusData.SQL) async throws -> [ApusData.Row] {
         if !sql.isRead, let result = try await runWithCompanion({ try await query(sql) }) { return result }
-        if let transaction = currentTransaction { return try await transaction.run { try $0.rows(of: sql) } }
-        if let readers, sql.isRead { return try await Operation.run(submit: readers.submit) { try $0.rows(of: sql) } }
-        return try await Operation.run(runsAlone: sql.runsAlone, submit: { writer.submit(.single($0)) }) {
-            try $0.rows(of: sql)
-        }
+        let (rows, duration) = try await run(sql) { database in try Self.measure { try database.rows(of: sql) } }
+        log.record(sql, duration: duration, rows: rows.count)
+        return rows
     }
 
     @discardableResult
     public func execute(_ sql: ApusData.SQL) async throws -> Int {
         if let result = try await runWithCompanion({ try await execute(sql) }) { return result }
-        if let transaction = currentTransaction { return try await transaction.run { try $0.executeUpdate(sql) } }
-        return try await Operation.run(runsAlone: sql.runsAlone, submit: { writer.submit(.single($0)) }) {
-            try $0.executeUpdate(sql)
+        let (count, duration) = try await run(sql, isWrite: true) { database in
+            try Self.measure { try database.executeUpdate(sql) }
         }
+        log.record(sql, duration: duration, rows: count)
+        return count
     }
 
-    @discardableResult
-    public func transaction<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result {
-        if let ambient = AmbientTransaction.current(of: self) { return try await ambient.join(body) }
-        let transaction = WriteTransaction()
-        try await Operation.run(submit: { operation in
-            transaction.setStart(operation)
-            return writer.submit(.transaction(transaction))
-        }) { _ in }
-        let ambient = AmbientTransaction(database: self, session: transaction)
-        let result: Result
-        do {
-            result = try await AmbientTransaction.$current.withValue(ambient, operation: body)
-            try await ambient.prepareCommit(self)
-            try Task.checkCancellation()
-            try await transaction.commit { [writer] completion in
-                writer.afterCommit(ambient.committed(), completion)
-            }
-        } catch {
-            ambient.rolledBack()
-            await transaction.rollback()
-            throw error
-        }
-        return result
+    /// Runs a statement in the task's transaction, or on the connection for statements of its kind.
+    private func run<Result: Sendable>(
+        _ sql: ApusData.SQL, isWrite: Bool = false, _ body: @escaping @Sendable (GRDB.Database) throws -> Result
+    ) async throws -> Result {
+        if let transaction = currentTransaction { return try await transaction.run(body) }
+        if !isWrite, let readers, sql.isRead { return try await Operation.run(submit: readers.submit, body) }
+        return try await Operation.run(
+            runsAlone: sql.runsAlone, submit: { writer.submit(.single($0)) }, body)
+    }
+
+    static func measure<Result>(_ body: () throws -> Result) rethrows -> (Result, Duration) {
+        let start = ContinuousClock.now
+        let result = try body()
+        return (result, start.duration(to: .now))
     }
 
     public func close() async {
@@ -82,6 +87,7 @@ public final class SQLiteDatabase: ApusData.Database {
             startThread("apus.sqlite.close") {
                 // The writer's connection is the last one, which can checkpoint when it is closed.
                 self.readers?.close()
+                self.snapshots?.close()
                 self.writer.close()
                 self.fileLock.withLock { $0 = nil }
                 continuation.resume()
@@ -89,10 +95,18 @@ public final class SQLiteDatabase: ApusData.Database {
         }
     }
 
+    public var statistics: DatabaseStatistics {
+        var statistics = DatabaseStatistics()
+        statistics.connections = (readers?.count ?? 0) + (snapshots?.connections ?? 0) + 1
+        statistics.waiting = writer.waiting + (readers?.waiting ?? 0) + (snapshots?.waiting ?? 0)
+        statistics.logPages = writer.logPages
+        return statistics
+    }
+
     /// Records a write in the current transaction. Outside of one, a write that has a companion is run together with it
     /// in a new transaction.
     /// - Returns: The result of the write in the new transaction; `nil` if the caller has to run the write.
-    private func runWithCompanion<Result: Sendable>(_ write: () async throws -> Result) async throws -> Result? {
+    func runWithCompanion<Result: Sendable>(_ write: () async throws -> Result) async throws -> Result? {
         if let ambient = AmbientTransaction.current(of: self) {
             ambient.noteWrite()
         } else if CommitHook.current(of: self) != nil {
@@ -101,7 +115,31 @@ public final class SQLiteDatabase: ApusData.Database {
         return nil
     }
 
-    private var currentTransaction: WriteTransaction? {
-        AmbientTransaction.current(of: self)?.session as? WriteTransaction
+    /// The session that the statements of the task join.
+    var currentTransaction: TransactionSession? {
+        AmbientTransaction.current(of: self)?.session as? TransactionSession
+    }
+
+    // MARK: Sessions
+
+    /// Runs a session on the writer.
+    func runOnWriter(_ session: TransactionSession) async throws {
+        try await start(session) { writer.submit(.transaction(session)) }
+    }
+
+    /// Runs a session that reads a snapshot.
+    /// - Returns: `nil` if the database is in memory, where only the writer's connection sees it.
+    func startSnapshot() async throws -> TransactionSession? {
+        guard let snapshots else { return nil }
+        let session = TransactionSession()
+        try await start(session) { snapshots.submit(session) }
+        return session
+    }
+
+    private func start(_ session: TransactionSession, submit: () -> Bool) async throws {
+        try await Operation.run(submit: { operation in
+            session.setStart(operation)
+            return submit()
+        }) { _ in }
     }
 }

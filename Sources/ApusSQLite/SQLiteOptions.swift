@@ -12,6 +12,8 @@ public struct SQLiteOptions: Sendable {
     public var durability = Durability.power
     /// The number of reader threads. 2.
     public var readers = 2
+    /// The maximum number of streams and read-only transactions at the same time. 4.
+    public var snapshots = 4
     /// The maximum time that a statement waits for a lock of another process. 5 seconds.
     public var busyTimeout = Duration.seconds(5)
     /// The maximum idle time of an open transaction, after which it is rolled back. 30 seconds.
@@ -22,6 +24,10 @@ public struct SQLiteOptions: Sendable {
     /// The length of the write-ahead log, in pages of usually 4 KiB, at which it is copied back into the database file.
     /// 1000, about 4 MB.
     public var checkpointPages = 1000
+
+    /// How long a statement may run before it is logged as a warning. 500 milliseconds; an app sets it by
+    /// `database.slow-query`.
+    public var slowQuery = Duration.milliseconds(500)
 
     public init() {}
 }

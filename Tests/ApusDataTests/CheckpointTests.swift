@@ -50,7 +50,8 @@ import Testing
                 #expect(stored.isSuperset(of: writer.acknowledged))
                 if writer !== victim { #expect(stored.count == Self.rows) }
             }
-            let increments: Int? = try await database.query("SELECT COUNT(*) FROM numbers WHERE number % 4 = 0").first?.get(0)
+            let increments: Int? = try await database.query("SELECT COUNT(*) FROM numbers WHERE number % 4 = 0").first?
+                .get(0)
             #expect(try await database.query("SELECT total FROM counters").first?.get(0) == increments)
             #expect(try await database.query("PRAGMA integrity_check").first?.get(0) == "ok")
             await database.close()
@@ -64,7 +65,9 @@ import Testing
             var options = SQLiteOptions()
             options.durability = .process
             options.checkpointPages = 50
-            let databases = [try SQLiteDatabase(path: path, options: options), try SQLiteDatabase(path: path, options: options)]
+            let databases = [
+                try SQLiteDatabase(path: path, options: options), try SQLiteDatabase(path: path, options: options),
+            ]
             let padding = [UInt8](repeating: 7, count: 20_000)
             // 40 MB in all.
             for number in 0..<2000 {

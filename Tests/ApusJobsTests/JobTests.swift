@@ -36,7 +36,11 @@ private final class Greeter: Worker {
     private func withQueue(_ body: (JobQueue, any Database) async throws -> Void) async throws {
         let path = "/tmp/apus-jobs-\(Identifier<Greet>()).sqlite"
         let database = try SQLiteDatabase(path: path)
-        defer { for suffix in ["", "-wal", "-shm", "-apus-lock"] { try? FileManager.default.removeItem(atPath: path + suffix) } }
+        defer {
+            for suffix in ["", "-wal", "-shm", "-apus-lock"] {
+                try? FileManager.default.removeItem(atPath: path + suffix)
+            }
+        }
         try await Migrator(database, [CreateJobs.self]).run()
         try await body(JobQueue(database, clock: clock), database)
         await database.close()

@@ -91,19 +91,23 @@ extension App {
     }
 
     private func openDatabase(_ common: CommonSettings, _ settings: Settings) -> (any Database)? {
-        guard let url = common.databaseURL else { return nil }
-        let scheme = String(url.cut(at: ":")?.before ?? Substring(url))
-        guard let engine = engines.first(where: { $0.schemes.contains(scheme) }) else {
-            let supported = engines.flatMap(\.schemes).joined(separator: ", ")
-            settings.reportProblem("database.url has the scheme \"\(scheme)\"; this app supports \(supported).")
-            return nil
-        }
+        guard let (url, options) = common.database, let engine = engine(of: url, settings) else { return nil }
         do {
-            return try engine.open(url)
+            return try engine.open(url, options)
         } catch {
             settings.reportProblem("Cannot open the database of database.url: \(error)")
             return nil
         }
+    }
+
+    /// Returns the engine that opens a URL; `nil` if there is none, which is reported unless the app has no engines.
+    func engine(of url: String, _ settings: Settings) -> (any DatabaseEngine)? {
+        guard !engines.isEmpty else { return nil }
+        let scheme = String(url.cut(at: ":")?.before ?? Substring(url))
+        if let engine = engines.first(where: { $0.schemes.contains(scheme) }) { return engine }
+        let supported = engines.flatMap(\.schemes).joined(separator: ", ")
+        settings.reportProblem("database.url has the scheme \"\(scheme)\"; this app supports \(supported).")
+        return nil
     }
 
     private func provideCommonParts(_ builder: inout AppBuilder, _ database: (any Database)?, _ logger: Logger) {

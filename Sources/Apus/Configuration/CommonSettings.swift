@@ -1,4 +1,5 @@
 import ApusCore
+import ApusData
 import ApusHTTP
 import ApusJobs
 import ApusServer
@@ -10,8 +11,8 @@ import Logging
 struct CommonSettings {
     let server: Server.Configuration
     let jobs: JobRunner.Configuration
-    /// The URL of the database; `nil` if the app has no engine.
-    let databaseURL: String?
+    /// The URL of the database and how to use it; `nil` if the app has no engine.
+    let database: (url: String, settings: DatabaseSettings)?
     /// Whether `/docs` and `/openapi.json` are served.
     let servesDocs: Bool
     let grpc: GRPCSupport
@@ -56,7 +57,7 @@ struct CommonSettings {
 
         // An app without a database has no jobs, either.
         jobs = app.hasDatabase ? Self.jobs(settings) : JobRunner.Configuration()
-        databaseURL = app.hasDatabase ? settings.string("database.url", default: "sqlite:data/\(app.name).sqlite") : nil
+        database = app.hasDatabase ? Self.database(settings, name: app.name) : nil
         logLevel = settings.choice("log.level", default: Logger.Level.info)
         let isDevelopment = settings.environment == "development"
         logFormat = settings.choice("log.format", default: isDevelopment ? LineLogHandler.Format.text : .json)
@@ -69,6 +70,13 @@ struct CommonSettings {
         problemTypes = settings.string("http.problem-types")
         compresses = settings.bool("http.compression", default: false)
         decompresses = settings.bool("http.decompression", default: true)
+    }
+
+    private static func database(_ settings: Settings, name: String) -> (url: String, settings: DatabaseSettings) {
+        var database = DatabaseSettings()
+        database.slowQuery = settings.duration(
+            "database.slow-query", default: database.slowQuery, atLeast: .milliseconds(1))
+        return (settings.string("database.url", default: "sqlite:data/\(name).sqlite"), database)
     }
 
     private static func jobs(_ settings: Settings) -> JobRunner.Configuration {

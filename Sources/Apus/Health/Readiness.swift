@@ -31,7 +31,7 @@ package final class Readiness: Sendable {
 
     private func check() async throws -> HealthReport {
         guard !stopping.load(ordering: .relaxed) else { throw AppError(.unavailable, "The server is shutting down.") }
-        if let database { _ = try await database.query("SELECT 1") }
+        try await database?.checkHealth()
         return HealthReport(status: "ok")
     }
 }

@@ -237,17 +237,18 @@ public enum CreateIdempotencyKeys: Migration {
         CREATE TABLE apus_idempotency_keys (
             scope TEXT NOT NULL,
             idempotency_key TEXT NOT NULL,
-            fingerprint BLOB NOT NULL,
+            fingerprint \(type: .bytes) NOT NULL,
             claim TEXT NOT NULL,
-            claimed_until BIGINT,
+            claimed_until \(type: .timestamp),
             is_committed INTEGER NOT NULL,
             status INTEGER,
             headers TEXT,
-            body BLOB,
-            created_at BIGINT NOT NULL,
+            body \(type: .bytes),
+            created_at \(type: .timestamp) NOT NULL,
             PRIMARY KEY (scope, idempotency_key)
         )
         """,
         "CREATE INDEX apus_idempotency_keys_created_at ON apus_idempotency_keys (created_at)",
     ]
+    public static let undo: [SQL] = ["DROP TABLE apus_idempotency_keys"]
 }

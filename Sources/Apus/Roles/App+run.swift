@@ -13,12 +13,18 @@ extension App {
     /// `--help` lists the roles and every setting. If the app cannot start, all problems are printed to standard error, and
     /// the process exits with 1.
     public func run() async {
-        let (role, flags) = AppCommand.parse(Array(CommandLine.arguments.dropFirst()), of: self)
+        let (task, flags) = AppCommand.parse(Array(CommandLine.arguments.dropFirst()), of: self)
         do {
             let settings = try await Settings(arguments: flags, variables: ProcessInfo.processInfo.environment)
-            let logOutput: LogOutput = role.printsResult ? .standardError : .standardOutput
-            CommonSettings(settings, of: self).bootstrapLogging(output: logOutput)
-            try await run(role, assemble(settings: settings, logOutput: logOutput))
+            let logOutput: LogOutput = task.role.printsResult ? .standardError : .standardOutput
+            let common = CommonSettings(settings, of: self)
+            common.bootstrapLogging(output: logOutput)
+            switch task {
+            // Not with an app assembled, which opens the database.
+            case .restore(let file): try await restore(common, settings, from: file)
+            case .migrate(.new(let name)): try Self.createMigration(name)
+            case .run, .migrate, .backUp: try await run(task, assemble(settings: settings, logOutput: logOutput))
+            }
             logOutput.flush()
             LogOutput.standardOutput.flush()
         } catch {
@@ -34,6 +40,20 @@ extension App {
             ?? StartupError(problems: [(error as? AppError)?.message ?? "\(error)"]).description
     }
 
+    private func run(_ task: RoleTask, _ assembly: Assembly) async throws {
+        switch task {
+        case .run(let role): try await run(role, assembly)
+        case .migrate(let action):
+            try await migrate(action, assembly)
+            await assembly.database?.close()
+        case .backUp(let file):
+            try await assembly.requiredDatabase.backUp(to: file)
+            print("wrote \(file)")
+            await assembly.database?.close()
+        case .restore: break
+        }
+    }
+
     private func run(_ role: Role, _ assembly: Assembly) async throws {
         switch role {
         case .routes:
@@ -47,9 +67,13 @@ extension App {
                 let advice = "it must be Decodable and CaseIterable, or conform to SchemaDescribing"
                 FileHandle.standardError.write(Data("The schema of \(type) could not be found out: \(advice).\n".utf8))
             }
-        case .migrate:
-            for id in try await assembly.migrator?.run() ?? [] { print("applied \(id)") }
+        case .check:
+            let problems = try await assembly.requiredDatabase.checkIntegrity()
             await assembly.database?.close()
+            guard problems.isEmpty else { throw StartupError(problems: problems) }
+            print("ok")
+        // Tasks with arguments of their own.
+        case .migrate, .backup, .restore: break
         case .all:
             for id in try await assembly.migrator?.run() ?? [] {
                 assembly.logger.info("migration applied", metadata: ["migration": "\(id)"])
@@ -100,6 +124,15 @@ extension App {
 }
 
 extension Assembly {
+    /// The database.
+    /// - Throws: A ``StartupError`` if the app has none.
+    var requiredDatabase: any Database {
+        get throws {
+            guard let database else { throw StartupError(problems: ["This app has no database."]) }
+            return database
+        }
+    }
+
     /// Returns the server. In development it prints its address.
     func makeServer(announcing name: String) -> Server {
         let scheme = server.listeners.first?.tls == nil ? "http" : "https"

@@ -56,11 +56,12 @@ public enum CreateSessions: Migration {
         """
         CREATE TABLE apus_sessions (
             id TEXT PRIMARY KEY,
-            data BLOB NOT NULL,
-            expires_at BIGINT NOT NULL,
+            data \(type: .bytes) NOT NULL,
+            expires_at \(type: .timestamp) NOT NULL,
             version BIGINT NOT NULL
         )
         """,
         "CREATE INDEX apus_sessions_expires_at ON apus_sessions (expires_at)",
     ]
+    public static let undo: [SQL] = ["DROP TABLE apus_sessions"]
 }

@@ -1,15 +1,16 @@
 public import ApusCore
-import FoundationEssentials
+public import FoundationEssentials
 
-/// Applies pending migrations, and rejects a database whose applied migrations do not match those of the program.
+/// Applies and undoes migrations, and rejects a database whose applied migrations do not match those of the program.
 public struct Migrator: Sendable {
     private struct Step: Sendable {
+        let migration: any Migration.Type
         let id: String
-        let statements: [SQL]
-        let checksum: String
+        let source: MigrationSource
     }
 
     private let database: any Database
+    private let history: MigrationHistory
     private let steps: [Step]
     private let clock: any WallClock
 
@@ -18,91 +19,153 @@ public struct Migrator: Sendable {
     public init(_ database: any Database, _ migrations: [any Migration.Type], clock: any WallClock = SystemClock()) {
         self.database = database
         self.clock = clock
-        steps = migrations.map { migration in
-            Step(id: migration.id, statements: migration.statements, checksum: Self.checksum(of: migration.statements))
-        }
+        history = MigrationHistory(database: database)
+        steps = migrations.map { Step(migration: $0, id: $0.id, source: MigrationSource($0.statements)) }
     }
 
-    /// Applies the pending migrations, each in its own transaction.
+    /// Applies the pending migrations, each in its own transaction unless it asks for none. Only one migrator of all
+    /// processes runs at a time.
     /// - Returns: The ids of the migrations applied by this call.
     /// - Throws: An `AppError` of code `failedPrecondition`, before anything is applied, if an applied migration has
     ///   changed or is missing from the list, or if two migrations have the same id.
     @discardableResult
     public func run() async throws -> [String] {
-        _ = try await pending()
-        var applied: [String] = []
-        for step in steps where try await apply(step) { applied.append(step.id) }
-        return applied
+        try await database.withMigrationLock {
+            try await history.prepare()
+            try await check()
+            var applied: [String] = []
+            for step in steps where try await apply(step) { applied.append(step.id) }
+            return applied
+        }
     }
 
     /// Returns the ids of the migrations that have not been applied yet.
     /// - Throws: The same errors that ``run()`` throws before it applies anything.
     public func pending() async throws -> [String] {
-        try await database.execute(
-            """
-            CREATE TABLE IF NOT EXISTS apus_migrations (
-                id TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL
-            )
-            """)
-        try checkIDs()
-        let applied = try await applied()
-        try check(applied)
-        return steps.map(\.id).filter { applied[$0] == nil }
+        try await history.prepare()
+        let applied = try await check()
+        return steps.map(\.id).filter { !applied.contains($0) }
     }
 
-    private func applied() async throws -> [String: String] {
-        let rows = try await database.query("SELECT id, checksum FROM apus_migrations")
-        return try Dictionary(uniqueKeysWithValues: rows.map { (try $0.get("id"), try $0.get("checksum")) })
-    }
-
-    private func checkIDs() throws {
-        var seen: Set<String> = []
-        for step in steps where !seen.insert(step.id).inserted {
-            throw AppError(.failedPrecondition, "Two migrations have the id \(step.id). Migration ids must be unique.")
+    /// Undoes the migrations that were applied last, latest first, each in its own transaction.
+    /// - Parameter count: The number of migrations to undo.
+    /// - Returns: The ids of the migrations that were undone.
+    /// - Throws: What ``run()`` throws before it applies anything, and an `AppError` of code `failedPrecondition` at a
+    ///   migration that cannot be undone; those after it have been.
+    @discardableResult
+    public func down(_ count: Int = 1) async throws -> [String] {
+        try await database.withMigrationLock {
+            try await history.prepare()
+            let applied = try await check()
+            var undone: [String] = []
+            for step in steps.filter({ applied.contains($0.id) }).suffix(max(0, count)).reversed()
+            where try await undo(step) { undone.append(step.id) }
+            return undone
         }
     }
 
-    private func check(_ applied: [String: String]) throws {
-        let known = Dictionary(uniqueKeysWithValues: steps.map { ($0.id, $0.checksum) })
-        for (id, checksum) in applied.sorted(by: { $0.key < $1.key }) {
-            guard let knownChecksum = known[id] else {
-                throw AppError(
-                    .failedPrecondition,
-                    "The database has the migration \(id), which this program does not know. The program is older than the database."
-                )
+    /// Returns the migrations of the program and of the database, in the order of the program, then those it does not
+    /// know. Throws no disagreement.
+    public func status() async throws -> [MigrationStatus] {
+        try await history.prepare()
+        let entries = try await history.entries()
+        let known = steps.map { step in
+            guard let entry = entries.first(where: { $0.id == step.id }) else {
+                return MigrationStatus(id: step.id, state: .pending, appliedAt: nil)
             }
-            guard knownChecksum == checksum else {
-                throw AppError(
-                    .failedPrecondition,
-                    "The migration \(id) was changed after it had been applied. Restore it and add a new one.")
-            }
+            let isSame = entry.checksum == step.source.checksum
+            return MigrationStatus(id: step.id, state: isSame ? .applied : .changed, appliedAt: entry.appliedAt)
         }
+        let ids = Set(steps.map(\.id))
+        return known
+            + entries.filter { !ids.contains($0.id) }.map {
+                MigrationStatus(id: $0.id, state: .unknown, appliedAt: $0.appliedAt)
+            }
+    }
+
+    /// Returns what ``run()`` would do, without doing it.
+    /// - Throws: What ``run()`` throws before it applies anything.
+    public func dryRun() async throws -> [MigrationPlan] {
+        let pending = Set(try await pending())
+        return try steps.filter { pending.contains($0.id) }.map { step in
+            let statements = try step.migration.statements.map { statement in
+                let (text, values) = try statement.rendered(for: database.dialect)
+                return values.isEmpty ? text : "\(text) -- \(values.map { "\($0)" }.joined(separator: ", "))"
+            }
+            return MigrationPlan(
+                id: step.id, statements: statements, isTransactional: step.migration.isTransactional)
+        }
+    }
+
+    // MARK: Steps
+
+    /// Checks that the history and the program agree.
+    /// - Returns: The ids of the applied migrations.
+    @discardableResult
+    private func check() async throws -> Set<String> {
+        var problems: [MigrationError] = []
+        var sources: [String: MigrationSource] = [:]
+        for step in steps where sources.updateValue(step.source, forKey: step.id) != nil {
+            problems.append(.duplicate(step.id))
+        }
+        let entries = try await history.entries()
+        for entry in entries {
+            guard let source = sources[entry.id] else {
+                problems.append(.unknown(entry.id))
+                continue
+            }
+            guard source.checksum != entry.checksum else { continue }
+            problems.append(source.difference(to: entry.source, id: entry.id))
+        }
+        guard problems.isEmpty else {
+            throw AppError(.failedPrecondition, problems.map(\.message).joined(separator: "\n"))
+        }
+        return Set(entries.map(\.id))
     }
 
     private func apply(_ step: Step) async throws -> Bool {
-        try await database.transaction {
+        try await run(step) {
             // Checked inside the transaction: another process may have applied it in the meantime.
-            guard try await database.query("SELECT 1 FROM apus_migrations WHERE id = \(step.id)").isEmpty else {
-                return false
-            }
-            for statement in step.statements { try await database.execute(statement) }
-            try await database.execute(
-                """
-                INSERT INTO apus_migrations (id, checksum, applied_at)
-                VALUES (\(step.id), \(step.checksum), \(Int64(clock.now.timeIntervalSince1970 * 1e6)))
-                """)
+            guard try await !history.contains(step.id) else { return false }
+            try await step.migration.up(database)
+            try await history.add(step.id, step.source, at: clock.now)
             return true
         }
     }
 
-    /// Returns the FNV-1a hash of the text. It detects edited migrations, but is not a protection against tampering.
-    private static func checksum(of statements: [SQL]) -> String {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for statement in statements {
-            for byte in statement.rendered(placeholder: { "?\($0)" }).text.utf8 + [0] {
-                hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
-            }
+    private func undo(_ step: Step) async throws -> Bool {
+        try await run(step) {
+            guard try await history.contains(step.id) else { return false }
+            try await step.migration.down(database)
+            return try await history.remove(step.id)
         }
-        return String(hash, radix: 16)
     }
+
+    private func run(_ step: Step, _ body: () async throws -> Bool) async throws -> Bool {
+        step.migration.isTransactional ? try await database.transaction(body) : try await body()
+    }
+}
+
+/// A migration of a program or of a database.
+public struct MigrationStatus: Sendable, Hashable {
+    public enum State: String, Sendable {
+        case applied, pending
+        /// Applied, but its statements have changed since.
+        case changed
+        /// Applied, but unknown to the program.
+        case unknown
+    }
+
+    public let id: String
+    public let state: State
+    /// When it was applied; `nil` if it is pending.
+    public let appliedAt: Date?
+}
+
+/// What a pending migration would do.
+public struct MigrationPlan: Sendable, Hashable {
+    public let id: String
+    /// The statements in the dialect of the database; none if the migration is written in Swift.
+    public let statements: [String]
+    public let isTransactional: Bool
 }

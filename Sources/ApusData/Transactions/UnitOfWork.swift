@@ -19,13 +19,27 @@ public struct UnitOfWork: Sendable {
         try await database.transaction(body)
     }
 
-    /// Runs an action after the current transaction is committed; it does not run if the transaction is rolled back.
-    /// Outside a transaction, the action runs immediately.
+    /// Runs a closure in a transaction with options, such as ``TransactionOptions/retryable``.
+    @discardableResult
+    public func perform<Result: Sendable>(
+        _ options: TransactionOptions, _ body: () async throws -> Result
+    ) async throws -> Result {
+        try await database.transaction(options, body)
+    }
+
+    /// Runs an action after the current transaction is committed; it does not run if the transaction is rolled back. If
+    /// transactions of several databases are nested, it runs after all of them. Outside a transaction, it runs
+    /// immediately.
     ///
     /// Use it for effects that cannot be undone, such as notifying clients. Actions run one at a time, in commit order,
     /// before ``perform(_:)`` returns.
     public static func afterCommit(_ action: @escaping @Sendable () -> Void) {
-        if let current = AmbientTransaction.current, current.addAfterCommit(action) { return }
+        if !AmbientTransaction.addAfterAllCommits(action) { action() }
+    }
+
+    /// Runs an action after the current transaction of one database is committed, whatever becomes of others around it.
+    public static func afterCommit(of database: any Database, _ action: @escaping @Sendable () -> Void) {
+        if let current = AmbientTransaction.current(of: database), current.addAfterCommit(action) { return }
         action()
     }
 }

@@ -3,12 +3,11 @@ import GRDB
 import Synchronization
 
 /// An operation on a connection, and the completion of the task that waits for it. An operation that is cancelled
-/// before it begins never runs; a read that is cancelled while it runs is interrupted.
+/// before it begins never runs; the statement of one that is cancelled while it runs is ended by ``StatementMonitor``.
 final class Operation: Sendable {
     private enum State {
         case waiting(@Sendable ((any Error)?) -> Void)
-        /// - Parameter interrupt: Interrupts the running statement; `nil` if it must not be interrupted.
-        case running(@Sendable ((any Error)?) -> Void, interrupt: (@Sendable () -> Void)?)
+        case running(@Sendable ((any Error)?) -> Void, isCancelled: Bool)
         case finished
     }
 
@@ -31,61 +30,68 @@ final class Operation: Sendable {
     }
 
     /// Marks the operation as running.
-    /// - Parameter interrupt: Interrupts the statement when the task is cancelled. Called only while the operation
-    ///   runs.
     /// - Returns: Whether to run the operation; `false` if it was cancelled.
-    func begin(interrupt: (@Sendable () -> Void)? = nil) -> Bool {
+    func begin() -> Bool {
         state.withLock { state in
             guard case .waiting(let completion) = state else { return false }
-            state = .running(completion, interrupt: interrupt)
+            state = .running(completion, isCancelled: false)
             return true
         }
     }
 
-    /// Whether the operation has ended or been cancelled.
+    /// Whether the operation has ended, or was cancelled before it began.
     var isFinished: Bool {
         state.withLock { state in
             if case .finished = state { true } else { false }
         }
     }
 
+    /// Whether the operation was cancelled while it runs.
+    var isCancelled: Bool {
+        state.withLock { state in
+            if case .running(_, isCancelled: true) = state { true } else { false }
+        }
+    }
+
     func run(on database: GRDB.Database) throws { try body(database) }
 
+    /// Ends the operation. An error that its own cancellation has caused is reported as such.
     func finish(_ error: (any Error)?) {
-        let completion = state.withLock { state -> (@Sendable ((any Error)?) -> Void)? in
+        let wasInterrupted = isCancelled && (error as? AppError)?.code == .cancelled
+        take { _ in true }?(wasInterrupted ? CancellationError() : error)
+    }
+
+    /// Fails the operation if it has not begun.
+    func finishIfWaiting(_ error: any Error) {
+        take { state in
+            if case .waiting = state { true } else { false }
+        }?(error)
+    }
+
+    func cancel() {
+        let completion = take { state in
+            switch state {
+            case .waiting: return true
+            case .running(let completion, _):
+                state = .running(completion, isCancelled: true)
+                return false
+            case .finished: return false
+            }
+        }
+        completion?(CancellationError())
+    }
+
+    /// Ends the operation if a condition holds.
+    /// - Returns: The completion to call.
+    private func take(if condition: (inout State) -> Bool) -> (@Sendable ((any Error)?) -> Void)? {
+        state.withLock { state in
+            guard condition(&state) else { return nil }
             defer { state = .finished }
             switch state {
             case .waiting(let completion), .running(let completion, _): return completion
             case .finished: return nil
             }
         }
-        completion?(error)
-    }
-
-    /// Fails the operation if it has not begun.
-    func finishIfWaiting(_ error: any Error) {
-        let completion = state.withLock { state -> (@Sendable ((any Error)?) -> Void)? in
-            guard case .waiting(let completion) = state else { return nil }
-            state = .finished
-            return completion
-        }
-        completion?(error)
-    }
-
-    func cancel() {
-        let completion = state.withLock { state -> (@Sendable ((any Error)?) -> Void)? in
-            switch state {
-            case .waiting(let completion):
-                state = .finished
-                return completion
-            case .running(_, let interrupt):
-                // Called under the lock, so that the thread cannot have moved on to another statement.
-                interrupt?()
-                return nil
-            case .finished: return nil
-            }
-        }
-        completion?(CancellationError())
     }
 }
 
@@ -94,9 +100,11 @@ extension Operation {
     /// - Parameters:
     ///   - rejection: The error to throw if `submit` returns `false`.
     ///   - submit: Hands the operation to a thread; returns `false` if operations are no longer accepted.
+    ///   - afterwards: Called on that thread after the success. This method returns once it has called its argument.
     static func run<Result: Sendable>(
         rejection: AppError = AppError(.unavailable, "The database is closed."), runsAlone: Bool = false,
         submit: (Operation) -> Bool,
+        afterwards: (@Sendable (_ completion: @escaping @Sendable () -> Void) -> Void)? = nil,
         _ body: @escaping @Sendable (GRDB.Database) throws -> Result
     ) async throws -> Result {
         try Task.checkCancellation()
@@ -105,7 +113,9 @@ extension Operation {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
                 let operation = Operation(runsAlone: runsAlone, { try result.set(body($0)) }) { error in
-                    if let error { continuation.resume(throwing: error) } else { continuation.resume() }
+                    if let error { return continuation.resume(throwing: error) }
+                    guard let afterwards else { return continuation.resume() }
+                    afterwards { continuation.resume() }
                 }
                 current.withLock { $0 = operation }
                 if Task.isCancelled { return operation.cancel() }

@@ -18,7 +18,8 @@ extension SQLiteConnection {
     /// | `journal_mode` | `WAL` | readers and the writer do not wait for each other |
     /// | `synchronous` | ``SQLiteOptions/durability`` | checkpoints sync as commits do |
     /// | `foreign_keys` | on, by GRDB | SQLite ignores them by default |
-    static func setUp(_ database: GRDB.Database, for purpose: Purpose, inMemory: Bool, _ options: SQLiteOptions) throws {
+    static func setUp(_ database: GRDB.Database, for purpose: Purpose, inMemory: Bool, _ options: SQLiteOptions) throws
+    {
         try database.execute(sql: "PRAGMA wal_autocheckpoint = 0")
         guard purpose != .reading else { return }
         if !inMemory {
@@ -39,7 +40,8 @@ extension SQLiteConnection {
         where lowercase.contains(setting) {
             throw AppError(
                 .invalidArgument,
-                "PRAGMA \(setting) is not available: the database checkpoints by itself, only while nothing is written.")
+                "PRAGMA \(setting) is not available: the database checkpoints by itself, only while nothing is written."
+            )
         }
     }
 }

@@ -1,6 +1,3 @@
-import ApusCore
-import GRDB
-
 /// The reader threads, each with a connection of its own.
 final class Readers: Sendable {
     let gate = ReadGate()
@@ -25,6 +22,9 @@ final class Readers: Sendable {
     /// The number of reads that wait for a thread.
     var waiting: Int { queue.count }
 
+    /// The number of threads.
+    var count: Int { connections.count }
+
     /// Blocks until all reads that are queued have been processed.
     func close() {
         queue.close()
@@ -39,12 +39,10 @@ final class Readers: Sendable {
     }
 
     private static func perform(_ operation: Operation, on connection: SQLiteConnection) {
-        guard operation.begin(interrupt: connection.interrupt) else { return }
+        guard operation.begin() else { return }
         do {
-            try connection.use(operation.run)
+            try connection.run(operation)
             operation.finish(nil)
-        } catch let error as AppError where error.code == .cancelled {
-            operation.finish(CancellationError())
         } catch {
             operation.finish(error)
         }

@@ -1,5 +1,6 @@
 import ApusCore
 import Foundation
+import GRDB
 import Synchronization
 
 /// Retries SQLite's write lock while another process holds it, as long as at least one of the operations is still
@@ -56,7 +57,9 @@ extension Operation {
         guard !isFinished else { return false }
         guard enqueuedAt.duration(to: .now) >= timeout else { return true }
         finishIfWaiting(
-            AppError(.unavailable, "The database is locked by another process for longer than \(timeout)."))
+            AppError(
+                .unavailable, "The database is locked by another process for longer than \(timeout).",
+                cause: DatabaseError(resultCode: .SQLITE_BUSY)))
         return false
     }
 }

@@ -7,7 +7,7 @@ import GRDB
 final class Writer: Sendable {
     enum Item: Sendable {
         case single(Operation)
-        case transaction(WriteTransaction)
+        case transaction(TransactionSession)
     }
 
     private let connection: SQLiteConnection
@@ -57,6 +57,9 @@ final class Writer: Sendable {
 
     /// The number of writes and transactions that wait for the thread.
     var waiting: Int { queue.count }
+
+    /// The length of the write-ahead log, in pages.
+    var logPages: Int { checkpointer?.pages ?? 0 }
 
     /// How long the writer waits for work before it checkpoints what the last writes left, in seconds.
     private static let idleTime = 1.0
@@ -109,13 +112,13 @@ final class Writer: Sendable {
     }
 
     private func beginImmediate(for operations: [Operation]) throws {
-        try lock.acquire(for: operations) { try connection.use { try $0.execute(sql: "BEGIN IMMEDIATE") } }
+        try lock.acquire(for: operations) { try connection.use { try $0.control("BEGIN IMMEDIATE") } }
     }
 
     /// Checkpoints in a transaction that has just begun, and ends it.
     private func checkpoint(_ checkpointer: Checkpointer) {
         checkpointer.run()
-        _ = failure { try $0.execute(sql: "ROLLBACK") }
+        rollBackIfOpen()
     }
 
     private func checkpointWhenIdle() {
@@ -129,12 +132,12 @@ final class Writer: Sendable {
     /// if there are readers of the old pages, or another process holds the lock.
     private func restartLog() {
         guard (try? beginImmediate(for: [])) != nil else { return }
-        _ = failure { database in
+        try? connection.use { database in
             let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
             try database.execute(sql: "PRAGMA user_version = \(version)")
-            try database.execute(sql: "COMMIT")
+            try database.control("COMMIT")
         }
-        _ = failure { if $0.isInsideTransaction { try $0.execute(sql: "ROLLBACK") } }
+        rollBackIfOpen()
     }
 
     private func commit(_ operations: [Operation]) {
@@ -148,25 +151,42 @@ final class Writer: Sendable {
         }
         let started = operations.filter { $0.begin() }
         if started.count == 1 {
-            let outcome = failure { database in
-                try started[0].run(on: database)
-                try database.execute(sql: "COMMIT")
-            }
-            _ = failure { if $0.isInsideTransaction { try $0.execute(sql: "ROLLBACK") } }
-            started[0].finish(outcome)
+            runAndCommit(started[0])
         } else if let failures = commitTogether(started) {
             for (operation, failure) in zip(started, failures) { operation.finish(failure) }
         } else {
-            // The group failed as a whole, for example because the disk is full: run each write separately.
-            for operation in started { operation.finish(failure { try operation.run(on: $0) }) }
+            // The group failed as a whole, for example because the disk is full, or because one of them was cancelled:
+            // run each write separately.
+            for operation in started { runSeparately(operation) }
+        }
+    }
+
+    /// Runs a write in the open transaction and commits it.
+    private func runAndCommit(_ operation: Operation) {
+        let outcome = outcome {
+            try connection.use { database in
+                try connection.run(operation, on: database)
+                try database.control("COMMIT")
+            }
+        }
+        rollBackIfOpen()
+        operation.finish(outcome)
+    }
+
+    /// Runs a write that has begun in a transaction of its own.
+    private func runSeparately(_ operation: Operation) {
+        guard !operation.isCancelled else { return operation.finish(CancellationError()) }
+        do {
+            try begin(for: [operation])
+            runAndCommit(operation)
+        } catch {
+            operation.finish(error)
         }
     }
 
     private func runAlone(_ operation: Operation) {
         guard operation.begin() else { return }
-        var outcome: (any Error)?
-        try? lock.acquire(for: [operation]) { outcome = failure { try operation.run(on: $0) } }
-        operation.finish(outcome)
+        operation.finish(outcome { try lock.acquire(for: [operation]) { try connection.run(operation) } })
     }
 
     /// Runs a group of writes in the open transaction and commits it.
@@ -174,36 +194,42 @@ final class Writer: Sendable {
     ///   committed and was rolled back.
     private func commitTogether(_ operations: [Operation]) -> [(any Error)?]? {
         var failures: [(any Error)?] = []
-        let outcome = failure { database in
-            for operation in operations { failures.append(try Self.runInSavepoint(operation, database)) }
-            try database.execute(sql: "COMMIT")
+        let outcome = outcome {
+            try connection.use { database in
+                for operation in operations { failures.append(try runInSavepoint(operation, database)) }
+                try database.control("COMMIT")
+            }
         }
         guard outcome != nil else { return failures }
-        _ = failure { if $0.isInsideTransaction { try $0.execute(sql: "ROLLBACK") } }
+        rollBackIfOpen()
         return nil
     }
 
     /// Runs a write of a group in a savepoint, so that its failure does not affect the other writes.
     /// - Returns: The error of the write; `nil` if it succeeded.
     /// - Throws: If the transaction of the group was rolled back or cannot continue.
-    private static func runInSavepoint(_ operation: Operation, _ database: GRDB.Database) throws -> (any Error)? {
-        try database.execute(sql: "SAVEPOINT single")
+    private func runInSavepoint(_ operation: Operation, _ database: GRDB.Database) throws -> (any Error)? {
+        try database.control("SAVEPOINT single")
         do {
-            try SQLiteConnection.translatingErrors { try operation.run(on: database) }
+            try connection.run(operation, on: database)
         } catch {
             // After some errors, SQLite rolls back the entire transaction by itself.
             guard database.isInsideTransaction else { throw error }
-            try database.execute(sql: "ROLLBACK TO single")
-            try database.execute(sql: "RELEASE single")
+            try database.control("ROLLBACK TO single")
+            try database.control("RELEASE single")
             return error
         }
-        try database.execute(sql: "RELEASE single")
+        try database.control("RELEASE single")
         return nil
     }
 
-    private func failure(_ body: (GRDB.Database) throws -> Void) -> (any Error)? {
+    private func rollBackIfOpen() {
+        try? connection.use { if $0.isInsideTransaction { try $0.control("ROLLBACK") } }
+    }
+
+    private func outcome(_ body: () throws -> Void) -> (any Error)? {
         do {
-            try connection.use(body)
+            try body()
             return nil
         } catch {
             return error

@@ -40,7 +40,7 @@ enum CreateAccounts: Migration {
             name TEXT NOT NULL,
             role TEXT NOT NULL,
             password_hash TEXT NOT NULL,
-            created_at BIGINT NOT NULL
+            created_at \(type: .timestamp) NOT NULL
         )
         """
     ]

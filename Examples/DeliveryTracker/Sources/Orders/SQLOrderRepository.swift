@@ -64,7 +64,7 @@ enum CreateOrders: Migration {
             price_amount BIGINT NOT NULL,
             price_currency TEXT NOT NULL,
             state TEXT NOT NULL,
-            placed_at BIGINT NOT NULL
+            placed_at \(type: .timestamp) NOT NULL
         )
         """,
         "CREATE INDEX orders_customer ON orders (customer_id, id)",

@@ -48,6 +48,6 @@ enum CreatePayments: Migration {
             state TEXT NOT NULL
         )
         """,
-        "CREATE TABLE payment_events (id TEXT PRIMARY KEY, signed_at BIGINT NOT NULL)",
+        "CREATE TABLE payment_events (id TEXT PRIMARY KEY, signed_at \(type: .timestamp) NOT NULL)",
     ]
 }

@@ -1,11 +1,12 @@
 import ApusCore
+import ApusData
 import Foundation
 import GRDB
 import Synchronization
 
-/// A transaction with an asynchronous body. Its statements arrive one at a time, and it occupies the writer until it
-/// ends.
-final class WriteTransaction: Sendable {
+/// A transaction with an asynchronous body. Its statements arrive one at a time, and it occupies its connection, such as
+/// the writer's, until it ends.
+final class TransactionSession: Sendable {
     private enum Step: Sendable {
         case statement(Operation)
         case end(Operation)
@@ -25,6 +26,22 @@ final class WriteTransaction: Sendable {
         try await end("COMMIT", onCommitted)
     }
 
+    /// Returns the rows of a query, which are read as they are consumed.
+    func stream(_ sql: ApusData.SQL) -> (rows: RowStream, cursor: StatementCursor) {
+        let cursor = StatementCursor(sql)
+        cursors.withLock { $0.append(cursor) }
+        return (RowStream { try await self.run(cursor.next) }, cursor)
+    }
+
+    /// Closes the statement of a query whose rows are not needed any more, even if the task was cancelled.
+    func close(_ cursor: StatementCursor) async {
+        await withCheckedContinuation { continuation in
+            let operation = Operation({ _ in cursor.close() }) { _ in continuation.resume() }
+            // A session that has ended has closed its cursors.
+            if !steps.push(.statement(operation)) { operation.finish(nil) }
+        }
+    }
+
     func rollback() async { try? await end("ROLLBACK") { $0() } }
 
     private func end(
@@ -42,9 +59,16 @@ final class WriteTransaction: Sendable {
         AppError(.aborted, "The transaction has already ended, or was rolled back because it was idle for too long.")
     }
 
-    // MARK: On the writer thread
+    // MARK: On the connection's thread
 
+    private let cursors = Mutex<[StatementCursor]>([])
     private let startOperation = Mutex<Operation?>(nil)
+
+    /// Fails the transaction before it has begun.
+    func fail(_ error: any Error) {
+        startOperation.withLock { $0.take() }?.finish(error)
+        failRemaining()
+    }
 
     /// Sets the operation to finish when the transaction has begun.
     func setStart(_ operation: Operation) { startOperation.withLock { $0 = operation } }
@@ -53,7 +77,10 @@ final class WriteTransaction: Sendable {
     /// - Parameter begin: Begins it with the write lock, for which the operation waits.
     func run(on connection: SQLiteConnection, limit: Duration, begin: (Operation) throws -> Void) {
         // Steps pushed later find the queue closed; those already queued fail.
-        defer { failRemaining() }
+        defer {
+            closeCursors(on: connection)
+            failRemaining()
+        }
         guard let start = startOperation.withLock({ $0.take() }) else { return }
         do {
             try begin(start)
@@ -64,10 +91,12 @@ final class WriteTransaction: Sendable {
             try? connection.use { try $0.execute(sql: "ROLLBACK") }
             return
         }
-        finish(start, on: connection)
+        start.finish(outcome { try connection.use(start.run) })
         while let step = steps.pop(until: Date(timeIntervalSinceNow: limit.seconds))?.first {
             switch step {
-            case .statement(let operation), .end(let operation): perform(operation, on: connection)
+            case .statement(let operation): perform(operation, on: connection) { try connection.run(operation) }
+            // Not to be interrupted: it could have taken effect.
+            case .end(let operation): perform(operation, on: connection) { try connection.use(operation.run) }
             }
             // Committed, rolled back, or aborted by SQLite itself, for example because the disk is full. Further
             // statements would run outside of any transaction.
@@ -76,22 +105,30 @@ final class WriteTransaction: Sendable {
         try? connection.use { try $0.execute(sql: "ROLLBACK") }
     }
 
-    private func perform(_ operation: Operation, on connection: SQLiteConnection) {
+    private func perform(_ operation: Operation, on connection: SQLiteConnection, _ body: () throws -> Void) {
         guard operation.begin() else { return }
-        finish(operation, on: connection)
+        operation.finish(outcome(body))
     }
 
-    private func finish(_ operation: Operation, on connection: SQLiteConnection) {
+    private func outcome(_ body: () throws -> Void) -> (any Error)? {
         do {
-            try connection.use(operation.run)
-            operation.finish(nil)
+            try body()
+            return nil
         } catch {
-            operation.finish(error)
+            return error
         }
     }
 
     private func isOpen(_ connection: SQLiteConnection) -> Bool {
         (try? connection.use { $0.isInsideTransaction }) ?? false
+    }
+
+    private func closeCursors(on connection: SQLiteConnection) {
+        let cursors = cursors.withLock { $0 }
+        guard !cursors.isEmpty else { return }
+        try? connection.use { _ in
+            for cursor in cursors { cursor.close() }
+        }
     }
 
     private func failRemaining() {

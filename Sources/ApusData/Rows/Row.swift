@@ -2,8 +2,10 @@ import ApusCore
 
 /// A row of a query result.
 public struct Row: Sendable {
-    private let columns: [String]
-    private let values: [SQLValue]
+    /// The names of the columns, in the order of the statement.
+    public let columns: [String]
+    /// The values of the columns.
+    public let values: [SQLValue]
 
     /// Creates a row.
     /// - Parameter columns: The names of the columns, in the order of the values. All rows of a result share them.
@@ -36,6 +38,23 @@ public struct Row: Sendable {
         }
         return value
     }
+
+    /// Returns the values of the first columns as a tuple.
+    ///
+    /// ```swift
+    /// let (id, total) = try row.get(Order.ID.self, Int.self)
+    /// ```
+    public func get<each Value: SQLValueConvertible>(_ types: repeat (each Value).Type) throws -> (repeat each Value) {
+        var index = 0
+        func next<Column: SQLValueConvertible>(_ type: Column.Type) throws -> Column {
+            defer { index += 1 }
+            return try get(index, as: type)
+        }
+        return (repeat try next(each types))
+    }
+
+    /// Returns whether there is a column of this name.
+    public func has(_ column: String) -> Bool { columns.contains { $0.isExactly(column) } }
 }
 
 /// A mismatch between a row and the code that reads it. Logged, but never sent to a client.

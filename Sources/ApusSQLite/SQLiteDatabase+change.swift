@@ -1,0 +1,76 @@
+import ApusCore
+public import ApusData
+import GRDB
+
+extension SQLiteDatabase {
+    /// Reads, decides and changes in one visit to the writer's thread, in the transaction of the group. The closure runs
+    /// on that thread; of the task's values, it sees only the transaction.
+    public func change<Result: Sendable>(
+        reading: ApusData.SQL, _ decide: @escaping @Sendable ([ApusData.Row]) throws -> Change<Result>
+    ) async throws -> Result {
+        if let result = try await runWithCompanion({ try await change(reading: reading, decide) }) { return result }
+        let (result, log) = try await loggedChange(reading, decide)
+        for entry in log { self.log.record(entry.sql, duration: entry.duration, rows: entry.rows) }
+        return result
+    }
+
+    /// A statement that has run.
+    private typealias LogEntry = (sql: ApusData.SQL, duration: Duration, rows: Int)
+
+    private func loggedChange<Result: Sendable>(
+        _ reading: ApusData.SQL, _ decide: @escaping @Sendable ([ApusData.Row]) throws -> Change<Result>
+    ) async throws -> (Result, [LogEntry]) {
+        if let ambient = AmbientTransaction.current(of: self), let session = currentTransaction {
+            return try await session.run { database in
+                // Part of the change must not stay if the transaction goes on.
+                try Self.inSavepoint(database) { try Self.change(database, ambient, reading, decide) }
+            }
+        }
+        let transaction = PendingChange()
+        let outer = AmbientTransaction.current
+        do {
+            return try await Operation.run(
+                submit: { writer.submit(.single($0)) },
+                afterwards: { [writer] in writer.afterCommit(transaction.committed(), $0) }
+            ) { database in
+                let ambient = AmbientTransaction(database: self, session: transaction, outer: outer)
+                transaction.begin(ambient)
+                return try Self.change(database, ambient, reading, decide)
+            }
+        } catch {
+            transaction.rolledBack()
+            throw error
+        }
+    }
+
+    private static func change<Result>(
+        _ database: GRDB.Database, _ ambient: AmbientTransaction, _ reading: ApusData.SQL,
+        _ decide: ([ApusData.Row]) throws -> Change<Result>
+    ) throws -> (Result, [LogEntry]) {
+        let (rows, duration) = try measure { try database.rows(of: reading) }
+        var log: [LogEntry] = [(reading, duration, rows.count)]
+        let change = try AmbientTransaction.$current.withValue(ambient) { try decide(rows) }
+        for statement in change.statements {
+            let (count, duration) = try measure { try database.executeUpdate(statement) }
+            log.append((statement, duration, count))
+        }
+        return (change.result, log)
+    }
+
+    private static func inSavepoint<Result>(
+        _ database: GRDB.Database, _ body: () throws -> Result
+    ) throws -> Result {
+        try database.control("SAVEPOINT apus_change")
+        do {
+            let result = try body()
+            try database.control("RELEASE apus_change")
+            return result
+        } catch {
+            if database.isInsideTransaction {
+                try database.control("ROLLBACK TO apus_change")
+                try database.control("RELEASE apus_change")
+            }
+            throw error
+        }
+    }
+}
