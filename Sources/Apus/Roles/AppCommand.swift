@@ -35,8 +35,8 @@ struct AppCommand: ParsableCommand {
             }
             return (command.task, command.settings.flags)
         } catch {
-            if let problem = $context.withValue(context, operation: { strayWord(in: arguments) }) {
-                exit(withError: ValidationError(problem))
+            $context.withValue(context) {
+                if let problem = strayWord(in: arguments) { exit(withError: ValidationError(problem)) }
             }
             // Computed only here because it configures all modules.
             context.settingsHelp = app.settingsHelp
