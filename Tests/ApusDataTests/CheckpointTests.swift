@@ -37,7 +37,8 @@ import Testing
             let path = folder.path + "/a.sqlite"
             try await createTables(path)
             let writers = try ["a", "b"].map { try WriterProcess(path, name: $0, count: Self.rows) }
-            let victim = try WriterProcess(path, name: "victim", count: Self.rows)
+            // More rows than it can write before it is killed.
+            let victim = try WriterProcess(path, name: "victim", count: 1_000_000)
             await victim.waitForRows(Self.rows / 4)
             victim.kill()
             #expect(try await victim.waitForExit() == -SIGKILL)
