@@ -237,7 +237,11 @@ package struct RESPReader {
         return Line(marker: marker, start: index + 1, length: end - 2)
     }
 
-    private func text(of line: Line) -> ByteBuffer { buffer.getSlice(at: line.start, length: line.length) ?? ByteBuffer() }
+    private func text(of line: Line) -> ByteBuffer {
+        var text = buffer
+        text.moveReaderIndex(to: line.start)
+        return text.readSlice(length: line.length) ?? ByteBuffer()
+    }
 
     /// Parses the text of a line in place.
     private func number<Number>(_ line: Line, _ parse: (UnsafeRawBufferPointer) -> Number?) -> Number? {
