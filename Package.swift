@@ -18,6 +18,7 @@ let package = Package(
         .library(name: "ApusRateLimit", targets: ["ApusRateLimit"]),
         .library(name: "ApusData", targets: ["ApusData"]),
         .library(name: "ApusSQLite", targets: ["ApusSQLite"]),
+        .library(name: "ApusRedis", targets: ["ApusRedis"]),
         .library(name: "ApusJobs", targets: ["ApusJobs"]),
         .library(name: "ApusLogging", targets: ["ApusLogging"]),
         .library(name: "ApusTesting", targets: ["ApusTesting"]),
@@ -162,13 +163,25 @@ let package = Package(
                 "ApusCore", "ApusHTTP",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ]),
-        .target(name: "ApusData", dependencies: ["ApusCore"]),
+        .target(name: "ApusData", dependencies: ["ApusCore", "ApusJSON"]),
         .target(
             name: "ApusSQLite",
             dependencies: [
                 "ApusCore", "ApusData",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
+            ]),
+        .target(
+            name: "ApusRedis",
+            dependencies: [
+                "ApusCore", "ApusData",
+                // For SHA-1 alone, by which servers know scripts.
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "ServiceContextModule", package: "swift-service-context"),
             ]),
         .target(
             name: "ApusJobs",
@@ -336,6 +349,14 @@ let package = Package(
                 "Apus", "ApusCore", "ApusTesting", "ApusWebSocket", .product(name: "NIOCore", package: "swift-nio"),
             ]),
         .testTarget(name: "ApusDataTests", dependencies: ["ApusCore", "ApusData", "ApusSQLite", "ApusTesting"]),
+        .testTarget(
+            name: "ApusRedisTests",
+            dependencies: [
+                "ApusCore", "ApusData", "ApusRedis", "ApusTesting",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
         .testTarget(
             name: "ApusJobsTests",
             dependencies: [

@@ -20,6 +20,8 @@ import Testing
         case .resume(let waiter, let value, let next): "\(waiter): \(text(value))\(next == .nothing ? "" : ", \(next)")"
         case .discard(let next): "discard\(next == .nothing ? "" : ", \(next)")"
         case .push(let message): "push \(text(message))"
+        case .confirmed(let message, let waiter, let next):
+            "\(text(message)), \(waiter ?? "nobody")\(next == .nothing ? "" : ", \(next)")"
         case .fail(let failure): "fail: \(failure)"
         }
     }
@@ -254,7 +256,7 @@ import Testing
         add(&machine, "s", .confirmations(.channel, isSubscribing: true, 2))
         #expect(text(machine.received(push("subscribe", "a", "1"))) == "push +channel a")
         #expect(text(machine.received(push("message", "a", "hello"))) == "push channel a hello")
-        #expect(text(machine.received(push("subscribe", "b", "2"))) == "s: null")
+        #expect(text(machine.received(push("subscribe", "b", "2"))) == "+channel b, s")
         #expect(text(machine.received(push("pmessage", "x*", "xy", "hello"))) == "push pattern xy hello")
         // The server unsubscribes by itself when a slot moves.
         #expect(text(machine.received(push("sunsubscribe", "q", "0"))) == "push -shard q")
@@ -274,7 +276,8 @@ import Testing
         var machine = ready(isSubscriber: true, resp2: true)
         add(&machine, "s", .confirmations(.channel, isSubscribing: true, 1))
         #expect(
-            text(machine.received(.array([RedisValue("subscribe"), RedisValue("a"), .integer(1)]))) == "s: null")
+            text(machine.received(.array([RedisValue("subscribe"), RedisValue("a"), .integer(1)])))
+                == "+channel a, s")
         #expect(
             text(machine.received(.array([RedisValue("message"), RedisValue("a"), RedisValue("m")])))
                 == "push channel a m")

@@ -14,6 +14,8 @@ enum ConnectionFailure: Error {
     case refused(RedisError)
     /// The server is not a primary any more.
     case notPrimary
+    /// The server refuses commands, because it has become a replica or loads its data.
+    case refusing
     /// The client has been closed.
     case clientClosed
     /// The connection was closed on purpose, for example because a blocking command was cancelled.
@@ -30,6 +32,7 @@ extension ConnectionFailure: CustomStringConvertible {
         case .violation(let text): "the server violated the protocol: \(text)"
         case .stalled: "the server does not answer"
         case .refused(let error): "the server refused the connection: \(error)"
+        case .refusing: "the server refuses commands because it is a replica or loads its data"
         case .notPrimary: "the server is not the primary"
         case .clientClosed: "the client is closed"
         case .abandoned: "the connection was closed by this client"

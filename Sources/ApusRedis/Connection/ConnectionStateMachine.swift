@@ -46,6 +46,8 @@ struct ConnectionStateMachine<Waiter> {
         /// Nobody waits for the reply any more.
         case discard(then: Next)
         case push(PushMessage)
+        /// Pass on the last confirmation of a change of subscriptions, and then tell the waiter.
+        case confirmed(PushMessage, Waiter?, then: Next)
         /// Close the connection, and tell everyone who waits.
         case fail(ConnectionFailure)
     }
@@ -228,7 +230,9 @@ struct ConnectionStateMachine<Waiter> {
             slots[head].answer = .confirmations(kind, isSubscribing: isSubscribing, missing - 1)
             return .push(message)
         }
-        return finish(.null, isRefusal: false)
+        let waiter = slots.removeFirst().waiter
+        guard case .draining = phase, slots.isEmpty else { return .confirmed(message, waiter, then: .nothing) }
+        return .confirmed(message, waiter, then: .close)
     }
 
     private mutating func finish(_ value: RedisValue, isRefusal: Bool) -> Action {
