@@ -27,7 +27,8 @@ final class SpawnedProcess: Sendable {
         var shell: pid_t
     }
 
-    private static let script = #""$@" & server=$!; read line; kill -KILL $server; wait $server 2>/dev/null"#
+    // The shell closes its own output, so that the end of the server is the end of its output.
+    private static let script = #""$@" & server=$!; exec >/dev/null 2>&1; read line; kill -KILL $server; wait $server"#
 
     private let state: Mutex<State>
     private let output: Int32
@@ -44,11 +45,19 @@ final class SpawnedProcess: Sendable {
         posix_spawn_file_actions_adddup2(&actions, lifelineReader, 0)
         posix_spawn_file_actions_adddup2(&actions, writer, 1)
         posix_spawn_file_actions_adddup2(&actions, writer, 2)
+        // Threads of a pool block signals, among them the one by which the shell learns that the server has ended.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var noSignals = sigset_t()
+        sigemptyset(&noSignals)
+        posix_spawnattr_setsigmask(&attributes, &noSignals)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         var words = (["sh", "-c", Self.script, "sh"] + arguments).map { strdup($0) }
         defer { for word in words { free(word) } }
         words.append(nil)
         var shell: pid_t = 0
-        let error = posix_spawn(&shell, "/bin/sh", &actions, nil, words, environ)
+        let error = posix_spawn(&shell, "/bin/sh", &actions, &attributes, words, environ)
         close(lifelineReader)
         close(writer)
         guard error == 0 else {
