@@ -163,7 +163,11 @@ let package = Package(
                 "ApusCore", "ApusHTTP",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ]),
-        .target(name: "ApusData", dependencies: ["ApusCore", "ApusJSON"]),
+        .target(
+            name: "ApusData",
+            dependencies: [
+                "ApusCore", "ApusJSON", .product(name: "ServiceContextModule", package: "swift-service-context"),
+            ]),
         .target(
             name: "ApusSQLite",
             dependencies: [

@@ -88,3 +88,15 @@ package final class AmbientTransaction: Sendable {
     /// Ends the transaction without running the actions added for its commit.
     package func rolledBack() { _ = committed() }
 }
+
+extension AmbientTransaction {
+    /// Whether the current task is in a transaction on any database.
+    package static var isActive: Bool {
+        var transaction = current
+        while let candidate = transaction {
+            if !candidate.hasEnded { return true }
+            transaction = candidate.outer
+        }
+        return false
+    }
+}

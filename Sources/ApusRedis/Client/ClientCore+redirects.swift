@@ -45,16 +45,18 @@ extension ClientCore {
     }
 
     /// Does what an error reply asks for. Only errors that prove that the command has not run ask for anything.
-    func follow(_ first: RedisError, after command: RedisCommand, at node: NodeID) async throws -> RedisValue {
+    func follow(
+        _ first: RedisError, after command: RedisCommand, at node: NodeID, deadline: ContinuousClock.Instant?
+    ) async throws -> RedisValue {
         try await follow(first, at: node) { target in
             switch target {
             case .again(let node, let waits):
                 let node = if let node { node } else { try await self.node(for: command) }
                 return try await self.current.perform(
-                    .command(command), node: node, waitsWhileAway: waits, deadline: self.deadline)
+                    .command(command), node: node, waitsWhileAway: waits, deadline: deadline)
             case .asking(let node):
                 let group: [RedisCommand] = [RedisCommand("ASKING"), command]
-                let reply = try await self.current.perform(.group(group), node: node, deadline: self.deadline)
+                let reply = try await self.current.perform(.group(group), node: node, deadline: deadline)
                 return reply.elements?.last ?? .null
             }
         }

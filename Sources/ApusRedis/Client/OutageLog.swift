@@ -14,21 +14,24 @@ final class OutageLog: Sendable {
 
     private let logger: Logger
     private let outages = Mutex<[String: Outage]>([:])
+    /// Whether there may be an outage. Read for each access.
+    private let isAnyAway = Atomic(false)
 
     init(_ logger: Logger) { self.logger = logger }
 
-    /// Notes that a connection was lost or could not be opened.
-    func failed(_ server: String, _ failure: ConnectionFailure) {
+    /// Notes that a connection was lost or could not be opened, or that an access failed.
+    func failed(_ server: String, _ failure: any Error) {
         let isNew = outages.withLock { outages in
             guard outages[server] == nil else {
                 outages[server]?.attempts += 1
                 return false
             }
             outages[server] = Outage(start: .now)
+            isAnyAway.store(true, ordering: .relaxed)
             return true
         }
         guard isNew else { return }
-        logger.error("redis is not available", metadata: ["server": "\(server)", "error": "\(failure)"])
+        logger.error("redis is not available", metadata: ["server": "\(server)", "error": "\(String(reflecting: failure))"])
     }
 
     /// Counts a command that failed because the server is away.
@@ -36,7 +39,11 @@ final class OutageLog: Sendable {
 
     /// Notes that a connection has been opened.
     func recovered(_ server: String) {
-        guard let outage = outages.withLock({ $0.removeValue(forKey: server) }) else { return }
+        guard isAnyAway.load(ordering: .relaxed) else { return }
+        guard let outage = outages.withLock({ outages in
+            defer { isAnyAway.store(!outages.isEmpty, ordering: .relaxed) }
+            return outages.removeValue(forKey: server)
+        }) else { return }
         logger.notice(
             "redis is available again",
             metadata: [

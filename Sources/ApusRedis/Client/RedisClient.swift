@@ -56,10 +56,15 @@ public final class RedisClient: RedisCommands {
     }
 
     public func send(_ command: RedisCommand) async throws -> RedisValue {
+        try await send(command, deadline: core.deadline)
+    }
+
+    /// Runs a command with a deadline other than the task's.
+    func send(_ command: RedisCommand, deadline: ContinuousClock.Instant?) async throws -> RedisValue {
         let node = try await core.node(for: command)
-        let reply = try await core.current.perform(.command(command), node: node, deadline: core.deadline)
+        let reply = try await core.current.perform(.command(command), node: node, deadline: deadline)
         guard case .error(let error) = reply else { return reply }
-        return try await core.follow(error, after: command, at: node)
+        return try await core.follow(error, after: command, at: node, deadline: deadline)
     }
 
     /// Opens a connection and sends `PING`. Used for health checks.
@@ -70,18 +75,24 @@ public final class RedisClient: RedisCommands {
     /// - Returns: The replies in the order of the commands. Error replies are values here.
     /// - Throws: The errors of ``send(_:)`` except for error replies.
     public func pipeline(_ commands: [RedisCommand]) async throws -> [RedisValue] {
-        guard core.cluster == nil else { return try await pipelineInCluster(commands) }
-        let reply = try await core.current.perform(.group(commands), deadline: core.deadline)
+        try await pipeline(commands, deadline: core.deadline)
+    }
+
+    func pipeline(_ commands: [RedisCommand], deadline: ContinuousClock.Instant?) async throws -> [RedisValue] {
+        guard core.cluster == nil else { return try await pipelineInCluster(commands, deadline) }
+        let reply = try await core.current.perform(.group(commands), deadline: deadline)
         return reply.elements ?? []
     }
 
     /// Sends the commands separately, because they may go to different servers.
-    private func pipelineInCluster(_ commands: [RedisCommand]) async throws -> [RedisValue] {
+    private func pipelineInCluster(
+        _ commands: [RedisCommand], _ deadline: ContinuousClock.Instant?
+    ) async throws -> [RedisValue] {
         try await withThrowingTaskGroup(of: (Int, RedisValue).self) { group in
             for (index, command) in commands.enumerated() {
                 group.addImmediateTask {
                     do {
-                        return (index, try await self.send(command))
+                        return (index, try await self.send(command, deadline: deadline))
                     } catch let error as RedisError {
                         return (index, .error(error))
                     }
