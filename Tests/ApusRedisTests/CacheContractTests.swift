@@ -364,24 +364,3 @@ import Testing
         }
     }
 }
-
-/// Counts from several tasks.
-final class Counter: Sendable {
-    private let value = Atomic(0)
-
-    var count: Int { value.load(ordering: .sequentiallyConsistent) }
-
-    func increment() { value.add(1, ordering: .sequentiallyConsistent) }
-}
-
-/// Repeats an operation that throws until it succeeds, at most for a minute.
-func eventually<Result>(_ operation: () async throws -> Result) async throws -> Result {
-    let end = ContinuousClock.now + .seconds(60)
-    while true {
-        do {
-            return try await operation()
-        } catch where ContinuousClock.now < end {
-            await Task.yield()
-        }
-    }
-}

@@ -65,8 +65,10 @@ final class DedicatedConnections: Sendable {
         }
         if isFree { return }
         guard let deadline = ServiceContext.current?.deadline else { return try await wait() }
+        // Somewhat earlier than the caller, who could only say that the deadline has passed.
+        let limit = Deadline(at: deadline.instant - .milliseconds(10))
         do {
-            try await withDeadline(deadline) { try await self.wait() }
+            try await withDeadline(limit) { try await self.wait() }
         } catch let error as AppError where error.code == .deadlineExceeded {
             throw AppError(
                 .resourceExhausted,
