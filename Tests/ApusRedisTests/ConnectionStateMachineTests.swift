@@ -28,7 +28,8 @@ import Testing
 
     private func text(_ message: PushMessage) -> String {
         switch message {
-        case .message(let kind, _, let channel, let content): "\(kind) \(String(buffer: channel)) \(String(buffer: content))"
+        case .message(let kind, _, let channel, let content):
+            "\(kind) \(String(buffer: channel)) \(String(buffer: content))"
         case .subscribed(let kind, let channel): "+\(kind) \(String(buffer: channel))"
         case .unsubscribed(let kind, let channel): "-\(kind) \(String(buffer: channel))"
         }
@@ -237,7 +238,9 @@ import Testing
         #expect(request("MOVED 3999 127.0.0.1:6381") == .moved(.init(slot: 3999, host: "127.0.0.1", port: 6381)))
         #expect(request("ASK 1 ::1:6381") == .ask(.init(slot: 1, host: "::1", port: 6381)))
         #expect(request("MOVED 3999 :6381") == .moved(.init(slot: 3999, host: "", port: 6381)))
-        for text in ["MOVED", "MOVED 1", "MOVED 16384 a:1", "MOVED x a:1", "MOVED 1 a:0", "MOVED 1 a:65536", "MOVED 1 a"] {
+        for text in [
+            "MOVED", "MOVED 1", "MOVED 16384 a:1", "MOVED x a:1", "MOVED 1 a:0", "MOVED 1 a:65536", "MOVED 1 a",
+        ] {
             #expect(request(text) == nil, "\(text)")
         }
         #expect(request("NOSCRIPT No matching script") == .sendScript)
@@ -292,7 +295,8 @@ import Testing
         var machine = ready()
         let (interval, timeout) = (TimeAmount.seconds(15), TimeAmount.seconds(30))
         func tick(_ seconds: UInt64) -> Machine.TickAction {
-            machine.tick(now: .uptimeNanoseconds(seconds * 1_000_000_000), keepAlive: interval, responseTimeout: timeout)
+            machine.tick(
+                now: .uptimeNanoseconds(seconds * 1_000_000_000), keepAlive: interval, responseTimeout: timeout)
         }
         #expect(tick(14) == .none)
         #expect(tick(15) == .ping)

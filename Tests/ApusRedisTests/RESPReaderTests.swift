@@ -39,7 +39,10 @@ import Testing
         (.map([.init(RedisValue("k"), .array([.boolean(true)]))]), "%1\r\n+k\r\n*1\r\n#t\r\n"),
         (.boolean(false), "#f\r\n"), (.double(1.5), ",1.5\r\n"), (.double(-0.25e-3), ",-0.25E-3\r\n"),
         (.double(.infinity), ",inf\r\n"), (.double(-.infinity), ",-inf\r\n"),
-        (.bigNumber("-3492890328409238509324850943850943825024385"), "(-3492890328409238509324850943850943825024385\r\n"),
+        (
+            .bigNumber("-3492890328409238509324850943850943825024385"),
+            "(-3492890328409238509324850943850943825024385\r\n"
+        ),
         (.verbatim(format: "txt", ByteBuffer(string: "hi")), "=6\r\ntxt:hi\r\n"),
         (.push([RedisValue("message"), RedisValue("c")]), ">2\r\n+message\r\n$1\r\nc\r\n"),
         // Attributes are discarded, before a reply and inside one.
@@ -107,8 +110,10 @@ import Testing
     }
 
     @Test(arguments: [
-        "GET / HTTP/1.1\r\n", "\r\n", "+OK\n", "+\n", ":\r\n", ":1x\r\n", ":9223372036854775808\r\n", ":--1\r\n", "$\r\n",
-        "$-2\r\n", "$1\r\nab\r\n", "$2\r\na\r\n\r\n", "$99999999999999999999\r\n", "*1000000000000000000\r\n", "*-2\r\n",
+        "GET / HTTP/1.1\r\n", "\r\n", "+OK\n", "+\n", ":\r\n", ":1x\r\n", ":9223372036854775808\r\n", ":--1\r\n",
+        "$\r\n",
+        "$-2\r\n", "$1\r\nab\r\n", "$2\r\na\r\n\r\n", "$99999999999999999999\r\n", "*1000000000000000000\r\n",
+        "*-2\r\n",
         "#x\r\n", "#\r\n", ",\r\n", ",0x1p3\r\n", ",1,5\r\n", "(\r\n", "(1.5\r\n", "(-\r\n", "=2\r\nab\r\n",
         "=4\r\ntxt;\r\n", "_x\r\n", "%-1\r\n", "~-1\r\n", ">0\r\n", "*1\r\n>1\r\n+a\r\n", "!-1\r\n", "$+1\r\na\r\n",
     ]) func `A malformed reply is a failure`(text: String) {

@@ -223,13 +223,23 @@ func withClient<Result>(
     @Test func `A password, a user and a database are used`() async throws {
         let configuration = ["requirepass s3cret", "user ada on >pa:ss ~* +@all"]
         try await TestRedis.run(configuration: configuration) { server in
-            try await withClient(of: server, { $0.password = Secret("s3cret"); $0.database = 3 }) { redis in
+            try await withClient(
+                of: server,
+                {
+                    $0.password = Secret("s3cret"); $0.database = 3
+                }
+            ) { redis in
                 try await redis.set("a", "3")
                 var name = RedisCommand("CLIENT")
                 name.append("INFO")
                 #expect(try await redis.send(name, as: String.self).contains("db=3"))
             }
-            try await withClient(of: server, { $0.user = "ada"; $0.password = Secret("pa:ss") }) { redis in
+            try await withClient(
+                of: server,
+                {
+                    $0.user = "ada"; $0.password = Secret("pa:ss")
+                }
+            ) { redis in
                 let value = try await redis.get("a")
                 #expect(value == nil)
             }

@@ -168,7 +168,9 @@ import Testing
         #expect(try parse(0, 16_383, RedisValue("h"), 7).first?.endpoint == .tcp(host: "h", port: 7))
         #expect(try parse(0, 1, RedisValue(""), 7).first?.endpoint == .tcp(host: "asked", port: 7))
         #expect(try parse(0, 1, .null, 7).first?.endpoint == .tcp(host: "asked", port: 7))
-        for (first, last, port) in [(-1, 5, 7), (5, 4, 7), (0, 16_384, 7), (0, 1, 0), (0, 1, 65_536)] as [(Int64, Int64, Int64)] {
+        for (first, last, port) in [(-1, 5, 7), (5, 4, 7), (0, 16_384, 7), (0, 1, 0), (0, 1, 65_536)]
+            as [(Int64, Int64, Int64)]
+        {
             #expect(throws: RedisError.self) { try parse(first, last, RedisValue("h"), port) }
         }
         #expect(throws: RedisError.self) { try ClusterSlots.parse(.integer(1), from: .tcp(host: "h", port: 1)) }

@@ -210,7 +210,12 @@ import Testing
             let error = await #expect(throws: AppError.self) { try await redis.get("a") }
             #expect(error?.code == .unavailable && error?.details.reason == .redisUnavailable)
         }
-        try await withClient(of: server, { $0.whileAway = .wait; $0.waitingCommands = 2 }) { redis in
+        try await withClient(
+            of: server,
+            {
+                $0.whileAway = .wait; $0.waitingCommands = 2
+            }
+        ) { redis in
             let waiting = (0..<2).map { _ in Task { try await redis.get("a") } }
             // The third is one too many, whichever it is.
             let late = await code {
@@ -231,10 +236,13 @@ import Testing
     }
 
     @Test func `A server without HELLO is used over RESP2`() async throws {
-        try await withRedis(server: ["rename-command HELLO \"\"", "requirepass s3cret"], {
-            $0.password = Secret("s3cret")
-            $0.database = 1
-        }) { redis, _ in
+        try await withRedis(
+            server: ["rename-command HELLO \"\"", "requirepass s3cret"],
+            {
+                $0.password = Secret("s3cret")
+                $0.database = 1
+            }
+        ) { redis, _ in
             try await redis.set("a", 1)
             #expect(try await redis.get("a", as: Int.self) == 1)
             try await redis.hset("h", ["a": "1"])

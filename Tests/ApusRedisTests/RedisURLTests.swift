@@ -42,7 +42,8 @@ import Testing
             ("localhost:6379", "has no scheme"), ("redis:localhost", "has no scheme"),
             ("http://localhost", "unknown scheme \"http\""), ("redis://", "names no host"),
             ("redis:///1", "names no host"), ("redis://:6379", "a port without a host"),
-            ("redis://h:", "the port \"\""), ("redis://h:0", "the port \"0\""), ("redis://h:65536", "the port \"65536\""),
+            ("redis://h:", "the port \"\""), ("redis://h:0", "the port \"0\""),
+            ("redis://h:65536", "the port \"65536\""),
             ("redis://h:6379x", "the port \"6379x\""), ("redis://::1", "an IPv6 address without brackets"),
             ("redis://[::1", "without a closing bracket"), ("redis://[::1]x", "after an IPv6 address"),
             ("redis://h/x", "the database \"x\""), ("redis://h/-1", "the database \"-1\""),
@@ -55,7 +56,8 @@ import Testing
             ("redis+sentinel://a,b", "does not name the primary"), ("redis+sentinel://a/", "does not name the primary"),
             ("redis+sentinel://a/m/1/2", "a path that is too long"), ("redis+cluster://a/1", "a path that is too long"),
             ("redis+cluster://a?db=1", "A cluster has only the database 0"),
-        ]) func `Each mistake is named`(url: String, message: String) {
+        ]) func `Each mistake is named`(url: String, message: String)
+    {
         let error = #expect(throws: AppError.self) { try RedisConfiguration(url: url) }
         #expect(error?.code == .invalidArgument)
         #expect(error?.message.contains(message) == true, "\(error?.message ?? "")")

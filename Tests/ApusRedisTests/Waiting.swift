@@ -18,7 +18,7 @@ func eventually<Result>(_ operation: () async throws -> Result) async throws -> 
     while true {
         do {
             return try await operation()
-        } catch where ContinuousClock.now < end {
+        } catch  where ContinuousClock.now < end {
             // Another process gets there; it does not say when.
             try await Task.sleep(for: .milliseconds(2))
         }

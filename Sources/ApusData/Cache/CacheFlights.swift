@@ -115,7 +115,9 @@ public final class CacheFlights: Sendable {
 
     private func cancel(_ waiter: Int) {
         let (continuation, task) = state.withLock { state -> (Waiter?, Task<Void, Never>?) in
-            guard let id = state.flights.first(where: { $0.value.waiters[waiter] != nil })?.key else { return (nil, nil) }
+            guard let id = state.flights.first(where: { $0.value.waiters[waiter] != nil })?.key else {
+                return (nil, nil)
+            }
             let continuation = state.flights[id]?.waiters.removeValue(forKey: waiter)
             guard let flight = state.flights[id], flight.waiters.isEmpty else { return (continuation, nil) }
             // Nobody waits any more. A new caller starts a new load.

@@ -36,7 +36,8 @@ struct CacheEntry: Equatable {
     /// - Returns: `nil` for bytes that this version of the framework did not write.
     init?(_ bytes: ByteBuffer) {
         var bytes = bytes
-        guard let kind = bytes.readInteger(as: UInt8.self).flatMap(Kind.init), let version = bytes.readInteger(as: UInt64.self),
+        guard let kind = bytes.readInteger(as: UInt8.self).flatMap(Kind.init),
+            let version = bytes.readInteger(as: UInt64.self),
             let count = bytes.readInteger(as: UInt8.self)
         else { return nil }
         var generations: [UInt64] = []

@@ -135,6 +135,8 @@ final class DedicatedConnections: Sendable {
             return (state.idle.values.flatMap { $0 }, Array(state.waiters))
         }
         for connection in idle { connection.eventLoop.execute { connection.end(.clientClosed) } }
-        for waiter in waiters { waiter.continuation.resume(throwing: ConnectionFailure.clientClosed.errorBeforeSending) }
+        for waiter in waiters {
+            waiter.continuation.resume(throwing: ConnectionFailure.clientClosed.errorBeforeSending)
+        }
     }
 }

@@ -31,7 +31,8 @@ final class OutageLog: Sendable {
             return true
         }
         guard isNew else { return }
-        logger.error("redis is not available", metadata: ["server": "\(server)", "error": "\(String(reflecting: failure))"])
+        logger.error(
+            "redis is not available", metadata: ["server": "\(server)", "error": "\(String(reflecting: failure))"])
     }
 
     /// Counts a command that failed because the server is away.
@@ -40,10 +41,12 @@ final class OutageLog: Sendable {
     /// Notes that a connection has been opened.
     func recovered(_ server: String) {
         guard isAnyAway.load(ordering: .relaxed) else { return }
-        guard let outage = outages.withLock({ outages in
-            defer { isAnyAway.store(!outages.isEmpty, ordering: .relaxed) }
-            return outages.removeValue(forKey: server)
-        }) else { return }
+        guard
+            let outage = outages.withLock({ outages in
+                defer { isAnyAway.store(!outages.isEmpty, ordering: .relaxed) }
+                return outages.removeValue(forKey: server)
+            })
+        else { return }
         logger.notice(
             "redis is available again",
             metadata: [

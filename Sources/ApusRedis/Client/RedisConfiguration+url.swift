@@ -50,7 +50,9 @@ extension RedisConfiguration {
     /// - Throws: An `AppError` with code `invalidArgument` that names the property that is not valid.
     func validate() throws {
         func require(_ condition: Bool, _ message: String) throws {
-            guard condition else { throw AppError(.invalidArgument, "The Redis configuration is not valid: \(message)") }
+            guard condition else {
+                throw AppError(.invalidArgument, "The Redis configuration is not valid: \(message)")
+            }
         }
         switch topology {
         case .single: break
@@ -70,6 +72,7 @@ extension RedisConfiguration {
         try require(dedicatedConnections > 0, "dedicatedConnections must be positive.")
         try require(waitingCommands >= 0 && pendingCommands > 0, "Limits on commands must be positive.")
         try require(
-            connectTimeout > .zero && responseTimeout > .zero && keepAliveInterval > .zero, "Timeouts must be positive.")
+            connectTimeout > .zero && responseTimeout > .zero && keepAliveInterval > .zero, "Timeouts must be positive."
+        )
     }
 }

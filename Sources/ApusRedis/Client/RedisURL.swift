@@ -52,7 +52,8 @@ struct RedisURL {
         try readAuthority(rest[..<slash])
         if slash < rest.endIndex {
             let segments = rest[slash...].dropFirst()
-            path = try segments.isEmpty
+            path =
+                try segments.isEmpty
                 ? [] : segments.split(at: "/", omittingEmpty: false).map { try Self.decoded($0, "path") }
         }
     }
@@ -72,10 +73,12 @@ struct RedisURL {
     private mutating func readUserInfo(_ text: Substring) throws {
         guard !text.isEmpty else { return }
         guard text.ends(withBytesOf: "@") else {
-            throw Self.invalid("has a host, \"\(text)\", where only a password may be. The path begins with a third slash")
+            throw Self.invalid(
+                "has a host, \"\(text)\", where only a password may be. The path begins with a third slash")
         }
         guard let (user, password) = text.dropLast().cut(at: ":") else {
-            throw Self.invalid("has a user without a password. The password follows a colon, as in redis://:password@host")
+            throw Self.invalid(
+                "has a user without a password. The password follows a colon, as in redis://:password@host")
         }
         self.user = user.isEmpty ? nil : try Self.decoded(user, "user")
         let decoded = try Self.decoded(password, "password")
@@ -115,7 +118,8 @@ struct RedisURL {
         for parameter in query.split(at: "&") {
             guard let (name, value) = parameter.cut(at: "="), name.isExactly("db") else {
                 let name = parameter.cut(at: "=")?.before ?? parameter
-                throw invalid("has the unknown parameter \"\(name)\". The only parameter is db, the number of the database")
+                throw invalid(
+                    "has the unknown parameter \"\(name)\". The only parameter is db, the number of the database")
             }
             database = try number(value)
         }
@@ -150,13 +154,16 @@ struct RedisURL {
                 continue
             }
             let digits = String(decoding: rest.prefix(2), as: UTF8.self)
-            guard digits.utf8.count == 2, digits.utf8.first != UInt8(ascii: "+"), let value = UInt8(digits, radix: 16) else {
+            guard digits.utf8.count == 2, digits.utf8.first != UInt8(ascii: "+"), let value = UInt8(digits, radix: 16)
+            else {
                 throw invalid("has a % in its \(part) that is not followed by two hexadecimal digits. Write % as %25")
             }
             bytes.append(value)
             rest = rest.dropFirst(2)
         }
-        guard let decoded = String(validating: bytes, as: UTF8.self) else { throw invalid("has a \(part) that is not UTF-8") }
+        guard let decoded = String(validating: bytes, as: UTF8.self) else {
+            throw invalid("has a \(part) that is not UTF-8")
+        }
         return decoded
     }
 

@@ -29,5 +29,7 @@ enum ClusterSlots {
         }
     }
 
-    private static var malformed: RedisError { RedisError(code: "ERR", message: "the reply to CLUSTER SLOTS is malformed") }
+    private static var malformed: RedisError {
+        RedisError(code: "ERR", message: "the reply to CLUSTER SLOTS is malformed")
+    }
 }

@@ -97,6 +97,7 @@ struct Handshake: Sendable {
 
     private static func isUnknownCommand(_ error: RedisError) -> Bool {
         // NOPROTO: the server knows HELLO but not this version of the protocol.
-        error.code == "NOPROTO" || error.code == "ERR" && error.message.asciiLowercased.starts(withBytesOf: "unknown command")
+        error.code == "NOPROTO"
+            || error.code == "ERR" && error.message.asciiLowercased.starts(withBytesOf: "unknown command")
     }
 }

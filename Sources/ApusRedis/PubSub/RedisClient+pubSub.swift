@@ -46,7 +46,8 @@ extension RedisClient {
         try await subscribe(channel, .shard, capacity)
     }
 
-    private func subscribe(_ name: String, _ kind: PushMessage.Kind, _ capacity: Int) async throws -> RedisSubscription {
+    private func subscribe(_ name: String, _ kind: PushMessage.Kind, _ capacity: Int) async throws -> RedisSubscription
+    {
         let events = BoundedEvents(capacity: capacity, gap: RedisSubscriptionEvent.gap)
         let subscriber = Subscriber(
             message: { channel, content in events.push(.message(channel: String(buffer: channel), content)) },

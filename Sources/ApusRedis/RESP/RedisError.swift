@@ -36,7 +36,8 @@ extension RedisError: AppErrorConvertible {
         case "OOM":
             AppError(.resourceExhausted, "Redis is out of memory.", cause: self)
         case "EXECABORT":
-            AppError(.internal, "Redis did not run the transaction because one of its commands is invalid.", cause: self)
+            AppError(
+                .internal, "Redis did not run the transaction because one of its commands is invalid.", cause: self)
         case "NOAUTH", "WRONGPASS", "NOPERM":
             AppError(.internal, "Redis does not permit the command to the user of this service.", cause: self)
         case "WRONGTYPE":
