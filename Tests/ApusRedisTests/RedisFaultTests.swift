@@ -142,7 +142,8 @@ import Testing
             let error = await code {
                 _ = try await withDeadline(.after(.milliseconds(100))) { try await redis.blpop("other") }
             }
-            #expect(error == .resourceExhausted)
+            // On a busy machine the caller's own timer may be first.
+            #expect(error == .resourceExhausted || error == .deadlineExceeded)
             let waiting = Task { try await redis.blpop("queue") }
             try await redis.rpush("queue", ["x", "y"])
             let elements = [try await blocked.value, try await waiting.value]

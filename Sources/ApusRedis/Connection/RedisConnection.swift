@@ -6,9 +6,9 @@ import Synchronization
 ///
 /// Commands of all tasks of an event-loop iteration share one write, which follows at the end of the iteration.
 ///
-/// `@unchecked Sendable`: every stored property is accessed only on the channel's event loop, except for those
-/// that are atomic. Exclusivity checks are disabled where every command would pay for them: no access to such a property
-/// spans a call to other code, because resuming a task only enqueues it.
+/// `@unchecked Sendable`: every stored property is accessed only on the channel's event loop, except for those that are
+/// atomic. Exclusivity checks are disabled where every command would pay for them: no access to such a property spans a
+/// call to other code, because the state machine and the reader return what is to be done, and it is done afterwards.
 final class RedisConnection: ChannelInboundHandler, RequestTarget, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -123,9 +123,10 @@ final class RedisConnection: ChannelInboundHandler, RequestTarget, @unchecked Se
     }
 
     func cancel(ticket: UInt64) {
-        machine.cancel(ticket: ticket)?.resume(throwing: CancellationError())
+        guard let waiter = machine.cancel(ticket: ticket) else { return }
+        waiter.resume(throwing: CancellationError())
         // A blocked command would keep the connection from its next user.
-        if purpose == .dedicated, machine.pending > 0 { end(.abandoned) }
+        if purpose == .dedicated { end(.abandoned) }
     }
 
     private static let ping = RedisCommand("PING")

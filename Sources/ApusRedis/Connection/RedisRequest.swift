@@ -1,9 +1,26 @@
 import NIOCore
 import Synchronization
 
-/// The task that waits for a reply. Resumed exactly once: it is taken out of its slot, or of the queue of commands that
-/// wait for a connection, before it is resumed.
-typealias ReplyContinuation = UnsafeContinuation<RedisValue, any Error>
+/// Who waits for a reply. Resumed exactly once: it is taken out of its slot, or of the queue of commands that wait for a
+/// connection, before it is resumed.
+enum ReplyContinuation: Sendable {
+    case task(UnsafeContinuation<RedisValue, any Error>)
+    case promise(EventLoopPromise<RedisValue>)
+
+    func resume(returning value: RedisValue) {
+        switch self {
+        case .task(let continuation): continuation.resume(returning: value)
+        case .promise(let promise): promise.succeed(value)
+        }
+    }
+
+    func resume(throwing error: any Error) {
+        switch self {
+        case .task(let continuation): continuation.resume(throwing: error)
+        case .promise(let promise): promise.fail(error)
+        }
+    }
+}
 
 /// What a task sends: commands, who waits for the reply and how long.
 struct RedisRequest: Sendable {
@@ -79,7 +96,7 @@ extension RequestTarget {
                 cancellation: flag)
             return try await withTaskCancellationHandler {
                 try await withUnsafeThrowingContinuation { continuation in
-                    eventLoop.execute { self.submit(request, continuation) }
+                    eventLoop.execute { self.submit(request, .task(continuation)) }
                 }
             } onCancel: {
                 flag.cancel()
@@ -90,7 +107,7 @@ extension RequestTarget {
             content: content, node: node, waitsWhileAway: waitsWhileAway, deadline: deadline, ticket: ticket,
             cancellation: nil)
         return try await withTaskCancellationHandler {
-            try await withUnsafeThrowingContinuation { continuation in submit(request, continuation) }
+            try await withUnsafeThrowingContinuation { continuation in submit(request, .task(continuation)) }
         } onCancel: {
             eventLoop.execute { self.cancel(ticket: ticket) }
         }

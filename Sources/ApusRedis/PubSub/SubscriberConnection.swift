@@ -106,17 +106,21 @@ final class SubscriberConnection: RedisConnection.Owner, @unchecked Sendable {
         guard let name = names[kind] else { return }
         var command = RedisCommand(name)
         for topic in topics { command.append(topic.name) }
-        let count = topics.count
-        Task {
-            do {
-                let content = RedisRequest.Content.subscription(command, kind, isSubscribing: true, count)
-                let reply = try await connection.perform(content, deadline: nil)
-                guard case .error(let error) = reply else { return }
-                self.eventLoop.execute { self.refused(topics, error, on: connection) }
-            } catch {
-                // The connection has ended, and the next one subscribes again.
-            }
+        let content = RedisRequest.Content.subscription(command, kind, isSubscribing: true, topics.count)
+        submit(content, on: connection).whenSuccess { reply in
+            if case .error(let error) = reply { self.refused(topics, error) }
         }
+    }
+
+    /// Writes a change of subscriptions. Changes of one channel must be written in their order, so they do not run in tasks.
+    private func submit(
+        _ content: RedisRequest.Content, on connection: RedisConnection
+    ) -> EventLoopFuture<RedisValue> {
+        let replied = eventLoop.makePromise(of: RedisValue.self)
+        let request = RedisRequest(
+            content: content, deadline: nil, ticket: connection.nextTicket(), cancellation: nil)
+        connection.submit(request, .promise(replied))
+        return replied.futureResult
     }
 
     private func unsubscribe(from topic: Topic, on connection: RedisConnection) {
@@ -128,12 +132,11 @@ final class SubscriberConnection: RedisConnection.Owner, @unchecked Sendable {
             }
         var command = RedisCommand(name)
         command.append(topic.name)
-        let content = RedisRequest.Content.subscription(command, topic.kind, isSubscribing: false, 1)
-        Task { _ = try? await connection.perform(content, deadline: nil) }
+        _ = submit(.subscription(command, topic.kind, isSubscribing: false, 1), on: connection)
     }
 
     /// The server does not permit a subscription, or does not have the slot of a sharded channel any more.
-    private func refused(_ topics: [Topic], _ error: RedisError, on connection: RedisConnection) {
+    private func refused(_ topics: [Topic], _ error: RedisError) {
         for topic in topics {
             guard let entry = self.topics[topic], !entry.isConfirmed else { continue }
             self.topics[topic] = nil
