@@ -33,7 +33,11 @@ import Testing
     }
 
     /// Yields until a condition holds.
-    private func until(_ condition: () -> Bool) async { while !condition() { await Task.yield() } }
+    private func until(_ condition: () -> Bool) async {
+        let end = ContinuousClock.now + .seconds(60)
+        while !condition(), ContinuousClock.now < end { await Task.yield() }
+        #expect(condition(), "The condition has not become true within a minute.")
+    }
 
     @Test(arguments: Implementation.available) func `A value is loaded once and then found`(
         implementation: Implementation
@@ -100,10 +104,9 @@ import Testing
         }
     }
 
-    @Test(arguments: Implementation.available) func `A leader's deadline does not fail its followers`(
-        implementation: Implementation
-    ) async throws {
-        try await withCache(implementation) { cache in
+    // In memory alone, where the leader has certainly begun to wait by its deadline.
+    @Test func `A leader's deadline does not fail its followers`() async throws {
+        try await withCache(.memory) { cache in
             let gate = Gate()
             @Sendable func load() async throws -> Int {
                 try await cache.value(for: "k") {
@@ -111,7 +114,7 @@ import Testing
                     return 42
                 }
             }
-            let leader = Task { try await withDeadline(.after(.milliseconds(300))) { try await load() } }
+            let leader = Task { try await withDeadline(.after(.seconds(2))) { try await load() } }
             await until { cache.flights.waiterCount == 1 }
             let follower = Task { try await load() }
             await until { cache.flights.waiterCount == 2 }
