@@ -56,9 +56,8 @@ import Testing
         await redis.close()
     }
 
-    @Test(arguments: ["localhost", "127.0.0.1"]) func `A trusted server is used, by its name or that of the configuration`(
-        host: String
-    ) async throws {
+    @Test(arguments: ["localhost", "127.0.0.1"])
+    func `A trusted server is used, by its name or that of the configuration`(host: String) async throws {
         try await withServer { port in
             let trust: (inout RedisConfiguration) -> Void = {
                 $0.tls?.authorities = .pem(Self.certificate)
