@@ -277,10 +277,11 @@ final class RedisConnection: ChannelInboundHandler, RequestTarget, @unchecked Se
         expiryTimer?.cancel()
         ticker?.cancel()
         output.clear()
-        for waiter in waiters { waiter.resume(throwing: failure.errorAfterSending) }
         // Fails only if the connection has never been ready.
         ready.fail(failure)
         channelContext?.close(promise: nil)
+        // First, so that the log says why before tasks report that they failed.
         if readyAt != nil { owner?.connectionEnded(self, failure) }
+        for waiter in waiters { waiter.resume(throwing: failure.errorAfterSending) }
     }
 }
