@@ -18,6 +18,7 @@ let package = Package(
         .library(name: "ApusRateLimit", targets: ["ApusRateLimit"]),
         .library(name: "ApusData", targets: ["ApusData"]),
         .library(name: "ApusSQLite", targets: ["ApusSQLite"]),
+        .library(name: "ApusPostgres", targets: ["ApusPostgres"]),
         .library(name: "ApusJobs", targets: ["ApusJobs"]),
         .library(name: "ApusLogging", targets: ["ApusLogging"]),
         .library(name: "ApusTesting", targets: ["ApusTesting"]),
@@ -169,6 +170,19 @@ let package = Package(
                 "ApusCore", "ApusData",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
+            ]),
+        .target(
+            name: "ApusPostgres",
+            dependencies: [
+                "ApusCore", "ApusData",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "NIOTLS", package: "swift-nio"),
+                .product(name: "ServiceContextModule", package: "swift-service-context"),
             ]),
         .target(
             name: "ApusJobs",
@@ -336,6 +350,13 @@ let package = Package(
                 "Apus", "ApusCore", "ApusTesting", "ApusWebSocket", .product(name: "NIOCore", package: "swift-nio"),
             ]),
         .testTarget(name: "ApusDataTests", dependencies: ["ApusCore", "ApusData", "ApusSQLite", "ApusTesting"]),
+        .testTarget(
+            name: "ApusPostgresTests",
+            dependencies: [
+                "ApusCore", "ApusData", "ApusPostgres", "ApusTesting",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
         .testTarget(
             name: "ApusJobsTests",
             dependencies: [
