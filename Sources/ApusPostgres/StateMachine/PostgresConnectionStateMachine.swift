@@ -35,7 +35,6 @@ struct PostgresConnectionStateMachine<Token> {
     struct Options {
         var user = ""
         var password: Secret<String>?
-        var binding = SCRAM.ChannelBinding.unsupported
         /// The parameters of the startup message, with the user and the database.
         var parameters: [(name: String, value: String)] = []
         /// Whether statements stay prepared on the server. Without, each execution prepares its statement.
@@ -56,6 +55,8 @@ struct PostgresConnectionStateMachine<Token> {
     }
 
     let options: Options
+    /// What authentication can be bound to, which is known when the connection is encrypted.
+    var binding = SCRAM.ChannelBinding.unsupported
     var state = State.initial
     /// The bytes to send.
     var output = ByteBuffer()
@@ -97,7 +98,7 @@ struct PostgresConnectionStateMachine<Token> {
         FrontendMessage.startup(options.parameters, to: &output)
         state = .authenticating(
             Authentication(
-                user: options.user, password: options.password, binding: options.binding, nonce: options.nonce))
+                user: options.user, password: options.password, binding: binding, nonce: options.nonce))
     }
 
     /// Called with the key that was asked for.

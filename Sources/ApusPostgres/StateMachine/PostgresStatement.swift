@@ -19,7 +19,33 @@ final class PostgresStatement {
     /// Whether the last executions took long. Other statements must not wait behind it.
     @exclusivity(unchecked) var isSlow = false
 
-    init(_ sql: String) { self.sql = sql }
+    /// Why the statement must not be run as others are; `nil` if it may.
+    private let misuse: String?
+
+    init(_ sql: String) {
+        self.sql = sql
+        misuse = Self.misuse(of: sql)
+    }
+
+    /// - Throws: An `AppError` of code `internal` for statements that would change the state of a connection that others
+    ///   use as well.
+    func checkUse() throws(AppError) {
+        if let misuse { throw AppError(.internal, misuse) }
+    }
+
+    private static func misuse(of sql: String) -> String? {
+        guard !sql.utf8.contains(0) else { return "A statement must not contain the character U+0000." }
+        let word = sql.drop { $0.isWhitespace }.prefix { $0.isLetter }.uppercased()
+        switch word {
+        case "COPY": return "COPY must be run with copyIn or copyOut of PostgresDatabase."
+        case "LISTEN", "UNLISTEN": return "LISTEN must be run with notifications of PostgresDatabase."
+        case "START", "COMMIT", "END", "ROLLBACK", "ABORT", "PREPARE", "DEALLOCATE", "DISCARD":
+            // ROLLBACK TO SAVEPOINT leaves the transaction open.
+            if word == "ROLLBACK", sql.uppercased().split(separator: " ").contains("TO") { return nil }
+            return "\(word) must not be run as a statement. Use transaction of Database."
+        default: return nil
+        }
+    }
 
     /// Records what the server has said about the statement of the current generation.
     func described(_ description: StatementDescription, generation: Int) {
