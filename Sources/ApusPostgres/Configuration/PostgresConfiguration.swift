@@ -42,6 +42,9 @@ public struct PostgresConfiguration: Sendable {
 
     /// The hosts, which are tried in order.
     public var hosts: [Host]
+    /// The hosts for LISTEN, if ``hosts`` are connection poolers such as PgBouncer, through which notifications do not
+    /// arrive. By default the same as ``hosts``.
+    public var directHosts: [Host]?
     public var user: String
     public var password: Secret<String>?
     /// The name of the database.

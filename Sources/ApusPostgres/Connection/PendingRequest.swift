@@ -8,10 +8,8 @@ import NIOCore
 /// request was submitted to, apart from the continuation, which is set before the request is submitted.
 final class PendingRequest: @unchecked Sendable {
     enum Kind: Sendable {
-        /// - Parameters:
-        ///   - begin: A statement to execute before this one with the same write, such as `BEGIN`. If it fails, this one
-        ///     is not executed.
-        case statement(String, [SQLValue], begin: String?, keepsPrepared: Bool)
+        /// - Parameter keepsPrepared: Whether the statement may stay prepared for later executions.
+        case statement(String, [SQLValue], keepsPrepared: Bool)
         case simple(String)
         case commit
         case copyIn(String)
@@ -22,6 +20,13 @@ final class PendingRequest: @unchecked Sendable {
     protocol Owner: AnyObject {
         /// Called on the event loop when the task of a request is cancelled.
         func cancel(_ request: PendingRequest)
+    }
+
+    /// What requests are submitted to.
+    protocol Target: AnyObject, Sendable {
+        var loop: any EventLoop { get }
+        /// Called on the event loop.
+        func submit(_ request: PendingRequest)
     }
 
     let kind: Kind
@@ -78,22 +83,26 @@ final class PendingRequest: @unchecked Sendable {
     }
 
     /// Submits the request and waits for its answer. Resumes on the event loop if the task runs there.
-    /// - Parameter submit: Called on the event loop.
     /// - Throws: The error of the answer, or `CancellationError`.
-    func perform(
-        on loop: any EventLoop, _ submit: @escaping @Sendable (PendingRequest) -> Void
-    ) async throws -> StatementResult {
+    func perform(on target: some Target) async throws -> StatementResult {
         try await withTaskCancellationHandler {
-            try await withUnsafeThrowingContinuation { continuation in
-                self.continuation = continuation
-                loop.runNowOrSoon {
-                    guard !self.isCancelled else { return self.finish(.failure(CancellationError())) }
-                    submit(self)
-                }
-            }
+            try await performUncancelled(on: target)
         } onCancel: {
-            loop.execute { self.cancel() }
+            target.loop.execute { self.cancel() }
         }
+    }
+
+    /// Submits the request and waits for its answer, even if the task is cancelled.
+    func performUncancelled(on target: some Target) async throws -> StatementResult {
+        try await withUnsafeThrowingContinuation { continuation in
+            self.continuation = continuation
+            if target.loop.inEventLoop { start(target) } else { target.loop.execute { self.start(target) } }
+        }
+    }
+
+    private func start(_ target: some Target) {
+        guard !isCancelled else { return finish(.failure(CancellationError())) }
+        target.submit(self)
     }
 }
 

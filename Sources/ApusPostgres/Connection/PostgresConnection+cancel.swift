@@ -31,6 +31,7 @@ extension PostgresConnection: PendingRequest.Owner {
     /// Called when the task of a request is gone. Only the statement that the server works on is cancelled there; the
     /// answers of others are dropped.
     func cancel(_ request: PendingRequest) {
+        if case .beginning(let held) = transaction { transaction = .beginning(held.filter { $0 !== request }) }
         let isHead = machine.isHead { $0 === request }
         machine.abandon { $0 === request }
         request.finish(.failure(CancellationError()))

@@ -5,8 +5,10 @@ import Logging
 import NIOCore
 import NIOSSL
 
-/// The statements that the connections of an event loop share. Accessed only on the event loop.
-final class LoopStatements {
+/// The statements that the connections of an event loop share.
+///
+/// `@unchecked Sendable`: accessed only on the event loop.
+final class LoopStatements: @unchecked Sendable {
     @exclusivity(unchecked) private var cache = StatementCache(capacity: 1024)
     /// The maximum length of the text of a statement that is remembered, in bytes.
     static let maximumLength = 16 << 10
@@ -23,7 +25,7 @@ final class LoopStatements {
 ///
 /// `@unchecked Sendable`: every mutable property is accessed only on the event loop. Exclusivity checks are disabled where
 /// every message would pay for them: no access to such a property spans a call to other code.
-final class PostgresConnection: ChannelInboundHandler, @unchecked Sendable {
+final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
     typealias Machine = PostgresConnectionStateMachine<PendingRequest>
@@ -50,6 +52,7 @@ final class PostgresConnection: ChannelInboundHandler, @unchecked Sendable {
     let tls: TLSSettings
     let statements: LoopStatements
     let createdAt = NIODeadline.now()
+    let lifetimeFactor = Double.random(in: 0.9...1)
     let startPromise: EventLoopPromise<Void>
     let log: Logger
     @exclusivity(unchecked) var machine: Machine
@@ -64,14 +67,17 @@ final class PostgresConnection: ChannelInboundHandler, @unchecked Sendable {
     @exclusivity(unchecked) private(set) var headSince = NIODeadline.now()
     /// When the last request was answered.
     @exclusivity(unchecked) var lastUse = NIODeadline.now()
-    var cancellation: Cancellation?
+    @exclusivity(unchecked) var cancellation: Cancellation?
+    @exclusivity(unchecked) var transaction = TransactionPhase.none
     /// Called for notifications.
     var notified: (PostgresNotification) -> Void = { _ in }
 
     /// The limit for the bytes of requests that were not answered.
     private static let maximumUnansweredBytes = 1 << 20
-    /// How long a statement takes that others should not wait for.
-    private static let slowDuration = TimeAmount.milliseconds(30)
+    /// After how long no further statements are written behind one that is not answered.
+    private static let maximumHeadDuration = TimeAmount.milliseconds(30)
+    /// How long a statement takes that is run on a connection of its own the next time.
+    private static let slowDuration = TimeAmount.milliseconds(100)
     /// The capacity beyond which the buffer for writes is not kept.
     private static let maximumKeptCapacity = 64 << 10
 
@@ -101,8 +107,11 @@ final class PostgresConnection: ChannelInboundHandler, @unchecked Sendable {
     /// - Parameter depth: The maximum number of requests that are not answered.
     func hasRoom(depth: Int, now: NIODeadline) -> Bool {
         machine.unansweredCount < depth && machine.unansweredBytes < Self.maximumUnansweredBytes
-            && now - headSince < Self.slowDuration
+            && now - headSince < Self.maximumHeadDuration
     }
+
+    /// How many requests are not answered.
+    var depth: Int { machine.unansweredCount }
 
     /// Writes a request at the end of the current tick.
     func submit(_ request: PendingRequest) {
@@ -113,24 +122,49 @@ final class PostgresConnection: ChannelInboundHandler, @unchecked Sendable {
         request.owner = self
         do throws(AppError) {
             switch request.kind {
-            case .statement(let sql, let values, let begin, let keepsPrepared):
-                let statement = request.statement ?? statements.statement(sql)
-                request.statement = statement
-                try statement.checkUse()
-                try ValueEncoder.validate(values)
-                if let begin { try machine.send(statements.statement(begin), [], token: nil, endsGroup: false) }
-                try machine.send(
-                    statement, values, token: request,
-                    keepsPrepared: keepsPrepared && sql.utf8.count <= LoopStatements.maximumLength)
+            case .statement(let sql, let values, let keepsPrepared):
+                try submit(request, sql, values, keepsPrepared: keepsPrepared)
             case .simple(let sql): machine.send(.simple(sql), token: request)
             case .commit: machine.send(.commit, token: request)
-            case .copyIn(let sql): machine.send(.copyIn(sql), token: request)
-            case .copyOut(let sql): machine.send(.copyOut(sql), token: request)
+            case .copyIn(let sql):
+                try checkTransaction()
+                machine.send(.copyIn(sql), token: request)
+            case .copyOut(let sql):
+                try checkTransaction()
+                machine.send(.copyOut(sql), token: request)
             }
         } catch {
             return request.finish(.failure(error))
         }
         flushSoon()
+    }
+
+    private func submit(
+        _ request: PendingRequest, _ sql: String, _ values: [SQLValue], keepsPrepared: Bool
+    ) throws(AppError) {
+        let statement = request.statement ?? (keepsPrepared ? statements.statement(sql) : PostgresStatement(sql))
+        request.statement = statement
+        try statement.checkUse()
+        try ValueEncoder.validate(values)
+        switch transaction {
+        case .none: break
+        case .notBegun(let begin):
+            machine.sendFirst(PostgresStatement(begin))
+            transaction = .beginning([])
+        case .beginning(let held):
+            transaction = .beginning(held + [request])
+            return
+        case .begun: try checkTransaction()
+        }
+        try machine.send(
+            statement, values, token: request,
+            keepsPrepared: keepsPrepared && sql.utf8.count <= LoopStatements.maximumLength)
+    }
+
+    /// - Throws: If the server has ended the transaction of the task. The statement would run outside of it.
+    private func checkTransaction() throws(AppError) {
+        guard case .begun = transaction, isIdle, machine.status == .idle else { return }
+        throw AppError(.aborted, "The transaction has already ended.")
     }
 
     /// Writes what was appended to the output by the end of the current tick.
@@ -206,6 +240,7 @@ final class PostgresConnection: ChannelInboundHandler, @unchecked Sendable {
     func channelReadComplete(context: ChannelHandlerContext) {
         guard transport == .open else { return }
         if machine.output.readableBytes > 0, !isFlushScheduled { flush() }
+        transactionAdvanced()
         cancellationAdvanced()
         delegate?.connectionAdvanced(self)
     }
@@ -288,6 +323,8 @@ final class PostgresConnection: ChannelInboundHandler, @unchecked Sendable {
         transport = .closed
         startPromise.fail(error)
         for (request, error) in waiting { request.finish(.failure(error)) }
+        if case .beginning(let held) = transaction { for request in held { request.finish(.failure(error)) } }
+        transaction = .none
         cancellation?.connectionClosed()
         cancellation = nil
         delegate?.connectionClosed(self)

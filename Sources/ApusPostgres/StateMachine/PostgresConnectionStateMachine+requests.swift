@@ -18,6 +18,19 @@ extension PostgresConnectionStateMachine {
             statement, values, token: token, keepsPrepared: keepsPrepared, endsGroup: endsGroup, isRetry: false)
     }
 
+    /// Writes a statement without values or rows that begins a group, such as `BEGIN`. If it fails, what follows is not
+    /// executed.
+    mutating func sendFirst(_ statement: PostgresStatement) {
+        let start = output.writerIndex
+        let current = PreparedStatement(statement, isNamed: false)
+        FrontendMessage.parse("", statement.sql, types: [], to: &output)
+        bind(current, [], nil)
+        FrontendMessage.execute(to: &output)
+        var slot = Slot<Token>(kind: .statement(current), token: nil, values: [], parses: true, requested: nil)
+        slot.endsGroup = false
+        append(slot, from: start)
+    }
+
     private mutating func write(
         _ statement: PostgresStatement, _ values: [SQLValue], token: Token?, keepsPrepared: Bool, endsGroup: Bool,
         isRetry: Bool

@@ -39,7 +39,7 @@ final class PostgresStatement {
         switch word {
         case "COPY": return "COPY must be run with copyIn or copyOut of PostgresDatabase."
         case "LISTEN", "UNLISTEN": return "LISTEN must be run with notifications of PostgresDatabase."
-        case "START", "COMMIT", "END", "ROLLBACK", "ABORT", "PREPARE", "DEALLOCATE", "DISCARD":
+        case "BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "PREPARE", "DEALLOCATE", "DISCARD":
             // ROLLBACK TO SAVEPOINT leaves the transaction open.
             if word == "ROLLBACK", sql.uppercased().split(separator: " ").contains("TO") { return nil }
             return "\(word) must not be run as a statement. Use transaction of Database."
