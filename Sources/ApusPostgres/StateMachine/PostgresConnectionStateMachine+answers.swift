@@ -210,7 +210,8 @@ extension PostgresConnectionStateMachine {
         forgetUnprepared(slots, current, at: failedIndex)
         let isInvalidated = forgetIfInvalid(current, error)
         // A transaction that could not begin is not tried again here: other statements may already be written behind it.
-        if status == .idle, !current.slot.isRetry, slots.count == 1, isInvalidated || isMisdirectedCancel(current, error) {
+        if status == .idle, !current.slot.isRetry, !current.slot.isAbandoned, slots.count == 1,
+            isInvalidated || isMisdirectedCancel(current, error) {
             retry(slots)
             return .none
         }
