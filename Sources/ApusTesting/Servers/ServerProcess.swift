@@ -12,7 +12,8 @@ import Synchronization
 
 /// A server that runs as a process of its own, and ends with this one.
 ///
-/// A shell waits until the pipe to it is closed, which happens even if this process crashes, and then stops the server.
+/// A shell waits until the pipe to it is closed, which happens even if this process crashes, and then stops the server and
+/// removes its folder.
 final class ServerProcess: Sendable {
     /// What the server has printed, up to a limit, and who waits for it.
     private struct Output {
@@ -22,6 +23,9 @@ final class ServerProcess: Sendable {
         var waiter: CheckedContinuation<Void, any Error>?
         var endWaiters: [CheckedContinuation<Void, Never>] = []
     }
+
+    /// Held while a process is started, so that it does not inherit a pipe to another one.
+    private static let spawning = Mutex(())
 
     private let pipe: Pipe
     private let output = Mutex(Output())
@@ -36,31 +40,41 @@ final class ServerProcess: Sendable {
     static func start(
         _ command: [String], stopSignal: String, removing folder: String, readyWhen line: String
     ) async throws -> ServerProcess {
-        // The server does not inherit the pipe, so that it closes when this process ends.
+        // The shell becomes the server. Another one waits until the pipe is closed, and does not rely on SIGCHLD, which is
+        // blocked in children of a thread that blocks it.
         let script = """
             folder=$1; shift
-            "$@" </dev/null 2>&1 &
-            server=$!
-            read -r ignored
-            kill -\(stopSignal) $server
-            wait $server
-            rm -rf "$folder"
+            server=$$
+            exec 3<&0
+            (
+                read -r ignored <&3
+                kill -\(stopSignal) $server
+                while kill -0 $server 2>/dev/null; do
+                    if grep -q '^State:.Z' /proc/$server/status 2>/dev/null; then break; fi
+                    sleep 0.02
+                done
+                rm -rf "$folder"
+            ) &
+            exec "$@" 3<&- </dev/null 2>&1
             """
         let process = Process()
         process.executableURL = URL(filePath: "/bin/sh")
         process.arguments = ["-c", script, "sh", folder] + command
-        let (input, text) = (Pipe(), Pipe())
-        _ = fcntl(input.fileHandleForWriting.fileDescriptor, F_SETFD, FD_CLOEXEC)
-        process.standardInput = input
-        process.standardOutput = text
         process.standardError = FileHandle.nullDevice
-        let server = ServerProcess(pipe: input)
-        text.fileHandleForReading.readabilityHandler = { handle in
-            let data = handle.availableData
-            if data.isEmpty { handle.readabilityHandler = nil }
-            server.received(data, line)
+        let server = try spawning.withLock { _ in
+            let (input, text) = (Pipe(), Pipe())
+            _ = fcntl(input.fileHandleForWriting.fileDescriptor, F_SETFD, FD_CLOEXEC)
+            process.standardInput = input
+            process.standardOutput = text
+            let server = ServerProcess(pipe: input)
+            text.fileHandleForReading.readabilityHandler = { handle in
+                let data = handle.availableData
+                if data.isEmpty { handle.readabilityHandler = nil }
+                server.received(data, line)
+            }
+            try process.run()
+            return server
         }
-        try process.run()
         try await withCheckedThrowingContinuation { continuation in
             let result = server.output.withLock { output -> Result<Void, any Error>? in
                 if output.isReady { return .success(()) }
@@ -121,7 +135,7 @@ final class ServerProcess: Sendable {
         }
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             process.terminationHandler = { _ in continuation.resume() }
-            do { try process.run() } catch { continuation.resume(throwing: error) }
+            do { try spawning.withLock { _ in try process.run() } } catch { continuation.resume(throwing: error) }
         }
         let (text, problem) = try await ended.value
         guard process.terminationStatus == 0 else {

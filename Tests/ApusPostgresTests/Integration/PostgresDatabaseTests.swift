@@ -8,7 +8,7 @@ import Testing
 @Suite(.enabled(if: TestPostgres.isAvailable))
 struct PostgresDatabaseTests {
     @Test func `Values round-trip at their extremes, at the first execution as at later ones`() async throws {
-        try await withDatabase { database, _ in
+        try await withDatabase { database, _ async throws in
             try await database.execute(
                 "CREATE TABLE v (i8 int8, f float8, t text, b bytea, at timestamptz, flag bool, d date, n numeric)")
             let texts = ["", "\u{1F468}\u{200D}\u{1F469}", "e\u{301}", "'; DROP TABLE v; --", String(repeating: "x", count: 100_000)]
@@ -54,7 +54,7 @@ struct PostgresDatabaseTests {
     }
 
     @Test func `Special values of numbers and dates are exact or refused`() async throws {
-        try await withDatabase { database, _ in
+        try await withDatabase { database, _ async throws in
             for _ in 0..<2 {
                 let row = try await database.query(
                     "SELECT 'NaN'::numeric, 'Infinity'::numeric, '-Infinity'::numeric, 'NaN'::float8, sum(x) FROM generate_series(1, 3) x"
@@ -72,7 +72,7 @@ struct PostgresDatabaseTests {
     }
 
     @Test func `Types that only this server knows are text`() async throws {
-        try await withDatabase { database, _ in
+        try await withDatabase { database, _ async throws in
             try await database.execute("CREATE TYPE color AS ENUM ('red', 'green')")
             try await database.execute("CREATE TABLE c (color color, tags int[], span interval, address inet)")
             for _ in 0..<2 {
@@ -87,7 +87,7 @@ struct PostgresDatabaseTests {
     }
 
     @Test func `Errors have their code, and the details only in the log`() async throws {
-        try await withDatabase { database, _ in
+        try await withDatabase { database, _ async throws in
             try await database.execute("CREATE TABLE t (id int PRIMARY KEY, n int CHECK (n > 0), r int REFERENCES t)")
             try await database.execute("INSERT INTO t (id) VALUES (1)")
             #expect(await code { try await database.execute("INSERT INTO t (id) VALUES (1)") } == .alreadyExists)
@@ -104,7 +104,7 @@ struct PostgresDatabaseTests {
     }
 
     @Test func `A prepared statement survives a change of its table`() async throws {
-        try await withDatabase { database, _ in
+        try await withDatabase { database, _ async throws in
             try await database.execute("CREATE TABLE t (id int, name text)")
             try await database.execute("INSERT INTO t VALUES (1, 'a')")
             for _ in 0..<20 { _ = try await database.query("SELECT * FROM t WHERE id = \(1)") }
@@ -119,7 +119,7 @@ struct PostgresDatabaseTests {
 
     @Test(arguments: ["", "prepare=off"])
     func `Many tasks share a few connections, and each gets its own rows`(parameters: String) async throws {
-        try await withDatabase(parameters: parameters + "&shared_connections=2") { database, _ in
+        try await withDatabase(parameters: parameters + "&shared_connections=2") { database, _ async throws in
             try await withThrowingTaskGroup(of: Bool.self) { group in
                 for number in 0..<1000 {
                     group.addTask {
@@ -138,7 +138,7 @@ struct PostgresDatabaseTests {
     }
 
     @Test func `Large values go both ways at once without a deadlock`() async throws {
-        try await withDatabase(parameters: "shared_connections=1") { database, _ in
+        try await withDatabase(parameters: "shared_connections=1") { database, _ async throws in
             let large = String(repeating: "x", count: 4 << 20)
             try await withThrowingTaskGroup(of: Int.self) { group in
                 for _ in 0..<16 {
@@ -150,7 +150,7 @@ struct PostgresDatabaseTests {
     }
 
     @Test func `Rows are copied in and out`() async throws {
-        try await withDatabase { database, _ in
+        try await withDatabase { database, _ async throws in
             try await database.execute("CREATE TABLE t (id int, name text)")
             let count = try await database.copyIn("COPY t FROM STDIN") { data in
                 for id in 0..<50_000 { try await data.write(Array("\(id)\tname \(id)\n".utf8)) }
@@ -179,7 +179,7 @@ struct PostgresDatabaseTests {
     }
 
     @Test func `A large result is read in batches`() async throws {
-        try await withDatabase { database, _ in
+        try await withDatabase { database, _ async throws in
             var sum = 0
             try await database.forEachRow(of: "SELECT g::int FROM generate_series(1, \(2500)) g", batchSize: 100) {
                 sum += try $0.get(0, as: Int.self)
@@ -193,7 +193,7 @@ struct PostgresDatabaseTests {
     }
 
     @Test func `Subscribers are told about gaps and notifications, also after the connection was lost`() async throws {
-        try await withDatabase { database, _ in
+        try await withDatabase { database, _ async throws in
             var events = database.notifications(on: "Orders \"x\"").makeAsyncIterator()
             #expect(await events.next() == .gap)
             try await database.notify("Orders \"x\"", payload: "1")

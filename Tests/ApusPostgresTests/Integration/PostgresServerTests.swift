@@ -39,7 +39,7 @@ struct PostgresServerTests {
         options.authentication = method
         options.password = "pencil"
         if method == "md5" { options.settings["password_encryption"] = "md5" }
-        try await withServer(options) { server in
+        try await withServer(options) { server async throws in
             #expect(try await query(server.url(), "SELECT 'ok'") == "ok")
             let wrong = server.url().replacingOccurrences(of: "pencil", with: "wrong")
             #expect(await code { _ = try await query(wrong, "SELECT 'ok'") } == .internal)
@@ -66,7 +66,7 @@ struct PostgresServerTests {
 
     @Test func `The next host is tried, and the kind of the server is checked`() async throws {
         let server = try await TestPostgres.shared()
-        try await withReservedPort { port in
+        try await withReservedPort { port async throws in
             let hosts = "postgres://postgres@127.0.0.1:\(port),127.0.0.1:\(server.port)/postgres?target_session_attrs="
             for target in ["any", "read-write", "primary", "prefer-standby"] {
                 #expect(try await query(hosts + target, "SELECT 'ok'") == "ok")
@@ -78,7 +78,7 @@ struct PostgresServerTests {
     }
 
     @Test func `An unreachable server fails all who wait`() async throws {
-        try await withReservedPort { port in
+        try await withReservedPort { port async throws in
             let database = try PostgresDatabase(PostgresConfiguration(url: "postgres://postgres@127.0.0.1:\(port)/x"))
             await withTaskGroup(of: StatusCode?.self) { group in
                 for number in 0..<20 {

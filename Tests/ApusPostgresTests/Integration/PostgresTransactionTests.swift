@@ -11,7 +11,7 @@ struct PostgresTransactionTests {
     private func withTable(
         parameters: String = "", _ body: (PostgresDatabase, TestPostgres) async throws -> Void
     ) async throws {
-        try await withDatabase(parameters: parameters) { database, server in
+        try await withDatabase(parameters: parameters) { database, server async throws in
             try await database.execute("CREATE TABLE t (id int PRIMARY KEY, n int)")
             try await database.execute("INSERT INTO t VALUES (1, 0), (2, 0)")
             try await body(database, server)
@@ -19,7 +19,7 @@ struct PostgresTransactionTests {
     }
 
     @Test func `A transaction is committed, or rolled back when it throws`() async throws {
-        try await withTable { database, _ in
+        try await withTable { database, _ async throws in
             try await database.transaction { try await database.execute("UPDATE t SET n = 1 WHERE id = 1") }
             await #expect(throws: Stop.self) {
                 try await database.transaction {
@@ -34,7 +34,7 @@ struct PostgresTransactionTests {
     }
 
     @Test func `A nested transaction joins, and its failure cannot be ignored`() async throws {
-        try await withTable { database, _ in
+        try await withTable { database, _ async throws in
             let error = await code {
                 try await database.transaction {
                     try await database.execute("UPDATE t SET n = 1 WHERE id = 1")
@@ -47,7 +47,7 @@ struct PostgresTransactionTests {
     }
 
     @Test func `An ignored error of a statement fails the commit`() async throws {
-        try await withTable { database, _ in
+        try await withTable { database, _ async throws in
             let error = await code {
                 try await database.transaction {
                     try await database.execute("UPDATE t SET n = 1 WHERE id = 1")
@@ -60,7 +60,7 @@ struct PostgresTransactionTests {
     }
 
     @Test func `Statements of child tasks are all part of the transaction`() async throws {
-        try await withTable { database, _ in
+        try await withTable { database, _ async throws in
             await #expect(throws: Stop.self) {
                 try await database.transaction {
                     try await withThrowingTaskGroup(of: Void.self) { group in
@@ -75,7 +75,7 @@ struct PostgresTransactionTests {
     }
 
     @Test func `A deadlock fails one of the transactions, which can be repeated`() async throws {
-        try await withTable { database, _ in
+        try await withTable { database, _ async throws in
             let (first, second) = (Gate(), Gate())
             func swap(_ a: Int, _ b: Int, _ mine: Gate, _ other: Gate) async throws {
                 try await database.transaction {
@@ -94,7 +94,7 @@ struct PostgresTransactionTests {
     }
 
     @Test func `Transactions beyond the limit wait in order, and the deadline says for what`() async throws {
-        try await withTable(parameters: "pool_size=1") { database, _ in
+        try await withTable(parameters: "pool_size=1") { database, _ async throws in
             let (holds, release) = (Gate(), Gate())
             async let holder: Void = database.transaction {
                 try await database.execute("UPDATE t SET n = 1 WHERE id = 1")
@@ -104,7 +104,7 @@ struct PostgresTransactionTests {
             try await holds.wait()
             do {
                 try await withDeadline(.after(.milliseconds(50))) {
-                    try await database.transaction { try await database.execute("UPDATE t SET n = 2 WHERE id = 2") }
+                    _ = try await database.transaction { try await database.execute("UPDATE t SET n = 2 WHERE id = 2") }
                 }
                 Issue.record("The transaction did not wait.")
             } catch {
@@ -119,7 +119,7 @@ struct PostgresTransactionTests {
     }
 
     @Test func `A deadline ends a wait for a lock, and the connection is used again`() async throws {
-        try await withTable(parameters: "pool_size=2") { database, _ in
+        try await withTable(parameters: "pool_size=2") { database, _ async throws in
             let (holds, release) = (Gate(), Gate())
             async let holder: Void = database.transaction {
                 try await database.execute("UPDATE t SET n = 1 WHERE id = 1")
@@ -130,7 +130,7 @@ struct PostgresTransactionTests {
             for _ in 0..<3 {
                 let error = await code {
                     try await withDeadline(.after(.milliseconds(50))) {
-                        try await database.transaction { try await database.execute("UPDATE t SET n = 2 WHERE id = 1") }
+                        _ = try await database.transaction { try await database.execute("UPDATE t SET n = 2 WHERE id = 1") }
                     }
                 }
                 #expect(error == .deadlineExceeded)
@@ -145,7 +145,7 @@ struct PostgresTransactionTests {
     }
 
     @Test func `A deadline cancels the statement on the server, and never the next one`() async throws {
-        try await withTable(parameters: "shared_connections=1") { database, _ in
+        try await withTable(parameters: "shared_connections=1") { database, _ async throws in
             for _ in 0..<10 {
                 async let slow = code {
                     try await withDeadline(.after(.milliseconds(20))) { _ = try await database.query("SELECT pg_sleep(60)") }
@@ -160,7 +160,7 @@ struct PostgresTransactionTests {
     }
 
     @Test func `A slow statement does not hold up others for long`() async throws {
-        try await withTable(parameters: "shared_connections=1") { database, _ in
+        try await withTable(parameters: "shared_connections=1") { database, _ async throws in
             // The second execution of a slow statement has a connection of its own.
             _ = try await database.query("SELECT pg_sleep(\(0.2))")
             async let slow = database.query("SELECT pg_sleep(\(0.5))")
@@ -172,7 +172,7 @@ struct PostgresTransactionTests {
     }
 
     @Test func `Actions after the commit run only if it succeeds`() async throws {
-        try await withTable { database, _ in
+        try await withTable { database, _ async throws in
             let (committed, rolledBack) = (Gate(), Gate())
             let unitOfWork = UnitOfWork(database)
             try await unitOfWork.perform {
@@ -190,7 +190,7 @@ struct PostgresTransactionTests {
     }
 
     @Test func `Terminated connections are replaced, and nothing is half committed`() async throws {
-        try await withTable(parameters: "pool_size=4&shared_connections=2") { database, server in
+        try await withTable(parameters: "pool_size=4&shared_connections=2") { database, server async throws in
             let name = try await database.value("SELECT current_database()", as: String.self)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0..<8 {
@@ -222,10 +222,10 @@ struct PostgresTransactionTests {
     }
 
     @Test func `A closed database refuses work`() async throws {
-        try await withTable { database, _ in
+        try await withTable { database, _ async throws in
             await database.close()
             #expect(await code { _ = try await database.query("SELECT 1") } == .unavailable)
-            #expect(await code { try await database.transaction { try await database.execute("DELETE FROM t") } } == .unavailable)
+            #expect(await code { _ = try await database.transaction { try await database.execute("DELETE FROM t") } } == .unavailable)
         }
     }
 }
