@@ -354,8 +354,9 @@ let package = Package(
             name: "ApusPostgresTests",
             dependencies: [
                 "ApusCore", "ApusData", "ApusPostgres", "ApusTesting",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "X509", package: "swift-certificates"),
             ]),
         .testTarget(
             name: "ApusJobsTests",

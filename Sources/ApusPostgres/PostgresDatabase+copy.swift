@@ -102,23 +102,35 @@ public struct PostgresCopyWriter: Sendable {
     /// Sends data: any part of it, not necessarily whole rows. Waits while the server cannot keep up.
     /// - Throws: An `AppError` if the server has rejected the data.
     public func write(_ bytes: [UInt8]) async throws {
-        try await copy.waitUntilWritable()
         try Task.checkCancellation()
-        await connection.onLoop { connection in
-            guard connection.machine.copyData(bytes) else { return }
-            connection.flush()
-            connection.updateWritability(of: copy)
-        }
+        while await !connection.onLoop({ $0.writeCopy(bytes, copy) }) { try await copy.waitUntilWritable() }
     }
 }
 
 extension PostgresConnection {
+    /// The number of bytes of a COPY that are written at once.
+    private static let copyBatch = 64 << 10
+
     func setReading(_ isReading: Bool) {
         try? channelContext?.channel.syncOptions?.setOption(.autoRead, value: isReading)
     }
 
-    func updateWritability(of copy: CopyChannel) {
-        copy.writabilityChanged(channelContext?.channel.isWritable ?? true)
+    /// Sends data of a COPY.
+    /// - Returns: Whether the data was accepted; `false` if the writer has to wait.
+    func writeCopy(_ bytes: [UInt8], _ copy: CopyChannel) -> Bool {
+        switch copy.writing {
+        case .wait: return false
+        case .ended: return true
+        case .ready: break
+        }
+        guard machine.copyData(bytes) else { return true }
+        if machine.output.readableBytes < Self.copyBatch {
+            flushSoon()
+        } else {
+            flush()
+            copy.writabilityChanged(channelContext?.channel.isWritable ?? true)
+        }
+        return true
     }
 
     /// Stops a COPY whose data nobody reads any more.

@@ -32,7 +32,10 @@ enum ServerMessage {
         bytes(
             "T",
             integer(UInt16(columns.count))
-                + columns.flatMap { string($0.name) + [UInt8](repeating: 0, count: 6) + integer($0.oid) + [UInt8](repeating: 0, count: 8) })
+                + columns.flatMap {
+                    string($0.name) + [UInt8](repeating: 0, count: 6) + integer($0.oid)
+                        + [UInt8](repeating: 0, count: 8)
+                })
     }
 
     static func row(_ values: [[UInt8]?]) -> [UInt8] {

@@ -100,7 +100,8 @@ extension PostgresConfiguration {
 
     private static func number(_ name: String, _ value: String, _ range: ClosedRange<Int>) throws -> Int {
         guard let number = Int(value), range.contains(number) else {
-            throw mistake("\(name) is \"\(value)\", but must be a number from \(range.lowerBound) to \(range.upperBound)")
+            throw mistake(
+                "\(name) is \"\(value)\", but must be a number from \(range.lowerBound) to \(range.upperBound)")
         }
         return number
     }

@@ -46,6 +46,23 @@ final class CopyChannel: @unchecked Sendable {
         if isWritable { wake() }
     }
 
+    /// Whether data may be sent now.
+    enum Writing {
+        case ready
+        /// The server has not asked for data yet, or cannot keep up, or has rejected it.
+        case wait
+        /// The server has ended the COPY by itself.
+        case ended
+    }
+
+    var writing: Writing {
+        switch end {
+        case .success: .ended
+        case .failure: .wait
+        case nil: hasBegun && isWritable ? .ready : .wait
+        }
+    }
+
     private func wake() { waiter.take()?.resume() }
 
     private enum Chunk: Sendable {
@@ -74,14 +91,12 @@ final class CopyChannel: @unchecked Sendable {
     /// - Throws: The error of the server, if it does not take the data.
     func waitUntilWritable() async throws {
         while true {
-            let end: Result<StatementResult, any Error>? = try await onLoop { $0.end }
-            switch end {
-            case .failure(let error): throw error
-            case .success: return
-            case nil: break
+            let (end, writing) = try await onLoop { ($0.end, $0.writing) }
+            if case .failure(let error) = end { throw error }
+            switch writing {
+            case .ready, .ended: return
+            case .wait: await wait { $0.end != nil || $0.hasBegun && $0.isWritable }
             }
-            if try await onLoop({ $0.hasBegun && $0.isWritable }) { return }
-            await wait { $0.end != nil || $0.hasBegun && $0.isWritable }
         }
     }
 

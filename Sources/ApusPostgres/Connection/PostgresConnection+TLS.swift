@@ -35,7 +35,9 @@ extension PostgresConnection {
             transport = .handshaking
             try context.pipeline.syncOperations.addHandler(handler, position: .before(self))
         } catch {
-            perform(machine.fail(AppError(.unavailable, "The connection to the database cannot be encrypted.", cause: error)))
+            perform(
+                machine.fail(
+                    AppError(.unavailable, "The connection to the database cannot be encrypted.", cause: error)))
         }
     }
 

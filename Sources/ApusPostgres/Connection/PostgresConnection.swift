@@ -13,6 +13,9 @@ final class LoopStatements: @unchecked Sendable {
     /// The maximum length of the text of a statement that is remembered, in bytes.
     static let maximumLength = 16 << 10
 
+    /// Called when a statement has turned out to be slow, or no longer is.
+    var slownessChanged: (String, Bool) -> Void = { _, _ in }
+
     func statement(_ sql: String) -> PostgresStatement {
         sql.utf8.count <= Self.maximumLength ? cache.statement(sql) : PostgresStatement(sql)
     }
@@ -75,7 +78,7 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
     /// The limit for the bytes of requests that were not answered.
     private static let maximumUnansweredBytes = 1 << 20
     /// After how long no further statements are written behind one that is not answered.
-    private static let maximumHeadDuration = TimeAmount.milliseconds(30)
+    static let maximumHeadDuration = TimeAmount.milliseconds(30)
     /// How long a statement takes that is run on a connection of its own the next time.
     private static let slowDuration = TimeAmount.milliseconds(100)
     /// The capacity beyond which the buffer for writes is not kept.
@@ -287,7 +290,10 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
         lastUse = readAt
         if let statement = request?.statement {
             let isSlow = readAt - headSince > Self.slowDuration
-            if statement.isSlow != isSlow { statement.isSlow = isSlow }
+            if statement.isSlow != isSlow {
+                statement.isSlow = isSlow
+                statements.slownessChanged(statement.sql, isSlow)
+            }
         }
         headSince = readAt
         switch answer {

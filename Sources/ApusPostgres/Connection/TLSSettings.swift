@@ -19,7 +19,8 @@ struct TLSSettings: Sendable {
             do {
                 tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(path))
             } catch {
-                throw AppError(.invalidArgument, "sslrootcert: the certificates in \(path) cannot be read.", cause: error)
+                throw AppError(
+                    .invalidArgument, "sslrootcert: the certificates in \(path) cannot be read.", cause: error)
             }
         }
         switch mode {

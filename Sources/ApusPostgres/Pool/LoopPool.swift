@@ -19,11 +19,14 @@ final class LoopPool: PendingRequest.Target, PendingRequest.Owner, PostgresConne
     @exclusivity(unchecked) private var connecting = 0
     @exclusivity(unchecked) private var waiting = CircularBuffer<PendingRequest>()
     @exclusivity(unchecked) private var isClosed = false
+    @exclusivity(unchecked) private var isOverflowScheduled = false
     private var closing: EventLoopPromise<Void>?
     private var ticker: RepeatedTask?
 
     /// The maximum number of statements on a connection that were not answered.
     private static let maximumDepth = 8
+    /// How long statements wait for a shared connection before they may get one of their own.
+    private static let overflowDelay = TimeAmount.milliseconds(50)
     private static let tickInterval = TimeAmount.seconds(5)
 
     /// A statement that is run on a connection of its own, because it is known to take long.
@@ -68,6 +71,29 @@ final class LoopPool: PendingRequest.Target, PendingRequest.Owner, PostgresConne
         if waiting.isEmpty, let connection = availableConnection() { return connection.submit(request) }
         request.owner = self
         waiting.append(request)
+        scheduleOverflow()
+    }
+
+    /// Makes statements that wait for too long run on connections of their own, if all shared ones are busy with slow
+    /// statements.
+    private func scheduleOverflow() {
+        guard !isOverflowScheduled else { return }
+        isOverflowScheduled = true
+        loop.scheduleTask(in: Self.overflowDelay) {
+            self.isOverflowScheduled = false
+            guard !self.waiting.isEmpty else { return }
+            guard self.isStuck else { return self.scheduleOverflow() }
+            let overflowing = self.waiting
+            self.waiting = []
+            for request in overflowing { request.finish(.failure(RunsAlone())) }
+            if self.isClosed { self.closeIfDone() }
+        }
+    }
+
+    private var isStuck: Bool {
+        let now = NIODeadline.now()
+        return connecting == 0
+            && connections.allSatisfy { !$0.isUsable || now - $0.headSince > PostgresConnection.maximumHeadDuration }
     }
 
     /// Returns a connection that takes a statement. Opens one if none is idle.

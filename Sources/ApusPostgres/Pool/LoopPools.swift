@@ -28,11 +28,21 @@ final class LoopPools: Sendable {
         }
         if start.isNew, !start.close {
             let tick = tick.withLock { $0 }
-            loop.runNowOrSoon { pool.start(tick: tick) }
+            loop.runNowOrSoon {
+                pool.statements.slownessChanged = { [weak self, weak pool] in self?.tell($0, isSlow: $1, except: pool) }
+                pool.start(tick: tick)
+            }
         } else if start.close {
             loop.runNowOrSoon { pool.close(loop.makePromise()) }
         }
         return pool
+    }
+
+    /// Tells the other event loops that a statement has turned out to be slow, or no longer is.
+    private func tell(_ sql: String, isSlow: Bool, except origin: LoopPool?) {
+        for pool in state.withLock({ Array($0.pools.values) }) where pool !== origin {
+            pool.loop.execute { pool.statements.statement(sql).isSlow = isSlow }
+        }
     }
 
     func close() async {

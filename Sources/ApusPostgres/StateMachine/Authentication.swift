@@ -84,7 +84,11 @@ struct Authentication {
             scram = makeSCRAM(binding)
         } else if mechanisms.contains("SCRAM-SHA-256") {
             mechanism = "SCRAM-SHA-256"
-            if case .serverEndPoint = binding { scram = makeSCRAM(.notOffered) } else { scram = makeSCRAM(.unsupported) }
+            if case .serverEndPoint = binding {
+                scram = makeSCRAM(.notOffered)
+            } else {
+                scram = makeSCRAM(.unsupported)
+            }
         } else {
             throw AppError(
                 .failedPrecondition,

@@ -211,7 +211,8 @@ extension PostgresConnectionStateMachine {
         let isInvalidated = forgetIfInvalid(current, error)
         // A transaction that could not begin is not tried again here: other statements may already be written behind it.
         if status == .idle, !current.slot.isRetry, !current.slot.isAbandoned, slots.count == 1,
-            isInvalidated || isMisdirectedCancel(current, error) {
+            isInvalidated || isMisdirectedCancel(current, error)
+        {
             retry(slots)
             return .none
         }
@@ -267,6 +268,8 @@ extension PostgresConnectionStateMachine {
         case "42P05": guard current.slot.parses else { return false }
         // The formats or types were those of an earlier version of the table.
         case "08P01", "42704": guard current.slot.parses, current.slot.requested != nil else { return false }
+        case "42883", "42804", "42846":
+            guard !current.slot.parses || current.slot.requested != nil else { return false }
         // The server cannot infer the type of a number.
         case "42P18", "42725":
             guard current.slot.parses, !statement.statement.declaresNumbers,

@@ -40,7 +40,7 @@ struct Binaries: Sendable {
     ) async throws -> ServerProcess {
         var settings = [
             "listen_addresses": "127.0.0.1", "port": "\(port)", "unix_socket_directories": folder, "fsync": "off",
-            "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "100",
+            "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "500",
         ]
         settings.merge(options.settings) { $1 }
         let arguments = ["-D", folder] + settings.sorted { $0.key < $1.key }.flatMap { ["-c", "\($0)=\($1)"] }
@@ -57,6 +57,17 @@ struct ServerAccount: Sendable {
 
     func createFolder(_ path: String) throws {
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+        try giveAway(path)
+    }
+
+    /// Creates a file that only the account can read.
+    func createFile(_ path: String, _ content: String) throws {
+        try Data(content.utf8).write(to: URL(filePath: path))
+        try FileManager.default.setAttributes([.posixPermissions: NSNumber(value: 0o600)], ofItemAtPath: path)
+        try giveAway(path)
+    }
+
+    private func giveAway(_ path: String) throws {
         guard isRoot, let account = getpwnam("postgres") else { return }
         try FileManager.default.setAttributes(
             [

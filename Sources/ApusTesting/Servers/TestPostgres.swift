@@ -21,8 +21,8 @@ public final class TestPostgres: Sendable {
         public var authentication = "trust"
         /// The password of the user `postgres`.
         public var password: String?
-        /// Called with the empty folder before the server is started, to add files such as certificates.
-        public var prepare: @Sendable (_ folder: String) throws -> Void = { _ in }
+        /// Files to add to the server's folder, such as certificates, by their name.
+        public var files: [String: String] = [:]
 
         public init() {}
     }
@@ -60,7 +60,7 @@ public final class TestPostgres: Sendable {
         try account.createFolder(folder)
         do {
             try await binaries.initialize(folder, options, account)
-            try options.prepare(folder)
+            for (name, content) in options.files { try account.createFile("\(folder)/\(name)", content) }
             return try await withReservedPort { port in
                 let process = try await binaries.start(folder, port: port, options, account)
                 return TestPostgres(port: port, folder: folder, password: options.password, process)

@@ -11,7 +11,10 @@ struct PostgresDatabaseTests {
         try await withDatabase { database, _ async throws in
             try await database.execute(
                 "CREATE TABLE v (i8 int8, f float8, t text, b bytea, at timestamptz, flag bool, d date, n numeric)")
-            let texts = ["", "\u{1F468}\u{200D}\u{1F469}", "e\u{301}", "'; DROP TABLE v; --", String(repeating: "x", count: 100_000)]
+            let texts = [
+                "", "\u{1F468}\u{200D}\u{1F469}", "e\u{301}", "'; DROP TABLE v; --",
+                String(repeating: "x", count: 100_000),
+            ]
             let dates = [-62_135_596_800.0, 0, 1_767_225_600.000001, 253_402_300_799.999]
             for round in 0..<3 {
                 for (index, integer) in [Int64.min, 0, .max].enumerated() {
@@ -76,7 +79,8 @@ struct PostgresDatabaseTests {
             try await database.execute("CREATE TYPE color AS ENUM ('red', 'green')")
             try await database.execute("CREATE TABLE c (color color, tags int[], span interval, address inet)")
             for _ in 0..<2 {
-                try await database.execute("INSERT INTO c VALUES (\("red"), \(PostgresArray([1, 2])), \("1 day"), \("10.0.0.1"))")
+                try await database.execute(
+                    "INSERT INTO c VALUES (\("red"), \(PostgresArray([1, 2])), \("1 day"), \("10.0.0.1"))")
                 let row = try await database.query("SELECT * FROM c WHERE color = \("red") LIMIT \(1)")[0]
                 #expect(try row.get("color", as: String.self) == "red")
                 #expect(try row.get("tags", as: PostgresArray<Int>.self).elements == [1, 2])
@@ -142,7 +146,9 @@ struct PostgresDatabaseTests {
             let large = String(repeating: "x", count: 4 << 20)
             try await withThrowingTaskGroup(of: Int.self) { group in
                 for _ in 0..<16 {
-                    group.addTask { try await database.query("SELECT \(large) AS t")[0].get("t", as: String.self).utf8.count }
+                    group.addTask {
+                        try await database.query("SELECT \(large) AS t")[0].get("t", as: String.self).utf8.count
+                    }
                 }
                 for try await count in group { #expect(count == large.utf8.count) }
             }
@@ -157,23 +163,30 @@ struct PostgresDatabaseTests {
             }
             #expect(count == 50_000)
             var bytes: [UInt8] = []
-            let copied = try await database.copyOut("COPY (SELECT id FROM t WHERE id < 3 ORDER BY id) TO STDOUT") { bytes += $0 }
+            let copied = try await database.copyOut("COPY (SELECT id FROM t WHERE id < 3 ORDER BY id) TO STDOUT") {
+                bytes += $0
+            }
             #expect(copied == 3 && bytes == Array("0\n1\n2\n".utf8))
-            #expect(await code { try await database.copyIn("COPY t FROM STDIN") { try await $0.write(Array("x\ty\n".utf8)) } } == .invalidArgument)
-            #expect(await code {
-                try await database.copyIn("COPY t FROM STDIN") { data in
-                    try await data.write(Array("1\ty\n".utf8))
-                    throw AppError(.aborted, "Stop.")
-                }
-            } == .aborted)
+            #expect(
+                await code {
+                    try await database.copyIn("COPY t FROM STDIN") { try await $0.write(Array("x\ty\n".utf8)) }
+                } == .invalidArgument)
+            #expect(
+                await code {
+                    try await database.copyIn("COPY t FROM STDIN") { data in
+                        try await data.write(Array("1\ty\n".utf8))
+                        throw AppError(.aborted, "Stop.")
+                    }
+                } == .aborted)
             #expect(try await database.value("SELECT count(*) FROM t") == 50_000)
             // Inside a transaction, the rows are rolled back with it.
-            #expect(await code {
-                try await database.transaction {
-                    try await database.copyIn("COPY t FROM STDIN") { try await $0.write(Array("7\ty\n".utf8)) }
-                    throw AppError(.aborted, "Stop.")
-                }
-            } == .aborted)
+            #expect(
+                await code {
+                    try await database.transaction {
+                        try await database.copyIn("COPY t FROM STDIN") { try await $0.write(Array("7\ty\n".utf8)) }
+                        throw AppError(.aborted, "Stop.")
+                    }
+                } == .aborted)
             #expect(try await database.value("SELECT count(*) FROM t") == 50_000)
         }
     }
@@ -185,9 +198,12 @@ struct PostgresDatabaseTests {
                 sum += try $0.get(0, as: Int.self)
             }
             #expect(sum == 2500 * 2501 / 2)
-            #expect(await code {
-                try await database.forEachRow(of: "SELECT g FROM generate_series(1, 1000) g") { _ in throw AppError(.aborted, "Stop.") }
-            } == .aborted)
+            #expect(
+                await code {
+                    try await database.forEachRow(of: "SELECT g FROM generate_series(1, 1000) g") { _ in
+                        throw AppError(.aborted, "Stop.")
+                    }
+                } == .aborted)
             #expect(await database.statistics().waitingForExclusive == 0)
         }
     }
@@ -204,7 +220,8 @@ struct PostgresDatabaseTests {
             }
             #expect(await events.next() == .notification(channel: "Orders \"x\"", payload: "2"))
             _ = try await database.query(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
             #expect(await events.next() == .gap)
             let tooLong = String(repeating: "x", count: 8000)
             #expect(await code { try await database.notify("a", payload: tooLong) } == .invalidArgument)

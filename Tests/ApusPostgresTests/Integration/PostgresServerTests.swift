@@ -21,7 +21,7 @@ struct PostgresServerTests {
         await server.stop()
     }
 
-    private func query(_ url: String, _ sql: SQL, as: String.Type = String.self) async throws -> String {
+    private func query(_ url: String, _ sql: SQL) async throws -> String {
         let database = try PostgresDatabase(PostgresConfiguration(url: url))
         do {
             let value = try await database.value(sql, as: String.self)
@@ -54,7 +54,59 @@ struct PostgresServerTests {
             #expect(try await query(server.url(parameters: "sslmode=\(mode)"), "SELECT 'ok'") == "ok")
         }
         for mode in ["require", "verify-ca", "verify-full"] {
-            #expect(await code { _ = try await query(server.url(parameters: "sslmode=\(mode)"), "SELECT 'ok'") } == .failedPrecondition)
+            #expect(
+                await code { _ = try await query(server.url(parameters: "sslmode=\(mode)"), "SELECT 'ok'") }
+                    == .failedPrecondition)
+        }
+    }
+
+    @Test func `An encrypted server is verified as far as the URL asks for`() async throws {
+        let certificates = try TestCertificates()
+        var options = TestPostgres.Options()
+        options.authentication = "scram-sha-256"
+        options.password = "pencil"
+        options.settings = ["ssl": "on"]
+        options.files = ["server.crt": certificates.certificate, "server.key": certificates.key]
+        let folder = FileManager.default.temporaryDirectory.appending(path: "apus-authority-\(UUID())")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let (trusted, other) = (folder.appending(path: "trusted.pem").path, folder.appending(path: "other.pem").path)
+        try Data(certificates.authority.utf8).write(to: URL(filePath: trusted))
+        try Data(TestCertificates().authority.utf8).write(to: URL(filePath: other))
+        try await withServer(options) { server async throws in
+            func isEncrypted(_ parameters: String, host: String = "localhost") async throws -> Bool {
+                let url = server.url(parameters: parameters).replacingOccurrences(of: "127.0.0.1", with: host)
+                return try await query(url, "SELECT ssl::text FROM pg_stat_ssl WHERE pid = pg_backend_pid()") == "true"
+            }
+            // SCRAM is bound to the certificate wherever the connection is encrypted.
+            for mode in ["prefer", "require"] { #expect(try await isEncrypted("sslmode=\(mode)")) }
+            #expect(try await isEncrypted("sslmode=disable") == false)
+            for mode in ["require", "verify-ca", "verify-full"] {
+                #expect(try await isEncrypted("sslmode=\(mode)&sslrootcert=\(trusted)"))
+                #expect(
+                    await code { _ = try await isEncrypted("sslmode=\(mode)&sslrootcert=\(other)") } == .unavailable)
+            }
+            #expect(try await isEncrypted("sslmode=verify-ca&sslrootcert=\(trusted)", host: "127.0.0.1"))
+            let wrongHost = await code {
+                _ = try await isEncrypted("sslmode=verify-full&sslrootcert=\(trusted)", host: "127.0.0.1")
+            }
+            #expect(wrongHost == .unavailable)
+            #expect(
+                await code { _ = try await isEncrypted("sslmode=verify-ca&sslrootcert=/none.pem") } == .invalidArgument)
+            // A cancel request is encrypted as well.
+            let database = try PostgresDatabase(PostgresConfiguration(url: server.url(parameters: "sslmode=require")))
+            let slow = await code {
+                try await withDeadline(.after(.milliseconds(300))) {
+                    _ = try await database.query("SELECT pg_sleep(60)")
+                }
+            }
+            #expect(slow == .deadlineExceeded)
+            let sleeping =
+                "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'"
+            try await withDeadline(.after(.seconds(20))) {
+                while try await database.value(SQL(stringLiteral: sleeping), as: Int.self) > 0 {}
+            }
+            await database.close()
         }
     }
 
@@ -104,7 +156,8 @@ struct PostgresServerTests {
         let first = try await TestPostgres.start(options)
         let database = try PostgresDatabase(PostgresConfiguration(url: first.url()))
         async let interrupted = code { _ = try await database.query("SELECT pg_sleep(60)") }
-        while try await first.psql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'") == "0" {}
+        while try await first.psql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'") == "0" {
+        }
         await first.stop()
         #expect(await interrupted == .unavailable)
         #expect(await code { _ = try await database.query("SELECT 1") } == .unavailable)
@@ -113,7 +166,8 @@ struct PostgresServerTests {
 
     @Test func `The settings of the session are those of the URL`() async throws {
         let server = try await TestPostgres.shared()
-        let url = server.url(parameters: "statement_timeout=1500ms&application_name=my%20app&plan_cache_mode=force_custom_plan")
+        let url = server.url(
+            parameters: "statement_timeout=1500ms&application_name=my%20app&plan_cache_mode=force_custom_plan")
         #expect(try await query(url, "SHOW statement_timeout") == "1500ms")
         #expect(try await query(url, "SHOW application_name") == "my app")
         #expect(try await query(url, "SHOW TimeZone") == "UTC")

@@ -104,7 +104,8 @@ struct AuthenticationTests {
             let signature = Data(HMAC<SHA256>.authenticationCode(for: message, using: storedKey))
             let proof = Data(base64Encoded: String(fields[2].dropFirst(2)))
             #expect(proof == Data(zip(clientKey, signature).map { $0 ^ $1 }))
-            let serverKey = SymmetricKey(data: Data(HMAC<SHA256>.authenticationCode(for: Data("Server Key".utf8), using: salted)))
+            let serverKey = SymmetricKey(
+                data: Data(HMAC<SHA256>.authenticationCode(for: Data("Server Key".utf8), using: salted)))
             return "v=" + Data(HMAC<SHA256>.authenticationCode(for: message, using: serverKey)).base64EncodedString()
         }
     }
@@ -180,7 +181,8 @@ struct AuthenticationTests {
     }
 
     @Test func `Passwords in different encodings are equal`() {
-        #expect(PasswordPreparation.prepare("p\u{e9}").utf8.elementsEqual(PasswordPreparation.prepare("pe\u{301}").utf8))
+        #expect(
+            PasswordPreparation.prepare("p\u{e9}").utf8.elementsEqual(PasswordPreparation.prepare("pe\u{301}").utf8))
         #expect(PasswordPreparation.prepare("a\u{00AD}\u{3000}é") == "a é")
         #expect(PasswordPreparation.prepare("ascii only") == "ascii only")
     }

@@ -83,7 +83,8 @@ struct ConnectionTests {
     @Test func `A connection to a server that has become a standby is not used again`() throws {
         var test = MachineUnderTest()
         try test.machine.send(statement, [], token: 1)
-        test.receive(Answer.prepared() + ServerMessage.bindComplete + ServerMessage.error("25006") + ServerMessage.ready())
+        test.receive(
+            Answer.prepared() + ServerMessage.bindComplete + ServerMessage.error("25006") + ServerMessage.ready())
         #expect(test.outcome(1) == .failed(.unavailable))
         #expect(test.machine.isCondemned && !test.machine.hasEnded)
     }
@@ -126,7 +127,9 @@ struct ConnectionTests {
         try test.machine.send(statement, [], token: 2)
         test.receive(messages)
         #expect(test.machine.hasEnded)
-        #expect(test.outcome(1) == .failedByConnection(.unavailable) || test.outcome(1) == .failedByConnection(.invalidArgument))
+        #expect(
+            test.outcome(1) == .failedByConnection(.unavailable)
+                || test.outcome(1) == .failedByConnection(.invalidArgument))
         #expect(test.outcome(2) == .failedByConnection(.unavailable))
     }
 
@@ -179,7 +182,8 @@ struct ConnectionTests {
         var test = MachineUnderTest()
         test.machine.send(.copyOut("COPY t TO STDOUT"), token: 1)
         var data: [UInt8] = []
-        let messages = ServerMessage.bytes("H", [0, 0, 0]) + ServerMessage.bytes("d", [1]) + ServerMessage.bytes("d", [2])
+        let messages =
+            ServerMessage.bytes("H", [0, 0, 0]) + ServerMessage.bytes("d", [1]) + ServerMessage.bytes("d", [2])
         for action in test.receive(messages) {
             if case .copyOut(1, let bytes) = action { data += bytes.array }
         }

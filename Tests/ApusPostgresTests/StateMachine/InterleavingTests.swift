@@ -69,8 +69,12 @@ struct InterleavingTests {
             _ = body.readInteger(as: UInt16.self)
             let value = body.readInteger(as: UInt32.self).flatMap { body.readBytes(length: Int($0)) } ?? []
             let isBinaryResult = body.readInteger(as: UInt16.self) == 1 && body.readInteger(as: UInt16.self) == 1
-            let number = isBinaryValue ? value.reduce(0) { $0 << 8 | Int($1) } : Int(String(decoding: value, as: UTF8.self)) ?? -1
-            bound = (name, isBinaryResult ? ServerMessage.integer(Int32(number)) : Array("\(number)".utf8), isBinaryResult)
+            let number =
+                isBinaryValue
+                ? value.reduce(0) { $0 << 8 | Int($1) } : Int(String(decoding: value, as: UTF8.self)) ?? -1
+            bound = (
+                name, isBinaryResult ? ServerMessage.integer(Int32(number)) : Array("\(number)".utf8), isBinaryResult
+            )
             return ServerMessage.bindComplete
         }
 

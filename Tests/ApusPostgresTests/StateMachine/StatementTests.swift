@@ -14,7 +14,10 @@ struct StatementTests {
         #expect(String(sent.map(\.kind)) == "PDBES")
         #expect(sent[0].firstString == statement.name && sent[0].secondString == statement.sql)
         // The value is text, because the type of the parameter is not known.
-        #expect(sent[2].body.dropFirst(statement.name.utf8.count + 2).elementsEqual([0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 53, 0, 0]))
+        #expect(
+            sent[2].body.dropFirst(statement.name.utf8.count + 2).elementsEqual([
+                0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 53, 0, 0,
+            ]))
         test.receive(Answer.prepared(parameters: [23]) + Answer.rows("7") + ServerMessage.ready())
         #expect(test.outcome(1) == .rows([.integer(7)], affected: 0))
     }
@@ -107,7 +110,8 @@ struct StatementTests {
         #expect(sent[0].body == [UInt8(ascii: "S")] + Array(statement.name.utf8) + [0])
         test.receive(ServerMessage.error(sqlState) + ServerMessage.ready())
         #expect(test.sentKinds() == "BES")
-        test.receive(ServerMessage.closeComplete + Answer.prepared(parameters: [20]) + Answer.rows("1") + ServerMessage.ready())
+        test.receive(
+            ServerMessage.closeComplete + Answer.prepared(parameters: [20]) + Answer.rows("1") + ServerMessage.ready())
         test.receive(Answer.rows("2") + ServerMessage.ready())
         #expect(test.outcome(1) == .rows([.integer(1)], affected: 0))
         #expect(test.outcome(2) == .rows([.integer(2)], affected: 0))
@@ -139,7 +143,8 @@ struct StatementTests {
         _ = test.sent()
         test.receive(ServerMessage.error("42P05") + ServerMessage.ready())
         #expect(test.sentKinds() == "CPDBES")
-        test.receive(ServerMessage.closeComplete + Answer.prepared(parameters: [23]) + Answer.rows("1") + ServerMessage.ready())
+        test.receive(
+            ServerMessage.closeComplete + Answer.prepared(parameters: [23]) + Answer.rows("1") + ServerMessage.ready())
         #expect(test.outcome(1) == .rows([.integer(1)], affected: 0))
     }
 
@@ -182,7 +187,8 @@ struct StatementTests {
         for index in [0, 1, 0] {
             try test.machine.send(statements[index], [], token: index)
             let isFirst = test.sentKinds() == "PDBES"
-            test.receive((isFirst ? Answer.prepared() + Answer.rows("1") : Answer.binaryRows(1)) + ServerMessage.ready())
+            test.receive(
+                (isFirst ? Answer.prepared() + Answer.rows("1") : Answer.binaryRows(1)) + ServerMessage.ready())
         }
         try test.machine.send(statements[2], [], token: 9)
         let sent = test.sent()
@@ -247,7 +253,8 @@ struct StatementTests {
         var test = MachineUnderTest()
         try test.machine.send(PostgresStatement("X"), [], token: 1)
         test.receive(
-            ServerMessage.parseComplete + ServerMessage.parameters([]) + ServerMessage.noData + ServerMessage.bindComplete
+            ServerMessage.parseComplete + ServerMessage.parameters([]) + ServerMessage.noData
+                + ServerMessage.bindComplete
                 + ServerMessage.complete(tag) + ServerMessage.ready())
         #expect(test.outcome(1) == .rows([], affected: count))
     }
