@@ -32,6 +32,8 @@ final class PendingRequest: @unchecked Sendable {
     let kind: Kind
     /// The statement, resolved by the cache of the event loop.
     @exclusivity(unchecked) var statement: PostgresStatement?
+    /// Whether it was not known whether the statement is fast when it was written.
+    @exclusivity(unchecked) var isUnproven = false
     @exclusivity(unchecked) weak var owner: (any Owner)?
     /// The data of a COPY.
     var copy: CopyChannel?

@@ -72,6 +72,8 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
     @exclusivity(unchecked) var lastUse = NIODeadline.now()
     @exclusivity(unchecked) var cancellation: Cancellation?
     @exclusivity(unchecked) var transaction = TransactionPhase.none
+    /// How many statements are not answered of which it is not known whether they are fast.
+    @exclusivity(unchecked) private var unprovenCount = 0
     /// Called for notifications.
     var notified: (PostgresNotification) -> Void = { _ in }
 
@@ -109,7 +111,7 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
     /// Whether another request may be written behind those that are not answered.
     /// - Parameter depth: The maximum number of requests that are not answered.
     func hasRoom(depth: Int, now: NIODeadline) -> Bool {
-        machine.unansweredCount < depth && machine.unansweredBytes < Self.maximumUnansweredBytes
+        unprovenCount == 0 && machine.unansweredCount < depth && machine.unansweredBytes < Self.maximumUnansweredBytes
             && now - headSince < Self.maximumHeadDuration
     }
 
@@ -162,6 +164,10 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
         try machine.send(
             statement, values, token: request,
             keepsPrepared: keepsPrepared && sql.utf8.count <= LoopStatements.maximumLength)
+        if statement.speed != .fast {
+            request.isUnproven = true
+            unprovenCount += 1
+        }
     }
 
     /// - Throws: If the server has ended the transaction of the task. The statement would run outside of it.
@@ -243,6 +249,8 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
     func channelReadComplete(context: ChannelHandlerContext) {
         guard transport == .open else { return }
         if machine.output.readableBytes > 0, !isFlushScheduled { flush() }
+        // The answers of tasks that were gone are counted here.
+        if isIdle { unprovenCount = 0 }
         transactionAdvanced()
         cancellationAdvanced()
         delegate?.connectionAdvanced(self)
@@ -289,12 +297,12 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
     private func answered(_ request: PendingRequest?, _ answer: Machine.Answer) {
         lastUse = readAt
         if let statement = request?.statement {
-            let isSlow = readAt - headSince > Self.slowDuration
-            if statement.isSlow != isSlow {
-                statement.isSlow = isSlow
-                statements.slownessChanged(statement.sql, isSlow)
-            }
+            let speed: PostgresStatement.Speed = readAt - headSince > Self.slowDuration ? .slow : .fast
+            let changes = (statement.speed == .slow) != (speed == .slow)
+            statement.speed = speed
+            if changes { statements.slownessChanged(statement.sql, speed == .slow) }
         }
+        if request?.isUnproven == true { unprovenCount -= 1 }
         headSince = readAt
         switch answer {
         case .success(let result): request?.finish(.success(result))

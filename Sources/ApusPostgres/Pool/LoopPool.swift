@@ -65,7 +65,7 @@ final class LoopPool: PendingRequest.Target, PendingRequest.Owner, PostgresConne
         }
         if case .statement(let sql, _, _) = request.kind {
             let statement = statements.statement(sql)
-            if statement.isSlow { return request.finish(.failure(RunsAlone())) }
+            if statement.speed == .slow { return request.finish(.failure(RunsAlone())) }
             request.statement = statement
         }
         if waiting.isEmpty, let connection = availableConnection() { return connection.submit(request) }

@@ -41,7 +41,7 @@ final class LoopPools: Sendable {
     /// Tells the other event loops that a statement has turned out to be slow, or no longer is.
     private func tell(_ sql: String, isSlow: Bool, except origin: LoopPool?) {
         for pool in state.withLock({ Array($0.pools.values) }) where pool !== origin {
-            pool.loop.execute { pool.statements.statement(sql).isSlow = isSlow }
+            pool.loop.execute { pool.statements.statement(sql).speed = isSlow ? .slow : .unknown }
         }
     }
 

@@ -16,8 +16,16 @@ final class PostgresStatement {
     @exclusivity(unchecked) private(set) var generation = 0
     /// Whether the server cannot infer the types of numbers, so that they are declared.
     @exclusivity(unchecked) var declaresNumbers = false
-    /// Whether the last executions took long. Other statements must not wait behind it.
-    @exclusivity(unchecked) var isSlow = false
+    /// How long the statement takes, as far as it is known.
+    enum Speed {
+        /// It was not executed yet. Other statements are not written behind it.
+        case unknown
+        case fast
+        /// It is executed on a connection of its own.
+        case slow
+    }
+
+    @exclusivity(unchecked) var speed = Speed.unknown
 
     /// Why the statement must not be run as others are; `nil` if it may.
     private let misuse: String?

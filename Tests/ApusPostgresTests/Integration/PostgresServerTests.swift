@@ -22,7 +22,9 @@ struct PostgresServerTests {
     }
 
     private func query(_ url: String, _ sql: SQL) async throws -> String {
-        let database = try PostgresDatabase(PostgresConfiguration(url: url))
+        var configuration = try PostgresConfiguration(url: url)
+        configuration.connectTimeout = .seconds(60)
+        let database = try PostgresDatabase(configuration)
         do {
             let value = try await database.value(sql, as: String.self)
             await database.close()

@@ -12,6 +12,8 @@ func withDatabase(
     let server = try await TestPostgres.shared()
     let name = try await server.createDatabase()
     var configuration = try PostgresConfiguration(url: server.url(database: name, parameters: parameters))
+    // Many tests run at once on few processors.
+    configuration.connectTimeout = .seconds(60)
     configure(&configuration)
     let database = try PostgresDatabase(configuration)
     do {
