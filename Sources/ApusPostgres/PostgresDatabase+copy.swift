@@ -82,6 +82,9 @@ extension PostgresDatabase {
         guard values.isEmpty else {
             throw AppError(.internal, "COPY takes no values. Name the table and the columns in the text.")
         }
+        guard !text.utf8.contains(0) else {
+            throw AppError(.internal, "A statement must not contain the character U+0000.")
+        }
         let request = PendingRequest(kind(text))
         let copy = CopyChannel(loop: connection.loop)
         await connection.beginPendingTransaction()

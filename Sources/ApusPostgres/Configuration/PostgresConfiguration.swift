@@ -4,7 +4,8 @@ public import ApusCore
 public struct PostgresConfiguration: Sendable {
     /// Where a server listens.
     public enum Host: Sendable, Hashable {
-        /// A name or an address, and a port. The name is resolved at each connect, so that a failover by DNS is noticed.
+        /// A name or an address, and a port. The name is resolved at each connect, so that a failover by DNS is
+        /// noticed.
         case tcp(String, port: Int)
         /// The folder of a Unix socket, and the port in the socket's name.
         case unixSocket(folder: String, port: Int)

@@ -6,9 +6,9 @@ import NIOSSL
 extension PostgresConnection: PendingRequest.Owner {
     /// The cancellation of a statement on the server.
     ///
-    /// A cancel request names the server process, not the statement. The connection takes no requests until the statement
-    /// has ended, the server has closed the connection that carried the request, so that it can no longer arrive, and a
-    /// statement has shown that none is pending.
+    /// A cancel request names the server process, not the statement. The connection takes no requests until the
+    /// statement has ended, the server has closed the connection that carried the request, so that it can no longer
+    /// arrive, and a statement has shown that none is pending.
     struct Cancellation {
         fileprivate(set) var isDelivered = false
         fileprivate var isProbing = false

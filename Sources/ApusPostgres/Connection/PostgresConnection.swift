@@ -23,11 +23,11 @@ final class LoopStatements: @unchecked Sendable {
 
 /// A connection: a channel handler that performs what the state machine decides.
 ///
-/// All requests that are submitted in one tick of the event loop share one write, and reading goes on while bytes wait to
-/// be written: if both sides only wrote, with full buffers, neither would go on.
+/// All requests that are submitted in one tick of the event loop share one write, and reading goes on while bytes wait
+/// to be written: if both sides only wrote, with full buffers, neither would go on.
 ///
-/// `@unchecked Sendable`: every mutable property is accessed only on the event loop. Exclusivity checks are disabled where
-/// every message would pay for them: no access to such a property spans a call to other code.
+/// `@unchecked Sendable`: every mutable property is accessed only on the event loop. Exclusivity checks are disabled
+/// where every message would pay for them: no access to such a property spans a call to other code.
 final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer

@@ -26,8 +26,8 @@ struct PostgresConnector: Sendable {
     }
 
     /// Opens a connection on an event loop.
-    /// - Throws: An `AppError`: `unavailable` if no host can be reached or is of the kind that is wanted, another code if
-    ///   the configuration does not fit the server.
+    /// - Throws: An `AppError`: `unavailable` if no host can be reached or is of the kind that is wanted, another code
+    ///   if the configuration does not fit the server.
     func connect(on loop: any EventLoop, _ statements: LoopStatements) async throws -> PostgresConnection {
         var reasons: [(host: PostgresConfiguration.Host, error: any Error)] = []
         let target = configuration.targetSession

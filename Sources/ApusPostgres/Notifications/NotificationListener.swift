@@ -31,7 +31,8 @@ final class NotificationListener: Sendable {
 
     /// How many events a subscriber may be behind. Then it misses some, and is told.
     private static let maximumBacklog = 1024
-    /// How often the connection is checked: a connection of which only one side knows that it has ended receives nothing.
+    /// How often the connection is checked: a connection of which only one side knows that it has ended receives
+    /// nothing.
     private static let pingInterval = TimeAmount.seconds(15)
     private static let backoff = RetryPolicy(maximumAttempts: .max, maximumDelay: .seconds(10))
 
@@ -180,5 +181,5 @@ final class NotificationListener: Sendable {
         state.withLock { state in state.subscribers.values.filter { $0.channel.isExactly(channel) } }
     }
 
-    private static func quoted(_ name: String) -> String { "\"" + name.replacing(["\"": "\"\""]) + "\"" }
+    private static func quoted(_ name: String) -> String { "\"" + name.replacing(["\"": "\"\"", "\0": ""]) + "\"" }
 }

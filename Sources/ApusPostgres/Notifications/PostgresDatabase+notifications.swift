@@ -3,8 +3,8 @@ import ApusData
 
 /// What a subscriber to a channel of notifications receives.
 public enum PostgresEvent: Sendable, Equatable {
-    /// Notifications may have been missed: everything from before must be read again. Sent once when listening has begun,
-    /// after each interruption of the connection, and when the subscriber could not keep up.
+    /// Notifications may have been missed: everything from before must be read again. Sent once when listening has
+    /// begun, after each interruption of the connection, and when the subscriber could not keep up.
     case gap
     case notification(channel: String, payload: String)
 }

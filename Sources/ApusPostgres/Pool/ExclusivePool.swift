@@ -4,7 +4,8 @@ import NIOPosix
 import ServiceContextModule
 import Synchronization
 
-/// The connections that one task at a time has for itself: for transactions, COPY, cursors and statements that take long.
+/// The connections that one task at a time has for itself: for transactions, COPY, cursors and statements that take
+/// long.
 ///
 /// Bounded, and fair: tasks get a connection in the order in which they have asked.
 final class ExclusivePool: PostgresConnection.Delegate, Sendable {

@@ -4,12 +4,12 @@ import NIOCore
 
 /// Runs the single statements of one event loop on a few shared connections.
 ///
-/// A statement goes to a connection that is idle; if there is none, behind the fewest others that were not answered. The
-/// server works on it as soon as it has answered those, without waiting for the network, and one write and one read carry
-/// several statements. Each has its own Sync, so an error does not affect the others.
+/// A statement goes to a connection that is idle; if there is none, behind the fewest others that were not answered.
+/// The server works on it as soon as it has answered those, without waiting for the network, and one write and one read
+/// carry several statements. Each has its own Sync, so an error does not affect the others.
 ///
-/// `@unchecked Sendable`: every mutable property is accessed only on the event loop. Exclusivity checks are disabled where
-/// every statement would pay for them: no access to such a property spans a call to other code.
+/// `@unchecked Sendable`: every mutable property is accessed only on the event loop. Exclusivity checks are disabled
+/// where every statement would pay for them: no access to such a property spans a call to other code.
 final class LoopPool: PendingRequest.Target, PendingRequest.Owner, PostgresConnection.Delegate, @unchecked Sendable {
     let loop: any EventLoop
     let statements = LoopStatements()

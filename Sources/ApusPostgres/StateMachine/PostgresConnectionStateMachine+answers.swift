@@ -209,7 +209,8 @@ extension PostgresConnectionStateMachine {
         for slot in slots { unansweredBytes -= slot.bytes }
         forgetUnprepared(slots, current, at: failedIndex)
         let isInvalidated = forgetIfInvalid(current, error)
-        // A transaction that could not begin is not tried again here: other statements may already be written behind it.
+        // A transaction that could not begin is not tried again here: other statements may already be written behind
+        // it.
         if status == .idle, !current.slot.isRetry, !current.slot.isAbandoned, slots.count == 1,
             isInvalidated || isMisdirectedCancel(current, error)
         {

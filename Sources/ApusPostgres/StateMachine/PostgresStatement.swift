@@ -35,8 +35,8 @@ final class PostgresStatement {
         misuse = Self.misuse(of: sql)
     }
 
-    /// - Throws: An `AppError` of code `internal` for statements that would change the state of a connection that others
-    ///   use as well.
+    /// - Throws: An `AppError` of code `internal` for statements that would change the state of a connection that
+    ///   others use as well.
     func checkUse() throws(AppError) {
         if let misuse { throw AppError(.internal, misuse) }
     }
@@ -109,7 +109,8 @@ final class ColumnDescription: Sendable {
     static let none = ColumnDescription(names: [], types: [])
 }
 
-/// The statements of an event loop by their text, with a limit; beyond it, those that were not used lately are forgotten.
+/// The statements of an event loop by their text, with a limit; beyond it, those that were not used lately are
+/// forgotten.
 struct StatementCache {
     private var statements: [ExactString: (statement: PostgresStatement, lastUse: Int)] = [:]
     private var clock = 0

@@ -19,8 +19,8 @@ struct PreparedStatements {
     }
 
     /// Adds a statement that is about to be prepared.
-    /// - Returns: The name to close before, if any: that of an earlier generation, or of the statement that was not used
-    ///   for the longest time when there are too many.
+    /// - Returns: The name to close before, if any: that of an earlier generation, or of the statement that was not
+    ///   used for the longest time when there are too many.
     mutating func add(_ prepared: PreparedStatement) -> String? {
         clock += 1
         prepared.lastUse = clock

@@ -23,7 +23,8 @@ struct Slot<Token> {
         case statement(PreparedStatement)
         /// Text of the simple protocol.
         case simple(String)
-        /// The end of a transaction. The server answers a COMMIT of a failed transaction with ROLLBACK, without an error.
+        /// The end of a transaction. The server answers a COMMIT of a failed transaction with ROLLBACK, without an
+        /// error.
         case commit
         case copyIn(String)
         case copyOut(String)

@@ -4,8 +4,8 @@ import NIOCore
 
 /// Writes the values of a statement into a Bind message.
 ///
-/// A value is written in binary format if the type of its parameter is known and can hold it. Otherwise it is written as
-/// text, which the server converts to whatever type it has inferred, with the same outcome.
+/// A value is written in binary format if the type of its parameter is known and can hold it. Otherwise it is written
+/// as text, which the server converts to whatever type it has inferred, with the same outcome.
 enum ValueEncoder {
     /// The maximum number of parameters of a statement, a limit of the protocol.
     static let maximumCount = 65_535

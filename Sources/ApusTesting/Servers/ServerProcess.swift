@@ -12,8 +12,8 @@ import Synchronization
 
 /// A server that runs as a process of its own, and ends with this one.
 ///
-/// A shell waits until the pipe to it is closed, which happens even if this process crashes, and then stops the server and
-/// removes its folder.
+/// A shell waits until the pipe to it is closed, which happens even if this process crashes, and then stops the server
+/// and removes its folder.
 final class ServerProcess: Sendable {
     /// What the server has printed, up to a limit, and who waits for it.
     private struct Output {
@@ -40,8 +40,8 @@ final class ServerProcess: Sendable {
     static func start(
         _ command: [String], stopSignal: String, removing folder: String, readyWhen line: String
     ) async throws -> ServerProcess {
-        // The shell becomes the server. Another one waits until the pipe is closed, and does not rely on SIGCHLD, which is
-        // blocked in children of a thread that blocks it.
+        // The shell becomes the server. Another one waits until the pipe is closed, and does not rely on SIGCHLD, which
+        // is blocked in children of a thread that blocks it.
         let script = """
             folder=$1; shift
             server=$$

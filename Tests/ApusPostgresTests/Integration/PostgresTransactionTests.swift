@@ -85,7 +85,7 @@ struct PostgresTransactionTests {
     @Test func `A deadlock fails one of the transactions, which can be repeated`() async throws {
         try await withTable { database, _ async throws in
             let (first, second) = (Gate(), Gate())
-            func swap(_ a: Int, _ b: Int, _ mine: Gate, _ other: Gate) async throws {
+            @Sendable func swap(_ a: Int, _ b: Int, _ mine: Gate, _ other: Gate) async throws {
                 try await database.transaction {
                     try await database.execute("UPDATE t SET n = n + 1 WHERE id = \(a)")
                     mine.open()
@@ -93,8 +93,8 @@ struct PostgresTransactionTests {
                     try await database.execute("UPDATE t SET n = n + 1 WHERE id = \(b)")
                 }
             }
-            async let one = code { try await swap(1, 2, first, second) }
-            async let two = code { try await swap(2, 1, second, first) }
+            async let one = code { try await withDeadline(.after(.seconds(60))) { try await swap(1, 2, first, second) } }
+            async let two = code { try await withDeadline(.after(.seconds(60))) { try await swap(2, 1, second, first) } }
             let codes = await [one, two]
             #expect(codes.contains(.aborted) && codes.contains(nil))
             #expect(try await database.value("SELECT sum(n)::int FROM t") == 2)

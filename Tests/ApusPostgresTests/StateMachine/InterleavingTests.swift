@@ -5,8 +5,8 @@ import Testing
 
 @testable import ApusPostgres
 
-/// Random orders of requests, answers, failures, cancellations and cuts of the stream, from seeds. Each answer must reach
-/// the request that it belongs to.
+/// Random orders of requests, answers, failures, cancellations and cuts of the stream, from seeds. Each answer must
+/// reach the request that it belongs to.
 struct InterleavingTests {
     /// SplitMix64.
     private struct SeededGenerator: RandomNumberGenerator {
