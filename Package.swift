@@ -19,6 +19,7 @@ let package = Package(
         .library(name: "ApusData", targets: ["ApusData"]),
         .library(name: "ApusSQLite", targets: ["ApusSQLite"]),
         .library(name: "ApusRedis", targets: ["ApusRedis"]),
+        .library(name: "ApusPostgres", targets: ["ApusPostgres"]),
         .library(name: "ApusJobs", targets: ["ApusJobs"]),
         .library(name: "ApusLogging", targets: ["ApusLogging"]),
         .library(name: "ApusTesting", targets: ["ApusTesting"]),
@@ -188,6 +189,19 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "ServiceContextModule", package: "swift-service-context"),
+            ]),
+        .target(
+            name: "ApusPostgres",
+            dependencies: [
+                "ApusCore", "ApusData",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "NIOTLS", package: "swift-nio"),
                 .product(name: "ServiceContextModule", package: "swift-service-context"),
             ]),
         .target(
@@ -371,6 +385,14 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
+        .testTarget(
+            name: "ApusPostgresTests",
+            dependencies: [
+                "ApusCore", "ApusData", "ApusPostgres", "ApusTesting",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "X509", package: "swift-certificates"),
             ]),
         .testTarget(
             name: "ApusJobsTests",
