@@ -78,7 +78,7 @@ extension PostgresDatabase {
     private func startCopy(
         _ sql: SQL, _ connection: PostgresConnection, _ kind: (String) -> PendingRequest.Kind
     ) async throws -> (PendingRequest, CopyChannel) {
-        let (text, values) = sql.rendered { "$\($0)" }
+        let (text, values) = try sql.rendered(for: .postgres)
         guard values.isEmpty else {
             throw AppError(.internal, "COPY takes no values. Name the table and the columns in the text.")
         }

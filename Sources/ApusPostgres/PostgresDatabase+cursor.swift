@@ -11,7 +11,7 @@ extension PostgresDatabase {
     public func forEachRow(
         of sql: SQL, batchSize: Int = 256, _ body: (Row) async throws -> Void
     ) async throws {
-        let (text, values) = sql.rendered { "$\($0)" }
+        let (text, values) = try sql.rendered(for: .postgres)
         try await withCursorTransaction { transaction in
             let name = "apus_cursor_\(UInt64.random(in: .min ... .max))"
             _ = try await transaction.run(

@@ -91,7 +91,7 @@ public final class PostgresDatabase: Database {
             // A write that has a companion is run together with it in a new transaction.
             return try await transaction { try await self.run(sql) }
         }
-        let (text, values) = sql.rendered(placeholder: Placeholder.text)
+        let (text, values) = try sql.rendered(for: .postgres)
         if let transaction = currentTransaction { return try await transaction.run(text, values) }
         try Task.checkCancellation()
         let pool = loops.pool(of: currentLoop)
@@ -116,11 +116,4 @@ public final class PostgresDatabase: Database {
     }
 
     func statements(of loop: any EventLoop) -> LoopStatements { loops.pool(of: loop).statements }
-}
-
-/// The placeholders of values: `$1`, `$2` and so on.
-private enum Placeholder {
-    private static let first = (0...64).map { "$\($0)" }
-
-    static func text(_ number: Int) -> String { first.indices.contains(number) ? first[number] : "$\(number)" }
 }

@@ -1,4 +1,5 @@
 import ApusCore
+import ApusData
 import NIOCore
 import Testing
 
@@ -14,6 +15,12 @@ struct PostgresErrorTests {
     ])
     func `Each SQLSTATE has its code`(sqlState: String, code: StatusCode) {
         #expect(AppError(postgres: PostgresError(sqlState: sqlState, message: "secret")).code == code)
+    }
+
+    @Test(arguments: [("40001", true), ("40P01", true), ("55P03", true), ("40003", false), ("23505", false)])
+    func `A transaction in conflict with another may run again`(sqlState: String, isConflict: Bool) {
+        let error = AppError(postgres: PostgresError(sqlState: sqlState, message: ""))
+        #expect(error.isTransactionConflict == isConflict)
     }
 
     @Test func `What the server says is logged but never shown`() throws {

@@ -1,3 +1,4 @@
+import ApusData
 import NIOCore
 
 /// An error or a notice that the server reported. Logged as the cause of an `AppError`, never sent to a client.
@@ -58,6 +59,11 @@ struct PostgresError: Error, Equatable, Sendable {
         default: isFatal
         }
     }
+}
+
+extension PostgresError: TransactionConflict {
+    /// Whether it is a serialization failure, a deadlock, or a lock that was not available in time.
+    package var isTransactionConflict: Bool { ["40001", "40P01", "55P03"].contains(sqlState) }
 }
 
 extension PostgresError: CustomStringConvertible {

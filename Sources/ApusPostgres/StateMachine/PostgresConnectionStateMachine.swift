@@ -118,9 +118,9 @@ struct PostgresConnectionStateMachine<Token> {
         state = .ended
         isCondemned = true
         var waiting: [(Token, AppError)] = []
-        func add(_ slot: Slot<Token>, _ error: AppError) {
+        func add(_ slot: Slot<Token>, _ error: AppError, hasFailed: Bool = false) {
             guard let token = slot.token, !slot.isAbandoned else { return }
-            if case .commit = slot.kind {
+            if case .commit = slot.kind, !hasFailed {
                 waiting.append((token, Self.unknownOutcome(error)))
             } else {
                 waiting.append((token, error))
@@ -129,7 +129,9 @@ struct PostgresConnectionStateMachine<Token> {
         for (slot, _) in answeredInGroup { add(slot, error) }
         if let progress {
             // The server may have reported an error before it ended the connection.
-            add(progress.slot, progress.error.map { AppError(postgres: $0) } ?? error)
+            let reported = progress.error
+            // An error that did not end the connection has ended the transaction.
+            add(progress.slot, reported.map { AppError(postgres: $0) } ?? error, hasFailed: reported?.isFatal == false)
         }
         for slot in queue { add(slot, error) }
         answeredInGroup = []
