@@ -16,9 +16,10 @@ public final class PostgresDatabase: Database {
     let configuration: PostgresConfiguration
     let connector: PostgresConnector
     let log: Logger
+    let queries: QueryLog
     let exclusive: ExclusivePool
     private let loops: LoopPools
-    private let afterCommit = AfterCommitActions()
+    let afterCommit = AfterCommitActions()
     let listener: NotificationListener
 
     public let dialect = SQLDialect.postgres
@@ -28,6 +29,7 @@ public final class PostgresDatabase: Database {
     public init(_ configuration: PostgresConfiguration, log: Logger = Logger(label: "apus.postgres")) throws {
         self.configuration = configuration
         self.log = log
+        queries = QueryLog(log, dialect: .postgres, slowQuery: configuration.slowQuery)
         let connector = try PostgresConnector(configuration, log: log)
         let loops = LoopPools(connector)
         self.connector = connector
@@ -42,45 +44,42 @@ public final class PostgresDatabase: Database {
     @discardableResult
     public func execute(_ sql: SQL) async throws -> Int { try await run(sql).affectedRows }
 
-    @discardableResult
-    public func transaction<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result {
-        try await transaction(begin: "BEGIN", body)
-    }
-
-    /// Runs a closure in a transaction that begins with a statement such as `BEGIN ISOLATION LEVEL SERIALIZABLE`. It is
-    /// sent together with the first statement. Inside another transaction, the closure joins that one.
-    package func transaction<Result: Sendable>(
-        begin: String, _ body: () async throws -> Result
-    ) async throws -> Result {
-        if let ambient = AmbientTransaction.current(of: self) { return try await ambient.join(body) }
-        try Task.checkCancellation()
-        let (result, actions) = try await exclusive.withConnection(on: currentLoop) { connection in
-            await connection.beginTransaction(begin)
-            let ambient = AmbientTransaction(database: self, session: PostgresTransaction(connection))
-            do {
-                let result = try await AmbientTransaction.$current.withValue(ambient, operation: body)
-                try await ambient.prepareCommit(self)
-                try Task.checkCancellation()
-                try await connection.commit()
-                return (result, ambient.committed())
-            } catch {
-                ambient.rolledBack()
-                await connection.rollback()
-                throw error
-            }
-        }
-        if !actions.isEmpty { await afterCommit.run(actions) }
-        return result
-    }
-
     public func close() async {
         listener.close()
         await exclusive.close()
         await loops.close()
     }
 
-    /// The connections and the statements that use or wait for them.
-    public func statistics() async -> PostgresStatistics { await loops.statistics(exclusive) }
+    // MARK: Observing
+
+    /// The connections of both kinds, and what waits for one of either kind.
+    public var statistics: DatabaseStatistics {
+        let (shared, exclusive) = (loops.load, exclusive.counts)
+        var statistics = DatabaseStatistics()
+        statistics.connections = shared.connections + exclusive.open
+        statistics.waiting = shared.waiting + exclusive.waiting
+        return statistics
+    }
+
+    /// The connections and the statements that use or wait for them, in more detail.
+    public func detailedStatistics() async -> PostgresStatistics { await loops.statistics(exclusive) }
+
+    /// Checks within 5 seconds that the server answers, on a shared connection.
+    public func checkHealth() async throws {
+        do {
+            try await withDeadline(.after(Self.healthTimeout)) { _ = try await self.runAlone("SELECT 1") }
+        } catch {
+            try Task.checkCancellation()
+            throw AppError(.unavailable, "The database does not respond.", cause: error)
+        }
+    }
+
+    private static let healthTimeout = Duration.seconds(5)
+
+    func record(_ sql: SQL, _ result: StatementResult) {
+        let rows = result.rows.isEmpty ? result.affectedRows : result.rows.count
+        queries.record(sql, duration: .nanoseconds(result.duration.nanoseconds), rows: rows)
+    }
 
     // MARK: Statements
 
@@ -91,8 +90,20 @@ public final class PostgresDatabase: Database {
             // A write that has a companion is run together with it in a new transaction.
             return try await transaction { try await self.run(sql) }
         }
+        let result: StatementResult
+        if let transaction = currentTransaction {
+            let (text, values) = try sql.rendered(for: .postgres)
+            result = try await transaction.run(text, values)
+        } else {
+            result = try await runAlone(sql)
+        }
+        record(sql, result)
+        return result
+    }
+
+    /// Runs a statement outside of any transaction.
+    private func runAlone(_ sql: SQL) async throws -> StatementResult {
         let (text, values) = try sql.rendered(for: .postgres)
-        if let transaction = currentTransaction { return try await transaction.run(text, values) }
         try Task.checkCancellation()
         let pool = loops.pool(of: currentLoop)
         do {

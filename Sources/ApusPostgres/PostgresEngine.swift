@@ -14,8 +14,11 @@ public struct PostgresEngine: DatabaseEngine {
 
     public var schemes: [String] { ["postgres", "postgresql"] }
 
-    public func open(_ url: String) throws -> any Database {
+    public func open(_ url: String) throws -> any Database { try open(url, DatabaseSettings()) }
+
+    public func open(_ url: String, _ settings: DatabaseSettings) throws -> any Database {
         var configuration = try PostgresConfiguration(url: url)
+        configuration.slowQuery = settings.slowQuery
         configure(&configuration)
         return try PostgresDatabase(configuration)
     }

@@ -43,8 +43,8 @@ public struct PostgresConfiguration: Sendable {
 
     /// The hosts, which are tried in order.
     public var hosts: [Host]
-    /// The hosts for LISTEN, if ``hosts`` are connection poolers such as PgBouncer, through which notifications do not
-    /// arrive. By default the same as ``hosts``.
+    /// The hosts for LISTEN and the lock of migrations, if ``hosts`` are connection poolers such as PgBouncer, through which
+    /// notifications do not arrive. By default the same as ``hosts``.
     public var directHosts: [Host]?
     public var user: String
     public var password: Secret<String>?
@@ -77,6 +77,8 @@ public struct PostgresConfiguration: Sendable {
     public var maximumLifetime = Duration.seconds(1800)
     /// After how long without use a connection is checked. 30 seconds by default.
     public var checkInterval = Duration.seconds(30)
+    /// How long a statement may run before it is logged as a warning. 500 milliseconds by default.
+    public var slowQuery = Duration.milliseconds(500)
     /// The maximum length of a message of the server, such as a row, in bytes. 256 MiB by default.
     public var maximumMessageBytes = 256 << 20
 
@@ -90,6 +92,13 @@ public struct PostgresConfiguration: Sendable {
         self.user = user
         self.password = password
         self.database = database ?? user
+    }
+
+    /// The same configuration, for connections that must not lead through a connection pooler.
+    var direct: PostgresConfiguration {
+        var configuration = self
+        configuration.hosts = directHosts ?? hosts
+        return configuration
     }
 
     /// The parameters of the startup message.

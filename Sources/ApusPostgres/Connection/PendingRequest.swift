@@ -40,7 +40,8 @@ final class PendingRequest: @unchecked Sendable {
     @exclusivity(unchecked) private(set) var isCancelled = false
     @exclusivity(unchecked) private var isFinished = false
     @exclusivity(unchecked) fileprivate var continuation: UnsafeContinuation<StatementResult, any Error>?
-    private var result: Result<StatementResult, any Error>?
+    /// The answer, unless a task or an observer has taken it.
+    private(set) var result: Result<StatementResult, any Error>?
     private var observer: ((Result<StatementResult, any Error>) -> Void)?
 
     init(_ kind: Kind) { self.kind = kind }

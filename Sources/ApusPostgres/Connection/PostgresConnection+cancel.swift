@@ -15,9 +15,12 @@ extension PostgresConnection: PendingRequest.Owner {
         fileprivate var probes = 0
         fileprivate let watchdog: Scheduled<Void>
         fileprivate var waiters: [UnsafeContinuation<Void, Never>] = []
+        /// The statements of the transaction that came meanwhile, such as the return to a savepoint.
+        fileprivate var held: [PendingRequest] = []
 
-        func connectionClosed() {
+        func connectionClosed(_ error: AppError) {
             watchdog.cancel()
+            for request in held { request.finish(.failure(error)) }
             for waiter in waiters { waiter.resume() }
         }
     }
@@ -32,10 +35,25 @@ extension PostgresConnection: PendingRequest.Owner {
     /// answers of others are dropped.
     func cancel(_ request: PendingRequest) {
         if case .beginning(let held) = transaction { transaction = .beginning(held.filter { $0 !== request }) }
+        cancellation?.held.removeAll { $0 === request }
         let isHead = machine.isHead { $0 === request }
         machine.abandon { $0 === request }
         request.finish(.failure(CancellationError()))
         if isHead { cancelHead() }
+    }
+
+    /// Called when the task is gone whose statements were written together with the commit. The commit is answered
+    /// nevertheless.
+    func cancelBatch(_ requests: [PendingRequest]) {
+        if machine.isHead(where: { token in requests.contains { $0 === token } }) { cancelHead() }
+    }
+
+    /// Holds a statement of a transaction back until no cancellation can hit it.
+    /// - Returns: Whether it is held.
+    func waitsForCancellation(_ request: PendingRequest) -> Bool {
+        guard cancellation != nil, case .begun = transaction, case .statement = request.kind else { return false }
+        cancellation?.held.append(request)
+        return true
     }
 
     private func cancelHead() {
@@ -100,6 +118,7 @@ extension PostgresConnection: PendingRequest.Owner {
         cancellation = nil
         machine.isCancelling = false
         ended?.watchdog.cancel()
+        for request in ended?.held ?? [] { submit(request) }
         for waiter in ended?.waiters ?? [] { waiter.resume() }
         delegate?.connectionAdvanced(self)
     }

@@ -6,8 +6,8 @@ extension PostgresConnection {
     enum TransactionPhase {
         /// Statements are not part of a transaction.
         case none
-        /// The transaction begins with the first statement, in one write.
-        case notBegun(String)
+        /// These statements begin the transaction, in one write with the first statement of the task.
+        case notBegun([String])
         /// The transaction has not begun on the server yet. Statements wait for that: if it could not begin, they would
         /// run outside of it.
         case beginning([PendingRequest])
@@ -22,8 +22,9 @@ extension PostgresConnection {
     }
 
     /// Lets the next statement begin a transaction.
-    func beginTransaction(_ sql: String) async {
-        await onLoop { $0.transaction = .notBegun(sql) }
+    /// - Parameter statements: `BEGIN` with its options, and what is set for the transaction.
+    func beginTransaction(_ statements: [String]) async {
+        await onLoop { $0.transaction = .notBegun(statements) }
     }
 
     /// Commits the transaction, unless no statement has begun it.

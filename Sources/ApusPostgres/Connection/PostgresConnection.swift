@@ -125,6 +125,7 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
         }
         if isIdle { headSince = .now() }
         request.owner = self
+        if waitsForCancellation(request) { return }
         do throws(AppError) {
             switch request.kind {
             case .statement(let sql, let values, let keepsPrepared):
@@ -154,7 +155,7 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
         switch transaction {
         case .none: break
         case .notBegun(let begin):
-            machine.sendFirst(PostgresStatement(begin))
+            for first in begin { machine.sendFirst(PostgresStatement(first)) }
             transaction = .beginning([])
         case .beginning(let held):
             transaction = .beginning(held + [request])
@@ -296,8 +297,9 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
 
     private func answered(_ request: PendingRequest?, _ answer: Machine.Answer) {
         lastUse = readAt
+        let duration = readAt - headSince
         if let statement = request?.statement {
-            let speed: PostgresStatement.Speed = readAt - headSince > Self.slowDuration ? .slow : .fast
+            let speed: PostgresStatement.Speed = duration > Self.slowDuration ? .slow : .fast
             let changes = (statement.speed == .slow) != (speed == .slow)
             statement.speed = speed
             if changes { statements.slownessChanged(statement.sql, speed == .slow) }
@@ -305,7 +307,9 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
         if request?.isUnproven == true { unprovenCount -= 1 }
         headSince = readAt
         switch answer {
-        case .success(let result): request?.finish(.success(result))
+        case .success(var result):
+            result.duration = duration
+            request?.finish(.success(result))
         case .failure(let error): request?.finish(.failure(error))
         }
     }
@@ -339,7 +343,7 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
         for (request, error) in waiting { request.finish(.failure(error)) }
         if case .beginning(let held) = transaction { for request in held { request.finish(.failure(error)) } }
         transaction = .none
-        cancellation?.connectionClosed()
+        cancellation?.connectionClosed(error)
         cancellation = nil
         delegate?.connectionClosed(self)
         channelContext?.close(promise: nil)

@@ -66,6 +66,14 @@ extension PostgresError: TransactionConflict {
     package var isTransactionConflict: Bool { ["40001", "40P01", "55P03"].contains(sqlState) }
 }
 
+/// The error of a prepared statement that no longer fits its tables. It is prepared again for the next attempt.
+struct ChangedTable: TransactionConflict, CustomStringConvertible {
+    let error: PostgresError
+
+    package var isTransactionConflict: Bool { true }
+    var description: String { error.description }
+}
+
 extension PostgresError: CustomStringConvertible {
     /// The SQLSTATE, the message and where it applies. Without the detail, which may contain values of rows.
     var description: String {

@@ -37,9 +37,7 @@ final class NotificationListener: Sendable {
     private static let backoff = RetryPolicy(maximumAttempts: .max, maximumDelay: .seconds(10))
 
     init(_ configuration: PostgresConfiguration, log: Logger) throws {
-        var configuration = configuration
-        configuration.hosts = configuration.directHosts ?? configuration.hosts
-        connector = try PostgresConnector(configuration, log: log)
+        connector = try PostgresConnector(configuration.direct, log: log)
         self.log = log
     }
 

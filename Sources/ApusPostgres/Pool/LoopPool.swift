@@ -1,6 +1,7 @@
 import ApusCore
 import ApusData
 import NIOCore
+import Synchronization
 
 /// Runs the single statements of one event loop on a few shared connections.
 ///
@@ -15,9 +16,15 @@ final class LoopPool: PendingRequest.Target, PendingRequest.Owner, PostgresConne
     let statements = LoopStatements()
     private let connector: PostgresConnector
     private let limit: Int
-    @exclusivity(unchecked) private var connections: [PostgresConnection] = []
+    /// The number of connections and of waiting statements, for other threads.
+    let load = PoolLoad()
+    @exclusivity(unchecked) private var connections: [PostgresConnection] = [] {
+        didSet { load.connections.store(connections.count, ordering: .relaxed) }
+    }
     @exclusivity(unchecked) private var connecting = 0
-    @exclusivity(unchecked) private var waiting = CircularBuffer<PendingRequest>()
+    @exclusivity(unchecked) private var waiting = CircularBuffer<PendingRequest>() {
+        didSet { load.waiting.store(waiting.count, ordering: .relaxed) }
+    }
     @exclusivity(unchecked) private var isClosed = false
     @exclusivity(unchecked) private var isOverflowScheduled = false
     private var closing: EventLoopPromise<Void>?
@@ -206,4 +213,10 @@ final class LoopPool: PendingRequest.Target, PendingRequest.Owner, PostgresConne
         }
         closing.take()?.succeed()
     }
+}
+
+/// What a pool does, as other threads see it.
+final class PoolLoad: Sendable {
+    let connections = Atomic(0)
+    let waiting = Atomic(0)
 }

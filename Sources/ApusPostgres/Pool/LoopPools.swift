@@ -60,6 +60,18 @@ final class LoopPools: Sendable {
         }
     }
 
+    /// The connections of all event loops, and the statements that wait for one.
+    var load: (connections: Int, waiting: Int) {
+        state.withLock { state in
+            state.pools.values.reduce((0, 0)) { sum, pool in
+                (
+                    sum.0 + pool.load.connections.load(ordering: .relaxed),
+                    sum.1 + pool.load.waiting.load(ordering: .relaxed)
+                )
+            }
+        }
+    }
+
     func statistics(_ exclusive: ExclusivePool) async -> PostgresStatistics {
         let counts = exclusive.counts
         var statistics = PostgresStatistics(

@@ -220,7 +220,8 @@ extension PostgresConnectionStateMachine {
         let failure: AppError
         if isInvalidated, !current.slot.isRetry {
             failure = AppError(
-                .aborted, "The transaction must be repeated, because a table has changed.", cause: error)
+                .aborted, "The transaction must be repeated, because a table has changed.",
+                cause: ChangedTable(error: error))
         } else {
             failure = AppError(postgres: error)
         }

@@ -1,11 +1,14 @@
 import ApusCore
 import ApusData
+import NIOCore
 
 /// The result of a statement.
 struct StatementResult: Sendable {
     var rows: [Row] = []
     /// The number of rows that the statement inserted, updated or deleted, or copied.
     var affectedRows = 0
+    /// How long the server has worked on it, with the way there and back.
+    var duration = TimeAmount.zero
 }
 
 /// The state of a session's transaction.

@@ -136,7 +136,7 @@ struct PostgresDatabaseTests {
                 }
                 for try await isRight in group { #expect(isRight) }
             }
-            let statistics = await database.statistics()
+            let statistics = await database.detailedStatistics()
             #expect(statistics.runningStatements == 0 && statistics.waitingStatements == 0)
         }
     }
@@ -204,7 +204,7 @@ struct PostgresDatabaseTests {
                         throw AppError(.aborted, "Stop.")
                     }
                 } == .aborted)
-            #expect(await database.statistics().waitingForExclusive == 0)
+            #expect(await database.detailedStatistics().waitingForExclusive == 0)
         }
     }
 

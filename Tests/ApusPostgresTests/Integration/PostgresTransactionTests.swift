@@ -118,7 +118,7 @@ struct PostgresTransactionTests {
             } catch {
                 #expect(AppError(wrapping: error).code == .deadlineExceeded)
             }
-            #expect(await database.statistics().waitingForExclusive == 0)
+            #expect(await database.detailedStatistics().waitingForExclusive == 0)
             release.open()
             try await holder
             #expect(try await database.value("SELECT n FROM t WHERE id = 2") == 0)
@@ -155,7 +155,7 @@ struct PostgresTransactionTests {
             release.open()
             try await holder
             #expect(try await database.value("SELECT n FROM t WHERE id = 1") == 1)
-            #expect(await database.statistics().exclusiveConnections <= 2)
+            #expect(await database.detailedStatistics().exclusiveConnections <= 2)
         }
     }
 
@@ -257,7 +257,7 @@ struct PostgresTransactionTests {
             while await code({ _ = try await database.query("SELECT 1") }) != nil {}
             let rows = try await database.query("SELECT n FROM t ORDER BY id")
             #expect(try rows[0].get(0, as: Int.self) == rows[1].get(0, as: Int.self))
-            #expect(await database.statistics().exclusiveConnections <= 4)
+            #expect(await database.detailedStatistics().exclusiveConnections <= 4)
         }
     }
 
