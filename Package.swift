@@ -375,7 +375,7 @@ let package = Package(
         .testTarget(
             name: "ApusDataTests",
             dependencies: [
-                "ApusCore", "ApusData", "ApusSQLite", "ApusTesting", "sqlite-writer",
+                "ApusCore", "ApusData", "ApusPostgres", "ApusSQLite", "ApusTesting", "sqlite-writer",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         .testTarget(

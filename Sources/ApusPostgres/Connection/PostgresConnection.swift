@@ -155,6 +155,7 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
         switch transaction {
         case .none: break
         case .notBegun(let begin):
+            machine.isTransactionReadOnly = begin.contains { $0.contains(bytesOf: "READ ONLY") }
             for first in begin { machine.sendFirst(PostgresStatement(first)) }
             transaction = .beginning([])
         case .beginning(let held):

@@ -3,7 +3,9 @@ import ApusCore
 extension AppError {
     /// Creates the error that callers see for an error of the server. The SQLSTATE and the text are only logged.
     init(postgres error: PostgresError) {
-        let (code, message) = Self.description(of: error.sqlState)
+        let (code, message) =
+            error.sqlState == "25006" && error.isInReadOnlyTransaction
+            ? (StatusCode.failedPrecondition, "The transaction is read-only.") : Self.description(of: error.sqlState)
         self.init(code, message, cause: error)
     }
 

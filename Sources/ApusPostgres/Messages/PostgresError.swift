@@ -17,6 +17,8 @@ struct PostgresError: Error, Equatable, Sendable {
     var table: String?
     var column: String?
     var constraint: String?
+    /// Whether it was reported in a transaction that was begun as one that only reads.
+    var isInReadOnlyTransaction = false
 
     /// Reads the fields of an ErrorResponse or a NoticeResponse. Unknown fields are skipped.
     /// - Returns: `nil` if they are malformed.
@@ -55,7 +57,8 @@ struct PostgresError: Error, Equatable, Sendable {
     /// down.
     var condemnsConnection: Bool {
         switch sqlState {
-        case "25006", "57P01", "57P02", "57P03": true
+        case "25006": !isInReadOnlyTransaction
+        case "57P01", "57P02", "57P03": true
         default: isFatal
         }
     }

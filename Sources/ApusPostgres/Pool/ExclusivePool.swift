@@ -220,6 +220,7 @@ final class ExclusivePool: PostgresConnection.Delegate, Sendable {
                 return false
             }
             connection.transaction = .none
+            connection.machine.isTransactionReadOnly = false
             return true
         }
         guard isReusable else { return }

@@ -176,7 +176,8 @@ extension PostgresConnectionStateMachine {
     // MARK: Errors
 
     private mutating func receivedError(_ message: BackendMessage) throws -> Action {
-        let error = try readError(message)
+        var error = try readError(message)
+        error.isInReadOnlyTransaction = isTransactionReadOnly
         if error.condemnsConnection { isCondemned = true }
         guard progress != nil || !queue.isEmpty else {
             // The server ends an idle connection, for example because it shuts down.

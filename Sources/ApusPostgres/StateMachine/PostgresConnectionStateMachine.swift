@@ -75,6 +75,8 @@ struct PostgresConnectionStateMachine<Token> {
     /// Whether the connection must not be used for further requests, because its server is about to end or has become a
     /// standby.
     var isCondemned = false
+    /// Whether the transaction was begun as one that only reads.
+    var isTransactionReadOnly = false
     /// Whether a cancel request is on its way. It may hit another statement than the one it was meant for.
     var isCancelling = false
 

@@ -191,23 +191,6 @@ struct PostgresDatabaseTests {
         }
     }
 
-    @Test func `A large result is read in batches`() async throws {
-        try await withDatabase { database, _ async throws in
-            var sum = 0
-            try await database.forEachRow(of: "SELECT g::int FROM generate_series(1, \(2500)) g", batchSize: 100) {
-                sum += try $0.get(0, as: Int.self)
-            }
-            #expect(sum == 2500 * 2501 / 2)
-            #expect(
-                await code {
-                    try await database.forEachRow(of: "SELECT g FROM generate_series(1, 1000) g") { _ in
-                        throw AppError(.aborted, "Stop.")
-                    }
-                } == .aborted)
-            #expect(await database.detailedStatistics().waitingForExclusive == 0)
-        }
-    }
-
     @Test func `Subscribers are told about gaps and notifications, also after the connection was lost`() async throws {
         try await withDatabase { database, _ async throws in
             var events = database.notifications(on: "Orders \"x\"").makeAsyncIterator()

@@ -30,6 +30,58 @@ struct ConnectionTests {
         #expect(test.outcome(1) == .failedByConnection(.unknown))
     }
 
+    @Test func `A commit that has failed before the connection is lost is no unknown outcome`() {
+        var test = MachineUnderTest()
+        test.machine.send(.commit, token: 1)
+        test.receive(ServerMessage.error("40001"))
+        test.loseConnection()
+        #expect(test.outcome(1) == .failedByConnection(.aborted))
+    }
+
+    @Test func `A commit during which the server ends the connection has an unknown outcome`() {
+        var test = MachineUnderTest()
+        test.machine.send(.commit, token: 1)
+        test.receive(ServerMessage.error("57P01", severity: "FATAL"))
+        #expect(test.outcome(1) == .failedByConnection(.unknown))
+    }
+
+    @Test func `A commit that is written together with a statement that fails is an error`() throws {
+        var test = MachineUnderTest()
+        try test.machine.send(statement, [], token: 1)
+        test.machine.send(.commit, token: 2)
+        #expect(test.sentKinds() == "PDBESQ")
+        test.receive(ServerMessage.error("23505") + ServerMessage.ready(.failed))
+        test.receive(ServerMessage.complete("ROLLBACK") + ServerMessage.ready())
+        #expect(test.outcome(1) == .failed(.alreadyExists))
+        #expect(test.outcome(2) == .failed(.aborted))
+    }
+
+    @Test func `A transaction and its settings begin in one write with the first statement`() throws {
+        var test = MachineUnderTest()
+        test.machine.sendFirst(PostgresStatement("BEGIN"))
+        test.machine.sendFirst(PostgresStatement("SET LOCAL lock_timeout = '2s'"))
+        try test.machine.send(statement, [], token: 1)
+        #expect(test.sentKinds() == "PBEPBEPDBES")
+        for tag in ["BEGIN", "SET"] {
+            test.receive(ServerMessage.parseComplete + ServerMessage.bindComplete + ServerMessage.complete(tag))
+        }
+        test.receive(Answer.prepared() + Answer.rows("1") + ServerMessage.ready(.open))
+        #expect(test.outcome(1) == .rows([.integer(1)], affected: 0))
+        #expect(test.machine.unansweredCount == 0 && test.machine.unansweredBytes == 0)
+    }
+
+    @Test func `A write in a transaction that only reads does not condemn the connection`() throws {
+        var test = MachineUnderTest()
+        for isReadOnly in [true, false] {
+            test.machine.isTransactionReadOnly = isReadOnly
+            try test.machine.send(statement, [], token: isReadOnly ? 1 : 2)
+            test.receive(ServerMessage.error("25006") + ServerMessage.ready(.failed))
+            #expect(test.machine.isCondemned == !isReadOnly)
+        }
+        #expect(test.outcome(1) == .failed(.failedPrecondition))
+        #expect(test.outcome(2) == .failed(.unavailable))
+    }
+
     @Test func `A transaction begins in one write with its first statement`() throws {
         var test = MachineUnderTest()
         test.machine.sendFirst(PostgresStatement("BEGIN"))
