@@ -391,6 +391,7 @@ let package = Package(
             dependencies: [
                 "ApusCore", "ApusData", "ApusPostgres", "ApusTesting",
                 .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "X509", package: "swift-certificates"),
             ]),
