@@ -80,12 +80,14 @@ struct PostgresMigrationTests {
         try await withDatabase { database, server async throws in
             let second = try await other(database, server)
             let (holds, release) = (Gate(), Gate())
-            async let holder: Void = database.withMigrationLock {
-                // The same task has it already.
-                try await database.withMigrationLock {}
-                holds.open()
-                try await release.wait()
-                throw Stop()
+            let holder = Task {
+                try await database.withMigrationLock {
+                    // The same task has it already.
+                    try await database.withMigrationLock {}
+                    holds.open()
+                    try await release.wait()
+                    throw Stop()
+                }
             }
             try await holds.wait()
             let error = await code {
@@ -93,8 +95,9 @@ struct PostgresMigrationTests {
             }
             #expect(error == .deadlineExceeded)
             release.open()
-            await #expect(throws: Stop.self) { try await holder }
-            try await second.withMigrationLock { #expect(try await database.value(Self.locks) == 1) }
+            await #expect(throws: Stop.self) { try await holder.value }
+            let count = try await second.withMigrationLock { try await database.value(Self.locks, as: Int.self) }
+            #expect(count == 1)
             #expect(try await database.value(Self.locks) == 0)
             await second.close()
         }

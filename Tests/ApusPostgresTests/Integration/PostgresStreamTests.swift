@@ -23,7 +23,7 @@ struct PostgresStreamTests {
     func `A stream has all rows in order, in a transaction or outside of one`(count: Int) async throws {
         try await withDatabase { database, _ async throws in
             #expect(try await numbers(database, to: count) == Array(0..<count).map { $0 + 1 })
-            try await database.transaction {
+            try await database.transaction { () async throws in
                 #expect(try await numbers(database, to: count) == Array(0..<count).map { $0 + 1 })
                 #expect(try await database.value(Self.cursors) == 0)
             }
@@ -72,8 +72,8 @@ struct PostgresStreamTests {
     @Test func `A stream in a transaction sees its writes, and goes on with it`() async throws {
         try await withDatabase { database, _ async throws in
             try await database.execute("CREATE TABLE t (id int)")
-            await #expect(throws: Stop.self) {
-                try await database.transaction {
+            let error = await code {
+                try await database.transaction { () async throws in
                     try await database.execute("INSERT INTO t SELECT generate_series(1, 100)")
                     await #expect(throws: Stop.self) {
                         try await database.stream("SELECT id FROM t") { rows in
@@ -82,9 +82,10 @@ struct PostgresStreamTests {
                     }
                     #expect(try await database.value(Self.cursors) == 0)
                     #expect(try await database.value("SELECT count(*)::int FROM t") == 100)
-                    throw Stop()
+                    throw AppError(.resourceExhausted, "Stop.")
                 }
             }
+            #expect(error == .resourceExhausted)
             #expect(try await database.value("SELECT count(*)::int FROM t") == 0)
         }
     }

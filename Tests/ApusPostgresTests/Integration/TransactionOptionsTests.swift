@@ -36,7 +36,7 @@ struct TransactionOptionsTests {
 
     @Test func `The options are those of the transaction on the server`() async throws {
         try await withTable { database, _ async throws in
-            let settings: SQL = """
+            let query: SQL = """
                 SELECT concat_ws(', ', current_setting('transaction_isolation'), current_setting('transaction_read_only'),
                 current_setting('transaction_deferrable'))
                 """
@@ -44,7 +44,7 @@ struct TransactionOptionsTests {
                 var options = TransactionOptions()
                 options.isolation = isolation
                 options.isReadOnly = isReadOnly
-                return try await database.transaction(options) { try await database.value(settings) }
+                return try await database.transaction(options) { try await database.value(query) }
             }
             #expect(try await settings(nil, isReadOnly: false) == "read committed, off, off")
             #expect(try await settings(nil, isReadOnly: true) == "read committed, on, off")
