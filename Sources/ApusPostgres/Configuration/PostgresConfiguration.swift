@@ -43,8 +43,8 @@ public struct PostgresConfiguration: Sendable {
 
     /// The hosts, which are tried in order.
     public var hosts: [Host]
-    /// The hosts for LISTEN and the lock of migrations, if ``hosts`` are connection poolers such as PgBouncer, through which
-    /// notifications do not arrive. By default the same as ``hosts``.
+    /// The hosts for LISTEN and the lock of migrations, if ``hosts`` are connection poolers such as PgBouncer, which
+    /// support neither. By default the same as ``hosts``.
     public var directHosts: [Host]?
     public var user: String
     public var password: Secret<String>?

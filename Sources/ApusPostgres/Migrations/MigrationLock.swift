@@ -6,9 +6,9 @@ import NIOPosix
 
 /// An advisory lock that one process at a time holds while it migrates a database.
 ///
-/// It is held on a connection of its own, past any connection pooler, and ends with that connection. It is polled for: a
-/// session that waited for it inside a statement would have a snapshot, for which `CREATE INDEX CONCURRENTLY` of the
-/// process that migrates would wait in turn.
+/// It is held on a connection of its own, past any connection pooler, and ends with that connection. It is polled
+/// for: a session that waited for it inside a statement would have a snapshot, for which `CREATE INDEX CONCURRENTLY`
+/// of the process that migrates would wait in turn.
 struct MigrationLock: Sendable {
     /// The key of the lock: "apus mig" in ASCII.
     static let key: Int64 = 0x6170_7573_206D_6967

@@ -55,7 +55,8 @@ struct PostgresMigrationTests {
                     group.addTask {
                         let database = try await other(database, server)
                         // One that waited for the lock inside a statement would hold up the index for ever.
-                        let result = await Result { try await Migrator(database, [CreateItems.self, IndexItems.self]).run() }
+                        let migrator = Migrator(database, [CreateItems.self, IndexItems.self])
+                        let result = await Result { try await migrator.run() }
                         await database.close()
                         return try result.get()
                     }
@@ -103,7 +104,9 @@ struct PostgresMigrationTests {
         }
     }
 
-    @Test func `A migration gives up waiting for a table, so that others can read it, and is tried again`() async throws {
+    @Test func `A migration gives up waiting for a table, so that others can read it, and is tried again`()
+        async throws
+    {
         try await withDatabase { database, server async throws in
             try await Migrator(database, [CreateItems.self]).run()
             let (holds, release) = (Gate(), Gate())
@@ -145,7 +148,8 @@ struct PostgresMigrationTests {
             let lines = LogLines()
             let second = try await other(database, server, log: Logger(label: "test") { _ in lines })
             try await Migrator(second, [CreateItems.self]).run()
-            #expect(await code { try await Migrator(second, [CreateItems.self, UniqueItems.self]).run() } == .alreadyExists)
+            let migrator = Migrator(second, [CreateItems.self, UniqueItems.self])
+            #expect(await code { try await migrator.run() } == .alreadyExists)
             #expect(!lines.all.contains { $0.contains("items_unique") && $0.contains("invalid indexes") })
             try await second.withMigrationLock {}
             #expect(lines.all.contains { $0.contains("items_unique") && $0.contains("invalid indexes") })

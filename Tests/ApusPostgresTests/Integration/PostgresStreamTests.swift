@@ -58,7 +58,9 @@ struct PostgresStreamTests {
                     if count % 50 == 0 {
                         let id = try row.get(0, as: Int.self)
                         try await database.execute("INSERT INTO t VALUES (\(1000 + id))")
-                        try await database.transaction { try await database.execute("INSERT INTO t VALUES (\(2000 + id))") }
+                        try await database.transaction {
+                            try await database.execute("INSERT INTO t VALUES (\(2000 + id))")
+                        }
                     }
                     count += 1
                 }

@@ -10,7 +10,8 @@ struct TransactionOptionsTests {
     private struct Stop: Error {}
 
     private func withTable(
-        parameters: String = "", _ body: (PostgresDatabase, _ psql: (String) async throws -> String) async throws -> Void
+        parameters: String = "",
+        _ body: (PostgresDatabase, _ psql: (String) async throws -> String) async throws -> Void
     ) async throws {
         try await withDatabase(parameters: parameters) { database, server async throws in
             try await database.execute("CREATE TABLE t (id int PRIMARY KEY, n int)")
@@ -37,8 +38,8 @@ struct TransactionOptionsTests {
     @Test func `The options are those of the transaction on the server`() async throws {
         try await withTable { database, _ async throws in
             let query: SQL = """
-                SELECT concat_ws(', ', current_setting('transaction_isolation'), current_setting('transaction_read_only'),
-                current_setting('transaction_deferrable'))
+                SELECT concat_ws(', ', current_setting('transaction_isolation'),
+                current_setting('transaction_read_only'), current_setting('transaction_deferrable'))
                 """
             func settings(_ isolation: TransactionOptions.Isolation?, isReadOnly: Bool) async throws -> String {
                 var options = TransactionOptions()
@@ -156,7 +157,8 @@ struct TransactionOptionsTests {
                 }
                 try await database.execute("INSERT INTO t VALUES (3, 3)")
             }
-            #expect(try await database.query("SELECT n FROM t ORDER BY id").map { try $0.get(0, as: Int.self) } == [1, 0, 3])
+            let rows = try await database.query("SELECT n FROM t ORDER BY id")
+            #expect(try rows.map { try $0.get(0, as: Int.self) } == [1, 0, 3])
         }
     }
 
