@@ -72,7 +72,9 @@ extension PostgresDatabase {
     func withExclusive<Result>(_ body: (PostgresConnection) async throws -> Result) async throws -> Result {
         if let transaction = currentTransaction { return try await body(transaction.connection) }
         try Task.checkCancellation()
-        return try await exclusive.withConnection(on: currentLoop, body)
+        return try await exclusive.withConnection(on: currentLoop) { connection in
+            try await HeldConnection.hold(of: exclusive) { try await body(connection) }
+        }
     }
 
     private func startCopy(

@@ -36,7 +36,7 @@ final class ExclusivePool: PostgresConnection.Delegate, Sendable {
 
     /// Runs a closure with a connection that nobody else uses.
     /// - Throws: An `AppError` of code `deadlineExceeded` if the deadline passes while waiting for a connection,
-    ///   `unavailable` if none can be opened.
+    ///   `unavailable` if none can be opened, `resourceExhausted` if the task has one already and there is no other.
     func withConnection<Result>(
         on loop: any EventLoop, _ body: (PostgresConnection) async throws -> Result
     ) async throws -> Result {
@@ -86,14 +86,17 @@ final class ExclusivePool: PostgresConnection.Delegate, Sendable {
     }
 
     private func add(_ waiter: Waiter, on loop: any EventLoop) {
+        let isHolding = HeldConnection.exists(of: self)
         let step = state.withLock { state -> Step in
             if state.isClosed { return .fail(AppError(.unavailable, "The database is closed.")) }
             if Task.isCancelled { return .fail(LoopPool.WaitCancelled()) }
             if state.waiters.isEmpty, let index = Self.bestIndex(state.idle, loop) {
                 return .use(state.idle.remove(at: index))
             }
+            let isFull = state.open >= connector.configuration.poolSize
+            if isFull, isHolding { return .fail(Self.heldTooMany) }
             state.waiters.append(waiter)
-            guard state.open < connector.configuration.poolSize else { return .wait }
+            guard !isFull else { return .wait }
             state.open += 1
             return .connect
         }
@@ -103,6 +106,12 @@ final class ExclusivePool: PostgresConnection.Delegate, Sendable {
         case .wait: break
         case .fail(let error): waiter.continuation.resume(throwing: error)
         }
+    }
+
+    private static var heldTooMany: AppError {
+        AppError(
+            .resourceExhausted,
+            "All connections are in use, and a stream or a copy does not wait for a second one. Raise the pool size.")
     }
 
     /// Returns the index of the connection that was used last, of the same event loop if there is one.

@@ -5,7 +5,7 @@ extension PostgresDatabase {
     /// Runs a query, and passes its rows to a closure as they are read, in batches of about a quarter of a megabyte.
     ///
     /// Inside a transaction, the query is part of it. Otherwise it has a connection and a read-only transaction for
-    /// itself, which the closure's other statements do not join. What is no `SELECT` is read at once.
+    /// itself, which the closure's other statements do not join; transactions in it need a second connection. What is no `SELECT` is read at once.
     public func stream<Result: Sendable>(_ sql: SQL, _ body: (RowStream) async throws -> Result) async throws -> Result
     {
         guard sql.isRead else { return try await body(RowStream(rows: try await query(sql))) }
@@ -25,7 +25,7 @@ extension PostgresDatabase {
             let cursor = try PostgresCursor(sql, in: PostgresTransaction(connection))
             // The cursor is closed with the transaction.
             defer { cursor.end() }
-            let result = try await body(cursor.rows)
+            let result = try await HeldConnection.hold(of: exclusive) { try await body(cursor.rows) }
             cursor.end()
             record(sql, cursor)
             await connection.rollback()

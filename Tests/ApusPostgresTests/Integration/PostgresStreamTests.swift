@@ -113,6 +113,40 @@ struct PostgresStreamTests {
         }
     }
 
+    @Test func `A stream does not wait for a second connection, which another stream may have`() async throws {
+        try await withDatabase(parameters: "pool_size=1") { database, _ async throws in
+            let error = await code {
+                try await database.stream("SELECT 1") { rows in
+                    for try await _ in rows {
+                        // Single statements share connections of their own.
+                        _ = try await database.query("SELECT 2")
+                        _ = try await database.transaction { try await database.query("SELECT 3") }
+                    }
+                }
+            }
+            #expect(error == .resourceExhausted)
+            // A task that outlives the closure waits as any other.
+            let (ended, holds, release) = (Gate(), Gate(), Gate())
+            let task = try await database.stream("SELECT 1") { _ in
+                Task { () async throws in
+                    try await ended.wait()
+                    return try await database.transaction { try await database.value("SELECT 4", as: Int.self) }
+                }
+            }
+            async let holder: Void = database.transaction {
+                holds.open()
+                try await release.wait()
+            }
+            try await holds.wait()
+            ended.open()
+            while database.statistics.waiting == 0 { await Task.yield() }
+            release.open()
+            try await holder
+            #expect(try await task.value == 4)
+            #expect(try await numbers(database, to: 1) == [1])
+        }
+    }
+
     @Test func `A mistake in a query of a stream is told, and what is no SELECT is read at once`() async throws {
         try await withDatabase { database, _ async throws in
             #expect(
