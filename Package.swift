@@ -18,6 +18,8 @@ let package = Package(
         .library(name: "ApusRateLimit", targets: ["ApusRateLimit"]),
         .library(name: "ApusData", targets: ["ApusData"]),
         .library(name: "ApusSQLite", targets: ["ApusSQLite"]),
+        .library(name: "ApusRedis", targets: ["ApusRedis"]),
+        .library(name: "ApusPostgres", targets: ["ApusPostgres"]),
         .library(name: "ApusJobs", targets: ["ApusJobs"]),
         .library(name: "ApusLogging", targets: ["ApusLogging"]),
         .library(name: "ApusTesting", targets: ["ApusTesting"]),
@@ -164,7 +166,11 @@ let package = Package(
             ]),
         .target(
             name: "ApusData",
-            dependencies: ["ApusCore", .product(name: "Logging", package: "swift-log")]),
+            dependencies: [
+                "ApusCore", "ApusJSON",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceContextModule", package: "swift-service-context"),
+            ]),
         .target(
             name: "ApusSQLite",
             dependencies: [
@@ -172,6 +178,31 @@ let package = Package(
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
+            ]),
+        .target(
+            name: "ApusRedis",
+            dependencies: [
+                "ApusCore", "ApusData",
+                // For SHA-1 alone, by which servers know scripts.
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "ServiceContextModule", package: "swift-service-context"),
+            ]),
+        .target(
+            name: "ApusPostgres",
+            dependencies: [
+                "ApusCore", "ApusData",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "NIOTLS", package: "swift-nio"),
+                .product(name: "ServiceContextModule", package: "swift-service-context"),
             ]),
         .target(
             name: "ApusJobs",
@@ -344,8 +375,26 @@ let package = Package(
         .testTarget(
             name: "ApusDataTests",
             dependencies: [
-                "ApusCore", "ApusData", "ApusSQLite", "ApusTesting", "sqlite-writer",
+                "ApusCore", "ApusData", "ApusPostgres", "ApusSQLite", "ApusTesting", "sqlite-writer",
                 .product(name: "Logging", package: "swift-log"),
+            ]),
+        .testTarget(
+            name: "ApusRedisTests",
+            dependencies: [
+                "ApusCore", "ApusData", "ApusRedis", "ApusTesting",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
+        .testTarget(
+            name: "ApusPostgresTests",
+            dependencies: [
+                "ApusCore", "ApusData", "ApusPostgres", "ApusTesting",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "X509", package: "swift-certificates"),
             ]),
         .testTarget(
             name: "ApusJobsTests",

@@ -1,6 +1,8 @@
 import ApusCore
 import ApusData
+import ApusPostgres
 import ApusSQLite
+import ApusTesting
 import Synchronization
 import Testing
 
@@ -113,7 +115,12 @@ func withDatabase<Result>(
     }
 
     /// Another engine is another case here.
-    enum Implementation: CaseIterable { case memory, sqlite, sqliteInMemory }
+    enum Implementation: CaseIterable {
+        case memory, sqlite, sqliteInMemory, postgres
+
+        static let allCases: [Implementation] =
+            [.memory, .sqlite, .sqliteInMemory] + (TestPostgres.isAvailable ? [.postgres] : [])
+    }
 
     private func with(
         _ implementation: Implementation, _ body: (Repositories) async throws -> Void
@@ -121,11 +128,25 @@ func withDatabase<Result>(
         switch implementation {
         case .memory: try await body(Repositories())
         case .sqlite: try await withDatabase { try await body(Repositories($0)) }
-        case .sqliteInMemory:
-            let database = try SQLiteDatabase(path: ":memory:")
+        case .sqliteInMemory: try await with(try SQLiteDatabase(path: ":memory:"), body)
+        case .postgres:
+            let server = try await TestPostgres.shared()
+            var configuration = try PostgresConfiguration(url: server.url(database: try await server.createDatabase()))
+            // Many tests run at once on few processors.
+            configuration.connectTimeout = .seconds(60)
+            try await with(try PostgresDatabase(configuration), body)
+        }
+    }
+
+    /// Runs a closure with the repositories of a new database, which is closed afterwards.
+    private func with(_ database: any Database, _ body: (Repositories) async throws -> Void) async throws {
+        do {
             try await Migrator(database, [CreateNotes.self, CreateDrafts.self]).run()
             try await body(Repositories(database))
             await database.close()
+        } catch {
+            await database.close()
+            throw error
         }
     }
 

@@ -11,7 +11,7 @@ extension SQL {
         let rendered = rendered(for: dialect) { number in
             switch dialect {
             case .sqlite: "?"
-            case .postgres: "$\(number)"
+            case .postgres: PostgresPlaceholder.text(number)
             }
         }
         guard rendered.values.count <= dialect.maximumValues else {
@@ -83,6 +83,13 @@ extension SQL {
         }
         return isNegated ? "<> ALL" : "= ANY"
     }
+}
+
+/// The placeholders of Postgres: `$1`, `$2` and so on. Those that most statements have are not built again each time.
+private enum PostgresPlaceholder {
+    private static let first = (0...64).map { "$\($0)" }
+
+    static func text(_ number: Int) -> String { first.indices.contains(number) ? first[number] : "$\(number)" }
 }
 
 extension SQLDialect {

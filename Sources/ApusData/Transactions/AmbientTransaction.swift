@@ -169,3 +169,15 @@ package final class AmbientTransaction: Sendable {
         }
     }
 }
+
+extension AmbientTransaction {
+    /// Whether the current task is in a transaction on any database.
+    package static var isActive: Bool {
+        var transaction = current
+        while let candidate = transaction {
+            if !candidate.hasEnded { return true }
+            transaction = candidate.outer
+        }
+        return false
+    }
+}

@@ -83,10 +83,15 @@ extension TransactionOptions {
             case .savepoint: return try await ambient.savepoint(on: database, body)
             }
         }
+        return try await retried(outermost)
+    }
+
+    /// Runs a transaction again after a conflict, as often as ``retries`` says.
+    package func retried<Result: Sendable>(_ transaction: () async throws -> Result) async throws -> Result {
         var attempt = 0
         while true {
             do {
-                return try await outermost()
+                return try await transaction()
             } catch let error where attempt < retries && error.isTransactionConflict {
                 attempt += 1
                 try await Self.wait(beforeRetry: attempt)

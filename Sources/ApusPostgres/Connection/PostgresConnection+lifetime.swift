@@ -1,0 +1,28 @@
+import NIOCore
+
+extension PostgresConnection {
+    /// How long a check may take.
+    private static let pingTimeout = TimeAmount.seconds(2)
+
+    /// Whether the connection is too old. The limit of each connection is a little different.
+    func hasExpired(_ configuration: PostgresConfiguration, now: NIODeadline) -> Bool {
+        now - createdAt > TimeAmount(configuration.maximumLifetime * lifetimeFactor)
+    }
+
+    /// Whether the connection was not used for so long that it may be broken.
+    func needsCheck(_ configuration: PostgresConfiguration, now: NIODeadline) -> Bool {
+        now - lastUse > TimeAmount(configuration.checkInterval)
+    }
+
+    /// Checks the connection, and closes it if the server does not answer in time.
+    /// - Parameter completion: Called with whether the server has answered.
+    func ping(_ completion: @escaping (Bool) -> Void = { _ in }) {
+        let request = PendingRequest(.simple("SELECT 1"))
+        let watchdog = loop.scheduleTask(in: Self.pingTimeout) { self.close() }
+        request.whenFinished { result in
+            watchdog.cancel()
+            if case .success = result { completion(true) } else { completion(false) }
+        }
+        submit(request)
+    }
+}

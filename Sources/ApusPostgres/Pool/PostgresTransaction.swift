@@ -1,0 +1,18 @@
+import ApusCore
+import ApusData
+
+/// A transaction: a connection that belongs to one task and its child tasks until the transaction ends.
+final class PostgresTransaction: Sendable {
+    let connection: PostgresConnection
+
+    init(_ connection: PostgresConnection) { self.connection = connection }
+
+    func run(_ sql: String, _ values: [SQLValue], keepsPrepared: Bool = true) async throws -> StatementResult {
+        try await PendingRequest(.statement(sql, values, keepsPrepared: keepsPrepared)).perform(on: connection)
+    }
+}
+
+/// Runs actions after commits, one at a time.
+actor AfterCommitActions {
+    func run(_ actions: [@Sendable () -> Void]) { for action in actions { action() } }
+}

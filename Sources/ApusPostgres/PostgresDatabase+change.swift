@@ -1,0 +1,52 @@
+import ApusCore
+public import ApusData
+
+extension PostgresDatabase {
+    /// Reads, decides and changes in two round trips: `BEGIN` is written together with the query, and `COMMIT` together
+    /// with the changes. The closure runs again, up to 5 times, after a conflict with another transaction.
+    public func change<Result: Sendable>(
+        reading: SQL, _ decide: @escaping @Sendable ([Row]) throws -> Change<Result>
+    ) async throws -> Result {
+        if let ambient = AmbientTransaction.current(of: self), let transaction = currentTransaction {
+            ambient.noteWrite()
+            return try await change(on: transaction.connection, ambient, reading, commits: false, decide)
+        }
+        if CommitHook.current(of: self) != nil {
+            return try await transaction(.retryable) { try await change(reading: reading, decide) }
+        }
+        let (options, begin) = MigrationLock.adapted(.retryable, on: self)
+        let outer = AmbientTransaction.current
+        return try await options.retried {
+            try await withTransaction(begin) { connection in
+                // Statements of tasks that the closure starts are not part of the transaction.
+                let ambient = AmbientTransaction(database: self, session: (), outer: outer)
+                return try await end(ambient) {
+                    try await change(on: connection, ambient, reading, commits: true, decide)
+                }
+            }
+        }
+    }
+
+    private func change<Result>(
+        on connection: PostgresConnection, _ ambient: AmbientTransaction, _ reading: SQL, commits: Bool,
+        _ decide: ([Row]) throws -> Change<Result>
+    ) async throws -> Result {
+        let read = try await PendingRequest(reading).perform(on: connection)
+        record(reading, read)
+        let change = try AmbientTransaction.$current.withValue(ambient) { try decide(read.rows) }
+        let requests = try change.statements.map { try PendingRequest($0) }
+        try Task.checkCancellation()
+        let results = try await connection.run(requests, commits: commits)
+        for (statement, result) in zip(change.statements, results) { record(statement, result) }
+        return change.result
+    }
+}
+
+extension PendingRequest {
+    /// Creates the request of a statement that stays prepared.
+    /// - Throws: An `AppError` of code `invalidArgument` if it cannot be sent.
+    convenience init(_ sql: SQL) throws {
+        let (text, values) = try sql.rendered(for: .postgres)
+        self.init(.statement(text, values, keepsPrepared: true))
+    }
+}

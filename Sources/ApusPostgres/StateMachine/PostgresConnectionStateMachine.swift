@@ -1,0 +1,183 @@
+import ApusCore
+import ApusData
+import Crypto
+import NIOCore
+
+/// Decides what is sent on a connection and what the server's messages mean, without doing any I/O.
+///
+/// What is to be sent is appended to ``output``. The server answers requests strictly in the order in which they were
+/// written; each request has a slot in a queue, which it keeps when the task that has asked is gone. A violation of the
+/// protocol ends the connection, because no later answer could be trusted to belong to its request.
+///
+/// `Token` identifies who waits for an answer.
+struct PostgresConnectionStateMachine<Token> {
+    typealias Answer = Result<StatementResult, AppError>
+
+    enum Action {
+        case none
+        /// Derive the key away from the event loop and pass it to ``derived(_:)``.
+        case deriveKey(SCRAM.KeyRequest)
+        /// The connection accepts requests.
+        case started
+        /// A request was answered. `nil` if nobody waits for the answer.
+        case answered(Token?, Answer)
+        /// Requests that share their fate were answered.
+        case answeredGroup([(Token?, Answer)])
+        /// Data of a COPY may be sent.
+        case copyIn(Token?)
+        case copyOut(Token?, ByteBuffer)
+        case notification(PostgresNotification)
+        case notice(PostgresError)
+        /// The connection must be closed, and these who wait must be told.
+        case failed(AppError, [(Token, AppError)])
+    }
+
+    struct Options {
+        var user = ""
+        var password: Secret<String>?
+        /// The parameters of the startup message, with the user and the database.
+        var parameters: [(name: String, value: String)] = []
+        /// Whether statements stay prepared on the server. Without, each execution prepares its statement.
+        var preparesStatements = true
+        /// The maximum number of statements that are prepared on the connection.
+        var preparedStatements = 256
+        /// The nonce of SCRAM, for tests. By default it is random.
+        var nonce: String?
+    }
+
+    enum State {
+        case initial
+        case authenticating(Authentication)
+        /// Authenticated, but not yet ready.
+        case starting
+        case ready
+        case ended
+    }
+
+    let options: Options
+    /// What authentication can be bound to, which is known when the connection is encrypted.
+    var binding = SCRAM.ChannelBinding.unsupported
+    var state = State.initial
+    /// The bytes to send.
+    var output = ByteBuffer()
+    var prepared: PreparedStatements
+    /// The requests whose answers have not begun.
+    var queue = CircularBuffer<Slot<Token>>()
+    /// The request that is being answered.
+    var progress: Progress<Token>?
+    /// The requests of the current group that were answered before ``progress``.
+    var answeredInGroup: [(slot: Slot<Token>, result: StatementResult)] = []
+    var unansweredBytes = 0
+    var status = TransactionStatus.idle
+    var backendKey: BackendKey?
+    /// The parameters that the server reports, such as `server_version` and `in_hot_standby`.
+    var parameters: [String: String] = [:]
+    /// Whether the connection must not be used for further requests, because its server is about to end or has become a
+    /// standby.
+    var isCondemned = false
+    /// Whether the transaction was begun as one that only reads.
+    var isTransactionReadOnly = false
+    /// Whether a cancel request is on its way. It may hit another statement than the one it was meant for.
+    var isCancelling = false
+
+    init(_ options: Options) {
+        self.options = options
+        prepared = PreparedStatements(capacity: options.preparedStatements)
+    }
+
+    /// The number of requests that were written and not completely answered.
+    var unansweredCount: Int { queue.count + answeredInGroup.count + (progress == nil ? 0 : 1) }
+
+    /// Whether requests are accepted.
+    var isReady: Bool { if case .ready = state { true } else { false } }
+
+    var hasEnded: Bool { if case .ended = state { true } else { false } }
+
+    // MARK: Starting
+
+    /// Begins the connection.
+    mutating func start() {
+        FrontendMessage.startup(options.parameters, to: &output)
+        state = .authenticating(
+            Authentication(
+                user: options.user, password: options.password, binding: binding, nonce: options.nonce))
+    }
+
+    /// Called with the key that was asked for.
+    mutating func derived(_ saltedPassword: SymmetricKey) {
+        guard case .authenticating(var authentication) = state else { return }
+        authentication.derived(saltedPassword, to: &output)
+        state = .authenticating(authentication)
+    }
+
+    // MARK: Ending
+
+    /// Ends the connection.
+    /// - Parameter error: The reason.
+    /// - Returns: Who waits for an answer, with the error for each.
+    mutating func end(_ error: AppError) -> [(Token, AppError)] {
+        guard !hasEnded else { return [] }
+        state = .ended
+        isCondemned = true
+        var waiting: [(Token, AppError)] = []
+        func add(_ slot: Slot<Token>, _ error: AppError, hasFailed: Bool = false) {
+            guard let token = slot.token, !slot.isAbandoned else { return }
+            if case .commit = slot.kind, !hasFailed {
+                waiting.append((token, Self.unknownOutcome(error)))
+            } else {
+                waiting.append((token, error))
+            }
+        }
+        for (slot, _) in answeredInGroup { add(slot, error) }
+        if let progress {
+            // The server may have reported an error before it ended the connection.
+            let reported = progress.error
+            // An error that did not end the connection has ended the transaction.
+            add(progress.slot, reported.map { AppError(postgres: $0) } ?? error, hasFailed: reported?.isFatal == false)
+        }
+        for slot in queue { add(slot, error) }
+        answeredInGroup = []
+        progress = nil
+        queue = []
+        unansweredBytes = 0
+        return waiting
+    }
+
+    private static func unknownOutcome(_ error: AppError) -> AppError {
+        AppError(
+            .unknown, "The connection was lost during the commit, so it is unknown whether the changes were saved.",
+            cause: error)
+    }
+
+    mutating func fail(_ error: AppError) -> Action { .failed(error, end(error)) }
+
+    /// Drops the answer of a request whose task is gone. The request keeps its slot.
+    mutating func abandon(where isMatch: (Token) -> Bool) {
+        if let token = progress?.slot.token, isMatch(token) {
+            progress?.slot.isAbandoned = true
+            progress?.result.rows = []
+            return
+        }
+        for index in queue.indices {
+            if let token = queue[index].token, isMatch(token) { queue[index].isAbandoned = true }
+        }
+    }
+
+    /// Whether a request is the one that the server works on.
+    func isHead(where isMatch: (Token) -> Bool) -> Bool {
+        if let progress { return progress.slot.token.map(isMatch) ?? false }
+        for slot in queue {
+            if let token = slot.token { return isMatch(token) }
+            if slot.endsGroup { return false }
+        }
+        return false
+    }
+}
+
+/// A notification that another session has sent.
+struct PostgresNotification: Equatable, Sendable {
+    let channel: String
+    let payload: String
+    /// The server process of the session that has sent it.
+    let process: UInt32
+}

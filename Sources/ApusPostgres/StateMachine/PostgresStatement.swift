@@ -1,0 +1,139 @@
+import ApusCore
+import ApusData
+import Crypto
+
+/// A statement's text, and what the connections of an event loop have learnt about it.
+///
+/// Accessed only on the event loop of its cache.
+final class PostgresStatement {
+    let sql: String
+    /// The name of the prepared statement: derived from the text, so that it means the same on every connection. Behind
+    /// a connection pooler, different clients share server connections.
+    private(set) lazy var name = Self.name(of: sql)
+    /// What the server has said about the statement; `nil` if it is not known or no longer true.
+    @exclusivity(unchecked) private(set) var description: StatementDescription?
+    /// Increases when prepared statements of the text must be prepared again.
+    @exclusivity(unchecked) private(set) var generation = 0
+    /// Whether the server cannot infer the types of numbers, so that they are declared.
+    @exclusivity(unchecked) var declaresNumbers = false
+    /// How long the statement takes, as far as it is known.
+    enum Speed {
+        /// It was not executed yet. Other statements are not written behind it.
+        case unknown
+        case fast
+        /// It is executed on a connection of its own.
+        case slow
+    }
+
+    @exclusivity(unchecked) var speed = Speed.unknown
+
+    /// Why the statement must not be run as others are; `nil` if it may.
+    private let misuse: String?
+
+    init(_ sql: String) {
+        self.sql = sql
+        misuse = Self.misuse(of: sql)
+    }
+
+    /// - Throws: An `AppError` of code `internal` for statements that would change the state of a connection that
+    ///   others use as well.
+    func checkUse() throws(AppError) {
+        if let misuse { throw AppError(.internal, misuse) }
+    }
+
+    private static func misuse(of sql: String) -> String? {
+        guard !sql.utf8.contains(0) else { return "A statement must not contain the character U+0000." }
+        let word = sql.drop { $0.isWhitespace }.prefix { $0.isLetter }.uppercased()
+        switch word {
+        case "COPY": return "COPY must be run with copyIn or copyOut of PostgresDatabase."
+        case "LISTEN", "UNLISTEN": return "LISTEN must be run with notifications of PostgresDatabase."
+        case "BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "PREPARE", "DEALLOCATE", "DISCARD":
+            // ROLLBACK TO SAVEPOINT leaves the transaction open.
+            if word == "ROLLBACK", sql.uppercased().split(separator: " ").contains("TO") { return nil }
+            return "\(word) must not be run as a statement. Use transaction of Database."
+        default: return nil
+        }
+    }
+
+    /// Records what the server has said about the statement of the current generation.
+    func described(_ description: StatementDescription, generation: Int) {
+        if generation == self.generation { self.description = description }
+    }
+
+    /// Forgets the statement, because it has become invalid on the server.
+    /// - Parameter generation: The generation that is invalid. A later one may already be in use.
+    func forget(generation: Int) {
+        guard generation == self.generation else { return }
+        self.generation += 1
+        description = nil
+    }
+
+    private static func name(of sql: String) -> String {
+        let digest = SHA256.hash(data: Array(sql.utf8)).prefix(16)
+        return "apus_" + digest.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    }
+}
+
+/// The types of a statement's parameters and the columns of its result.
+final class StatementDescription: Sendable {
+    /// The types of the parameters.
+    let parameters: [PostgresType]
+    /// The OIDs of the parameters to declare when the statement is prepared on another connection: of those types that
+    /// are the same on every server. 0 leaves a type to the server.
+    let declaredOIDs: [UInt32]
+    let columns: ColumnDescription
+
+    init(parameterOIDs: [UInt32], columns: ColumnDescription) {
+        parameters = parameterOIDs.map { PostgresType(oid: $0) }
+        declaredOIDs = zip(parameters, parameterOIDs).map { $0 == .unknown ? 0 : $1 }
+        self.columns = columns
+    }
+}
+
+/// The columns of a result.
+final class ColumnDescription: Sendable {
+    let names: [String]
+    let types: [PostgresType]
+    /// The format in which each column is requested.
+    let formats: [ValueFormat]
+    /// Whether all columns are requested in binary format.
+    let isBinary: Bool
+
+    init(names: [String], types: [PostgresType]) {
+        self.names = names
+        self.types = types
+        formats = types.map { $0.isReadInBinary ? .binary : .text }
+        isBinary = types.allSatisfy(\.isReadInBinary)
+    }
+
+    static let none = ColumnDescription(names: [], types: [])
+}
+
+/// The statements of an event loop by their text, with a limit; beyond it, those that were not used lately are
+/// forgotten.
+struct StatementCache {
+    private var statements: [ExactString: (statement: PostgresStatement, lastUse: Int)] = [:]
+    private var clock = 0
+    private let capacity: Int
+
+    init(capacity: Int) { self.capacity = max(1, capacity) }
+
+    mutating func statement(_ sql: String) -> PostgresStatement {
+        clock += 1
+        let key = ExactString(sql)
+        if let index = statements.index(forKey: key) {
+            statements.values[index].lastUse = clock
+            return statements.values[index].statement
+        }
+        if statements.count >= capacity { evict() }
+        let statement = PostgresStatement(sql)
+        statements[key] = (statement, clock)
+        return statement
+    }
+
+    /// Forgets the older half, so that a flood of different statements does not scan the cache for each.
+    private mutating func evict() {
+        let median = statements.values.map(\.lastUse).sorted()[statements.count / 2]
+        statements = statements.filter { $0.value.lastUse > median }
+    }
+}

@@ -1,0 +1,58 @@
+/// The statements that are prepared on one connection, or will be when the server has read what was written.
+struct PreparedStatements {
+    private var entries: [ObjectIdentifier: PreparedStatement] = [:]
+    private var clock = 0
+    private let capacity: Int
+
+    init(capacity: Int) { self.capacity = max(1, capacity) }
+
+    var count: Int { entries.count }
+
+    /// Returns the prepared statement, if it is of the statement's current generation.
+    mutating func find(_ statement: PostgresStatement) -> PreparedStatement? {
+        guard let entry = entries[ObjectIdentifier(statement)], entry.generation == statement.generation else {
+            return nil
+        }
+        clock += 1
+        entry.lastUse = clock
+        return entry
+    }
+
+    /// Adds a statement that is about to be prepared.
+    /// - Returns: The name to close before, if any: that of an earlier generation, or of the statement that was not
+    ///   used for the longest time when there are too many.
+    mutating func add(_ prepared: PreparedStatement) -> String? {
+        clock += 1
+        prepared.lastUse = clock
+        let replaced = entries.updateValue(prepared, forKey: ObjectIdentifier(prepared.statement))
+        if let replaced { return replaced.statement.name }
+        guard entries.count > capacity, let oldest = entries.min(by: { $0.value.lastUse < $1.value.lastUse }) else {
+            return nil
+        }
+        entries[oldest.key] = nil
+        return oldest.value.statement.name
+    }
+
+    /// Removes a statement that could not be prepared.
+    mutating func remove(_ prepared: PreparedStatement) {
+        let key = ObjectIdentifier(prepared.statement)
+        if entries[key] === prepared { entries[key] = nil }
+    }
+}
+
+/// A statement as it is prepared on one connection. Accessed only on the connection's event loop.
+final class PreparedStatement {
+    let statement: PostgresStatement
+    let generation: Int
+    /// The name on the server; empty for a statement that is prepared for one execution.
+    let name: String
+    /// What the server has said about it on this connection.
+    @exclusivity(unchecked) var description: StatementDescription?
+    @exclusivity(unchecked) var lastUse = 0
+
+    init(_ statement: PostgresStatement, isNamed: Bool) {
+        self.statement = statement
+        generation = statement.generation
+        name = isNamed ? statement.name : ""
+    }
+}

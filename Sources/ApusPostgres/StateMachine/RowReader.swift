@@ -1,0 +1,71 @@
+import ApusData
+import NIOCore
+
+/// Reads DataRow messages.
+enum RowReader {
+    /// A column whose value cannot be represented. Logged as the cause of an `AppError`.
+    struct ColumnError: Error, CustomStringConvertible {
+        let column: String
+        let failure: ValueDecoder.Failure
+
+        var description: String { "\(column): \(failure)" }
+    }
+
+    /// Reads a row.
+    /// - Parameters:
+    ///   - columns: The columns of the result.
+    ///   - requested: The columns whose formats were requested; `nil` if all were requested in text format.
+    /// - Throws: A ``ColumnError``, or a ``ProtocolViolation`` if the message is malformed.
+    static func row(_ body: ByteBuffer, _ columns: ColumnDescription, requested: ColumnDescription?) throws -> Row {
+        let values = try body.withUnsafeReadableBytes { bytes in
+            var reader = FieldReader(bytes: bytes)
+            let count = try reader.count()
+            guard count == columns.types.count, requested == nil || requested?.formats.count == count else {
+                throw ProtocolViolation("A row has \(count) columns instead of \(columns.types.count).")
+            }
+            return try [SQLValue](unsafeUninitializedCapacity: count) { buffer, initialized in
+                guard var next = buffer.baseAddress else { return }
+                for index in 0..<count {
+                    next.initialize(to: try reader.value(index, columns, requested))
+                    next += 1
+                    initialized += 1
+                }
+            }
+        }
+        return Row(columns: columns.names, values: values)
+    }
+
+    private struct FieldReader {
+        let bytes: UnsafeRawBufferPointer
+        var position = 2
+
+        init(bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+
+        func count() throws(ProtocolViolation) -> Int {
+            guard bytes.count >= 2 else { throw ProtocolViolation("A row is cut short.") }
+            return Int(UInt16(bigEndian: bytes.loadUnaligned(as: UInt16.self)))
+        }
+
+        mutating func value(
+            _ index: Int, _ columns: ColumnDescription, _ requested: ColumnDescription?
+        ) throws -> SQLValue {
+            guard position + 4 <= bytes.count else { throw ProtocolViolation("A row is cut short.") }
+            let length = Int(Int32(bigEndian: bytes.loadUnaligned(fromByteOffset: position, as: Int32.self)))
+            position += 4
+            if length == -1 { return .null }
+            guard length >= 0, length <= bytes.count - position else {
+                throw ProtocolViolation("A value of a row is cut short.")
+            }
+            let field = UnsafeRawBufferPointer(rebasing: bytes[position..<position + length])
+            position += length
+            let isBinary = requested.map { $0.isBinary || $0.formats[index] == .binary } ?? false
+            do throws(ValueDecoder.Failure) {
+                return isBinary
+                    ? try ValueDecoder.binary(field, columns.types[index])
+                    : try ValueDecoder.text(field, columns.types[index])
+            } catch {
+                throw ColumnError(column: columns.names[index], failure: error)
+            }
+        }
+    }
+}

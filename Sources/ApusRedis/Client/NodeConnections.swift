@@ -1,0 +1,229 @@
+import ApusCore
+import NIOCore
+
+/// The connections to one server that the tasks of one event loop share, and the commands that wait for them.
+///
+/// `@unchecked Sendable`: every stored property is accessed only on the event loop.
+final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
+    private struct Waiting {
+        let request: RedisRequest
+        let continuation: ReplyContinuation
+        var timer: Scheduled<Void>?
+    }
+
+    private let eventLoop: any EventLoop
+    private let node: NodeID
+    private let core: ClientCore
+    @exclusivity(unchecked) private var connections: [RedisConnection] = []
+    /// Connections that accept no commands any more and wait for their last replies.
+    private var draining: [RedisConnection] = []
+    private var opening = 0
+    /// The attempts to connect that failed in a row.
+    private var failures = 0
+    /// How often in a row a new connection was refused.
+    private var refusals = 0
+    /// Why there is no connection. `nil` before the first attempt has failed.
+    private var lastFailure: ConnectionFailure?
+    private var retry: Scheduled<Void>?
+    private var waiting = CircularBuffer<Waiting>()
+    private var isClosed = false
+
+    init(_ eventLoop: any EventLoop, _ node: NodeID, _ core: ClientCore) {
+        self.eventLoop = eventLoop
+        self.node = node
+        self.core = core
+    }
+
+    private var name: String {
+        switch node {
+        case .primary: core.primaryName
+        case .member(let endpoint): endpoint.description
+        }
+    }
+
+    // MARK: Requests
+
+    func submit(_ request: RedisRequest, _ continuation: ReplyContinuation) {
+        if connections.count < core.connectionsPerLoop { openMissing() }
+        if let connection = leastBusy() { return connection.submit(request, continuation) }
+        guard !isClosed else {
+            return continuation.resume(throwing: ConnectionFailure.clientClosed.errorBeforeSending)
+        }
+        if request.isCancelled { return continuation.resume(throwing: CancellationError()) }
+        if let lastFailure, !mayWait(request) {
+            core.outages.rejectedCommand(name)
+            return continuation.resume(throwing: lastFailure.errorBeforeSending)
+        }
+        guard waiting.count < core.configuration.waitingCommands else {
+            core.outages.rejectedCommand(name)
+            return continuation.resume(
+                throwing: AppError(
+                    .unavailable,
+                    "Redis is not available, and \(core.configuration.waitingCommands) commands wait for it already.",
+                    reason: .redisUnavailable, cause: lastFailure))
+        }
+        wait(request, continuation)
+    }
+
+    private func mayWait(_ request: RedisRequest) -> Bool {
+        request.waitsWhileAway || core.configuration.whileAway == .wait
+    }
+
+    private func leastBusy() -> RedisConnection? {
+        guard var best = connections.first else { return nil }
+        for connection in connections.dropFirst() where connection.pending < best.pending { best = connection }
+        return best
+    }
+
+    private func wait(_ request: RedisRequest, _ continuation: ReplyContinuation) {
+        // A task without a deadline waits no longer than it would for a reply.
+        let limit = ContinuousClock.now + core.configuration.responseTimeout
+        let deadline = min(request.deadline ?? limit, limit)
+        let isTaskDeadline = deadline == request.deadline
+        let ticket = request.ticket
+        let delay = TimeAmount(max(.zero, ContinuousClock.now.duration(to: deadline)))
+        let timer = eventLoop.scheduleTask(in: delay) {
+            guard let waiting = self.removeWaiting(ticket) else { return }
+            let failure = self.lastFailure ?? .unreachable(ChannelError.connectTimeout(delay))
+            waiting.continuation.resume(throwing: isTaskDeadline ? Deadline.exceeded : failure.errorBeforeSending)
+        }
+        waiting.append(Waiting(request: request, continuation: continuation, timer: timer))
+    }
+
+    private func removeWaiting(_ ticket: UInt64) -> Waiting? {
+        guard let index = waiting.firstIndex(where: { $0.request.ticket == ticket }) else { return nil }
+        let removed = waiting.remove(at: index)
+        removed.timer?.cancel()
+        return removed
+    }
+
+    func cancel(ticket: UInt64) {
+        if let waiting = removeWaiting(ticket) { return waiting.continuation.resume(throwing: CancellationError()) }
+        for connection in connections { connection.cancel(ticket: ticket) }
+        for connection in draining { connection.cancel(ticket: ticket) }
+    }
+
+    // MARK: Opening
+
+    private func openMissing() {
+        guard !isClosed, retry == nil else { return }
+        // While the server is away, one attempt at a time is enough.
+        let wanted = lastFailure == nil ? core.connectionsPerLoop : 1
+        while connections.count + opening < wanted {
+            opening += 1
+            core.endpoint(of: node, on: eventLoop)
+                .flatMap { endpoint in
+                    RedisConnection.open(
+                        on: self.eventLoop, to: endpoint, for: .shared, self.core.settings, owner: self)
+                }
+                .whenComplete { self.opened($0) }
+        }
+    }
+
+    private func opened(_ result: Result<RedisConnection, any Error>) {
+        opening -= 1
+        switch result {
+        case .success(let connection):
+            guard !isClosed else { return connection.end(.clientClosed) }
+            // It may have ended between becoming ready and this call.
+            guard connection.isReady else { return retryLater() }
+            connections.append(connection)
+            failures = 0
+            lastFailure = nil
+            core.outages.recovered(name)
+            sendWaiting()
+            openMissing()
+        case .failure(let error):
+            guard !isClosed else { return }
+            lost(error as? ConnectionFailure ?? .unreachable(error))
+        }
+    }
+
+    private func sendWaiting() {
+        while let connection = leastBusy(), let next = waiting.popFirst() {
+            next.timer?.cancel()
+            connection.submit(next.request, next.continuation)
+        }
+    }
+
+    private func lost(_ failure: ConnectionFailure) {
+        failures += 1
+        core.outages.failed(name, failure)
+        if case .member = node { core.cluster?.refreshSoon(core) }
+        if connections.isEmpty {
+            lastFailure = failure
+            failWaiting(failure)
+        }
+        retryLater()
+    }
+
+    private func failWaiting(_ failure: ConnectionFailure) {
+        var remaining = CircularBuffer<Waiting>()
+        while let next = waiting.popFirst() {
+            if mayWait(next.request), !isClosed {
+                remaining.append(next)
+            } else {
+                next.timer?.cancel()
+                core.outages.rejectedCommand(name)
+                next.continuation.resume(throwing: failure.errorBeforeSending)
+            }
+        }
+        waiting = remaining
+    }
+
+    /// Connects after a delay that grows with the number of failures.
+    private func retryLater() {
+        guard !isClosed, retry == nil else { return }
+        let delay = core.configuration.reconnect.delay(after: max(1, failures, refusals))
+        retry = eventLoop.scheduleTask(in: TimeAmount(delay)) {
+            self.retry = nil
+            self.openMissing()
+        }
+        retry?.futureResult.whenFailure { error in
+            // The event loop may end before the client.
+            if case .shutdown? = error as? EventLoopError { self.core.forget(self.eventLoop) }
+        }
+    }
+
+    // MARK: Connection events
+
+    func connectionRefused(_ connection: RedisConnection) {
+        connections.removeAll { $0 === connection }
+        draining.append(connection)
+        let isNew = connection.readyAt.map { .now() - $0 < .seconds(1) } ?? true
+        refusals = isNew ? refusals + 1 : 1
+        if connections.isEmpty { lastFailure = .refusing }
+        retryLater()
+    }
+
+    func connectionEnded(_ connection: RedisConnection, _ failure: ConnectionFailure) {
+        connections.removeAll { $0 === connection }
+        draining.removeAll { $0 === connection }
+        switch failure {
+        case .clientClosed, .abandoned: break
+        case .lost, .unreachable, .violation, .stalled, .refused, .refusing, .notPrimary: lost(failure)
+        }
+    }
+
+    func connection(_ connection: RedisConnection, received message: PushMessage) {}
+
+    // MARK: Closing
+
+    /// Accepts no more requests; what was written gets its replies.
+    func close() {
+        guard !isClosed else { return }
+        isClosed = true
+        retry?.cancel()
+        failWaiting(.clientClosed)
+        for connection in connections { connection.drain() }
+    }
+
+    /// Whether all connections have ended.
+    var hasEnded: Bool { connections.isEmpty && draining.isEmpty && opening == 0 }
+
+    /// Ends all connections, whether or not replies are missing.
+    func abort() {
+        close()
+        for connection in connections + draining { connection.end(.clientClosed) }
+    }
+}

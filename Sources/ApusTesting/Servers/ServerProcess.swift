@@ -1,0 +1,147 @@
+import ApusCore
+import Foundation
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// A server that runs as a process of its own, and ends with this one.
+///
+/// A shell waits until the pipe to it is closed, which happens even if this process crashes, and then stops the server
+/// and removes its folder.
+final class ServerProcess: Sendable {
+    /// What the server has printed, up to a limit, and who waits for it.
+    private struct Output {
+        var text = ""
+        var isReady = false
+        var hasEnded = false
+        var waiter: CheckedContinuation<Void, any Error>?
+        var endWaiters: [CheckedContinuation<Void, Never>] = []
+    }
+
+    /// Held while a process is started, so that it does not inherit a pipe to another one.
+    private static let spawning = Mutex(())
+
+    private let pipe: Pipe
+    private let output = Mutex(Output())
+
+    private init(pipe: Pipe) { self.pipe = pipe }
+
+    /// Starts a server and waits for a line of its output.
+    /// - Parameters:
+    ///   - command: The program and its arguments.
+    ///   - stopSignal: The name of the signal that stops it.
+    ///   - removing: The folder to remove after it has ended.
+    static func start(
+        _ command: [String], stopSignal: String, removing folder: String, readyWhen line: String
+    ) async throws -> ServerProcess {
+        // The shell becomes the server. Another one waits until the pipe is closed, and does not rely on SIGCHLD, which
+        // is blocked in children of a thread that blocks it.
+        let script = """
+            folder=$1; shift
+            server=$$
+            exec 3<&0
+            (
+                read -r ignored <&3
+                kill -\(stopSignal) $server
+                while kill -0 $server 2>/dev/null; do
+                    if grep -q '^State:.Z' /proc/$server/status 2>/dev/null; then break; fi
+                    sleep 0.02
+                done
+                rm -rf "$folder"
+            ) &
+            exec "$@" 3<&- </dev/null 2>&1
+            """
+        let process = Process()
+        process.executableURL = URL(filePath: "/bin/sh")
+        process.arguments = ["-c", script, "sh", folder] + command
+        process.standardError = FileHandle.nullDevice
+        let server = try spawning.withLock { _ in
+            let (input, text) = (Pipe(), Pipe())
+            _ = fcntl(input.fileHandleForWriting.fileDescriptor, F_SETFD, FD_CLOEXEC)
+            process.standardInput = input
+            process.standardOutput = text
+            let server = ServerProcess(pipe: input)
+            text.fileHandleForReading.readabilityHandler = { handle in
+                let data = handle.availableData
+                if data.isEmpty { handle.readabilityHandler = nil }
+                server.received(data, line)
+            }
+            try process.run()
+            return server
+        }
+        try await withCheckedThrowingContinuation { continuation in
+            let result = server.output.withLock { output -> Result<Void, any Error>? in
+                if output.isReady { return .success(()) }
+                if output.hasEnded { return .failure(failure(output.text)) }
+                output.waiter = continuation
+                return nil
+            }
+            if let result { continuation.resume(with: result) }
+        }
+        return server
+    }
+
+    private static func failure(_ text: String) -> AppError {
+        AppError(.unavailable, "The server did not start: \(text)")
+    }
+
+    private func received(_ data: Data, _ line: String) {
+        let (waiter, isReady, text, ended) = output.withLock { output in
+            if output.text.utf8.count < 64 << 10 { output.text += String(decoding: data, as: UTF8.self) }
+            if !output.isReady { output.isReady = output.text.contains(line) }
+            if data.isEmpty { output.hasEnded = true }
+            let isDone = output.isReady || output.hasEnded
+            let ended = output.hasEnded ? output.endWaiters : []
+            if output.hasEnded { output.endWaiters = [] }
+            return (isDone ? output.waiter.take() : nil, output.isReady, output.text, ended)
+        }
+        if isReady { waiter?.resume() } else { waiter?.resume(throwing: Self.failure(text)) }
+        for waiter in ended { waiter.resume() }
+    }
+
+    /// Stops the server and waits until it has ended.
+    func stop() async {
+        try? pipe.fileHandleForWriting.close()
+        await withCheckedContinuation { continuation in
+            let hasEnded = output.withLock { output in
+                if !output.hasEnded { output.endWaiters.append(continuation) }
+                return output.hasEnded
+            }
+            if hasEnded { continuation.resume() }
+        }
+    }
+
+    /// Runs a program to its end.
+    /// - Returns: What it has printed to its standard output, without the last line break.
+    /// - Throws: An `AppError` of code `unavailable` with what it has printed to its standard error.
+    static func run(_ program: String, _ arguments: [String]) async throws -> String {
+        let process = Process()
+        process.executableURL = URL(filePath: program)
+        process.arguments = arguments
+        let (output, errors) = (Pipe(), Pipe())
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = output
+        process.standardError = errors
+        let ended = Task.detached { () -> (Data, Data) in
+            async let text = output.fileHandleForReading.readToEnd() ?? Data()
+            async let problem = errors.fileHandleForReading.readToEnd() ?? Data()
+            return try await (text, problem)
+        }
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+            process.terminationHandler = { _ in continuation.resume() }
+            do { try spawning.withLock { _ in try process.run() } } catch { continuation.resume(throwing: error) }
+        }
+        let (text, problem) = try await ended.value
+        guard process.terminationStatus == 0 else {
+            throw AppError(.unavailable, "\(program) failed: \(String(decoding: problem, as: UTF8.self))")
+        }
+        let result = String(decoding: text, as: UTF8.self)
+        return result.hasSuffix("\n") ? String(result.dropLast()) : result
+    }
+}

@@ -1,0 +1,108 @@
+import ApusCore
+import Foundation
+import Synchronization
+
+/// A Postgres server for tests: in a temporary folder, on a free port of 127.0.0.1, without syncing to disk.
+///
+/// It stops when ``stop()`` is called, or when the process ends in whatever way.
+public final class TestPostgres: Sendable {
+    /// The port of the server, on 127.0.0.1.
+    public let port: Int
+    /// The folder with the server's data and its Unix socket.
+    public let folder: String
+    private let password: String?
+    private let process: ServerProcess
+
+    /// The options of a server.
+    public struct Options: Sendable {
+        /// Settings as in `postgresql.conf`, such as `max_connections`.
+        public var settings: [String: String] = [:]
+        /// How connections are authenticated, as in `pg_hba.conf`. `trust` by default.
+        public var authentication = "trust"
+        /// The password of the user `postgres`.
+        public var password: String?
+        /// Files to add to the server's folder, such as certificates, by their name.
+        public var files: [String: String] = [:]
+
+        public init() {}
+    }
+
+    /// Why no server can be started; `nil` if one can. Tests that need one are skipped with this reason.
+    public static let unavailableReason: String? =
+        Binaries.find() == nil ? "Postgres is not installed: there is no initdb." : nil
+
+    /// Whether a server can be started. Prints the reason if not.
+    public static let isAvailable: Bool = {
+        if let unavailableReason { print("Skipping tests with Postgres: \(unavailableReason)") }
+        return unavailableReason == nil
+    }()
+
+    private static let sharedTask = Mutex<Task<TestPostgres, any Error>?>(nil)
+
+    /// Returns a server that the tests of the process share. It is started when it is first needed.
+    public static func shared() async throws -> TestPostgres {
+        let task = sharedTask.withLock { task in
+            let running = task ?? Task { try await start() }
+            task = running
+            return running
+        }
+        return try await task.value
+    }
+
+    /// Starts a server, and waits until it accepts connections.
+    /// - Throws: An `AppError` of code `unavailable` with the server's output if it does not start.
+    public static func start(_ options: Options = Options()) async throws -> TestPostgres {
+        guard let binaries = Binaries.find() else {
+            throw AppError(.unavailable, unavailableReason ?? "Postgres is not installed.")
+        }
+        let folder = FileManager.default.temporaryDirectory.appending(path: "apus-postgres-\(UUID())").path
+        let account = ServerAccount()
+        try account.createFolder(folder)
+        do {
+            try await binaries.initialize(folder, options, account)
+            for (name, content) in options.files { try account.createFile("\(folder)/\(name)", content) }
+            return try await withReservedPort { port in
+                let process = try await binaries.start(folder, port: port, options, account)
+                return TestPostgres(port: port, folder: folder, password: options.password, process)
+            }
+        } catch {
+            try? FileManager.default.removeItem(atPath: folder)
+            throw error
+        }
+    }
+
+    private init(port: Int, folder: String, password: String?, _ process: ServerProcess) {
+        self.port = port
+        self.folder = folder
+        self.password = password
+        self.process = process
+    }
+
+    /// Returns the URL of a database.
+    /// - Parameter parameters: The parameters of the URL, such as `sslmode=disable`.
+    public func url(database: String = "postgres", parameters: String = "") -> String {
+        let credentials = password.map { "postgres:\($0)" } ?? "postgres"
+        return "postgres://\(credentials)@127.0.0.1:\(port)/\(database)\(parameters.isEmpty ? "" : "?\(parameters)")"
+    }
+
+    /// Runs statements with `psql`, as an independent client.
+    /// - Returns: The rows, a line each, with `|` between the columns.
+    /// - Throws: An `AppError` of code `unavailable` with what `psql` has printed.
+    @discardableResult
+    public func psql(_ sql: String, database: String = "postgres") async throws -> String {
+        guard let binaries = Binaries.find() else { throw AppError(.unavailable, "Postgres is not installed.") }
+        let arguments = ["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", url(database: database), "-c", sql]
+        return try await ServerProcess.run(binaries.path("psql"), arguments)
+    }
+
+    /// Creates an empty database, and returns its name.
+    /// - Parameter template: The database to copy. Nobody may be connected to it.
+    public func createDatabase(template: String = "template1") async throws -> String {
+        let name = "test_\(UUID().uuidString.filter { $0 != "-" }.lowercased())"
+        try await psql("CREATE DATABASE \(name) TEMPLATE \(template)")
+        return name
+    }
+
+    /// Stops the server and removes its folder. Its connections end at once.
+    public func stop() async { await process.stop() }
+}

@@ -1,0 +1,34 @@
+import ApusCore
+import ApusData
+import ApusSQLite
+import Testing
+
+/// Caches inside transactions, which may see what is never committed.
+@Suite struct CacheTransactionTests {
+    @Test func `Inside a transaction values are loaded directly, and nothing is stored`() async throws {
+        try await withDatabase { database in
+            let notes = SQLRepository<Note>(database)
+            let note = Note(title: "committed")
+            try await notes.insert(note)
+            let cache = MemoryCache()
+            struct RolledBack: Error {}
+            await #expect(throws: RolledBack.self) {
+                try await database.transaction {
+                    try await notes.update(note.id) { $0.title = "not committed" }
+                    let title = try await cache.value(for: "note") { try await notes.get(note.id).title }
+                    #expect(title == "not committed")
+                    throw RolledBack()
+                }
+            }
+            #expect(await cache.get("note", as: String.self) == nil)
+            let title = try await cache.value(for: "note") { try await notes.get(note.id).title }
+            #expect(title == "committed")
+            // What is stored is not used inside a transaction either.
+            try await database.transaction {
+                try await notes.update(note.id) { $0.title = "changed" }
+                let changed = try await cache.value(for: "note") { try await notes.get(note.id).title }
+                #expect(changed == "changed")
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+import ApusCore
+import ApusData
+import NIOCore
+import Testing
+
+@testable import ApusPostgres
+
+/// A state machine whose requests are numbers, and what it has answered.
+struct MachineUnderTest {
+    typealias Machine = PostgresConnectionStateMachine<Int>
+
+    var machine: Machine
+    private var reader = MessageReader(maximumLength: 1 << 20)
+    /// The answers in order, by request: the rows' first columns as text, or the code of the error.
+    private(set) var answers: [(request: Int, outcome: Outcome)] = []
+    private(set) var failure: AppError?
+    private(set) var notifications: [PostgresNotification] = []
+
+    enum Outcome: Equatable {
+        case rows([SQLValue], affected: Int)
+        case failed(StatusCode)
+        case failedByConnection(StatusCode)
+    }
+
+    /// Creates a machine that is ready for requests.
+    init(preparesStatements: Bool = true, capacity: Int = 256) {
+        var options = Machine.Options()
+        options.preparesStatements = preparesStatements
+        options.preparedStatements = capacity
+        machine = Machine(options)
+        machine.start()
+        receive(ServerMessage.authenticationOK + ServerMessage.ready())
+        machine.output.clear()
+    }
+
+    init(_ options: Machine.Options) {
+        machine = Machine(options)
+        machine.start()
+    }
+
+    /// Takes what was sent since the last call.
+    mutating func sent() -> [SentMessage] {
+        defer { machine.output.clear() }
+        return SentMessage.split(&machine.output)
+    }
+
+    /// The kinds of the messages that were sent since the last call, such as `PDBES`.
+    mutating func sentKinds() -> String { String(sent().map(\.kind)) }
+
+    @discardableResult
+    mutating func receive(_ bytes: [UInt8]) -> [Machine.Action] {
+        reader.append(ByteBuffer(bytes: bytes))
+        var actions: [Machine.Action] = []
+        do {
+            while !machine.hasEnded, let message = try reader.next() {
+                let action = machine.received(message)
+                note(action)
+                actions.append(action)
+            }
+        } catch {
+            Issue.record(error)
+        }
+        return actions
+    }
+
+    mutating func loseConnection() { note(machine.fail(AppError(.unavailable, "Lost."))) }
+
+    private mutating func note(_ action: Machine.Action) {
+        switch action {
+        case .none, .deriveKey, .started, .copyIn, .copyOut, .notice: break
+        case .answered(let request, let answer): note(request, answer)
+        case .answeredGroup(let group): for (request, answer) in group { note(request, answer) }
+        case .notification(let notification): notifications.append(notification)
+        case .failed(let error, let waiting):
+            failure = error
+            for (request, error) in waiting { answers.append((request, .failedByConnection(error.code))) }
+        }
+    }
+
+    private mutating func note(_ request: Int?, _ answer: Machine.Answer) {
+        guard let request else { return }
+        switch answer {
+        case .success(let result):
+            let values = result.rows.map { (try? $0.get(0, as: SQLValue.self)) ?? .null }
+            answers.append((request, .rows(values, affected: result.affectedRows)))
+        case .failure(let error): answers.append((request, .failed(error.code)))
+        }
+    }
+
+    func outcome(_ request: Int) -> Outcome? { answers.first { $0.request == request }?.outcome }
+}
+
+/// The answers of a server to a query of one `int4` column.
+enum Answer {
+    static let columns = ServerMessage.columns([("n", 23)])
+
+    static func prepared(parameters: [UInt32] = []) -> [UInt8] {
+        ServerMessage.parseComplete + ServerMessage.parameters(parameters) + columns
+    }
+
+    /// Rows in text format.
+    static func rows(_ texts: String...) -> [UInt8] {
+        ServerMessage.bindComplete + texts.flatMap { ServerMessage.row([Array($0.utf8)]) }
+            + ServerMessage.complete("SELECT \(texts.count)")
+    }
+
+    /// Rows in binary format.
+    static func binaryRows(_ numbers: Int32...) -> [UInt8] {
+        ServerMessage.bindComplete + numbers.flatMap { ServerMessage.row([ServerMessage.integer($0)]) }
+            + ServerMessage.complete("SELECT \(numbers.count)")
+    }
+}
