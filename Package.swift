@@ -257,7 +257,7 @@ let package = Package(
         .executableTarget(
             name: "bench-server",
             dependencies: [
-                "Apus", "ApusGRPC", "ApusServer",
+                "Apus", "ApusGRPC", "ApusPostgres", "ApusSQLite", "ApusServer",
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
