@@ -275,6 +275,16 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             path: "Benchmarks/Parts"),
+        .executableTarget(
+            name: "bench-data",
+            dependencies: [
+                "ApusCore", "ApusData", "ApusPostgres", "ApusRedis", "ApusSQLite",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            path: "Benchmarks/Data",
+            exclude: ["Peers"]),
 
         // Hostile bytes for the parsers: see Fuzzing/run.
         .executableTarget(
