@@ -54,8 +54,8 @@ struct Worlds {
         }
         try await database.execute(
             """
-            UPDATE world SET randomnumber = new.column2 FROM (VALUES \(SQL.joined(rows, separator: ", "))) AS new
-            WHERE world.id = new.column1
+            UPDATE world SET randomnumber = changed.column2 FROM (VALUES \(SQL.joined(rows, separator: ", "))) AS changed
+            WHERE world.id = changed.column1
             """)
         return worlds
     }
