@@ -43,12 +43,17 @@ struct Worlds {
     }
 
     /// Gives random rows new numbers, all in one statement.
-    /// - Returns: The rows with their new numbers, in the order of the ids. In this order the statement locks them, so that
-    ///   two statements do not wait for each other.
+    /// - Returns: The rows with their new numbers, in the order of their ids. The statement finds a few rows one after the
+    ///   other, and so locks them in this order; two statements then never wait for each other.
     func changeRandom(_ count: Int) async throws -> [World] {
         var worlds = try await random(count)
         worlds.sort { $0.id < $1.id }
-        for index in worlds.indices { worlds[index].randomNumber = Int.random(in: Self.numbers) }
+        for index in worlds.indices {
+            // A row that was drawn twice can be changed only once.
+            let isRepeated = index > 0 && worlds[index].id == worlds[index - 1].id
+            worlds[index].randomNumber =
+                isRepeated ? worlds[index - 1].randomNumber : Int.random(in: Self.numbers)
+        }
         let rows = worlds.map { world -> SQL in
             "(CAST(\(world.id) AS INTEGER), CAST(\(world.randomNumber) AS INTEGER))"
         }
