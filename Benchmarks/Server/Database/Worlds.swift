@@ -36,7 +36,7 @@ struct Worlds {
                 for try await world in group { worlds.append(world) }
             }
         case .sqlite:
-            // More tasks would not make the reader threads faster.
+            // A read is not sent anywhere: it takes its turn on a reader thread, with those of other requests.
             for _ in 0..<count { worlds.append(try await random()) }
         }
         return worlds
@@ -44,7 +44,7 @@ struct Worlds {
 
     /// Gives random rows new numbers, all in one statement.
     /// - Returns: The rows with their new numbers, in the order of their ids. The statement finds a few rows one after the
-    ///   other, and so locks them in this order; two statements then never wait for each other.
+    ///   other, and so locks them in this order; two statements then do not deadlock.
     func changeRandom(_ count: Int) async throws -> [World] {
         var worlds = try await random(count)
         worlds.sort { $0.id < $1.id }
