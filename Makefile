@@ -3,13 +3,13 @@
 EXAMPLES := delivery-tracker
 # The products to build: the test bundle and all executables. A build without `--product` would also compile protoc, which
 # is part of SwiftProtobuf.
-PRODUCTS := apusPackageTests $(EXAMPLES) bench-parts bench-server fuzz-parsers interop-server protoc-gen-apus sqlite-writer
+PRODUCTS := apusPackageTests $(EXAMPLES) bench-data bench-parts bench-server fuzz-parsers interop-server protoc-gen-apus sqlite-writer
 # SwiftPM passes a package's traits to the compiler in the order of a hash table. Without a fixed seed, that order changes
 # from build to build, and whole packages are compiled again for no reason (SwiftPM's issue 10525, fixed in Swift 6.4).
 BUILD := SWIFT_DETERMINISTIC_HASHING=1 swift build
 SOURCES := Package.swift Sources Tests Examples Benchmarks Fuzzing
 
-.PHONY: run test test-minimal test-clients test-asan test-tsan fuzz build bench lint format docs setup
+.PHONY: run test test-minimal test-clients test-asan test-tsan fuzz build bench bench-data lint format docs setup
 
 setup:
 	@Scripts/bootstrap
@@ -68,6 +68,10 @@ bench: setup
 	.build/release/bench-parts
 	Benchmarks/allocations
 	Benchmarks/instructions
+
+# Measures the clients of SQLite, Postgres and Redis beside their peers, on servers that it starts and stops.
+bench-data: setup
+	Benchmarks/run-data
 
 lint:
 	swift format lint --strict --recursive --parallel $(SOURCES)

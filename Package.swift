@@ -257,7 +257,7 @@ let package = Package(
         .executableTarget(
             name: "bench-server",
             dependencies: [
-                "Apus", "ApusGRPC", "ApusServer",
+                "Apus", "ApusGRPC", "ApusPostgres", "ApusSQLite", "ApusServer",
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -275,6 +275,16 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             path: "Benchmarks/Parts"),
+        .executableTarget(
+            name: "bench-data",
+            dependencies: [
+                "ApusCore", "ApusData", "ApusPostgres", "ApusRedis", "ApusSQLite",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            path: "Benchmarks/Data",
+            exclude: ["Peers"]),
 
         // Hostile bytes for the parsers: see Fuzzing/run.
         .executableTarget(

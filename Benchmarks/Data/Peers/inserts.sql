@@ -1,0 +1,2 @@
+\set number random(1, 10000)
+INSERT INTO entry (number) VALUES (:number);
