@@ -20,7 +20,7 @@ struct PostgresDatabaseTests {
                 for (index, integer) in [Int64.min, 0, .max].enumerated() {
                     let text = texts[(round + index) % texts.count]
                     let date = Date(timeIntervalSince1970: dates[(round + index) % dates.count])
-                    let number = [Double.greatestFiniteMagnitude, 5e-324, -.infinity][index]
+                    let number = [Double.greatestFiniteMagnitude, Double.leastNonzeroMagnitude, -.infinity][index]
                     let bytes = Array((0...255).map { UInt8($0) })
                     let row = try await database.query(
                         """

@@ -93,8 +93,12 @@ struct PostgresTransactionTests {
                     try await database.execute("UPDATE t SET n = n + 1 WHERE id = \(b)")
                 }
             }
-            async let one = code { try await withDeadline(.after(.seconds(60))) { try await swap(1, 2, first, second) } }
-            async let two = code { try await withDeadline(.after(.seconds(60))) { try await swap(2, 1, second, first) } }
+            async let one = code {
+                try await withDeadline(.after(.seconds(60))) { try await swap(1, 2, first, second) }
+            }
+            async let two = code {
+                try await withDeadline(.after(.seconds(60))) { try await swap(2, 1, second, first) }
+            }
             let codes = await [one, two]
             #expect(codes.contains(.aborted) && codes.contains(nil))
             #expect(try await database.value("SELECT sum(n)::int FROM t") == 2)
