@@ -29,6 +29,7 @@ extension PostgresDatabase {
                 }
             } catch {
                 await connection.onLoop { connection in
+                    copy.isAbandoned = true
                     connection.machine.endCopyIn(failure: "The client has cancelled the copy.")
                     connection.flushSoon()
                 }

@@ -35,9 +35,11 @@ struct PostgresConnector: Sendable {
             for host in configuration.hosts {
                 do {
                     let connection = try await connect(to: host, on: loop, statements)
-                    if let mismatch = try await mismatch(of: connection, wanted) {
+                    do {
+                        try await check(connection, wanted)
+                    } catch {
                         loop.execute { connection.close() }
-                        throw AppError(.unavailable, "The server \(mismatch).")
+                        throw error
                     }
                     return connection
                 } catch {
@@ -108,6 +110,12 @@ struct PostgresConnector: Sendable {
     }
 
     // MARK: The kind of server
+
+    private func check(_ connection: PostgresConnection, _ wanted: PostgresConfiguration.TargetSession) async throws {
+        if let mismatch = try await mismatch(of: connection, wanted) {
+            throw AppError(.unavailable, "The server \(mismatch).")
+        }
+    }
 
     /// Returns why a server is not of the kind that is wanted; `nil` if it is.
     private func mismatch(

@@ -120,7 +120,8 @@ final class NotificationListener: Sendable {
         guard !isClosed else { return connection.close() }
         connection.notified = { self.deliver($0) }
         let ticker = loop.scheduleRepeatedTask(initialDelay: Self.pingInterval, delay: Self.pingInterval) { _ in
-            if connection.isIdle { connection.ping() }
+            // Even while an answer is awaited: it may never come.
+            connection.ping()
         }
         connection.channelContext?.channel.closeFuture.whenComplete { _ in ticker.cancel() }
         listen(on: connection)

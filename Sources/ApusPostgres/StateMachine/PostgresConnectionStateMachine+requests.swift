@@ -144,6 +144,7 @@ extension PostgresConnectionStateMachine {
     private mutating func append(_ slot: Slot<Token>, from start: Int) {
         var slot = slot
         slot.bytes = output.writerIndex - start
+        slot.commitsAlone = status == .idle && queue.last?.endsGroup != false
         unansweredBytes += slot.bytes
         queue.append(slot)
     }

@@ -122,11 +122,7 @@ struct PostgresConnectionStateMachine<Token> {
         var waiting: [(Token, AppError)] = []
         func add(_ slot: Slot<Token>, _ error: AppError, hasFailed: Bool = false) {
             guard let token = slot.token, !slot.isAbandoned else { return }
-            if case .commit = slot.kind, !hasFailed {
-                waiting.append((token, Self.unknownOutcome(error)))
-            } else {
-                waiting.append((token, error))
-            }
+            waiting.append((token, !hasFailed && mayHaveCommitted(slot) ? Self.unknownOutcome(error) : error))
         }
         for (slot, _) in answeredInGroup { add(slot, error) }
         if let progress {
@@ -143,9 +139,20 @@ struct PostgresConnectionStateMachine<Token> {
         return waiting
     }
 
+    /// Whether a request whose answer was lost may have changed something for good.
+    private func mayHaveCommitted(_ slot: Slot<Token>) -> Bool {
+        switch slot.kind {
+        case .commit: return true
+        case .statement(let prepared): return slot.commitsAlone && !prepared.statement.isRead
+        // The data was not complete before it was ended.
+        case .copyIn: if case .ended? = progress?.copy { return slot.commitsAlone } else { return false }
+        case .simple, .copyOut: return false
+        }
+    }
+
     private static func unknownOutcome(_ error: AppError) -> AppError {
         AppError(
-            .unknown, "The connection was lost during the commit, so it is unknown whether the changes were saved.",
+            .unknown, "The connection was lost while the changes were saved, so it is unknown whether they were.",
             cause: error)
     }
 

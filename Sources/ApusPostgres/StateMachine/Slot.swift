@@ -43,6 +43,8 @@ struct Slot<Token> {
     let requested: ColumnDescription?
     /// Whether the server answers with ReadyForQuery after this request. Requests before it share its fate.
     var endsGroup = true
+    /// Whether the request is a transaction of its own, which is committed when it succeeds.
+    var commitsAlone = false
     /// Whether the request was written again after a failure.
     var isRetry = false
     /// Whether the task that has asked is gone. The answer is read and dropped.
