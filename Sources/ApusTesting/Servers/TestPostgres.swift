@@ -10,8 +10,8 @@ public final class TestPostgres: Sendable {
     public let port: Int
     /// The folder with the server's data and its Unix socket.
     public let folder: String
-    private let password: String?
-    private let process: ServerProcess
+    let options: Options
+    let process: Mutex<ServerProcess>
 
     /// The options of a server.
     public struct Options: Sendable {
@@ -52,9 +52,7 @@ public final class TestPostgres: Sendable {
     /// Starts a server, and waits until it accepts connections.
     /// - Throws: An `AppError` of code `unavailable` with the server's output if it does not start.
     public static func start(_ options: Options = Options()) async throws -> TestPostgres {
-        guard let binaries = Binaries.find() else {
-            throw AppError(.unavailable, unavailableReason ?? "Postgres is not installed.")
-        }
+        let binaries = try installed()
         let folder = FileManager.default.temporaryDirectory.appending(path: "apus-postgres-\(UUID())").path
         let account = ServerAccount()
         try account.createFolder(folder)
@@ -63,7 +61,7 @@ public final class TestPostgres: Sendable {
             for (name, content) in options.files { try account.createFile("\(folder)/\(name)", content) }
             return try await withReservedPort { port in
                 let process = try await binaries.start(folder, port: port, options, account)
-                return TestPostgres(port: port, folder: folder, password: options.password, process)
+                return TestPostgres(port: port, folder: folder, options, process)
             }
         } catch {
             try? FileManager.default.removeItem(atPath: folder)
@@ -71,17 +69,24 @@ public final class TestPostgres: Sendable {
         }
     }
 
-    private init(port: Int, folder: String, password: String?, _ process: ServerProcess) {
+    static func installed() throws -> Binaries {
+        guard let binaries = Binaries.find() else {
+            throw AppError(.unavailable, unavailableReason ?? "Postgres is not installed.")
+        }
+        return binaries
+    }
+
+    init(port: Int, folder: String, _ options: Options, _ process: ServerProcess) {
         self.port = port
         self.folder = folder
-        self.password = password
-        self.process = process
+        self.options = options
+        self.process = Mutex(process)
     }
 
     /// Returns the URL of a database.
     /// - Parameter parameters: The parameters of the URL, such as `sslmode=disable`.
     public func url(database: String = "postgres", parameters: String = "") -> String {
-        let credentials = password.map { "postgres:\($0)" } ?? "postgres"
+        let credentials = options.password.map { "postgres:\($0)" } ?? "postgres"
         return "postgres://\(credentials)@127.0.0.1:\(port)/\(database)\(parameters.isEmpty ? "" : "?\(parameters)")"
     }
 
@@ -90,7 +95,7 @@ public final class TestPostgres: Sendable {
     /// - Throws: An `AppError` of code `unavailable` with what `psql` has printed.
     @discardableResult
     public func psql(_ sql: String, database: String = "postgres") async throws -> String {
-        guard let binaries = Binaries.find() else { throw AppError(.unavailable, "Postgres is not installed.") }
+        let binaries = try Self.installed()
         let arguments = ["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", url(database: database), "-c", sql]
         return try await ServerProcess.run(binaries.path("psql"), arguments)
     }
@@ -104,5 +109,9 @@ public final class TestPostgres: Sendable {
     }
 
     /// Stops the server and removes its folder. Its connections end at once.
-    public func stop() async { await process.stop() }
+    public func stop() async {
+        await process.withLock { $0 }.stop()
+        // It was kept if the server had been shut down before.
+        try? FileManager.default.removeItem(atPath: folder)
+    }
 }
