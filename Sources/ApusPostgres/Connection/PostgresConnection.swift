@@ -61,6 +61,8 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
     @exclusivity(unchecked) var machine: Machine
     @exclusivity(unchecked) var transport = Transport.connecting
     @exclusivity(unchecked) var isEncrypted = false
+    /// Whether the connection leads through a connection pooler.
+    @exclusivity(unchecked) var isPooled = false
     @exclusivity(unchecked) var channelContext: ChannelHandlerContext?
     @exclusivity(unchecked) weak var delegate: (any Delegate)?
     @exclusivity(unchecked) private var reader: MessageReader

@@ -77,7 +77,7 @@ struct PostgresConnector: Sendable {
         options.user = configuration.user
         options.password = configuration.password
         options.parameters = configuration.startupParameters(isMinimal: isMinimal)
-        options.preparesStatements = configuration.preparesStatements
+        options.preparesStatements = configuration.preparesStatements ?? true
         let (finalOptions, timeout) = (options, TimeAmount(configuration.connectTimeout))
         let connection = try await open(host, on: loop).flatMapThrowing { channel in
             let connection = PostgresConnection(
@@ -93,6 +93,14 @@ struct PostgresConnector: Sendable {
             return connection
         }.get()
         try await connection.startPromise.futureResult.get()
+        do {
+            if try await connection.leadsThroughPooler(), configuration.preparesStatements == nil {
+                await connection.onLoop { $0.machine.options.preparesStatements = false }
+            }
+        } catch {
+            loop.execute { connection.close() }
+            throw error
+        }
         return connection
     }
 

@@ -90,6 +90,11 @@ final class NotificationListener: Sendable {
             do {
                 let connection = try await connector.connect(on: loop, statements)
                 attempt = 0
+                if await connection.onLoop({ $0.isPooled }) {
+                    log.error(
+                        "notifications do not arrive through a connection pooler; name the server by direct_host in the URL"
+                    )
+                }
                 let closed = await connection.onLoop { connection -> EventLoopFuture<Void>? in
                     self.begin(connection)
                     return connection.channelContext?.channel.closeFuture

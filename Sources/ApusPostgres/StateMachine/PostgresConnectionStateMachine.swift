@@ -54,7 +54,7 @@ struct PostgresConnectionStateMachine<Token> {
         case ended
     }
 
-    let options: Options
+    var options: Options
     /// What authentication can be bound to, which is known when the connection is encrypted.
     var binding = SCRAM.ChannelBinding.unsupported
     var state = State.initial

@@ -4,8 +4,8 @@ import ApusPostgres
 import ApusTesting
 import Testing
 
-/// Connections that break at each message of the protocol.
-@Suite(.enabled(if: TestPostgres.isAvailable), .timeLimit(.minutes(10)))
+/// Connections that break at each message of the protocol. One after the other: other tests have limits of time.
+@Suite(.enabled(if: TestPostgres.isAvailable), .serialized, .timeLimit(.minutes(10)))
 struct ConnectionFaultTests {
     /// The name that the server shows for the connections that break.
     private static let victim = "victim"

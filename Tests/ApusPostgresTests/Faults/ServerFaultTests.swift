@@ -5,7 +5,7 @@ import ApusTesting
 import Testing
 
 /// Servers that restart, end connections, or are replaced by another one.
-@Suite(.enabled(if: TestPostgres.isAvailable), .timeLimit(.minutes(10)))
+@Suite(.enabled(if: TestPostgres.isAvailable), .serialized, .timeLimit(.minutes(10)))
 struct ServerFaultTests {
     private func open(_ url: String) throws -> PostgresDatabase {
         var configuration = try PostgresConfiguration(url: url)
