@@ -184,10 +184,12 @@ private enum Alone: Migration {
     @Test func `Migrators at the same time apply each migration once`() async throws {
         try await withFolder { folder in
             let path = folder.path + "/a.sqlite"
-            let applied = try await withThrowingTaskGroup(of: [String].self) { group in
+            var options = SQLiteOptions()
+            options.busyTimeout = .seconds(60)
+            let applied = try await withThrowingTaskGroup(of: [String].self) { [options] group in
                 for _ in 0..<8 {
                     group.addTask {
-                        let database = try SQLiteDatabase(path: path)
+                        let database = try SQLiteDatabase(path: path, options: options)
                         let applied = try await Migrator(database, [First.self, Second.self, Doubled.self]).run()
                         await database.close()
                         return applied

@@ -40,19 +40,26 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
     }
 
     /// Whether the statement is known to be read-only.
-    package var isRead: Bool { firstWord == "SELECT" }
+    package var isRead: Bool { isFirstWord("SELECT") }
 
     /// Whether the statement may be one that cannot run inside a transaction.
-    package var runsAlone: Bool { ["VACUUM", "PRAGMA", "ATTACH", "DETACH"].contains(firstWord) }
+    package var runsAlone: Bool { ["VACUUM", "PRAGMA", "ATTACH", "DETACH"].contains { isFirstWord($0) } }
 
     /// Whether the statement may be a PRAGMA. A comment may hide the first word.
-    package var mayBePragma: Bool { ["PRAGMA", "EXPLAIN", ""].contains(firstWord) }
+    package var mayBePragma: Bool { ["PRAGMA", "EXPLAIN", ""].contains { isFirstWord($0) } }
 
     /// Whether the statement begins, releases or rolls back a savepoint.
-    var isSavepoint: Bool { ["SAVEPOINT", "RELEASE", "ROLLBACK"].contains(firstWord) }
+    var isSavepoint: Bool { ["SAVEPOINT", "RELEASE", "ROLLBACK"].contains { isFirstWord($0) } }
 
-    private var firstWord: String {
-        guard case .text(let text)? = parts.first else { return "" }
-        return text.drop { $0.isWhitespace }.prefix { $0.isLetter }.uppercased()
+    /// Returns whether the first word of the text is a word of ASCII letters, in any case.
+    private func isFirstWord(_ word: StaticString) -> Bool {
+        var text = ""
+        if case .text(let first)? = parts.first { text = first }
+        var rest = text.utf8.drop { $0 == 0x20 || (9...13).contains($0) }.makeIterator()
+        for index in 0..<word.utf8CodeUnitCount {
+            guard let letter = rest.next(), letter & 0xDF == word.utf8Start[index] else { return false }
+        }
+        guard let next = rest.next() else { return true }
+        return !(0x41...0x5A).contains(next & 0xDF)
     }
 }
