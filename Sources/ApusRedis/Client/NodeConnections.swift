@@ -18,10 +18,7 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
     /// Connections that accept no commands any more and wait for their last replies.
     private var draining: [RedisConnection] = []
     private var opening = 0
-    /// The attempts to connect that failed in a row.
-    private var failures = 0
-    /// How often in a row a new connection was refused.
-    private var refusals = 0
+    private var delay: ReconnectDelay
     /// Why there is no connection. `nil` before the first attempt has failed.
     private var lastFailure: ConnectionFailure?
     private var retry: Scheduled<Void>?
@@ -32,6 +29,7 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
         self.eventLoop = eventLoop
         self.node = node
         self.core = core
+        delay = ReconnectDelay(core.configuration.reconnect)
     }
 
     private var name: String {
@@ -128,13 +126,13 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
             // It may have ended between becoming ready and this call.
             guard connection.isReady else { return retryLater() }
             connections.append(connection)
-            failures = 0
             lastFailure = nil
             core.outages.recovered(name)
             sendWaiting()
             openMissing()
         case .failure(let error):
             guard !isClosed else { return }
+            delay.failed()
             lost(error as? ConnectionFailure ?? .unreachable(error))
         }
     }
@@ -147,9 +145,8 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
     }
 
     private func lost(_ failure: ConnectionFailure) {
-        failures += 1
         core.outages.failed(name, failure)
-        if case .member = node { core.cluster?.refreshSoon(core) }
+        core.cluster?.refreshSoon(core)
         if connections.isEmpty {
             lastFailure = failure
             failWaiting(failure)
@@ -171,11 +168,9 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
         waiting = remaining
     }
 
-    /// Connects after a delay that grows with the number of failures.
     private func retryLater() {
         guard !isClosed, retry == nil else { return }
-        let delay = core.configuration.reconnect.delay(after: max(1, failures, refusals))
-        retry = eventLoop.scheduleTask(in: TimeAmount(delay)) {
+        retry = eventLoop.scheduleTask(in: delay.next) {
             self.retry = nil
             self.openMissing()
         }
@@ -190,8 +185,7 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
     func connectionRefused(_ connection: RedisConnection) {
         connections.removeAll { $0 === connection }
         draining.append(connection)
-        let isNew = connection.readyAt.map { .now() - $0 < .seconds(1) } ?? true
-        refusals = isNew ? refusals + 1 : 1
+        delay.ended(readyAt: connection.readyAt)
         if connections.isEmpty { lastFailure = .refusing }
         retryLater()
     }
@@ -201,7 +195,9 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
         draining.removeAll { $0 === connection }
         switch failure {
         case .clientClosed, .abandoned: break
-        case .lost, .unreachable, .violation, .stalled, .refused, .refusing, .notPrimary: lost(failure)
+        case .lost, .unreachable, .violation, .stalled, .refused, .refusing, .notPrimary:
+            delay.ended(readyAt: connection.readyAt)
+            lost(failure)
         }
     }
 
@@ -218,8 +214,8 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
         for connection in connections { connection.drain() }
     }
 
-    /// Whether all connections have ended.
-    var hasEnded: Bool { connections.isEmpty && draining.isEmpty && opening == 0 }
+    /// Whether all connections have ended. Those that are being opened are closed when they are ready or have failed.
+    var hasEnded: Bool { connections.isEmpty && draining.isEmpty }
 
     /// Ends all connections, whether or not replies are missing.
     func abort() {
