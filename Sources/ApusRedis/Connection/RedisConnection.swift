@@ -255,7 +255,7 @@ final class RedisConnection: ChannelInboundHandler, RequestTarget, @unchecked Se
 
     private func becomeReady() {
         readyAt = .now()
-        let interval = TimeAmount.seconds(1)
+        let interval = min(.seconds(1), settings.keepAlive, settings.responseTimeout)
         ticker = eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { [weak self] _ in
             self?.tick()
         }
