@@ -1,7 +1,7 @@
 import ApusCore
 import NIOCore
 
-/// The connections to one server that the tasks of one event loop share, and the commands that wait for them.
+/// Connections to one server that the tasks of one event loop share, and the commands that wait for them.
 ///
 /// `@unchecked Sendable`: every stored property is accessed only on the event loop.
 final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
@@ -14,6 +14,8 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
     private let eventLoop: any EventLoop
     private let node: NodeID
     private let core: ClientCore
+    /// The number of connections.
+    private let count: Int
     @exclusivity(unchecked) private var connections: [RedisConnection] = []
     /// Connections that accept no commands any more and wait for their last replies.
     private var draining: [RedisConnection] = []
@@ -25,10 +27,11 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
     private var waiting = CircularBuffer<Waiting>()
     private var isClosed = false
 
-    init(_ eventLoop: any EventLoop, _ node: NodeID, _ core: ClientCore) {
+    init(_ eventLoop: any EventLoop, _ node: NodeID, _ core: ClientCore, count: Int) {
         self.eventLoop = eventLoop
         self.node = node
         self.core = core
+        self.count = count
         delay = ReconnectDelay(core.configuration.reconnect)
     }
 
@@ -42,7 +45,7 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
     // MARK: Requests
 
     func submit(_ request: RedisRequest, _ continuation: ReplyContinuation) {
-        if connections.count < core.connectionsPerLoop { openMissing() }
+        if connections.count < count { openMissing() }
         if let connection = leastBusy() { return connection.submit(request, continuation) }
         guard !isClosed else {
             return continuation.resume(throwing: ConnectionFailure.clientClosed.errorBeforeSending)
@@ -106,7 +109,7 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
     private func openMissing() {
         guard !isClosed, retry == nil else { return }
         // While the server is away, one attempt at a time is enough.
-        let wanted = lastFailure == nil ? core.connectionsPerLoop : 1
+        let wanted = lastFailure == nil ? count : 1
         while connections.count + opening < wanted {
             opening += 1
             core.endpoint(of: node, on: eventLoop)
