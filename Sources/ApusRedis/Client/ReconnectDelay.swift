@@ -5,7 +5,8 @@ import NIOCore
 /// after it has become ready counts as one, so that a server that closes or refuses each connection is not flooded.
 struct ReconnectDelay {
     private let policy: RetryPolicy
-    private var failures = 0
+    /// The attempts that failed in a row.
+    private(set) var failures = 0
 
     /// A connection that lives longer than this was a good one.
     private static let shortLife = TimeAmount.seconds(1)
