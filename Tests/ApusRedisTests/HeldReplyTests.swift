@@ -59,6 +59,20 @@ import Testing
         }
     }
 
+    @Test func `A client that is closed waits for the replies of what was sent`() async throws {
+        try await withScriptedServer({ _, _ in }, Self.holdingGets) { redis, server, _ in
+            let sent = Task { try await redis.get("sent") }
+            await server.wait(for: "GET")
+            let closing = Task { await redis.close() }
+            server.release()
+            let value = try await sent.value
+            #expect(value == "sent")
+            await closing.value
+            let error = await #expect(throws: AppError.self) { try await redis.get("late") }
+            #expect(error?.code == .unavailable)
+        }
+    }
+
     @Test func `A large command does not delay small ones`() async throws {
         let reply: @Sendable ([String]) -> ScriptedServer.Reply = { words in
             switch words.first {

@@ -159,7 +159,9 @@ import Testing
     }
 
     @Test func `A server that becomes a replica is left, and the command is asked again`() async throws {
-        try await withRedis { redis, server in
+        // The attempts must last until the test has noticed the first one.
+        let patient = RetryPolicy(baseDelay: .milliseconds(50), maximumDelay: .seconds(2))
+        try await withRedis({ $0.reconnect = patient }) { redis, server in
             try await withClient(of: server) { other in
                 try await redis.set("a", 1)
                 _ = try await other.send(command("REPLICAOF", "127.0.0.1", "1"))

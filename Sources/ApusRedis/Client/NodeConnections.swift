@@ -179,7 +179,9 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
         }
         retry?.futureResult.whenFailure { error in
             // The event loop may end before the client.
-            if case .shutdown? = error as? EventLoopError { self.core.forget(self.eventLoop) }
+            guard case .shutdown? = error as? EventLoopError else { return }
+            self.close()
+            self.core.forget(self.eventLoop)
         }
     }
 

@@ -51,8 +51,8 @@ extension RedisConnection {
 }
 
 extension ClientBootstrap {
-    /// Lets the system check idle connections, so that a command that blocks for hours notices that its server is gone. The
-    /// connection's own checks would wait behind the command.
+    /// Lets the system check idle connections and bound the time for which what was sent is not acknowledged, so that a
+    /// command that blocks for hours notices that its server is gone. The connection's own checks would wait behind it.
     fileprivate func keepingAlive(_ interval: TimeAmount) -> ClientBootstrap {
         let bootstrap = channelOption(.socketOption(.so_keepalive), value: 1)
         #if os(Linux)
@@ -62,6 +62,7 @@ extension ClientBootstrap {
                 .channelOption(.tcpOption(.init(rawValue: TCP_KEEPIDLE)), value: seconds)
                 .channelOption(.tcpOption(.init(rawValue: TCP_KEEPINTVL)), value: max(1, seconds / 3))
                 .channelOption(.tcpOption(.init(rawValue: TCP_KEEPCNT)), value: 3)
+                .channelOption(.tcpOption(.init(rawValue: TCP_USER_TIMEOUT)), value: 2000 * seconds)
         #else
             return bootstrap
         #endif
