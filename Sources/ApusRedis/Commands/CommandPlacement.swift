@@ -41,8 +41,8 @@ enum CommandPlacement: Sendable {
 
     fileprivate static func of(_ command: RedisCommand) -> CommandPlacement {
         let range = command.nameRange
-        guard let first = command.words[range].first else { return .shared }
-        let letter = Int(first | 0x20) - Int(UInt8(ascii: "a"))
+        guard !range.isEmpty else { return .shared }
+        let letter = Int(command.words[range.lowerBound] | 0x20) - Int(UInt8(ascii: "a"))
         guard lengths.indices.contains(letter), range.count < 32, lengths[letter] & 1 << UInt32(range.count) != 0,
             let placement = all[command.name.asciiLowercased]
         else { return .shared }
