@@ -185,7 +185,7 @@ import Testing
 
     @Test func `Every interleaving of commands, cancellations and replies pairs them correctly`() {
         var generator = SeededGenerator(state: 1113)
-        for _ in 0..<300 {
+        for _ in 0..<100 {
             var machine = ready()
             var written: [(ticket: UInt64, isCancelled: Bool)] = []
             var next: UInt64 = 0

@@ -113,6 +113,27 @@ import Testing
         }
     }
 
+    @Test func `The place of a task whose deadline passes while it waits for a dedicated connection is not lost`()
+        async throws
+    {
+        let reply: @Sendable ([String]) -> ScriptedServer.Reply = { $0.first == "HELLO" ? .ready : .bytes("+OK\r\n") }
+        try await withScriptedServer({ configuration, _ in configuration.dedicatedConnections = 1 }, reply) {
+            redis, _, _ in
+            let ping = RedisCommand("PING")
+            await withTaskGroup { group in
+                for _ in 0..<200 {
+                    group.addTask { _ = try? await redis.blocking(ping) }
+                    // Its place is granted at about its deadline.
+                    group.addTask {
+                        _ = try? await withDeadline(.after(.milliseconds(11))) { try await redis.blocking(ping) }
+                    }
+                }
+            }
+            let last = try await redis.blocking(ping)
+            #expect(last == RedisValue("OK"))
+        }
+    }
+
     // MARK: Subscriptions
 
     @Test func `A subscription that is left and made again at once is confirmed by its own confirmation`() async throws

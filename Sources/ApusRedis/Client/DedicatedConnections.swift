@@ -30,6 +30,8 @@ final class DedicatedConnections: Sendable {
         try await acquire()
         var connection: RedisConnection?
         do {
+            // Otherwise a connection would be closed for a task that has not used it.
+            try Task.checkCancellation()
             let opened = try await open(node)
             connection = opened
             let result = try await body(opened)
