@@ -163,6 +163,21 @@ import Testing
         }
     }
 
+    @Test func `A channel that is forbidden later does not end the subscriptions to others`() async throws {
+        let users = ["user default on nopass ~* +@all allchannels"]
+        try await withRedis(server: users) { redis, _ in
+            var open = try await redis.subscribe(to: "open").makeAsyncIterator()
+            var secret = try await redis.subscribe(to: "secret").makeAsyncIterator()
+            // The server closes the connection, and the client subscribes to both again by one command.
+            _ = try await redis.send(command("ACL", "SETUSER", "default", "resetchannels", "&open"))
+            #expect(text(try await secret.next()) == "gap")
+            #expect(text(try await secret.next()) == "end")
+            #expect(text(try await open.next()) == "gap")
+            try await redis.publish("a", to: "open")
+            #expect(text(try await open.next()) == "open: a")
+        }
+    }
+
     @Test func `Without a server a subscription fails instead of waiting`() async throws {
         try await withRedis { redis, server in
             server.kill()
