@@ -18,7 +18,7 @@ public import ApusData
 public struct App: Sendable {
     let name: String
     let version: String
-    let engines: [any DatabaseEngine]
+    package private(set) var engines: [any DatabaseEngine]
     /// Whether the app can open a database.
     package var hasDatabase: Bool { !engines.isEmpty }
     let modules: [any Module]
@@ -50,6 +50,13 @@ public struct App: Sendable {
         var copy = self
         let provider = Container.Provider(name: "\(type)", location: "\(file):\(line)", make: make)
         copy.overrides.append((ObjectIdentifier(type), provider))
+        return copy
+    }
+
+    /// Returns a copy of the app with other engines, for tests.
+    package func withEngines(_ engines: [any DatabaseEngine]) -> App {
+        var copy = self
+        copy.engines = engines
         return copy
     }
 }
