@@ -46,22 +46,17 @@ extension App {
         guard hasDatabase, settings["database.url"] == nil else {
             return try await run(transport, settings, isMigrated: false, body)
         }
-        let database = database ?? (engine(for: .memory) == nil ? .postgres : .memory)
-        guard let engine = engine(for: database) else {
+        let database = database ?? (TestDatabase.memory.engine(of: engines) == nil ? .postgres : .memory)
+        guard let engine = database.engine(of: engines) else {
             throw StartupError(problems: ["This app has no engine for the scheme \"\(database.scheme)\"."])
         }
         let migrations =
-            database.kind == .memory ? [] : try migrations(settings: await Self.settings(settings))
+            database.kind == .memory ? [] : try self.migrations(settings: await Self.settings(settings))
         return try await database.withCopy(engine, migrations) { copy in
             let app = database.isRolledBack ? withEngines(engines.map { RolledBackEngine(engine: $0) }) : self
             let settings = settings.merging(["database.url": copy.url]) { $1 }
             return try await app.run(transport, settings, isMigrated: copy.isMigrated, body)
         }
-    }
-
-    /// Returns the engine that opens a database.
-    private func engine(for database: TestDatabase) -> (any DatabaseEngine)? {
-        engines.first { $0.schemes.contains(database.scheme) }
     }
 
     private static func settings(_ values: [String: String]) async throws -> Settings {

@@ -38,7 +38,7 @@ struct PostgresTemplates: Sendable {
         let name = try await create(engine, template: "template1")
         let database = try engine.open(try await Self.url(name))
         do {
-            try await Migrator(database, migrations).run()
+            try await database.apply(migrations)
         } catch {
             await database.close()
             throw error

@@ -116,7 +116,8 @@ final class RolledBackDatabase: Database {
 
     var statistics: DatabaseStatistics { base.statistics }
 
-    func checkHealth() async throws { try await base.checkHealth() }
+    /// In the transaction, because SQLite in memory has no other connection.
+    func checkHealth() async throws { _ = try await query("SELECT 1") }
 
     func close() async { await base.close() }
 }

@@ -20,7 +20,7 @@ struct SQLiteTemplates: Sendable {
         defer { for path in [path, backup] { remove(path) } }
         let database = try engine.open("sqlite:\(path)")
         do {
-            try await Migrator(database, migrations).run()
+            try await database.apply(migrations)
             // Unlike the file itself, it lacks nothing that is still in the write-ahead log.
             try await database.backUp(to: backup)
         } catch {

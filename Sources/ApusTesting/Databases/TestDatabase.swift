@@ -54,19 +54,26 @@ public struct TestDatabase: Sendable, Hashable, CustomStringConvertible {
 
     /// Runs a closure with a database that has had some migrations, for tests of repositories without an app. It is
     /// closed and removed afterwards.
+    ///
+    /// ```swift
+    /// try await database.run(SQLiteEngine(), PostgresEngine(), migrations: [CreateOrders.self]) { database in … }
+    /// ```
     /// - Parameters:
-    ///   - engine: The engine that opens it: `SQLiteEngine()` or `PostgresEngine()`.
-    ///   - migrations: The migrations, in order.
-    /// - Throws: An `AppError` of code `unavailable` if Postgres is not installed or does not start, an error of a
-    ///   migration, or the error of the closure.
+    ///   - engines: The engines, one of which opens it.
+    ///   - migrations: The migrations, in order. With none, the database is empty.
+    /// - Throws: An `AppError` of code `unavailable` if Postgres is not installed or does not start, of code
+    ///   `invalidArgument` if no engine opens it, an error of a migration, or the error of the closure.
     public func run<Result: Sendable>(
-        _ engine: any DatabaseEngine, migrations: [any Migration.Type],
+        _ engines: any DatabaseEngine..., migrations: [any Migration.Type],
         _ body: (any Database) async throws -> Result
     ) async throws -> Result {
-        try await withCopy(engine, migrations) { copy in
+        guard let engine = engine(of: engines) else {
+            throw AppError(.invalidArgument, "A test on \(self) needs an engine for the scheme \"\(scheme)\".")
+        }
+        return try await withCopy(engine, migrations) { copy in
             let database = RolledBackDatabase(try engine.open(copy.url))
             do {
-                if !copy.isMigrated { try await Migrator(database.base, migrations).run() }
+                if !copy.isMigrated { try await database.base.apply(migrations) }
                 let result =
                     isRolledBack
                     ? try await database.rollingBack { try await body(database) } : try await body(database.base)
@@ -110,6 +117,18 @@ public struct TestDatabase: Sendable, Hashable, CustomStringConvertible {
         case .memory, .sqlite: "sqlite"
         case .postgres: "postgres"
         }
+    }
+
+    /// Returns the engine that opens it.
+    func engine(of engines: [any DatabaseEngine]) -> (any DatabaseEngine)? {
+        engines.first { $0.schemes.contains(scheme) }
+    }
+}
+
+extension Database {
+    /// Applies migrations to an empty database. Without any, it stays empty.
+    func apply(_ migrations: [any Migration.Type]) async throws {
+        if !migrations.isEmpty { try await Migrator(self, migrations).run() }
     }
 }
 
