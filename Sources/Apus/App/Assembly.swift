@@ -45,7 +45,7 @@ extension App {
         checkPublicSecrets(common, settings, logger)
         if database == nil, engines.isEmpty, !builder.workers.isEmpty {
             settings.reportProblem(
-                "This app has workers, but no database to store their jobs; give it an engine: App(…, engines: SQLiteEngine())."
+                "This app has workers, but no database to store their jobs; give it an engine: App(…, engines: SQLiteEngine()), or PostgresEngine()."
             )
         }
         try settings.check()
