@@ -22,23 +22,39 @@ final class RolledBackDatabase: Database {
 
     /// Runs a closure, and rolls back what it and all others do meanwhile.
     func rollingBack<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result {
-        do {
-            return try await base.transaction { () async throws -> Result in
-                guard let root = AmbientTransaction.current(of: base) else { throw Self.ended }
-                state.withLock { $0 = .rollingBack(root) }
-                let result: Swift.Result<Result, any Error>
-                do {
-                    // Outside of its own units of work, the app is in no transaction.
-                    result = .success(try await AmbientTransaction.$current.withValue(nil, operation: body))
-                } catch {
-                    result = .failure(error)
+        let (begun, begin) = AsyncThrowingStream.makeStream(of: AmbientTransaction.self)
+        let (finished, finish) = AsyncStream.makeStream(of: Never.self)
+        // The transaction is that of another task: outside of its own units of work, the test is in none.
+        let holder = Task.detached { [base] in
+            do {
+                try await base.transaction { () async throws -> Void in
+                    if let root = AmbientTransaction.current(of: base) { begin.yield(root) }
+                    for await _ in finished {}
+                    throw RolledBack()
                 }
-                state.withLock { $0 = .ended }
-                throw RolledBack(result: result)
+            } catch {
+                begin.finish(throwing: error)
             }
-        } catch let error as RolledBack<Result> {
-            return try error.result.get()
         }
+        let result: Swift.Result<Result, any Error>
+        do {
+            result = .success(try await run(in: begun, body))
+        } catch {
+            result = .failure(error)
+        }
+        state.withLock { $0 = .ended }
+        finish.finish()
+        await holder.value
+        return try result.get()
+    }
+
+    private func run<Result>(
+        in begun: AsyncThrowingStream<AmbientTransaction, any Error>, _ body: () async throws -> Result
+    ) async throws -> Result {
+        var iterator = begun.makeAsyncIterator()
+        guard let root = try await iterator.next() else { throw CancellationError() }
+        state.withLock { $0 = .rollingBack(root) }
+        return try await body()
     }
 
     private static var ended: AppError { AppError(.aborted, "The test has ended, and its database with it.") }
@@ -123,9 +139,7 @@ final class RolledBackDatabase: Database {
 }
 
 /// Ends the transaction of a test without a commit.
-private struct RolledBack<Success: Sendable>: Error {
-    let result: Result<Success, any Error>
-}
+private struct RolledBack: Error {}
 
 /// Opens databases that can be rolled back.
 struct RolledBackEngine: DatabaseEngine {
