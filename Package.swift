@@ -249,7 +249,11 @@ let package = Package(
             ]),
         .executableTarget(
             name: "DeliveryTracker",
-            dependencies: ["Apus", "ApusCore", "ApusSQLite", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: [
+                "Apus", "ApusCore", "ApusSQLite",
+                "ApusPostgres",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             path: "Examples/DeliveryTracker/Sources",
             resources: [.embedInCode("Map/map.html")]),
 
@@ -409,7 +413,7 @@ let package = Package(
         .testTarget(
             name: "ApusJobsTests",
             dependencies: [
-                "ApusCore", "ApusData", "ApusJobs", "ApusSQLite", "ApusTesting",
+                "ApusCore", "ApusData", "ApusJobs", "ApusPostgres", "ApusSQLite", "ApusTesting",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),
@@ -431,10 +435,14 @@ let package = Package(
             name: "ApusLoggingTests",
             dependencies: ["ApusLogging", .product(name: "Logging", package: "swift-log")]),
         .testTarget(
-            name: "ApusTests", dependencies: ["Apus", "ApusHTTPClient", "ApusJSON", "ApusSQLite", "ApusTesting"]),
+            name: "ApusTests",
+            dependencies: ["Apus", "ApusHTTPClient", "ApusJSON", "ApusPostgres", "ApusSQLite", "ApusTesting"]),
         .testTarget(
             name: "DeliveryTrackerTests",
-            dependencies: ["Apus", "ApusCore", "ApusJSON", "ApusSQLite", "ApusTesting", "DeliveryTracker"],
+            dependencies: [
+                "Apus", "ApusCore", "ApusJSON", "ApusSQLite", "ApusTesting", "DeliveryTracker",
+                "ApusPostgres",
+            ],
             path: "Examples/DeliveryTracker/Tests"),
     ]
 )

@@ -1,4 +1,5 @@
 import Apus
+import ApusPostgres
 import ApusSQLite
 
 /// A real-time delivery tracker: customers place orders, drivers deliver them, and customers and dispatchers follow the
@@ -8,7 +9,7 @@ struct DeliveryTracker {
     static func main() async { await app.run() }
 
     static var app: App {
-        App("delivery-tracker", engines: SQLiteEngine()) {
+        App("delivery-tracker", engines: SQLiteEngine(), PostgresEngine()) {
             AccountsModule()
             NotificationsModule()
             OrdersModule()

@@ -45,7 +45,7 @@ extension App {
         checkPublicSecrets(common, settings, logger)
         if database == nil, engines.isEmpty, !builder.workers.isEmpty {
             settings.reportProblem(
-                "This app has workers, but no database to store their jobs; give it an engine: App(…, engines: SQLiteEngine())."
+                "This app has workers, but no database to store their jobs; give it an engine: App(…, engines: SQLiteEngine()), or PostgresEngine()."
             )
         }
         try settings.check()
@@ -60,12 +60,11 @@ extension App {
         let runner = try database.map { _ in
             JobRunner(try container.resolve(), workers: workers, configuration: common.jobs, logger: logger)
         }
-        let migrations = (database == nil ? [] : [CreateJobs.self as any Migration.Type]) + builder.migrations.all
         return Assembly(
             handler: chain(middleware, { await router.respond(to: $0) }),
             container: container,
             router: router,
-            migrator: database.map { Migrator($0, migrations) },
+            migrator: database.map { Migrator($0, Self.migrations(of: builder)) },
             database: database,
             jobRunner: runner,
             services: try builder.services.build(container),
@@ -73,6 +72,17 @@ extension App {
             logger: logger,
             server: common.server,
             isDevelopment: settings.environment == "development")
+    }
+
+    private static func migrations(of builder: AppBuilder) -> [any Migration.Type] {
+        [CreateJobs.self] + builder.migrations.all
+    }
+
+    /// Returns the migrations of an app with a database, in order, without assembling it.
+    package func migrations(settings: Settings) throws -> [any Migration.Type] {
+        var builder = AppBuilder(settings: settings)
+        for module in modules { try module.configure(&builder) }
+        return Self.migrations(of: builder)
     }
 
     /// Checks that secrets with default values from the source code are used on the local machine only.

@@ -14,7 +14,7 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
         case list([SQLValue])
         case identifier(String)
         case type(ColumnType)
-        case rowLock
+        case rowLock(skipsLocked: Bool)
     }
 
     package var parts: [Part] = []
@@ -27,7 +27,12 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
 
     /// Locks the selected rows until the end of the transaction, at the end of a `SELECT`: `FOR UPDATE` on Postgres.
     /// Nothing on SQLite, where a transaction that writes excludes all others.
-    public static let rowLock = SQL(parts: [.rowLock])
+    public static let rowLock = SQL(parts: [.rowLock(skipsLocked: false)])
+
+    /// Locks the selected rows like ``rowLock``, and leaves out those that another transaction has locked, instead of
+    /// waiting for it: `FOR UPDATE SKIP LOCKED` on Postgres. Several processes that take work from one table do not wait
+    /// for each other, nor do they deadlock.
+    public static let rowLockSkippingLocked = SQL(parts: [.rowLock(skipsLocked: true)])
 
     /// Concatenates statements, with a separator between them.
     public static func joined(_ statements: [SQL], separator: String) -> SQL {
