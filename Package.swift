@@ -393,7 +393,7 @@ let package = Package(
         .testTarget(
             name: "ApusRedisTests",
             dependencies: [
-                "ApusCore", "ApusData", "ApusPostgres", "ApusRateLimit", "ApusRedis", "ApusTesting",
+                "Apus", "ApusCore", "ApusData", "ApusPostgres", "ApusRateLimit", "ApusRedis", "ApusTesting",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -50,10 +50,10 @@ extension App {
         _ = try await assembly.migrator?.run()
         do {
             let result = try await run(assembly, transport, logs, body)
-            await assembly.database?.close()
+            await assembly.close()
             return result
         } catch {
-            await assembly.database?.close()
+            await assembly.close()
             throw error
         }
     }
