@@ -249,7 +249,10 @@ let package = Package(
             ]),
         .executableTarget(
             name: "DeliveryTracker",
-            dependencies: ["Apus", "ApusCore", "ApusSQLite", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: [
+                "Apus", "ApusCore", "ApusPostgres", "ApusRedis", "ApusSQLite",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             path: "Examples/DeliveryTracker/Sources",
             resources: [.embedInCode("Map/map.html")]),
 

@@ -173,6 +173,22 @@ private final class FaultyPubSub: PubSub {
         #expect(try await member.next()?.text == "5")
     }
 
+    @Test(arguments: [0, 125, 126, 65_535, 65_536]) func `A member without a socket receives messages of any length`(
+        length: Int
+    ) async throws {
+        let hub = Hub<Int>()
+        let member = hub.enter(1)
+        let messages: [WebSocketMessage] = [
+            .text(String(repeating: "x", count: length)), .binary(ByteBuffer(repeating: 0, count: length)),
+        ]
+        for message in messages { hub.broadcast(message, to: 1) }
+        member.pushGap()
+        for message in messages { #expect(try await member.receive() == .message(message)) }
+        #expect(try await member.receive() == .gap)
+        member.leave()
+        #expect(try await member.receive() == nil)
+    }
+
     @Test func `A hub that is released ends its subscription`() async throws {
         let pubSub = MemoryPubSub()
         var hub: Hub<Room>? = hub(pubSub)

@@ -56,11 +56,11 @@ struct OrderService: Sendable {
     func cancel(_ id: Order.ID, by customer: Customer) async throws -> Order {
         _ = try await get(id, for: customer)
         return try await unitOfWork.perform {
-            let order = try await change(id) { try $0.cancel() }
+            // In this order, because the webhook locks the payment first as well: otherwise they could wait for each other.
             if let payment = try await payments.payment(of: id) {
                 try await payments.update(payment.id) { $0.orderCancelled() }
             }
-            return order
+            return try await change(id) { try $0.cancel() }
         }
     }
 
@@ -78,7 +78,13 @@ struct OrderService: Sendable {
                 throw AppError(
                     .failedPrecondition, "You already have an order in progress: \(current.id).", reason: "DRIVER_BUSY")
             }
-            return try await change(id) { try $0.assign(to: driver.id) }
+            do {
+                return try await change(id) { try $0.assign(to: driver.id) }
+            } catch let error as AppError where error.code == .alreadyExists {
+                // The driver accepts two orders at once, and the other transaction was first.
+                throw AppError(
+                    .failedPrecondition, "You already have an order in progress.", reason: "DRIVER_BUSY", cause: error)
+            }
         }
     }
 
@@ -102,7 +108,7 @@ struct OrderService: Sendable {
             } catch let error as OrderError {
                 throw AppError(error)
             }
-            if !feed.isWatched(order) { try await jobs.enqueue(SendPush(order)) }
+            if try await !feed.isWatched(order) { try await jobs.enqueue(SendPush(order)) }
             feed.publish(order)
             return order
         }

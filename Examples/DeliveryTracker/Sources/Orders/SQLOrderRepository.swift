@@ -72,3 +72,12 @@ enum CreateOrders: Migration {
         "CREATE INDEX orders_state ON orders (state, id)",
     ]
 }
+
+/// A driver has one order at a time. Postgres runs transactions at once, so the rule must be one of the database.
+enum AllowOneOrderPerDriver: Migration {
+    static let id = "2026-11-27-allow-one-order-per-driver"
+    static let statements: [SQL] = [
+        "DROP INDEX orders_driver",
+        "CREATE UNIQUE INDEX orders_driver ON orders (driver_id) WHERE state IN ('assigned', 'picked_up')",
+    ]
+}
