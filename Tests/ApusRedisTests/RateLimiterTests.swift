@@ -121,7 +121,7 @@ private struct NoLimiter: RateLimiter {
 
 /// A limiter whose Redis goes away.
 @Suite(.enabled(if: TestRedis.isInstalled, "\(TestRedis.notInstalled)")) struct RedisRateLimiterTests {
-    private let policy = RateLimitPolicy(1000, per: .seconds(3600))
+    private let policy = RateLimitPolicy(1000, per: .seconds(360_000))
 
     @Test func `Processes share quotas, and keys expire with them`() async throws {
         try await withRedis { first, server in
