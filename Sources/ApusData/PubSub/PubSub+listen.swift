@@ -37,11 +37,13 @@ extension PubSub {
                 failures = 0
                 try await receive(.gap)
                 for try await event in subscription { try await receive(event) }
-                // The engine has ended it: it was closed, or does not permit the channel any more.
-                try Task.checkCancellation()
+                // The engine has ended it, because it is closed, usually with the process, or because it does not permit the
+                // channel any more.
+                try await Task.sleep(for: .seconds(1))
+            } else {
+                failures += 1
+                try await Task.sleep(for: backoff.delay(after: failures) + .milliseconds(10))
             }
-            failures += 1
-            try await Task.sleep(for: backoff.delay(after: failures) + .milliseconds(10))
         }
     }
 }
