@@ -111,7 +111,7 @@ let package = Package(
         .target(
             name: "ApusWebSocket",
             dependencies: [
-                "ApusCore", "ApusHTTP",
+                "ApusCore", "ApusData", "ApusHTTP",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
@@ -182,7 +182,7 @@ let package = Package(
         .target(
             name: "ApusRedis",
             dependencies: [
-                "ApusCore", "ApusData",
+                "ApusCore", "ApusData", "ApusRateLimit",
                 // For SHA-1 alone, by which servers know scripts.
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
@@ -250,8 +250,7 @@ let package = Package(
         .executableTarget(
             name: "DeliveryTracker",
             dependencies: [
-                "Apus", "ApusCore", "ApusSQLite",
-                "ApusPostgres",
+                "Apus", "ApusCore", "ApusPostgres", "ApusRedis", "ApusSQLite",
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             path: "Examples/DeliveryTracker/Sources",
@@ -381,7 +380,9 @@ let package = Package(
         .testTarget(
             name: "ApusWebSocketTests",
             dependencies: [
-                "Apus", "ApusCore", "ApusTesting", "ApusWebSocket", .product(name: "NIOCore", package: "swift-nio"),
+                "Apus", "ApusCore", "ApusData", "ApusTesting", "ApusWebSocket",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ]),
         // The processes that share a database with each other in the tests of ApusSQLite.
         .executableTarget(
@@ -395,7 +396,7 @@ let package = Package(
         .testTarget(
             name: "ApusRedisTests",
             dependencies: [
-                "ApusCore", "ApusData", "ApusRedis", "ApusTesting",
+                "Apus", "ApusCore", "ApusData", "ApusPostgres", "ApusRateLimit", "ApusRedis", "ApusTesting",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

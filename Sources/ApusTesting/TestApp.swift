@@ -79,10 +79,10 @@ extension App {
                 } else {
                     try await run(assembly, transport, logs, body)
                 }
-            await assembly.database?.close()
+            await assembly.close()
             return result
         } catch {
-            await assembly.database?.close()
+            await assembly.close()
             throw error
         }
     }

@@ -19,6 +19,8 @@ public struct App: Sendable {
     let name: String
     let version: String
     package private(set) var engines: [any DatabaseEngine]
+    /// Opens what the processes of the app share.
+    let sharing: (any SharingEngine)?
     /// Whether the app can open a database.
     package var hasDatabase: Bool { !engines.isEmpty }
     let modules: [any Module]
@@ -31,14 +33,18 @@ public struct App: Sendable {
     ///   - version: The version of the API, as shown in its OpenAPI document.
     ///   - engines: The engines that can open the URL in the setting `database.url`, such as `SQLiteEngine()` and
     ///     `PostgresEngine()`. Without one, the app has no database. Without one for SQLite, the URL is required.
+    ///   - sharing: Opens what several processes of the app share, such as `RedisSharing()`, if its setting has a URL.
+    ///     Without it, or without the URL, caches and rate limits are those of each process, and so are messages, unless the
+    ///     database can send them, as Postgres can.
     ///   - modules: The modules of the app.
     public init(
         _ name: String, version: String = "1.0.0", engines: any DatabaseEngine...,
-        @ModuleBuilder modules: () -> [any Module]
+        sharing: (any SharingEngine)? = nil, @ModuleBuilder modules: () -> [any Module]
     ) {
         self.name = name
         self.version = version
         self.engines = engines
+        self.sharing = sharing
         self.modules = modules()
     }
 

@@ -13,6 +13,8 @@ struct CommonSettings {
     let jobs: JobRunner.Configuration
     /// The URL of the database and how to use it; `nil` if the app has no engine, or the URL is missing.
     let database: (url: String, settings: DatabaseSettings)?
+    /// The URL of what the processes share; `nil` if there is nothing.
+    let sharedURL: String?
     /// Whether `/docs` and `/openapi.json` are served.
     let servesDocs: Bool
     let grpc: GRPCSupport
@@ -58,6 +60,7 @@ struct CommonSettings {
         // An app without a database has no jobs, either.
         jobs = app.hasDatabase ? Self.jobs(settings) : JobRunner.Configuration()
         database = app.hasDatabase ? Self.database(settings, of: app) : nil
+        sharedURL = app.sharing.flatMap { settings.string($0.setting) }
         logLevel = settings.choice("log.level", default: Logger.Level.info)
         let isDevelopment = settings.environment == "development"
         logFormat = settings.choice("log.format", default: isDevelopment ? LineLogHandler.Format.text : .json)

@@ -1,6 +1,8 @@
 import ApusCore
 
 extension Database {
+    public var pubSub: (any PubSub)? { nil }
+
     @discardableResult
     public func transaction<Result: Sendable>(
         _ options: TransactionOptions, _ body: () async throws -> Result

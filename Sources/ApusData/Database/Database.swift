@@ -82,6 +82,9 @@ public protocol Database: AnyObject, Sendable {
     /// - Throws: An `AppError` of code `unimplemented` if the engine has tools of its own for that.
     func checkIntegrity() async throws -> [String]
 
+    /// Sends messages between the processes that use this database; `nil`, the default, if the engine has no such way.
+    var pubSub: (any PubSub)? { get }
+
     /// Closes all connections after running the statements that are already queued.
     func close() async
 }

@@ -110,7 +110,7 @@ struct OrderService: Sendable {
             } catch let error as OrderError {
                 throw AppError(error)
             }
-            if !feed.isWatched(order) { try await jobs.enqueue(SendPush(order)) }
+            if try await !feed.isWatched(order) { try await jobs.enqueue(SendPush(order)) }
             feed.publish(order)
             return order
         }
