@@ -130,6 +130,7 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
             switch request.kind {
             case .statement(let sql, let values, let keepsPrepared):
                 try submit(request, sql, values, keepsPrepared: keepsPrepared)
+            case .group(let parts): try submit(request, group: parts)
             case .simple(let sql): machine.send(.simple(sql), token: request)
             case .commit: machine.send(.commit, token: request)
             case .copyIn(let sql):
@@ -152,6 +153,17 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
         request.statement = statement
         try statement.checkUse()
         try ValueEncoder.validate(values)
+        guard try joinTransaction(request) else { return }
+        try machine.send(
+            statement, values, token: request,
+            keepsPrepared: keepsPrepared && sql.utf8.count <= LoopStatements.maximumLength)
+        if statement.speed != .fast { noteUnproven(request) }
+    }
+
+    /// Begins the transaction of the task if it has not begun.
+    /// - Returns: Whether a request may be written. Otherwise, it waits until the transaction has begun.
+    /// - Throws: If the transaction has ended.
+    func joinTransaction(_ request: PendingRequest) throws(AppError) -> Bool {
         switch transaction {
         case .none: break
         case .notBegun(let begin):
@@ -160,16 +172,16 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
             transaction = .beginning([])
         case .beginning(let held):
             transaction = .beginning(held + [request])
-            return
+            return false
         case .begun: try checkTransaction()
         }
-        try machine.send(
-            statement, values, token: request,
-            keepsPrepared: keepsPrepared && sql.utf8.count <= LoopStatements.maximumLength)
-        if statement.speed != .fast {
-            request.isUnproven = true
-            unprovenCount += 1
-        }
+        return true
+    }
+
+    /// Counts a request that was written, of which it is not known whether it is fast.
+    func noteUnproven(_ request: PendingRequest) {
+        request.isUnproven = true
+        unprovenCount += 1
     }
 
     /// - Throws: If the server has ended the transaction of the task. The statement would run outside of it.
@@ -283,7 +295,7 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
         switch action {
         case .none: break
         case .answered(let request, let answer): answered(request, answer)
-        case .answeredGroup(let answers): for (request, answer) in answers { answered(request, answer) }
+        case .answeredGroup(let answers): answeredGroup(answers)
         case .started:
             lastUse = .now()
             startPromise.succeed()
@@ -296,9 +308,20 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
         }
     }
 
+    private func answeredGroup(_ answers: [(PendingRequest?, Machine.Answer)]) {
+        guard let request = answers.last?.0, case .group = request.kind else {
+            for (request, answer) in answers { answered(request, answer) }
+            return
+        }
+        // Without those that begin a transaction.
+        let answers = answers.filter { $0.0 === request }.map(\.1)
+        answered(request, PendingRequest.groupAnswer(answers))
+    }
+
     private func answered(_ request: PendingRequest?, _ answer: Machine.Answer) {
         lastUse = readAt
         let duration = readAt - headSince
+        if duration <= Self.slowDuration { request?.groupWasFast() }
         if let statement = request?.statement {
             let speed: PostgresStatement.Speed = duration > Self.slowDuration ? .slow : .fast
             let changes = (statement.speed == .slow) != (speed == .slow)

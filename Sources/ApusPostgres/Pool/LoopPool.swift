@@ -70,10 +70,17 @@ final class LoopPool: PendingRequest.Target, PendingRequest.Owner, PostgresConne
         guard !isClosed else {
             return request.finish(.failure(AppError(.unavailable, "The database is closed.")))
         }
-        if case .statement(let sql, _, _) = request.kind {
+        switch request.kind {
+        case .statement(let sql, _, _):
             let statement = statements.statement(sql)
             if statement.speed == .slow { return request.finish(.failure(RunsAlone())) }
             request.statement = statement
+        case .group(let parts):
+            request.statements = parts.map { statements.statement($0.text) }
+            if request.statements.contains(where: { $0.speed == .slow }) {
+                return request.finish(.failure(RunsAlone()))
+            }
+        case .simple, .commit, .copyIn, .copyOut: break
         }
         if waiting.isEmpty, let connection = availableConnection() { return connection.submit(request) }
         request.owner = self

@@ -66,7 +66,9 @@ struct PostgresConnectionStateMachine<Token> {
     /// The request that is being answered.
     var progress: Progress<Token>?
     /// The requests of the current group that were answered before ``progress``.
-    var answeredInGroup: [(slot: Slot<Token>, result: StatementResult)] = []
+    var answeredInGroup: [Progress<Token>] = []
+    /// The names that are no longer used, but are still prepared on the server: it has skipped the requests to close them.
+    var unclosed: [String] = []
     var unansweredBytes = 0
     var status = TransactionStatus.idle
     var backendKey: BackendKey?
@@ -128,7 +130,7 @@ struct PostgresConnectionStateMachine<Token> {
                 waiting.append((token, error))
             }
         }
-        for (slot, _) in answeredInGroup { add(slot, error) }
+        for answered in answeredInGroup { add(answered.slot, error) }
         if let progress {
             // The server may have reported an error before it ended the connection.
             let reported = progress.error
@@ -156,16 +158,23 @@ struct PostgresConnectionStateMachine<Token> {
         if let token = progress?.slot.token, isMatch(token) {
             progress?.slot.isAbandoned = true
             progress?.result.rows = []
-            return
+        }
+        for index in answeredInGroup.indices {
+            if let token = answeredInGroup[index].slot.token, isMatch(token) {
+                answeredInGroup[index].slot.isAbandoned = true
+            }
         }
         for index in queue.indices {
             if let token = queue[index].token, isMatch(token) { queue[index].isAbandoned = true }
         }
     }
 
-    /// Whether a request is the one that the server works on.
+    /// Whether a request is the one that the server works on, or the first of its group that somebody waits for.
     func isHead(where isMatch: (Token) -> Bool) -> Bool {
-        if let progress { return progress.slot.token.map(isMatch) ?? false }
+        if let slot = progress?.slot {
+            if let token = slot.token { return isMatch(token) }
+            if slot.endsGroup { return false }
+        }
         for slot in queue {
             if let token = slot.token { return isMatch(token) }
             if slot.endsGroup { return false }

@@ -96,14 +96,19 @@ final class ColumnDescription: Sendable {
     let types: [PostgresType]
     /// The format in which each column is requested.
     let formats: [ValueFormat]
-    /// Whether all columns are requested in binary format.
+    /// Whether all columns are requested in binary format, whatever their number.
     let isBinary: Bool
 
     init(names: [String], types: [PostgresType]) {
         self.names = names
         self.types = types
         formats = types.map { $0.isReadInBinary ? .binary : .text }
-        isBinary = types.allSatisfy(\.isReadInBinary)
+        isBinary = !types.isEmpty && types.allSatisfy(\.isReadInBinary)
+    }
+
+    /// Whether a column is requested in binary format. The result may have more columns by now.
+    func isRequestedInBinary(_ index: Int) -> Bool {
+        isBinary || index < formats.count && formats[index] == .binary
     }
 
     static let none = ColumnDescription(names: [], types: [])

@@ -185,6 +185,13 @@ struct ConnectionTests {
         #expect(test.outcome(2) == .failedByConnection(.unavailable))
     }
 
+    @Test func `More changed rows than an integer can count end the connection`() {
+        var test = MachineUnderTest()
+        test.machine.send(.simple("SELECT 1"), token: 1)
+        for _ in 0..<2 { test.receive(ServerMessage.complete("INSERT 0 9000000000000000000")) }
+        #expect(test.outcome(1) == .failedByConnection(.unavailable))
+    }
+
     @Test func `Notifications, notices and parameters may come at any time`() throws {
         var test = MachineUnderTest()
         let notification = ServerMessage.bytes(
