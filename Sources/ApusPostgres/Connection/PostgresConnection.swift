@@ -240,6 +240,7 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
     /// Begins the session, once the transport is as secure as it will be.
     func startSession() {
         transport = .open
+        machine.isConfidential = isEncrypted || channelContext?.remoteAddress?.isOnThisMachine == true
         machine.start()
         flush()
     }

@@ -57,6 +57,8 @@ struct PostgresConnectionStateMachine<Token> {
     let options: Options
     /// What authentication can be bound to, which is known when the connection is encrypted.
     var binding = SCRAM.ChannelBinding.unsupported
+    /// Whether nobody else can read the connection: it is encrypted, or does not leave the machine.
+    var isConfidential = false
     var state = State.initial
     /// The bytes to send.
     var output = ByteBuffer()
@@ -102,7 +104,8 @@ struct PostgresConnectionStateMachine<Token> {
         FrontendMessage.startup(options.parameters, to: &output)
         state = .authenticating(
             Authentication(
-                user: options.user, password: options.password, binding: binding, nonce: options.nonce))
+                user: options.user, password: options.password, binding: binding, isConfidential: isConfidential,
+                nonce: options.nonce))
     }
 
     /// Called with the key that was asked for.
