@@ -134,9 +134,11 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
             case .simple(let sql): machine.send(.simple(sql), token: request)
             case .commit: machine.send(.commit, token: request)
             case .copyIn(let sql):
+                try checkCopy()
                 try checkTransaction()
                 machine.send(.copyIn(sql), token: request)
             case .copyOut(let sql):
+                try checkCopy()
                 try checkTransaction()
                 machine.send(.copyOut(sql), token: request)
             }
@@ -162,8 +164,9 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
 
     /// Begins the transaction of the task if it has not begun.
     /// - Returns: Whether a request may be written. Otherwise, it waits until the transaction has begun.
-    /// - Throws: If the transaction has ended.
+    /// - Throws: If the transaction has ended, or a COPY of it is under way.
     func joinTransaction(_ request: PendingRequest) throws(AppError) -> Bool {
+        try checkCopy()
         switch transaction {
         case .none: break
         case .notBegun(let begin):
@@ -182,6 +185,13 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
     func noteUnproven(_ request: PendingRequest) {
         request.isUnproven = true
         unprovenCount += 1
+    }
+
+    /// - Throws: If a COPY is under way. Its closure would wait for a statement that the server does not read.
+    private func checkCopy() throws(AppError) {
+        guard machine.isCopying else { return }
+        throw AppError(
+            .internal, "A statement of a transaction cannot run in the closure of a COPY. Run it before or afterwards.")
     }
 
     /// - Throws: If the server has ended the transaction of the task. The statement would run outside of it.

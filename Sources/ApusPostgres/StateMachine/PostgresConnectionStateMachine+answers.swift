@@ -199,6 +199,7 @@ extension PostgresConnectionStateMachine {
     /// Called at ReadyForQuery. All requests of the group are answered, or failed together.
     private mutating func endGroup(_ message: BackendMessage) throws -> Action {
         guard let current = progress, current.isComplete || current.error != nil else { throw unexpected(message) }
+        if current.slot.isCopy { copies -= 1 }
         guard let error = current.error else {
             guard current.slot.endsGroup else { throw unexpected(message) }
             progress = nil

@@ -159,6 +159,7 @@ extension PostgresConnectionStateMachine {
         var slot = slot
         slot.bytes = output.writerIndex - start
         unansweredBytes += slot.bytes
+        if slot.isCopy { copies += 1 }
         queue.append(slot)
     }
 

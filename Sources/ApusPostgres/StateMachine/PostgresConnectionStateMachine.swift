@@ -71,6 +71,8 @@ struct PostgresConnectionStateMachine<Token> {
     var answeredInGroup: [Progress<Token>] = []
     /// The names that are no longer used, but are still prepared on the server: it has skipped the requests to close them.
     var unclosed: [String] = []
+    /// How many COPY were written and not completely answered.
+    var copies = 0
     var unansweredBytes = 0
     var status = TransactionStatus.idle
     var backendKey: BackendKey?
@@ -91,6 +93,9 @@ struct PostgresConnectionStateMachine<Token> {
 
     /// The number of requests that were written and not completely answered.
     var unansweredCount: Int { queue.count + answeredInGroup.count + (progress == nil ? 0 : 1) }
+
+    /// Whether a COPY is under way whose data somebody sends or reads.
+    var isCopying: Bool { copies > 0 && progress?.slot.isAbandoned != true }
 
     /// Whether requests are accepted.
     var isReady: Bool { if case .ready = state { true } else { false } }

@@ -53,6 +53,13 @@ struct Slot<Token> {
     var isAbandoned = false
     /// The number of bytes written.
     var bytes = 0
+
+    var isCopy: Bool {
+        switch kind {
+        case .copyIn, .copyOut: true
+        case .statement, .simple, .commit: false
+        }
+    }
 }
 
 /// What has been answered of a request.

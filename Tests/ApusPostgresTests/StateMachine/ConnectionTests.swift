@@ -228,6 +228,29 @@ struct ConnectionTests {
         #expect(test.outcome(1) == .rows([], affected: 2))
     }
 
+    @Test func `A COPY is under way from when it is written until it is answered or its task is gone`() {
+        var test = MachineUnderTest()
+        for token in 1...3 {
+            #expect(!test.machine.isCopying)
+            test.machine.send(token == 2 ? .copyOut("COPY t TO STDOUT") : .copyIn("COPY t FROM STDIN"), token: token)
+            #expect(test.machine.isCopying)
+            switch token {
+            case 1:
+                test.receive(ServerMessage.bytes("G", [0, 0, 0]))
+                #expect(test.machine.isCopying)
+                test.machine.endCopyIn()
+                test.receive(ServerMessage.complete("COPY 0") + ServerMessage.ready())
+            case 2:
+                test.receive(ServerMessage.bytes("H", [0, 0, 0]))
+                test.machine.abandon { $0 == token }
+                #expect(!test.machine.isCopying)
+                test.receive(ServerMessage.error("57014") + ServerMessage.ready())
+            default: test.receive(ServerMessage.error("42P01") + ServerMessage.ready())
+            }
+        }
+        #expect(!test.machine.isCopying && test.machine.copies == 0)
+    }
+
     @Test func `After an error the server takes no more data`() throws {
         var test = MachineUnderTest()
         test.machine.send(.copyIn("COPY t FROM STDIN"), token: 1)
