@@ -30,6 +30,17 @@ extension Database {
         }
     }
 
+    public func batch(_ statements: [SQL]) async throws -> [[Row]] {
+        if statements.allSatisfy(\.isRead) { return try await queryEach(statements) }
+        return try await transaction { try await queryEach(statements) }
+    }
+
+    private func queryEach(_ statements: [SQL]) async throws -> [[Row]] {
+        var results: [[Row]] = []
+        for statement in statements { results.append(try await query(statement)) }
+        return results
+    }
+
     public var statistics: DatabaseStatistics { DatabaseStatistics() }
 
     public func checkHealth() async throws { _ = try await query("SELECT 1") }
