@@ -4,8 +4,8 @@ import GRDB
 import Logging
 import Synchronization
 
-/// A SQLite database file in write-ahead-logging mode, with one writer thread and several reader threads. SQLite never
-/// runs on an event loop.
+/// A SQLite database file in write-ahead-logging mode, with one writer thread and several reader threads. Short
+/// reads run at once, on the thread of the caller; see ``SQLiteOptions/inlineReadInstructions``.
 ///
 /// Transactions are `IMMEDIATE`: a transaction holds the writer from its beginning, so keep it short and do not wait
 /// for anything else in it. Single writes that queue up behind it are committed together.
@@ -14,12 +14,14 @@ import Synchronization
 public final class SQLiteDatabase: ApusData.Database {
     let writer: Writer
     private let readers: Readers?
+    private let inlineReads: InlineReads?
     private let snapshots: Snapshots?
     let log: QueryLog
     let path: String
     let options: SQLiteOptions
     /// Held until the database is closed; `nil` in memory.
     private let fileLock: Mutex<FileLock?>
+    private let closing = Mutex<Task<Void, Never>?>(nil)
 
     public let dialect = SQLDialect.sqlite
 
@@ -38,6 +40,12 @@ public final class SQLiteDatabase: ApusData.Database {
         let readers = connections.readers.isEmpty ? nil : Readers(connections.readers)
         self.fileLock = Mutex(fileLock)
         self.readers = readers
+        inlineReads = readers.flatMap { readers in
+            connections.inlineReaders.isEmpty
+                ? nil
+                : InlineReads(
+                    connections.inlineReaders, instructions: options.inlineReadInstructions, gate: readers.gate)
+        }
         snapshots =
             isInMemory
             ? nil
@@ -51,6 +59,10 @@ public final class SQLiteDatabase: ApusData.Database {
 
     public func query(_ sql: ApusData.SQL) async throws -> [ApusData.Row] {
         if !sql.isRead, let result = try await runWithCompanion({ try await query(sql) }) { return result }
+        if let result = try await readInline(sql) {
+            log.record(sql, duration: result.duration, rows: result.rows.count)
+            return result.rows
+        }
         let (rows, duration) = try await run(sql) { database in try Self.measure { try database.rows(of: sql) } }
         log.record(sql, duration: duration, rows: rows.count)
         return rows
@@ -76,18 +88,39 @@ public final class SQLiteDatabase: ApusData.Database {
             runsAlone: sql.runsAlone, submit: { writer.submit(.single($0)) }, body)
     }
 
+    /// Runs a short read at once.
+    /// - Returns: `nil` if the statement has to run on another thread.
+    private func readInline(_ sql: ApusData.SQL) async throws -> (rows: [ApusData.Row], duration: Duration)? {
+        guard let inlineReads, sql.isRead, currentTransaction == nil else { return nil }
+        try Task.checkCancellation()
+        await inlineReads.takeTurn()
+        return try inlineReads.rows(of: sql)
+    }
+
     static func measure<Result>(_ body: () throws -> Result) rethrows -> (Result, Duration) {
         let start = ContinuousClock.now
         let result = try body()
         return (result, start.duration(to: .now))
     }
 
+    /// Closes the database once, and returns when it is closed.
     public func close() async {
+        let task = closing.withLock { closing in
+            let task = closing ?? Task { await closeConnections() }
+            closing = task
+            return task
+        }
+        await task.value
+    }
+
+    private func closeConnections() async {
         await withCheckedContinuation { continuation in
             startThread("apus.sqlite.close") {
-                // The writer's connection is the last one, which can checkpoint when it is closed.
+                // Once no read runs any more.
+                self.readers?.gate.pause(upTo: .seconds(1)) { self.inlineReads?.close() }
                 self.readers?.close()
                 self.snapshots?.close()
+                // The last connection, which can checkpoint when it is closed.
                 self.writer.close()
                 self.fileLock.withLock { $0 = nil }
                 continuation.resume()
@@ -97,7 +130,7 @@ public final class SQLiteDatabase: ApusData.Database {
 
     public var statistics: DatabaseStatistics {
         var statistics = DatabaseStatistics()
-        statistics.connections = (readers?.count ?? 0) + (snapshots?.connections ?? 0) + 1
+        statistics.connections = (readers?.count ?? 0) + (inlineReads?.count ?? 0) + (snapshots?.connections ?? 0) + 1
         statistics.waiting = writer.waiting + (readers?.waiting ?? 0) + (snapshots?.waiting ?? 0)
         statistics.logPages = writer.logPages
         return statistics

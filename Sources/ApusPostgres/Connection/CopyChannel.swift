@@ -12,7 +12,8 @@ final class CopyChannel: @unchecked Sendable {
     private var chunks = CircularBuffer<ByteBuffer>()
     private var bufferedBytes = 0
     private var end: Result<StatementResult, any Error>?
-    private var waiter: UnsafeContinuation<Void, Never>?
+    /// Tasks may send data at the same time.
+    private(set) var waiters: [UnsafeContinuation<Void, Never>] = []
     /// Called when reading from the socket must pause or may go on.
     var setReading: (Bool) -> Void = { _ in }
 
@@ -65,7 +66,11 @@ final class CopyChannel: @unchecked Sendable {
         }
     }
 
-    private func wake() { waiter.take()?.resume() }
+    private func wake() {
+        let woken = waiters
+        waiters = []
+        for waiter in woken { waiter.resume() }
+    }
 
     private enum Chunk: Sendable {
         case bytes(ByteBuffer)
@@ -122,7 +127,7 @@ final class CopyChannel: @unchecked Sendable {
     private func wait(unless condition: @escaping @Sendable (CopyChannel) -> Bool) async {
         await withUnsafeContinuation { continuation in
             loop.runNowOrSoon {
-                if condition(self) { continuation.resume() } else { self.waiter = continuation }
+                if condition(self) { continuation.resume() } else { self.waiters.append(continuation) }
             }
         }
     }

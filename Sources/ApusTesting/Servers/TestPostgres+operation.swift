@@ -31,7 +31,7 @@ extension TestPostgres {
             _ = try await ServerProcess.run(program, prefix + arguments)
             return try await withReservedPort { port in
                 let process = try await binaries.start(folder, port: port, options, account)
-                return TestPostgres(port: port, folder: folder, options, process)
+                return TestPostgres(port: port, folder: folder, options, majorVersion: majorVersion, process)
             }
         } catch {
             try? FileManager.default.removeItem(atPath: folder)

@@ -1,4 +1,5 @@
 import ApusCore
+import ApusData
 import Foundation
 import Synchronization
 
@@ -12,6 +13,7 @@ public final class TestPostgres: Sendable {
     public let folder: String
     let options: Options
     let process: Mutex<ServerProcess>
+    let majorVersion: Int
 
     /// The options of a server.
     public struct Options: Sendable {
@@ -57,11 +59,12 @@ public final class TestPostgres: Sendable {
         let account = ServerAccount()
         try account.createFolder(folder)
         do {
+            let version = try await binaries.majorVersion()
             try await binaries.initialize(folder, options, account)
             for (name, content) in options.files { try account.createFile("\(folder)/\(name)", content) }
             return try await withReservedPort { port in
                 let process = try await binaries.start(folder, port: port, options, account)
-                return TestPostgres(port: port, folder: folder, options, process)
+                return TestPostgres(port: port, folder: folder, options, majorVersion: version, process)
             }
         } catch {
             try? FileManager.default.removeItem(atPath: folder)
@@ -76,10 +79,11 @@ public final class TestPostgres: Sendable {
         return binaries
     }
 
-    init(port: Int, folder: String, _ options: Options, _ process: ServerProcess) {
+    init(port: Int, folder: String, _ options: Options, majorVersion: Int, _ process: ServerProcess) {
         self.port = port
         self.folder = folder
         self.options = options
+        self.majorVersion = majorVersion
         self.process = Mutex(process)
     }
 
@@ -104,9 +108,18 @@ public final class TestPostgres: Sendable {
     /// - Parameter template: The database to copy. Nobody may be connected to it.
     public func createDatabase(template: String = "template1") async throws -> String {
         let name = "test_\(UUID().uuidString.filter { $0 != "-" }.lowercased())"
-        try await psql("CREATE DATABASE \(name) TEMPLATE \(template)")
+        try await psql("CREATE DATABASE \(name) TEMPLATE \(template)\(copying)")
         return name
     }
+
+    /// Returns the statement that creates a database.
+    func createStatement(_ name: String, template: String) -> SQL {
+        "CREATE DATABASE \(identifier: name) TEMPLATE \(identifier: template)\(SQL(stringLiteral: copying))"
+    }
+
+    /// How to copy a template. Without syncing, to copy its files takes a third of the time of writing each block to the
+    /// log, which Postgres does by default since version 15.
+    private var copying: String { majorVersion >= 15 ? " STRATEGY file_copy" : "" }
 
     /// Stops the server and removes its folder. Its connections end at once.
     public func stop() async {

@@ -50,7 +50,8 @@ final class FaultProxy: Sendable {
             .childChannelOption(.autoRead, value: false)
             .childChannelInitializer { client in
                 state.state.withLock { $0.connections += 1 }
-                return ClientBootstrap(group: client.eventLoop).channelOption(.autoRead, value: false)
+                return ClientBootstrap(group: client.eventLoop).connectTimeout(.seconds(60))
+                    .channelOption(.autoRead, value: false)
                     .connect(host: "127.0.0.1", port: serverPort)
                     .flatMapThrowing { server in
                         let link = ProxiedConnection(client, server, state)
