@@ -8,7 +8,6 @@ extension SQLiteDatabase {
     public func change<Result: Sendable>(
         reading: ApusData.SQL, _ decide: @escaping @Sendable ([ApusData.Row]) throws -> Change<Result>
     ) async throws -> Result {
-        if let result = try await runWithCompanion({ try await change(reading: reading, decide) }) { return result }
         let (result, log) = try await loggedChange(reading, decide)
         for entry in log { self.log.record(entry.sql, duration: entry.duration, rows: entry.rows) }
         return result
@@ -20,22 +19,25 @@ extension SQLiteDatabase {
     private func loggedChange<Result: Sendable>(
         _ reading: ApusData.SQL, _ decide: @escaping @Sendable ([ApusData.Row]) throws -> Change<Result>
     ) async throws -> (Result, [LogEntry]) {
-        if let ambient = AmbientTransaction.current(of: self), let session = currentTransaction {
-            return try await session.run { database in
-                // Part of the change must not stay if the transaction goes on.
-                try Self.inSavepoint(database) { try Self.change(database, ambient, reading, decide) }
+        if let (ambient, session) = try currentTransaction() {
+            return try await ambient.run(isWrite: true) {
+                try await session.run { database in
+                    // Part of the change must not stay if the transaction goes on.
+                    try Self.inSavepoint(database) { try Self.change(database, ambient, nil, reading, decide) }
+                }
             }
         }
         let transaction = PendingChange()
+        let hook = CommitHook.current(of: self)
         let outer = AmbientTransaction.current
         do {
             return try await Operation.run(
                 submit: { writer.submit(.single($0)) },
                 afterwards: { [writer] in writer.afterCommit(transaction.committed(), $0) }
             ) { database in
-                let ambient = AmbientTransaction(database: self, session: transaction, outer: outer)
+                let ambient = AmbientTransaction(database: self, session: nil, outer: outer)
                 transaction.begin(ambient)
-                return try Self.change(database, ambient, reading, decide)
+                return try Self.change(database, ambient, hook, reading, decide)
             }
         } catch {
             transaction.rolledBack()
@@ -44,7 +46,7 @@ extension SQLiteDatabase {
     }
 
     private static func change<Result>(
-        _ database: GRDB.Database, _ ambient: AmbientTransaction, _ reading: ApusData.SQL,
+        _ database: GRDB.Database, _ ambient: AmbientTransaction, _ hook: CommitHook?, _ reading: ApusData.SQL,
         _ decide: ([ApusData.Row]) throws -> Change<Result>
     ) throws -> (Result, [LogEntry]) {
         let (rows, duration) = try measure { try database.rows(of: reading) }
@@ -54,6 +56,7 @@ extension SQLiteDatabase {
             let (count, duration) = try measure { try database.executeUpdate(statement) }
             log.append((statement, duration, count))
         }
+        if let hook, !change.statements.isEmpty { try database.run(hook) }
         return (change.result, log)
     }
 

@@ -14,7 +14,7 @@ import Synchronization
 public final class SQLiteDatabase: ApusData.Database {
     let writer: Writer
     private let readers: Readers?
-    private let snapshots: Snapshots?
+    let snapshots: Snapshots?
     let log: QueryLog
     let path: String
     let options: SQLiteOptions
@@ -22,6 +22,9 @@ public final class SQLiteDatabase: ApusData.Database {
     private let fileLock: Mutex<FileLock?>
 
     public let dialect = SQLDialect.sqlite
+
+    /// The path of the file, or `:memory:`.
+    public var name: String { path }
 
     /// Opens a database.
     /// - Parameter path: The path of the file, which is created if it does not exist, or `:memory:`.
@@ -50,15 +53,15 @@ public final class SQLiteDatabase: ApusData.Database {
     }
 
     public func query(_ sql: ApusData.SQL) async throws -> [ApusData.Row] {
-        if !sql.isRead, let result = try await runWithCompanion({ try await query(sql) }) { return result }
-        let (rows, duration) = try await run(sql) { database in try Self.measure { try database.rows(of: sql) } }
+        let (rows, duration) = try await run(sql, isWrite: !sql.isRead) { database in
+            try Self.measure { try database.rows(of: sql) }
+        }
         log.record(sql, duration: duration, rows: rows.count)
         return rows
     }
 
     @discardableResult
     public func execute(_ sql: ApusData.SQL) async throws -> Int {
-        if let result = try await runWithCompanion({ try await execute(sql) }) { return result }
         let (count, duration) = try await run(sql, isWrite: true) { database in
             try Self.measure { try database.executeUpdate(sql) }
         }
@@ -68,12 +71,26 @@ public final class SQLiteDatabase: ApusData.Database {
 
     /// Runs a statement in the task's transaction, or on the connection for statements of its kind.
     private func run<Result: Sendable>(
-        _ sql: ApusData.SQL, isWrite: Bool = false, _ body: @escaping @Sendable (GRDB.Database) throws -> Result
+        _ sql: ApusData.SQL, isWrite: Bool, _ body: @escaping @Sendable (GRDB.Database) throws -> Result
     ) async throws -> Result {
-        if let transaction = currentTransaction { return try await transaction.run(body) }
-        if !isWrite, let readers, sql.isRead { return try await Operation.run(submit: readers.submit, body) }
-        return try await Operation.run(
-            runsAlone: sql.runsAlone, submit: { writer.submit(.single($0)) }, body)
+        if let (ambient, session) = try currentTransaction() {
+            return try await ambient.run(isWrite: isWrite) { try await session.run(body) }
+        }
+        if !isWrite, let readers { return try await Operation.run(submit: readers.submit, body) }
+        let hook = isWrite ? CommitHook.current(of: self) : nil
+        return try await Operation.run(runsAlone: sql.runsAlone, submit: { writer.submit(.single($0)) }) { database in
+            let result = try body(database)
+            if let hook { try database.run(hook) }
+            return result
+        }
+    }
+
+    /// Returns the transaction that the statements of the task join.
+    /// - Throws: If the task has outlived it, or is in one of another database.
+    func currentTransaction() throws -> (AmbientTransaction, TransactionSession)? {
+        guard let ambient = try AmbientTransaction.open(on: self), let session = ambient.session as? TransactionSession
+        else { return nil }
+        return (ambient, session)
     }
 
     static func measure<Result>(_ body: () throws -> Result) rethrows -> (Result, Duration) {
@@ -101,45 +118,5 @@ public final class SQLiteDatabase: ApusData.Database {
         statistics.waiting = writer.waiting + (readers?.waiting ?? 0) + (snapshots?.waiting ?? 0)
         statistics.logPages = writer.logPages
         return statistics
-    }
-
-    /// Records a write in the current transaction. Outside of one, a write that has a companion is run together with it
-    /// in a new transaction.
-    /// - Returns: The result of the write in the new transaction; `nil` if the caller has to run the write.
-    func runWithCompanion<Result: Sendable>(_ write: () async throws -> Result) async throws -> Result? {
-        if let ambient = AmbientTransaction.current(of: self) {
-            ambient.noteWrite()
-        } else if CommitHook.current(of: self) != nil {
-            return try await transaction(write)
-        }
-        return nil
-    }
-
-    /// The session that the statements of the task join.
-    var currentTransaction: TransactionSession? {
-        AmbientTransaction.current(of: self)?.session as? TransactionSession
-    }
-
-    // MARK: Sessions
-
-    /// Runs a session on the writer.
-    func runOnWriter(_ session: TransactionSession) async throws {
-        try await start(session) { writer.submit(.transaction(session)) }
-    }
-
-    /// Runs a session that reads a snapshot.
-    /// - Returns: `nil` if the database is in memory, where only the writer's connection sees it.
-    func startSnapshot() async throws -> TransactionSession? {
-        guard let snapshots else { return nil }
-        let session = TransactionSession()
-        try await start(session) { snapshots.submit(session) }
-        return session
-    }
-
-    private func start(_ session: TransactionSession, submit: () -> Bool) async throws {
-        try await Operation.run(submit: { operation in
-            session.setStart(operation)
-            return submit()
-        }) { _ in }
     }
 }

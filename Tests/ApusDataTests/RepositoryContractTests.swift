@@ -122,7 +122,7 @@ func withDatabase<Result>(
             [.memory, .sqlite, .sqliteInMemory] + (TestPostgres.isAvailable ? [.postgres] : [])
     }
 
-    private func with(
+    func with(
         _ implementation: Implementation, _ body: (Repositories) async throws -> Void
     ) async throws {
         switch implementation {

@@ -83,10 +83,10 @@ public struct IdempotencyKeys: Middleware {
     private func run(
         _ request: Request, _ key: IdempotencyStore.Key, _ claim: IdempotencyStore.Claim, _ next: Next
     ) async throws -> Response {
-        let companion = CommitHook(store.database) { [store] in try await store.recordCommit(key, claim) }
+        let hook = store.commitHook(key, claim)
         let keyed = KeyedRequest(request: request, key: key, claim: claim, store: store)
         let response = await withRenewal(of: claim, key) {
-            await KeyedRequest.$current.withValue(keyed) { await companion.accompany { await next(request) } }
+            await KeyedRequest.$current.withValue(keyed) { await hook.accompany { await next(request) } }
         }
         let requestID = request.context.id
         // In a separate task, so that it is recorded even if the client has disconnected, which cancels this task.

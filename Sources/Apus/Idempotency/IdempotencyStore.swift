@@ -120,13 +120,17 @@ struct IdempotencyStore: Sendable {
         }
     }
 
-    /// Records in a transaction of the handler that it has committed something.
-    /// - Throws: An `AppError` of code `aborted` if another process has taken over the claim; the transaction must not
-    ///   commit.
-    func recordCommit(_ key: Key, _ claim: Claim) async throws {
-        let count = try await database.execute(
-            "UPDATE apus_idempotency_keys SET is_committed = 1 WHERE \(isHeld(key, by: claim))")
-        guard count > 0 else { throw Self.inUse }
+    /// Records in each transaction of the handler that it has committed something.
+    ///
+    /// It throws an `AppError` of code `aborted` if another process has taken over the claim; the transaction must not
+    /// commit.
+    func commitHook(_ key: Key, _ claim: Claim) -> CommitHook {
+        CommitHook(
+            database,
+            statement: "UPDATE apus_idempotency_keys SET is_committed = 1 WHERE \(isHeld(key, by: claim))"
+        ) { rows in
+            guard rows > 0 else { throw Self.inUse }
+        }
     }
 
     // MARK: Recording

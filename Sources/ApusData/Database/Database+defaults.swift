@@ -1,6 +1,8 @@
 import ApusCore
 
 extension Database {
+    public var name: String { "\(Self.self)" }
+
     @discardableResult
     public func transaction<Result: Sendable>(
         _ options: TransactionOptions, _ body: () async throws -> Result

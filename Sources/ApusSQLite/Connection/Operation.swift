@@ -102,7 +102,7 @@ extension Operation {
     ///   - submit: Hands the operation to a thread; returns `false` if operations are no longer accepted.
     ///   - afterwards: Called on that thread after the success. This method returns once it has called its argument.
     static func run<Result: Sendable>(
-        rejection: AppError = AppError(.unavailable, "The database is closed."), runsAlone: Bool = false,
+        rejection: any Error = AppError(.unavailable, "The database is closed."), runsAlone: Bool = false,
         submit: (Operation) -> Bool,
         afterwards: (@Sendable (_ completion: @escaping @Sendable () -> Void) -> Void)? = nil,
         _ body: @escaping @Sendable (GRDB.Database) throws -> Result

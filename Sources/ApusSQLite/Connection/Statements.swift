@@ -18,6 +18,10 @@ extension GRDB.Database {
         return changesCount
     }
 
+    /// Runs the statement of a hook.
+    /// - Throws: If the transaction must not be committed.
+    func run(_ hook: CommitHook) throws { try hook.check(try executeUpdate(hook.statement)) }
+
     /// Runs a statement that begins or ends a transaction or a savepoint. It is prepared once.
     func control(_ sql: String) throws { try cachedStatement(sql: sql).execute() }
 

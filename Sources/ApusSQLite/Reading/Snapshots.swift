@@ -15,6 +15,7 @@ final class Snapshots: Sendable {
     private let open: @Sendable () throws -> SQLiteConnection
     private let queue = WorkQueue<TransactionSession>()
     private let stopped = WorkQueue<Void>()
+    private let visits = VisitCounter()
     private let state = Mutex(State())
 
     /// - Parameters:
@@ -61,7 +62,7 @@ final class Snapshots: Sendable {
         do {
             let connection = try open()
             while let session = queue.pop()?.first {
-                session.run(on: connection, limit: idleLimit) { _ in try Self.begin(connection) }
+                session.run(on: connection, limit: idleLimit, visits: visits) { _ in try Self.begin(connection) }
                 state.withLock { $0.sessions -= 1 }
             }
             connection.close()

@@ -15,6 +15,7 @@ final class Writer: Sendable {
     private let readers: Readers?
     private let options: SQLiteOptions
     private let lock: WriteLock
+    private let visits = VisitCounter()
     private let queue = WorkQueue<Item>()
     private let stopped = WorkQueue<Void>()
     private let commitActions = WorkQueue<@Sendable () -> Void>()
@@ -58,6 +59,9 @@ final class Writer: Sendable {
     /// The number of writes and transactions that wait for the thread.
     var waiting: Int { queue.count }
 
+    /// The number of visits so far.
+    var visitCount: Int { visits.count }
+
     /// The length of the write-ahead log, in pages.
     var logPages: Int { checkpointer?.pages ?? 0 }
 
@@ -90,7 +94,9 @@ final class Writer: Sendable {
             case .transaction(let transaction):
                 commit(singles)
                 singles = []
-                transaction.run(on: connection, limit: options.idleTransactionLimit) { try begin(for: [$0]) }
+                transaction.run(on: connection, limit: options.idleTransactionLimit, visits: visits) {
+                    try begin(for: [$0])
+                }
             }
         }
         commit(singles)
@@ -150,6 +156,7 @@ final class Writer: Sendable {
             return
         }
         let started = operations.filter { $0.begin() }
+        for _ in started { visits.increment() }
         if started.count == 1 {
             runAndCommit(started[0])
         } else if let failures = commitTogether(started) {
@@ -186,6 +193,7 @@ final class Writer: Sendable {
 
     private func runAlone(_ operation: Operation) {
         guard operation.begin() else { return }
+        visits.increment()
         operation.finish(outcome { try lock.acquire(for: [operation]) { try connection.run(operation) } })
     }
 
