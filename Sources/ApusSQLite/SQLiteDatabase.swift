@@ -1,6 +1,5 @@
 import ApusCore
 public import ApusData
-import GRDB
 import Logging
 import Synchronization
 
@@ -53,8 +52,8 @@ public final class SQLiteDatabase: ApusData.Database {
     }
 
     public func query(_ sql: ApusData.SQL) async throws -> [ApusData.Row] {
-        let (rows, duration) = try await run(sql, isWrite: !sql.isRead) { database in
-            try Self.measure { try database.rows(of: sql) }
+        let (rows, duration) = try await run(sql, isWrite: !sql.isRead) { connection in
+            try Self.measure { try connection.rows(of: sql) }
         }
         log.record(sql, duration: duration, rows: rows.count)
         return rows
@@ -62,8 +61,8 @@ public final class SQLiteDatabase: ApusData.Database {
 
     @discardableResult
     public func execute(_ sql: ApusData.SQL) async throws -> Int {
-        let (count, duration) = try await run(sql, isWrite: true) { database in
-            try Self.measure { try database.executeUpdate(sql) }
+        let (count, duration) = try await run(sql, isWrite: true) { connection in
+            try Self.measure { try connection.executeUpdate(sql) }
         }
         log.record(sql, duration: duration, rows: count)
         return count
@@ -71,16 +70,16 @@ public final class SQLiteDatabase: ApusData.Database {
 
     /// Runs a statement in the task's transaction, or on the connection for statements of its kind.
     private func run<Result: Sendable>(
-        _ sql: ApusData.SQL, isWrite: Bool, _ body: @escaping @Sendable (GRDB.Database) throws -> Result
+        _ sql: ApusData.SQL, isWrite: Bool, _ body: @escaping @Sendable (OpenConnection) throws -> Result
     ) async throws -> Result {
         if let (ambient, session) = try currentTransaction() {
             return try await ambient.run(isWrite: isWrite) { try await session.run(body) }
         }
         if !isWrite, let readers { return try await Operation.run(submit: readers.submit, body) }
         let hook = isWrite ? CommitHook.current(of: self) : nil
-        return try await Operation.run(runsAlone: sql.runsAlone, submit: { writer.submit(.single($0)) }) { database in
-            let result = try body(database)
-            if let hook { try database.run(hook) }
+        return try await Operation.run(runsAlone: sql.runsAlone, submit: { writer.submit(.single($0)) }) { connection in
+            let result = try body(connection)
+            if let hook { try connection.run(hook) }
             return result
         }
     }
@@ -97,6 +96,15 @@ public final class SQLiteDatabase: ApusData.Database {
         let start = ContinuousClock.now
         let result = try body()
         return (result, start.duration(to: .now))
+    }
+
+    /// Checks that reads are answered, and that the file is still the one of its path.
+    /// - Throws: An `AppError` of code `unavailable`.
+    public func checkHealth() async throws {
+        try await Operation.run(submit: { readers?.submit($0) ?? writer.submit(.single($0)) }) { connection in
+            _ = try connection.rows(of: "SELECT 1")
+            try connection.checkFile()
+        }
     }
 
     public func close() async {

@@ -45,9 +45,6 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
     /// Whether the statement may be one that cannot run inside a transaction.
     package var runsAlone: Bool { ["VACUUM", "PRAGMA", "ATTACH", "DETACH"].contains(firstWord) }
 
-    /// Whether the statement may be a PRAGMA. A comment may hide the first word.
-    package var mayBePragma: Bool { ["PRAGMA", "EXPLAIN", ""].contains(firstWord) }
-
     /// Whether the statement begins, releases or rolls back a savepoint.
     var isSavepoint: Bool { ["SAVEPOINT", "RELEASE", "ROLLBACK"].contains(firstWord) }
 

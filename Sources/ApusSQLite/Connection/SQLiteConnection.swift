@@ -2,10 +2,11 @@ import ApusCore
 import ApusData
 import GRDB
 
-/// A connection, used by one thread at a time. It caches prepared statements.
+/// A connection, used by one thread at a time.
 struct SQLiteConnection: Sendable {
     private let queue: DatabaseQueue
     private let monitor: StatementMonitor
+    private let statements = StatementCache()
 
     /// Opens a connection.
     /// - Parameter retriesLock: Called on the connection's thread when another process holds the lock; returns whether
@@ -38,16 +39,16 @@ struct SQLiteConnection: Sendable {
     }
 
     /// Runs a closure with the connection. Synchronous, because GRDB's asynchronous access costs fifty times as much.
-    func use<Result>(_ body: (GRDB.Database) throws -> Result) throws -> Result {
-        try Self.translatingErrors { try queue.inDatabase(body) }
+    func use<Result>(_ body: (OpenConnection) throws -> Result) throws -> Result {
+        try Self.translatingErrors { try queue.inDatabase { try body(OpenConnection($0, statements)) } }
     }
 
     /// Runs an operation. It ends with an error of code `cancelled` when its task is cancelled.
     func run(_ operation: Operation) throws { try use { try run(operation, on: $0) } }
 
     /// Runs an operation inside the closure of ``use(_:)``.
-    func run(_ operation: Operation, on database: GRDB.Database) throws {
-        try Self.translatingErrors { try monitor.watch(operation) { try operation.run(on: database) } }
+    func run(_ operation: Operation, on connection: OpenConnection) throws {
+        try Self.translatingErrors { try monitor.watch(operation) { try operation.run(on: connection) } }
     }
 
     /// Runs a closure and converts SQLite errors to `AppError`s that hide the details from callers.
@@ -59,5 +60,8 @@ struct SQLiteConnection: Sendable {
         }
     }
 
-    func close() { try? queue.close() }
+    func close() {
+        queue.inDatabase { _ in statements.removeAll() }
+        try? queue.close()
+    }
 }

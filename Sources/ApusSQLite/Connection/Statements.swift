@@ -4,39 +4,12 @@ import Foundation
 import GRDB
 import GRDBSQLite
 
-extension GRDB.Database {
-    func rows(of sql: ApusData.SQL) throws -> [ApusData.Row] {
-        let statement = try statement(sql)
-        let cursor = try GRDB.Row.fetchCursor(statement)
-        var rows: [ApusData.Row] = []
-        while try cursor.next() != nil { rows.append(statement.currentRow(columns: rows.first?.columns)) }
-        return rows
-    }
-
-    func executeUpdate(_ sql: ApusData.SQL) throws -> Int {
-        try statement(sql).execute()
-        return changesCount
-    }
-
-    /// Runs the statement of a hook.
-    /// - Throws: If the transaction must not be committed.
-    func run(_ hook: CommitHook) throws { try hook.check(try executeUpdate(hook.statement)) }
-
-    /// Runs a statement that begins or ends a transaction or a savepoint. It is prepared once.
-    func control(_ sql: String) throws { try cachedStatement(sql: sql).execute() }
-
-    /// Returns a prepared statement with its values.
-    /// - Parameter isCached: Whether it may be one that was prepared before.
-    func statement(_ sql: ApusData.SQL, isCached: Bool = true) throws -> GRDB.Statement {
-        let (text, values) = try sql.rendered(for: .sqlite)
-        try SQLiteConnection.refuseCheckpoints(sql, text)
-        let statement = try isCached ? cachedStatement(sql: text) : makeStatement(sql: text)
-        statement.arguments = StatementArguments(try values.map { try $0.databaseValue })
-        return statement
-    }
-}
-
 extension GRDB.Statement {
+    /// Sets the values of the parameters.
+    func bind(_ values: [SQLValue]) throws {
+        arguments = StatementArguments(try values.map { try $0.databaseValue })
+    }
+
     /// Returns the current row.
     ///
     /// It is read from SQLite directly: another process may have changed the table since the statement was prepared, and

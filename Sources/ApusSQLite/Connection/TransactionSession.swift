@@ -1,7 +1,6 @@
 import ApusCore
 import ApusData
 import Foundation
-import GRDB
 import Synchronization
 
 /// A transaction with an asynchronous body, which occupies a connection and its thread, such as the writer's, until it
@@ -67,7 +66,7 @@ final class TransactionSession: TaskExecutor {
     }
 
     /// Runs a statement inside the transaction.
-    func run<Result: Sendable>(_ body: @escaping @Sendable (GRDB.Database) throws -> Result) async throws -> Result {
+    func run<Result: Sendable>(_ body: @escaping @Sendable (OpenConnection) throws -> Result) async throws -> Result {
         try await Operation.run(
             rejection: state.withLock { $0.failure }, submit: { submit(.statement($0)) }, body)
     }
@@ -93,16 +92,16 @@ final class TransactionSession: TaskExecutor {
     ///   - hook: Its statement runs before the commit, in the same visit.
     ///   - onCommitted: Called on the connection's thread after the commit.
     func commit(_ hook: CommitHook? = nil, onCommitted: @escaping @Sendable () -> Void) async throws {
-        try await end { database in
-            if let hook { try database.run(hook) }
-            try database.execute(sql: "COMMIT")
+        try await end { connection in
+            if let hook { try connection.run(hook) }
+            try connection.control("COMMIT")
             onCommitted()
         }
     }
 
-    func rollback() async { try? await end { try $0.execute(sql: "ROLLBACK") } }
+    func rollback() async { try? await end { try $0.control("ROLLBACK") } }
 
-    private func end(_ body: @escaping @Sendable (GRDB.Database) throws -> Void) async throws {
+    private func end(_ body: @escaping @Sendable (OpenConnection) throws -> Void) async throws {
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             let operation = Operation(body) { continuation.resume(with: $0.map { .failure($0) } ?? .success(())) }
             if !submit(.end(operation)) { operation.finish(state.withLock { $0.failure }) }
@@ -158,7 +157,7 @@ final class TransactionSession: TaskExecutor {
             return start.finish(error)
         }
         guard start.begin() else {
-            try? connection.use { try $0.execute(sql: "ROLLBACK") }
+            try? connection.use { try $0.control("ROLLBACK") }
             return
         }
         state.withLock { state in
@@ -170,7 +169,7 @@ final class TransactionSession: TaskExecutor {
             visits.increment()
             perform(step, on: connection)
         }
-        if isOpen { try? connection.use { try $0.execute(sql: "ROLLBACK") } }
+        if isOpen { try? connection.use { try $0.control("ROLLBACK") } }
         closeCursors(on: connection)
         state.withLock { $0.connection = nil }
         closeSteps()

@@ -1,3 +1,4 @@
+import ApusData
 import GRDB
 import Synchronization
 
@@ -78,10 +79,10 @@ final class Snapshots: Sendable {
     }
 
     private static func begin(_ connection: SQLiteConnection) throws {
-        try connection.use { database in
-            try database.execute(sql: "BEGIN DEFERRED")
+        try connection.use { connection in
+            try connection.control("BEGIN DEFERRED")
             // The first read takes the snapshot.
-            _ = try Int.fetchOne(database, sql: "SELECT COUNT(*) FROM sqlite_master")
+            _ = try connection.rows(of: "SELECT COUNT(*) FROM sqlite_master")
         }
     }
 }

@@ -104,6 +104,9 @@ final class Writer: Sendable {
 
     /// Begins a transaction with the write lock. Checkpoints before that if it is time.
     private func begin(for operations: [Operation]) throws {
+        try connection.use { try $0.checkFile() }
+        // Open only if the last one could not be rolled back.
+        rollBackIfOpen()
         try beginImmediate(for: operations)
         guard let checkpointer, checkpointer.isDue else { return }
         if checkpointer.isOverdue, let readers {
@@ -138,10 +141,10 @@ final class Writer: Sendable {
     /// if there are readers of the old pages, or another process holds the lock.
     private func restartLog() {
         guard (try? beginImmediate(for: [])) != nil else { return }
-        try? connection.use { database in
-            let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
-            try database.execute(sql: "PRAGMA user_version = \(version)")
-            try database.control("COMMIT")
+        try? connection.use { connection in
+            let version = try Int.fetchOne(connection.database, sql: "PRAGMA user_version") ?? 0
+            try connection.database.execute(sql: "PRAGMA user_version = \(version)")
+            try connection.control("COMMIT")
         }
         rollBackIfOpen()
     }
@@ -171,9 +174,9 @@ final class Writer: Sendable {
     /// Runs a write in the open transaction and commits it.
     private func runAndCommit(_ operation: Operation) {
         let outcome = outcome {
-            try connection.use { database in
-                try connection.run(operation, on: database)
-                try database.control("COMMIT")
+            try connection.use { open in
+                try connection.run(operation, on: open)
+                try open.control("COMMIT")
             }
         }
         rollBackIfOpen()
@@ -203,9 +206,9 @@ final class Writer: Sendable {
     private func commitTogether(_ operations: [Operation]) -> [(any Error)?]? {
         var failures: [(any Error)?] = []
         let outcome = outcome {
-            try connection.use { database in
-                for operation in operations { failures.append(try runInSavepoint(operation, database)) }
-                try database.control("COMMIT")
+            try connection.use { open in
+                for operation in operations { failures.append(try runInSavepoint(operation, open)) }
+                try open.control("COMMIT")
             }
         }
         guard outcome != nil else { return failures }
@@ -216,18 +219,18 @@ final class Writer: Sendable {
     /// Runs a write of a group in a savepoint, so that its failure does not affect the other writes.
     /// - Returns: The error of the write; `nil` if it succeeded.
     /// - Throws: If the transaction of the group was rolled back or cannot continue.
-    private func runInSavepoint(_ operation: Operation, _ database: GRDB.Database) throws -> (any Error)? {
-        try database.control("SAVEPOINT single")
+    private func runInSavepoint(_ operation: Operation, _ connection: OpenConnection) throws -> (any Error)? {
+        try connection.control("SAVEPOINT single")
         do {
-            try connection.run(operation, on: database)
+            try self.connection.run(operation, on: connection)
         } catch {
             // After some errors, SQLite rolls back the entire transaction by itself.
-            guard database.isInsideTransaction else { throw error }
-            try database.control("ROLLBACK TO single")
-            try database.control("RELEASE single")
+            guard connection.isInsideTransaction else { throw error }
+            try connection.control("ROLLBACK TO single")
+            try connection.control("RELEASE single")
             return error
         }
-        try database.control("RELEASE single")
+        try connection.control("RELEASE single")
         return nil
     }
 

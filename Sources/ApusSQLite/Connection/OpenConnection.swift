@@ -1,0 +1,87 @@
+import ApusCore
+import ApusData
+import GRDB
+import GRDBSQLite
+
+/// A connection in the hands of the thread that uses it.
+struct OpenConnection {
+    let database: GRDB.Database
+    private let statements: StatementCache
+
+    init(_ database: GRDB.Database, _ statements: StatementCache) {
+        self.database = database
+        self.statements = statements
+    }
+
+    // MARK: Statements
+
+    func rows(of sql: ApusData.SQL) throws -> [ApusData.Row] {
+        try run(sql) { statement in
+            let cursor = try GRDB.Row.fetchCursor(statement)
+            var rows: [ApusData.Row] = []
+            while try cursor.next() != nil { rows.append(statement.currentRow(columns: rows.first?.columns)) }
+            return rows
+        }
+    }
+
+    func executeUpdate(_ sql: ApusData.SQL) throws -> Int {
+        try run(sql) { statement in
+            try statement.execute()
+            return database.changesCount
+        }
+    }
+
+    /// Runs the statement of a hook.
+    /// - Throws: If the transaction must not be committed.
+    func run(_ hook: CommitHook) throws { try hook.check(try executeUpdate(hook.statement)) }
+
+    /// Runs a statement that begins or ends a transaction or a savepoint.
+    func control(_ sql: String) throws {
+        do {
+            try statements.statement(sql, on: database).execute()
+        } catch {
+            statements.remove(sql)
+            throw error
+        }
+    }
+
+    /// Runs a prepared statement with its values.
+    private func run<Result>(_ sql: ApusData.SQL, _ body: (GRDB.Statement) throws -> Result) throws -> Result {
+        let (text, values) = try sql.rendered(for: .sqlite)
+        try StatementGuard.check(text)
+        let statement = try statements.statement(text, on: database)
+        do {
+            try statement.bind(values)
+            return try body(statement)
+        } catch {
+            statements.remove(text)
+            throw error
+        }
+    }
+
+    /// Returns a statement of its own with its values, for rows that are read in several visits.
+    func makeStatement(_ sql: ApusData.SQL) throws -> GRDB.Statement {
+        let (text, values) = try sql.rendered(for: .sqlite)
+        try StatementGuard.check(text)
+        let statement = try database.makeStatement(sql: text)
+        try statement.bind(values)
+        return statement
+    }
+
+    // MARK: State
+
+    var isInsideTransaction: Bool { database.isInsideTransaction }
+
+    /// Checks that the file is still the one of its path. What is written to a file that was deleted or replaced is lost
+    /// with the process.
+    /// - Throws: An `AppError` of code `unavailable`.
+    func checkFile() throws {
+        var hasMoved: CInt = 0
+        sqlite3_file_control(database.sqliteConnection, "main", SQLITE_FCNTL_HAS_MOVED, &hasMoved)
+        guard hasMoved == 0 else {
+            throw AppError(
+                .unavailable, "The file of the database was deleted or replaced while it was open. Restart the program."
+            )
+        }
+    }
+}
