@@ -18,8 +18,8 @@ struct MigrationHistory: Sendable {
         try await database.execute(
             """
             CREATE TABLE IF NOT EXISTS apus_migrations (
-                id TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL, source TEXT
-            )
+                id TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at \(type: .integer) NOT NULL, source TEXT
+            )\(SQL.strict)
             """)
         do {
             _ = try await database.query("SELECT source FROM apus_migrations WHERE 1 = 0")

@@ -9,6 +9,7 @@ import ApusCore
 public struct SQL: Sendable, ExpressibleByStringInterpolation {
     package enum Part: Sendable, Hashable {
         case text(String)
+        case strict
         case value(SQLValue)
         /// A list of values after `IN` or `NOT IN`.
         case list([SQLValue])
