@@ -166,6 +166,14 @@ struct IdempotencyStore: Sendable {
             """) > 0
     }
 
+    /// Whether two responses are stored in the same way.
+    func isSame(_ response: Response, _ other: Response) throws -> Bool {
+        guard response.status == other.status, let body = response.body.buffer, body == other.body.buffer else {
+            return false
+        }
+        return try Self.encoded(response) == Self.encoded(other)
+    }
+
     /// Header fields that apply to a single caller or response. A repeated response gets its own.
     private static let excludedFields: Set<String> = [
         "access-control-allow-credentials", "access-control-allow-origin", "access-control-expose-headers",
@@ -250,7 +258,7 @@ public enum CreateIdempotencyKeys: Migration {
             body \(type: .bytes),
             created_at \(type: .timestamp) NOT NULL,
             PRIMARY KEY (scope, idempotency_key)
-        )
+        )\(SQL.strict)
         """,
         "CREATE INDEX apus_idempotency_keys_created_at ON apus_idempotency_keys (created_at)",
     ]
