@@ -17,6 +17,7 @@ public final class SQLiteDatabase: ApusData.Database {
     let log: QueryLog
     let path: String
     let options: SQLiteOptions
+    private let file: FileIdentity
     /// Held until the database is closed; `nil` in memory.
     private let fileLock: Mutex<FileLock?>
 
@@ -36,6 +37,7 @@ public final class SQLiteDatabase: ApusData.Database {
         let isInMemory = path == ":memory:"
         let fileLock = isInMemory ? nil : try FileLock(besides: path, .shared)
         let lock = WriteLock(timeout: options.busyTimeout)
+        file = FileIdentity(of: path)
         let connections = try Connections(path: path, options, lock)
         let readers = connections.readers.isEmpty ? nil : Readers(connections.readers)
         self.fileLock = Mutex(fileLock)
@@ -46,7 +48,7 @@ public final class SQLiteDatabase: ApusData.Database {
             : Snapshots(limit: max(1, options.snapshots), idleLimit: options.idleTransactionLimit) {
                 try SQLiteConnection(path: path, options: options, for: .reading)
             }
-        writer = Writer(connections.writer, connections.checkpointer, readers, options, lock)
+        writer = Writer(connections.writer, connections.checkpointer, readers, options, lock, file)
         readers?.start()
         writer.start()
     }
@@ -101,9 +103,9 @@ public final class SQLiteDatabase: ApusData.Database {
     /// Checks that reads are answered, and that the file is still the one of its path.
     /// - Throws: An `AppError` of code `unavailable`.
     public func checkHealth() async throws {
-        try await Operation.run(submit: { readers?.submit($0) ?? writer.submit(.single($0)) }) { connection in
+        try await Operation.run(submit: { readers?.submit($0) ?? writer.submit(.single($0)) }) { [file] connection in
             _ = try connection.rows(of: "SELECT 1")
-            try connection.checkFile()
+            try file.check(connection)
         }
     }
 

@@ -1,7 +1,5 @@
-import ApusCore
 import ApusData
 import GRDB
-import GRDBSQLite
 
 /// A connection in the hands of the thread that uses it.
 struct OpenConnection {
@@ -70,18 +68,8 @@ struct OpenConnection {
 
     // MARK: State
 
-    var isInsideTransaction: Bool { database.isInsideTransaction }
+    /// SQLite's handle.
+    var handle: OpaquePointer? { database.sqliteConnection }
 
-    /// Checks that the file is still the one of its path. What is written to a file that was deleted or replaced is lost
-    /// with the process.
-    /// - Throws: An `AppError` of code `unavailable`.
-    func checkFile() throws {
-        var hasMoved: CInt = 0
-        sqlite3_file_control(database.sqliteConnection, "main", SQLITE_FCNTL_HAS_MOVED, &hasMoved)
-        guard hasMoved == 0 else {
-            throw AppError(
-                .unavailable, "The file of the database was deleted or replaced while it was open. Restart the program."
-            )
-        }
-    }
+    var isInsideTransaction: Bool { database.isInsideTransaction }
 }

@@ -11,7 +11,7 @@ struct SQLiteConnection: Sendable {
     /// Opens a connection.
     /// - Parameter retriesLock: Called on the connection's thread when another process holds the lock; returns whether
     ///   to try again. By default, the connection retries until the options' `busyTimeout`.
-    /// - Throws: An `AppError` of code `unavailable`.
+    /// - Throws: An `AppError` of code `unavailable`, or `dataLoss` if the file is damaged.
     init(
         path: String, options: SQLiteOptions, for purpose: Purpose, retriesLock: (@Sendable () -> Bool)? = nil
     ) throws {
@@ -33,6 +33,11 @@ struct SQLiteConnection: Sendable {
             queue = try DatabaseQueue(path: path, configuration: configuration)
         } catch let error as AppError {
             throw AppError(.unavailable, "Cannot open the database \(path): \(error.message)", cause: error.cause)
+        } catch let error as DatabaseError where AppError(sqlite: error).code == .dataLoss {
+            throw AppError(
+                .dataLoss,
+                "Cannot open the database \(path): the file is damaged, or is none of SQLite. Restore it from a backup.",
+                cause: error)
         } catch {
             throw AppError(.unavailable, "Cannot open the database \(path): \(error).", cause: error)
         }

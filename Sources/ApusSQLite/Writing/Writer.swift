@@ -15,6 +15,7 @@ final class Writer: Sendable {
     private let readers: Readers?
     private let options: SQLiteOptions
     private let lock: WriteLock
+    private let file: FileIdentity
     private let visits = VisitCounter()
     private let queue = WorkQueue<Item>()
     private let stopped = WorkQueue<Void>()
@@ -26,13 +27,14 @@ final class Writer: Sendable {
     ///   - readers: Those to pause when reads without a gap keep the write-ahead log from beginning anew.
     init(
         _ connection: SQLiteConnection, _ checkpointer: Checkpointer?, _ readers: Readers?, _ options: SQLiteOptions,
-        _ lock: WriteLock
+        _ lock: WriteLock, _ file: FileIdentity
     ) {
         self.connection = connection
         self.checkpointer = checkpointer
         self.readers = readers
         self.options = options
         self.lock = lock
+        self.file = file
     }
 
     func start() {
@@ -104,7 +106,7 @@ final class Writer: Sendable {
 
     /// Begins a transaction with the write lock. Checkpoints before that if it is time.
     private func begin(for operations: [Operation]) throws {
-        try connection.use { try $0.checkFile() }
+        try connection.use(file.check)
         // Open only if the last one could not be rolled back.
         rollBackIfOpen()
         try beginImmediate(for: operations)
