@@ -27,6 +27,7 @@ run:
 BOUNDED := SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=16
 
 test: setup
+	@Scripts/bootstrap-tests || echo "The tests that need a server that is not installed are skipped."
 	@set -e; for product in $(PRODUCTS); do $(BUILD) --product $$product; done
 	$(BOUNDED) swift test --skip-build
 	.build/debug/fuzz-parsers Fuzzing/Corpus 20000

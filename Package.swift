@@ -111,7 +111,7 @@ let package = Package(
         .target(
             name: "ApusWebSocket",
             dependencies: [
-                "ApusCore", "ApusHTTP",
+                "ApusCore", "ApusData", "ApusHTTP",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
@@ -184,7 +184,7 @@ let package = Package(
         .target(
             name: "ApusRedis",
             dependencies: [
-                "ApusCore", "ApusData",
+                "ApusCore", "ApusData", "ApusRateLimit",
                 // For SHA-1 alone, by which servers know scripts.
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
@@ -251,7 +251,10 @@ let package = Package(
             ]),
         .executableTarget(
             name: "DeliveryTracker",
-            dependencies: ["Apus", "ApusCore", "ApusSQLite", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: [
+                "Apus", "ApusCore", "ApusPostgres", "ApusRedis", "ApusSQLite",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             path: "Examples/DeliveryTracker/Sources",
             resources: [.embedInCode("Map/map.html")]),
 
@@ -379,7 +382,9 @@ let package = Package(
         .testTarget(
             name: "ApusWebSocketTests",
             dependencies: [
-                "Apus", "ApusCore", "ApusTesting", "ApusWebSocket", .product(name: "NIOCore", package: "swift-nio"),
+                "Apus", "ApusCore", "ApusData", "ApusTesting", "ApusWebSocket",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ]),
         // The processes that share a database with each other in the tests of ApusSQLite.
         .executableTarget(
@@ -394,7 +399,7 @@ let package = Package(
         .testTarget(
             name: "ApusRedisTests",
             dependencies: [
-                "ApusCore", "ApusData", "ApusRedis", "ApusTesting",
+                "Apus", "ApusCore", "ApusData", "ApusPostgres", "ApusRateLimit", "ApusRedis", "ApusTesting",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -412,7 +417,7 @@ let package = Package(
         .testTarget(
             name: "ApusJobsTests",
             dependencies: [
-                "ApusCore", "ApusData", "ApusJobs", "ApusSQLite", "ApusTesting",
+                "ApusCore", "ApusData", "ApusJobs", "ApusPostgres", "ApusSQLite", "ApusTesting",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),
@@ -434,10 +439,14 @@ let package = Package(
             name: "ApusLoggingTests",
             dependencies: ["ApusLogging", .product(name: "Logging", package: "swift-log")]),
         .testTarget(
-            name: "ApusTests", dependencies: ["Apus", "ApusHTTPClient", "ApusJSON", "ApusSQLite", "ApusTesting"]),
+            name: "ApusTests",
+            dependencies: ["Apus", "ApusHTTPClient", "ApusJSON", "ApusPostgres", "ApusSQLite", "ApusTesting"]),
         .testTarget(
             name: "DeliveryTrackerTests",
-            dependencies: ["Apus", "ApusCore", "ApusJSON", "ApusSQLite", "ApusTesting", "DeliveryTracker"],
+            dependencies: [
+                "Apus", "ApusCore", "ApusJSON", "ApusSQLite", "ApusTesting", "DeliveryTracker",
+                "ApusPostgres",
+            ],
             path: "Examples/DeliveryTracker/Tests"),
     ]
 )

@@ -8,7 +8,7 @@ enum PostgresFigures {
             let database = try PostgresEngine().open(url)
             try await Tables.create(on: database)
             return try await Load(tasks: 64, duration: duration).measure(closing: { await database.close() }) {
-                try await readWorld($0.id(), on: database)
+                try checkWorld(try await database.query(readWorld($0.id()), as: World.self))
             }.rate
         },
         Figure(name: "postgres-batch-cpu", unit: "µs/20-reads") { url, duration in
@@ -16,13 +16,8 @@ enum PostgresFigures {
             try await Tables.create(on: database)
             let load = Load(tasks: 1, duration: duration)
             return try await load.measure(closing: { await database.close() }) { numbers in
-                try await withThrowingTaskGroup(of: Void.self) { group in
-                    for _ in 0..<20 {
-                        let id = numbers.id()
-                        group.addImmediateTask { try await readWorld(id, on: database) }
-                    }
-                    try await group.waitForAll()
-                }
+                let results = try await database.batch((0..<20).map { _ in readWorld(numbers.id()) })
+                for rows in results { try checkWorld(try rows.map(World.init(row:))) }
             }.microseconds
         },
         Figure(name: "postgres-inserts", unit: "inserts/s") { url, duration in
@@ -34,8 +29,9 @@ enum PostgresFigures {
         },
     ]
 
-    private static func readWorld(_ id: Int, on database: any Database) async throws {
-        let worlds = try await database.query("SELECT id, randomnumber FROM world WHERE id = \(id)", as: World.self)
-        guard worlds.count == 1 else { throw AppError(.notFound, "There is no world with the id \(id).") }
+    private static func readWorld(_ id: Int) -> SQL { "SELECT id, randomnumber FROM world WHERE id = \(id)" }
+
+    private static func checkWorld(_ worlds: [World]) throws {
+        guard worlds.count == 1 else { throw AppError(.notFound, "There is no world with that id.") }
     }
 }

@@ -226,7 +226,9 @@ public final class JobRunner: Service {
     }
 
     private func fail(_ job: JobRecord, _ error: AppError, _ logger: Logger) async throws {
-        let text = String(error.debugDescription.prefix(2000).filter { $0 != "\0" })
+        // By scalar: U+0000 followed by a combining mark is a different character, which cannot be stored either.
+        let scalars = error.debugDescription.unicodeScalars.prefix(2000).filter { $0 != "\0" }
+        let text = String(String.UnicodeScalarView(scalars))
         guard error.code.isTransient, job.attempt < job.maxAttempts else {
             logger.error("The job became a dead letter.", metadata: ["error": "\(text)", "attempt": "\(job.attempt)"])
             return try await store.discard(job, error: text)

@@ -19,28 +19,36 @@ extension PostgresDatabase {
     public func copyIn(_ sql: SQL, _ body: (PostgresCopyWriter) async throws -> Void) async throws -> Int {
         try await withExclusive(isWrite: true) { connection in
             let (request, copy) = try await self.startCopy(sql, connection) { .copyIn($0) }
-            do {
-                try await withTaskCancellationHandler {
-                    try await body(PostgresCopyWriter(connection: connection, copy: copy))
-                    try await copy.waitUntilWritable()
-                } onCancel: {
-                    connection.loop.execute { request.cancel() }
-                }
-            } catch {
-                await connection.onLoop { connection in
-                    connection.machine.endCopyIn(failure: "The client has cancelled the copy.")
-                    connection.flushSoon()
-                }
-                // The connection can be used again when the server has confirmed it.
-                _ = try? await request.answer(on: connection.loop)
-                throw error
+            // Also after the last byte: the server may wait for the lock of a row.
+            return try await withTaskCancellationHandler {
+                try await self.sendCopy(request, PostgresCopyWriter(connection: connection, copy: copy), body)
+            } onCancel: {
+                connection.loop.execute { request.cancel() }
             }
+        }
+    }
+
+    private func sendCopy(
+        _ request: PendingRequest, _ writer: PostgresCopyWriter, _ body: (PostgresCopyWriter) async throws -> Void
+    ) async throws -> Int {
+        let connection = writer.connection
+        do {
+            try await body(writer)
+            try await writer.copy.waitUntilWritable()
+        } catch {
             await connection.onLoop { connection in
-                connection.machine.endCopyIn()
+                connection.machine.endCopyIn(failure: "The client has cancelled the copy.")
                 connection.flushSoon()
             }
-            return try await request.answer(on: connection.loop).affectedRows
+            // The connection can be used again when the server has confirmed it.
+            _ = try? await request.answer(on: connection.loop)
+            throw error
         }
+        await connection.onLoop { connection in
+            connection.machine.endCopyIn()
+            connection.flushSoon()
+        }
+        return try await request.answer(on: connection.loop).affectedRows
     }
 
     /// Copies rows out of a table or a query, much faster than by statements.
@@ -107,11 +115,21 @@ public struct PostgresCopyWriter: Sendable {
     let connection: PostgresConnection
     let copy: CopyChannel
 
+    /// The maximum number of bytes that are passed on at once. The server takes no message of a gigabyte.
+    private static let maximumPiece = 1 << 20
+
     /// Sends data: any part of it, not necessarily whole rows. Waits while the server cannot keep up.
+    ///
+    /// Tasks that send at the same time should send whole rows of less than a megabyte, which are not mixed with others.
     /// - Throws: An `AppError` if the server has rejected the data.
     public func write(_ bytes: [UInt8]) async throws {
-        try Task.checkCancellation()
-        while await !connection.onLoop({ $0.writeCopy(bytes, copy) }) { try await copy.waitUntilWritable() }
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            try Task.checkCancellation()
+            let piece = rest.prefix(Self.maximumPiece)
+            while await !connection.onLoop({ $0.writeCopy(piece, copy) }) { try await copy.waitUntilWritable() }
+            rest.removeFirst(piece.count)
+        }
     }
 }
 
@@ -125,7 +143,7 @@ extension PostgresConnection {
 
     /// Sends data of a COPY.
     /// - Returns: Whether the data was accepted; `false` if the writer has to wait.
-    func writeCopy(_ bytes: [UInt8], _ copy: CopyChannel) -> Bool {
+    func writeCopy(_ bytes: ArraySlice<UInt8>, _ copy: CopyChannel) -> Bool {
         switch copy.writing {
         case .wait: return false
         case .ended: return true
@@ -147,10 +165,14 @@ extension PostgresConnection {
         request.cancel()
     }
 
-    /// Begins the transaction that the next statement would begin, for requests that are no statements.
+    /// Begins the transaction that the next statement would begin, for requests that are no statements. Waits if it is
+    /// beginning.
     func beginPendingTransaction() async {
         let isPending = await onLoop { connection in
-            if case .notBegun = connection.transaction { true } else { false }
+            switch connection.transaction {
+            case .notBegun, .beginning: true
+            case .none, .begun: false
+            }
         }
         guard isPending else { return }
         _ = try? await PendingRequest(.statement("SELECT 1", [], keepsPrepared: true)).performUncancelled(on: self)

@@ -70,7 +70,9 @@ public final class PostgresDatabase: Database {
     /// Checks within 5 seconds that the server answers, on a shared connection.
     public func checkHealth() async throws {
         do {
-            try await withDeadline(.after(Self.healthTimeout)) { _ = try await self.runAlone("SELECT 1") }
+            try await withDeadline(.after(Self.healthTimeout)) {
+                _ = try await self.runAlone(.statement("SELECT 1", [], keepsPrepared: true))
+            }
         } catch {
             try Task.checkCancellation()
             throw AppError(.unavailable, "The database does not respond.", cause: error)
@@ -95,23 +97,21 @@ public final class PostgresDatabase: Database {
             // The hook runs in a new transaction together with the write.
             return try await transaction { try await self.run(sql) }
         } else {
-            result = try await runAlone(sql)
+            let (text, values) = try sql.rendered(for: .postgres)
+            result = try await runAlone(.statement(text, values, keepsPrepared: true))
         }
         record(sql, result)
         return result
     }
 
-    /// Runs a statement outside of any transaction.
-    private func runAlone(_ sql: SQL) async throws -> StatementResult {
-        let (text, values) = try sql.rendered(for: .postgres)
+    /// Runs a statement or a group outside of any transaction.
+    func runAlone(_ kind: PendingRequest.Kind) async throws -> StatementResult {
         try Task.checkCancellation()
         let pool = loops.pool(of: currentLoop)
         do {
-            return try await PendingRequest(.statement(text, values, keepsPrepared: true)).perform(on: pool)
+            return try await PendingRequest(kind).perform(on: pool)
         } catch is LoopPool.RunsAlone {
-            return try await exclusive.withConnection(on: pool.loop) {
-                try await PendingRequest(.statement(text, values, keepsPrepared: true)).perform(on: $0)
-            }
+            return try await exclusive.withConnection(on: pool.loop) { try await PendingRequest(kind).perform(on: $0) }
         } catch is LoopPool.WaitCancelled {
             throw AppError.cancelledWait(for: "the connections of the event loop")
         }

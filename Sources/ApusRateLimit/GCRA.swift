@@ -21,7 +21,8 @@ enum GCRA {
                 isAllowed: false, remaining: 0, resetAfter: current - now, retryAfter: ahead - limit.period)
             return (decision, current)
         }
-        let remaining = Int((limit.period - ahead) / interval)
+        // The quotient is a rounded number, which may be a little less than the whole number that it stands for.
+        let remaining = Int((limit.period - ahead) / interval + 0.001)
         let decision = RateLimitDecision(isAllowed: true, remaining: remaining, resetAfter: ahead, retryAfter: .zero)
         return (decision, next)
     }

@@ -17,6 +17,8 @@ public struct RateLimit: Middleware {
 
     private let identity: Identity
     private let policy: RateLimitPolicy
+    /// The limiter that was given; `nil` for that of the app.
+    private let ownLimiter: (any RateLimiter)?
     private let limiter: any RateLimiter
     private let name: String
 
@@ -24,15 +26,16 @@ public struct RateLimit: Middleware {
     /// - Parameters:
     ///   - identity: The requests that are counted together.
     ///   - policy: The number of requests and the period.
-    ///   - limiter: The limiter that counts requests, by default in the memory of this process.
+    ///   - limiter: The limiter that counts requests; by default the app's, which all its processes share if it uses
+    ///     Redis. Outside of an app, the default counts in the memory of this process.
     ///   - name: The name of this limit, which must be unique among the limits that share the limiter.
     public init(
-        _ identity: Identity, _ policy: RateLimitPolicy, limiter: any RateLimiter = MemoryRateLimiter(),
-        name: String
+        _ identity: Identity, _ policy: RateLimitPolicy, limiter: (any RateLimiter)? = nil, name: String
     ) {
         self.identity = identity
         self.policy = policy
-        self.limiter = limiter
+        ownLimiter = limiter
+        self.limiter = limiter ?? MemoryRateLimiter()
         self.name = name
     }
 
@@ -77,10 +80,19 @@ public struct RateLimit: Middleware {
     }
 }
 
+extension RateLimit: AppConfigured {
+    package func configured(for routes: Routes) -> any Middleware {
+        guard ownLimiter == nil, let limiter = routes.attached((any RateLimiter).self).last else { return self }
+        return RateLimit(identity, policy, limiter: limiter, name: name)
+    }
+}
+
 extension Middleware where Self == RateLimit {
-    /// Returns a rate limit of a number of requests in a period, counted in the memory of this process.
+    /// Returns a rate limit of a number of requests in a period, counted by the limiter of the app: in all its processes
+    /// together if it uses Redis.
     ///
-    /// The limit is named after its source location.
+    /// The limit is named after its source location. Groups that use the same value, or values from the same line, are
+    /// counted together.
     public static func rateLimit(
         _ identity: RateLimit.Identity, _ count: Int, per period: Duration, file: String = #fileID, line: Int = #line
     ) -> RateLimit {

@@ -3,8 +3,8 @@ public import ApusData
 import Logging
 import Synchronization
 
-/// A SQLite database file in write-ahead-logging mode, with one writer thread and several reader threads. SQLite never
-/// runs on an event loop.
+/// A SQLite database file in write-ahead-logging mode, with one writer thread and several reader threads. Short
+/// reads run at once, on the thread of the caller; see ``SQLiteOptions/inlineReadInstructions``.
 ///
 /// Transactions are `IMMEDIATE`: a transaction holds the writer from its beginning, so keep it short and do not wait
 /// for anything else in it. Single writes that queue up behind it are committed together.
@@ -13,6 +13,7 @@ import Synchronization
 public final class SQLiteDatabase: ApusData.Database {
     let writer: Writer
     private let readers: Readers?
+    private let inlineReads: InlineReads?
     let snapshots: Snapshots?
     let log: QueryLog
     let path: String
@@ -20,6 +21,7 @@ public final class SQLiteDatabase: ApusData.Database {
     private let file: FileIdentity
     /// Held until the database is closed; `nil` in memory.
     private let fileLock: Mutex<FileLock?>
+    private let closing = Mutex<Task<Void, Never>?>(nil)
 
     public let dialect = SQLDialect.sqlite
 
@@ -42,6 +44,12 @@ public final class SQLiteDatabase: ApusData.Database {
         let readers = connections.readers.isEmpty ? nil : Readers(connections.readers)
         self.fileLock = Mutex(fileLock)
         self.readers = readers
+        inlineReads = readers.flatMap { readers in
+            connections.inlineReaders.isEmpty
+                ? nil
+                : InlineReads(
+                    connections.inlineReaders, instructions: options.inlineReadInstructions, gate: readers.gate)
+        }
         snapshots =
             isInMemory
             ? nil
@@ -54,6 +62,10 @@ public final class SQLiteDatabase: ApusData.Database {
     }
 
     public func query(_ sql: ApusData.SQL) async throws -> [ApusData.Row] {
+        if let result = try await readInline(sql) {
+            log.record(sql, duration: result.duration, rows: result.rows.count)
+            return result.rows
+        }
         let (rows, duration) = try await run(sql, isWrite: !sql.isRead) { connection in
             try Self.measure { try connection.rows(of: sql) }
         }
@@ -94,6 +106,15 @@ public final class SQLiteDatabase: ApusData.Database {
         return (ambient, session)
     }
 
+    /// Runs a short read at once.
+    /// - Returns: `nil` if the statement has to run on another thread.
+    private func readInline(_ sql: ApusData.SQL) async throws -> (rows: [ApusData.Row], duration: Duration)? {
+        guard let inlineReads, sql.isRead, try currentTransaction() == nil else { return nil }
+        try Task.checkCancellation()
+        await inlineReads.takeTurn()
+        return try inlineReads.rows(of: sql)
+    }
+
     static func measure<Result>(_ body: () throws -> Result) rethrows -> (Result, Duration) {
         let start = ContinuousClock.now
         let result = try body()
@@ -109,12 +130,24 @@ public final class SQLiteDatabase: ApusData.Database {
         }
     }
 
+    /// Closes the database once, and returns when it is closed.
     public func close() async {
+        let task = closing.withLock { closing in
+            let task = closing ?? Task { await closeConnections() }
+            closing = task
+            return task
+        }
+        await task.value
+    }
+
+    private func closeConnections() async {
         await withCheckedContinuation { continuation in
             startThread("apus.sqlite.close") {
-                // The writer's connection is the last one, which can checkpoint when it is closed.
+                // Once no read runs any more.
+                self.readers?.gate.pause(upTo: .seconds(1)) { self.inlineReads?.close() }
                 self.readers?.close()
                 self.snapshots?.close()
+                // The last connection, which can checkpoint when it is closed.
                 self.writer.close()
                 self.fileLock.withLock { $0 = nil }
                 continuation.resume()
@@ -124,7 +157,7 @@ public final class SQLiteDatabase: ApusData.Database {
 
     public var statistics: DatabaseStatistics {
         var statistics = DatabaseStatistics()
-        statistics.connections = (readers?.count ?? 0) + (snapshots?.connections ?? 0) + 1
+        statistics.connections = (readers?.count ?? 0) + (inlineReads?.count ?? 0) + (snapshots?.connections ?? 0) + 1
         statistics.waiting = writer.waiting + (readers?.waiting ?? 0) + (snapshots?.waiting ?? 0)
         statistics.logPages = writer.logPages
         return statistics

@@ -31,29 +31,58 @@ public struct TestApp: Sendable {
 }
 
 extension App {
-    /// Assembles the app, migrates its database, runs a test body with it, and stops it.
+    /// Assembles the app with a migrated database, runs a test body with it, and stops it.
     /// - Parameters:
     ///   - transport: How requests reach the app. In memory by default.
-    ///   - settings: Settings by key. The database is in memory unless they configure another one.
-    /// - Throws: A `StartupError`, or the error of the body.
+    ///   - database: The database of the test. By default SQLite in memory, or Postgres if the app has no engine for
+    ///     SQLite. Ignored if the settings have a `database.url`, whose database is migrated then.
+    ///   - settings: Settings by key.
+    /// - Throws: A `StartupError`, an `AppError` of code `unavailable` if the database needs a server that is not
+    ///   installed, or the error of the body.
     public func test<Result: Sendable>(
-        _ transport: TestApp.Transport = .memory, settings: [String: String] = [:],
+        _ transport: TestApp.Transport = .memory, on database: TestDatabase? = nil, settings: [String: String] = [:],
         _ body: @Sendable (TestApp) async throws -> Result
     ) async throws -> Result {
-        var all = ["http.port": "0"]
-        if hasDatabase { all["database.url"] = "sqlite::memory:" }
-        all.merge(settings) { $1 }
+        guard hasDatabase, settings["database.url"] == nil else {
+            return try await run(transport, settings, isMigrated: false, body)
+        }
+        let database = database ?? (TestDatabase.memory.engine(of: engines) == nil ? .postgres : .memory)
+        guard let engine = database.engine(of: engines) else {
+            throw StartupError(problems: ["This app has no engine for the scheme \"\(database.scheme)\"."])
+        }
+        let migrations =
+            database.kind == .memory ? [] : try self.migrations(settings: await Self.settings(settings))
+        return try await database.withCopy(engine, migrations) { copy in
+            let app = database.isRolledBack ? withEngines(engines.map { RolledBackEngine(engine: $0) }) : self
+            let settings = settings.merging(["database.url": copy.url]) { $1 }
+            return try await app.run(transport, settings, isMigrated: copy.isMigrated, body)
+        }
+    }
+
+    private static func settings(_ values: [String: String]) async throws -> Settings {
+        let all = ["http.port": "0"].merging(values) { $1 }
         let flags = all.map { "--\($0.key.split(separator: ".").joined(separator: "-"))=\($0.value)" }
+        return try await Settings(arguments: flags, folder: "/nonexistent")
+    }
+
+    private func run<Result: Sendable>(
+        _ transport: TestApp.Transport, _ settings: [String: String], isMigrated: Bool,
+        _ body: @Sendable (TestApp) async throws -> Result
+    ) async throws -> Result {
         let logs = LogCapture()
-        let assembly = try assemble(
-            settings: await Settings(arguments: flags, folder: "/nonexistent"), logOutput: logs.output)
-        _ = try await assembly.migrator?.run()
+        let assembly = try assemble(settings: try await Self.settings(settings), logOutput: logs.output)
         do {
-            let result = try await run(assembly, transport, logs, body)
-            await assembly.database?.close()
+            if !isMigrated { _ = try await assembly.migrator?.run() }
+            let result =
+                if let database = assembly.database as? RolledBackDatabase {
+                    try await database.rollingBack { try await run(assembly, transport, logs, body) }
+                } else {
+                    try await run(assembly, transport, logs, body)
+                }
+            await assembly.close()
             return result
         } catch {
-            await assembly.database?.close()
+            await assembly.close()
             throw error
         }
     }

@@ -31,4 +31,26 @@ import Testing
             }
         }
     }
+
+    @Test func `Inside a transaction nothing is set or got, and a removal is repeated after the commit`() async throws {
+        try await withDatabase { database in
+            let cache = MemoryCache()
+            try await cache.set("set", "before")
+            try await database.transaction {
+                #expect(await cache.get("set", as: String.self) == nil)
+                try await cache.set("set", "not committed")
+                await cache.remove("removed")
+                // Another task loads what was before the commit. It is not in the transaction.
+                await Task.detached {
+                    #expect(await cache.get("set", as: String.self) == nil)
+                    try? await cache.set("removed", "before the commit")
+                }.value
+            }
+            #expect(await cache.get("set", as: String.self) == nil)
+            // The second removal does not delay the transaction.
+            let end = ContinuousClock.now + .seconds(60)
+            while await cache.get("removed", as: String.self) != nil, ContinuousClock.now < end { await Task.yield() }
+            #expect(await cache.get("removed", as: String.self) == nil)
+        }
+    }
 }

@@ -1,5 +1,6 @@
 import ApusCore
 import ApusData
+import ApusPostgres
 import ApusSQLite
 import ApusTesting
 import FoundationEssentials
@@ -47,14 +48,16 @@ private enum Alone: Migration {
 }
 
 @Suite(.timeLimit(.minutes(5))) struct MigratorTests {
-    private func withEmptyDatabase(_ body: (SQLiteDatabase) async throws -> Void) async throws {
-        let database = try SQLiteDatabase(path: ":memory:")
-        try await body(database)
-        await database.close()
+    private func withEmptyDatabase(
+        _ database: TestDatabase, _ body: (any Database) async throws -> Void
+    ) async throws {
+        try await database.run(SQLiteEngine(), PostgresEngine(), migrations: [], body)
     }
 
-    @Test func `Pending migrations are applied once and in order`() async throws {
-        try await withEmptyDatabase { database async throws in
+    @Test(arguments: TestDatabase.available) func `Pending migrations are applied once and in order`(
+        database: TestDatabase
+    ) async throws {
+        try await withEmptyDatabase(database) { database async throws in
             #expect(try await Migrator(database, [First.self]).run() == ["1"])
             let migrator = Migrator(database, [First.self, Second.self])
             #expect(try await migrator.pending() == ["2"])
@@ -64,8 +67,11 @@ private enum Alone: Migration {
         }
     }
 
-    @Test func `A changed, unknown or duplicate migration is rejected, and the difference is named`() async throws {
-        try await withEmptyDatabase { database async throws in
+    @Test(arguments: TestDatabase.available)
+    func `A changed, unknown or duplicate migration is rejected, and the difference is named`(
+        database: TestDatabase
+    ) async throws {
+        try await withEmptyDatabase(database) { database async throws in
             try await Migrator(database, [First.self]).run()
             let changed = await #expect(throws: AppError.self) {
                 try await Migrator(database, [FirstChanged.self]).run()
@@ -86,8 +92,10 @@ private enum Alone: Migration {
         }
     }
 
-    @Test func `All disagreements are named at once`() async throws {
-        try await withEmptyDatabase { database async throws in
+    @Test(arguments: TestDatabase.available) func `All disagreements are named at once`(
+        database: TestDatabase
+    ) async throws {
+        try await withEmptyDatabase(database) { database async throws in
             try await Migrator(database, [First.self, Second.self]).run()
             let error = await #expect(throws: AppError.self) { try await Migrator(database, [FirstChanged.self]).run() }
             #expect(error?.message.contains("migration 1 was changed") == true)
@@ -97,24 +105,28 @@ private enum Alone: Migration {
         }
     }
 
-    @Test func `A changed value in a statement is a change`() async throws {
+    @Test(arguments: TestDatabase.available) func `A changed value in a statement is a change`(
+        database: TestDatabase
+    ) async throws {
         enum Insert: Migration {
             static let id = "7"
-            static let statements: [SQL] = ["CREATE TABLE e (x)", "INSERT INTO e VALUES (\(1))"]
+            static let statements: [SQL] = ["CREATE TABLE e (x INTEGER)", "INSERT INTO e VALUES (\(1))"]
         }
         enum InsertOther: Migration {
             static let id = "7"
-            static let statements: [SQL] = ["CREATE TABLE e (x)", "INSERT INTO e VALUES (\(2))"]
+            static let statements: [SQL] = ["CREATE TABLE e (x INTEGER)", "INSERT INTO e VALUES (\(2))"]
         }
-        try await withEmptyDatabase { database async throws in
+        try await withEmptyDatabase(database) { database async throws in
             try await Migrator(database, [Insert.self]).run()
             let error = await #expect(throws: AppError.self) { try await Migrator(database, [InsertOther.self]).run() }
             #expect(error?.message.contains("statement 2") == true)
         }
     }
 
-    @Test func `A failed migration is rolled back, and earlier ones stay applied`() async throws {
-        try await withEmptyDatabase { database async throws in
+    @Test(arguments: TestDatabase.available) func `A failed migration is rolled back, and earlier ones stay applied`(
+        database: TestDatabase
+    ) async throws {
+        try await withEmptyDatabase(database) { database async throws in
             await #expect(throws: AppError.self) { try await Migrator(database, [First.self, Broken.self]).run() }
             #expect(try await Migrator(database, [First.self, Broken.self]).pending() == ["3"])
             await #expect(throws: AppError.self) { try await database.query("SELECT * FROM c") }
@@ -122,8 +134,10 @@ private enum Alone: Migration {
         }
     }
 
-    @Test func `Migrations are undone, latest first, and applied again`() async throws {
-        try await withEmptyDatabase { database async throws in
+    @Test(arguments: TestDatabase.available) func `Migrations are undone, latest first, and applied again`(
+        database: TestDatabase
+    ) async throws {
+        try await withEmptyDatabase(database) { database async throws in
             let migrator = Migrator(database, [First.self, Second.self, Doubled.self])
             try await migrator.run()
             #expect(try await database.query("SELECT x FROM b ORDER BY x", as: Int.self) == [1, 2])
@@ -139,8 +153,10 @@ private enum Alone: Migration {
         }
     }
 
-    @Test func `A statement that runs in no transaction is applied and undone`() async throws {
-        try await withEmptyDatabase { database async throws in
+    @Test(arguments: TestDatabase.available) func `A statement that runs in no transaction is applied and undone`(
+        database: TestDatabase
+    ) async throws {
+        try await withEmptyDatabase(database) { database async throws in
             let migrator = Migrator(database, [Alone.self])
             #expect(try await migrator.run() == ["6"])
             #expect(try await migrator.run() == [])
@@ -148,8 +164,10 @@ private enum Alone: Migration {
         }
     }
 
-    @Test func `The status lists what is applied, pending, changed and unknown`() async throws {
-        try await withEmptyDatabase { database async throws in
+    @Test(arguments: TestDatabase.available) func `The status lists what is applied, pending, changed and unknown`(
+        database: TestDatabase
+    ) async throws {
+        try await withEmptyDatabase(database) { database async throws in
             let clock = ManualClock(start: Date(timeIntervalSince1970: 1000))
             try await Migrator(database, [First.self, Second.self], clock: clock).run()
             let status = try await Migrator(database, [FirstChanged.self, Doubled.self]).status()
@@ -159,8 +177,22 @@ private enum Alone: Migration {
         }
     }
 
-    @Test func `A dry run names the statements and applies nothing`() async throws {
-        try await withEmptyDatabase { database async throws in
+    @Test(arguments: TestDatabase.available) func `What only reads the history creates nothing`(
+        database: TestDatabase
+    ) async throws {
+        try await withEmptyDatabase(database) { database async throws in
+            let migrator = Migrator(database, [First.self])
+            #expect(try await migrator.pending() == ["1"])
+            #expect(try await migrator.status().map(\.state) == [.pending])
+            #expect(try await migrator.dryRun().map(\.id) == ["1"])
+            await #expect(throws: AppError.self) { try await database.query("SELECT * FROM apus_migrations") }
+        }
+    }
+
+    @Test(arguments: TestDatabase.available) func `A dry run names the statements and applies nothing`(
+        database: TestDatabase
+    ) async throws {
+        try await withEmptyDatabase(database) { database async throws in
             let plans = try await Migrator(database, [First.self, Doubled.self, Alone.self]).dryRun()
             #expect(plans.map(\.id) == ["1", "4", "6"])
             #expect(plans.map(\.statements) == [["CREATE TABLE a (x INTEGER)"], [], ["VACUUM"]])
@@ -169,8 +201,10 @@ private enum Alone: Migration {
         }
     }
 
-    @Test func `A database of the time before statements were stored is read`() async throws {
-        try await withEmptyDatabase { database async throws in
+    @Test(arguments: TestDatabase.available) func `A database of the time before statements were stored is read`(
+        database: TestDatabase
+    ) async throws {
+        try await withEmptyDatabase(database) { database async throws in
             try await Migrator(database, [First.self]).run()
             try await database.execute("ALTER TABLE apus_migrations DROP COLUMN source")
             #expect(try await Migrator(database, [First.self, Second.self]).run() == ["2"])
@@ -184,10 +218,12 @@ private enum Alone: Migration {
     @Test func `Migrators at the same time apply each migration once`() async throws {
         try await withFolder { folder in
             let path = folder.path + "/a.sqlite"
-            let applied = try await withThrowingTaskGroup(of: [String].self) { group in
+            var options = SQLiteOptions()
+            options.busyTimeout = .seconds(60)
+            let applied = try await withThrowingTaskGroup(of: [String].self) { [options] group in
                 for _ in 0..<8 {
                     group.addTask {
-                        let database = try SQLiteDatabase(path: path)
+                        let database = try SQLiteDatabase(path: path, options: options)
                         let applied = try await Migrator(database, [First.self, Second.self, Doubled.self]).run()
                         await database.close()
                         return applied

@@ -118,7 +118,7 @@ import Testing
                 task.cancel()
                 await #expect(throws: CancellationError.self) { try await task.value }
             }
-            #expect(database.statistics.connections == 1 + 2 + 1)
+            #expect(database.statistics.connections == 1 + 2 + 2 + 1)
         }
     }
 

@@ -1,5 +1,6 @@
 import ApusCore
 import ApusData
+import ApusPostgres
 import ApusSQLite
 import ApusTesting
 import Foundation
@@ -33,17 +34,14 @@ private final class Greeter: Worker {
     private let clock = ManualClock()
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-    private func withQueue(_ body: (JobQueue, any Database) async throws -> Void) async throws {
-        let path = "/tmp/apus-jobs-\(Identifier<Greet>()).sqlite"
-        let database = try SQLiteDatabase(path: path)
-        defer {
-            for suffix in ["", "-wal", "-shm", "-apus-lock"] {
-                try? FileManager.default.removeItem(atPath: path + suffix)
-            }
+    /// - Parameter connections: The maximum number of transactions at the same time on Postgres.
+    private func withQueue(
+        on database: TestDatabase, connections: Int = 10, _ body: (JobQueue, any Database) async throws -> Void
+    ) async throws {
+        let postgres = PostgresEngine { $0.poolSize = connections }
+        try await database.run(SQLiteEngine(), postgres, migrations: [CreateJobs.self]) { database in
+            try await body(JobQueue(database, clock: clock), database)
         }
-        try await Migrator(database, [CreateJobs.self]).run()
-        try await body(JobQueue(database, clock: clock), database)
-        await database.close()
     }
 
     private func runner(_ queue: JobQueue, _ worker: Greeter, lease: Duration = .seconds(30)) -> JobRunner {
@@ -52,8 +50,10 @@ private final class Greeter: Worker {
         return JobRunner(queue, workers: [worker], configuration: configuration, logger: logger)
     }
 
-    @Test func `A job runs once and is then completed`() async throws {
-        try await withQueue { queue, _ in
+    @Test(arguments: TestDatabase.available) func `A job runs once and is then completed`(
+        database: TestDatabase
+    ) async throws {
+        try await withQueue(on: database) { queue, _ in
             let worker = Greeter()
             try await queue.enqueue(Greet(name: "Ada"))
             #expect(try await runner(queue, worker).runAvailable() == 1)
@@ -63,9 +63,11 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `A job is enqueued only if its transaction commits`() async throws {
+    @Test(arguments: TestDatabase.available) func `A job is enqueued only if its transaction commits`(
+        database: TestDatabase
+    ) async throws {
         struct Failure: Error {}
-        try await withQueue { queue, database in
+        try await withQueue(on: database) { queue, database in
             try? await database.transaction {
                 try await queue.enqueue(Greet(name: "never"))
                 throw Failure()
@@ -77,10 +79,13 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `A transient failure is retried with increasing delays, and finally becomes a dead letter`()
+    @Test(arguments: TestDatabase.available)
+    func `A transient failure is retried with increasing delays, and finally becomes a dead letter`(
+        database: TestDatabase
+    )
         async throws
     {
-        try await withQueue { queue, _ in
+        try await withQueue(on: database) { queue, _ in
             let worker = Greeter { _, context in
                 throw AppError(.unavailable, "Attempt \(context.attempt) of \(context.maxAttempts) failed.")
             }
@@ -102,8 +107,10 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `A permanent failure makes the job a dead letter immediately`() async throws {
-        try await withQueue { queue, _ in
+    @Test(arguments: TestDatabase.available) func `A permanent failure makes the job a dead letter immediately`(
+        database: TestDatabase
+    ) async throws {
+        try await withQueue(on: database) { queue, _ in
             let worker = Greeter { _, _ in throw AppError(.invalidArgument, "The name is empty.") }
             try await queue.enqueue(Greet(name: ""))
             _ = try await runner(queue, worker).runAvailable()
@@ -112,8 +119,10 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `A job with undecodable arguments becomes a dead letter`() async throws {
-        try await withQueue { queue, database in
+    @Test(arguments: TestDatabase.available) func `A job with undecodable arguments becomes a dead letter`(
+        database: TestDatabase
+    ) async throws {
+        try await withQueue(on: database) { queue, database in
             try await queue.enqueue(Greet(name: "Ada"))
             try await database.execute("UPDATE apus_jobs SET payload = '{\"nome\":1}'")
             _ = try await runner(queue, Greeter()).runAvailable()
@@ -121,10 +130,13 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `A job is released when its lease expires, and the old worker can no longer complete it`()
+    @Test(arguments: TestDatabase.available)
+    func `A job is released when its lease expires, and the old worker can no longer complete it`(
+        database: TestDatabase
+    )
         async throws
     {
-        try await withQueue { queue, database in
+        try await withQueue(on: database) { queue, database in
             let store = JobStore(database: database, clock: clock)
             try await queue.enqueue(Greet(name: "Ada"))
             let claimed = try #require(try await store.claim(["greet"], limit: 10, lease: .seconds(30)).first)
@@ -147,8 +159,11 @@ private final class Greeter: Worker {
         try await store.leases().filter { $0.until < clock.now }
     }
 
-    @Test func `A renewed lease is not released, even if it has expired by the wall clock`() async throws {
-        try await withQueue { queue, database in
+    @Test(arguments: TestDatabase.available)
+    func `A renewed lease is not released, even if it has expired by the wall clock`(
+        database: TestDatabase
+    ) async throws {
+        try await withQueue(on: database) { queue, database in
             let store = JobStore(database: database, clock: clock)
             try await queue.enqueue(Greet(name: "Ada"))
             let claimed = try await store.claim(["greet"], limit: 1, lease: .seconds(30))
@@ -158,8 +173,9 @@ private final class Greeter: Worker {
                 clock.advance(by: .seconds(10))
                 try await store.extendLeases(claimed, by: .seconds(30))
                 // As after a step of the wall clock or a suspension of the machine: the lease was just renewed, but is
-                // expired.
-                try await database.execute("UPDATE apus_jobs SET lease_until = lease_until - 3600000000")
+                // expired. It differs each time.
+                let expired = clock.now - 3600
+                try await database.execute("UPDATE apus_jobs SET lease_until = \(expired)")
                 #expect(try await runner.rescue() == 0)
             }
             clock.advance(by: .seconds(19))
@@ -169,8 +185,10 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `A process does not release its own running jobs`() async throws {
-        try await withQueue { queue, _ in
+    @Test(arguments: TestDatabase.available) func `A process does not release its own running jobs`(
+        database: TestDatabase
+    ) async throws {
+        try await withQueue(on: database) { queue, _ in
             let rescued = Mutex<[Int]>([])
             let holder = Mutex<JobRunner?>(nil)
             let worker = Greeter { _, _ in
@@ -190,10 +208,13 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `A lease begins when the job is claimed, not when the claim starts to wait for the database`()
+    @Test(arguments: TestDatabase.available)
+    func `A lease begins when the job is claimed, not when the claim starts to wait for the database`(
+        database: TestDatabase
+    )
         async throws
     {
-        try await withQueue { queue, database in
+        try await withQueue(on: database, connections: 1) { queue, database in
             let store = JobStore(database: database, clock: clock)
             try await queue.enqueue(Greet(name: "Ada"))
             let (begun, finish) = (Gate(), Gate())
@@ -213,8 +234,10 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `The leases of thousands of jobs are renewed`() async throws {
-        try await withQueue { queue, database in
+    @Test(arguments: TestDatabase.available) func `The leases of thousands of jobs are renewed`(
+        database: TestDatabase
+    ) async throws {
+        try await withQueue(on: database) { queue, database in
             let store = JobStore(database: database, clock: clock)
             try await database.transaction {
                 for number in 0..<2500 { try await queue.enqueue(Greet(name: "\(number)")) }
@@ -229,19 +252,24 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `A job becomes a dead letter even if its error text contains characters that cannot be stored`()
+    @Test(arguments: TestDatabase.available)
+    func `A job becomes a dead letter even if its error text contains characters that cannot be stored`(
+        database: TestDatabase
+    )
         async throws
     {
-        try await withQueue { queue, _ in
-            let worker = Greeter { _, _ in throw AppError(.invalidArgument, "cut\0off") }
+        try await withQueue(on: database) { queue, _ in
+            let worker = Greeter { _, _ in throw AppError(.invalidArgument, "cut\0\u{301}off") }
             try await queue.enqueue(Greet(name: "Ada"))
             _ = try await runner(queue, worker).runAvailable()
-            #expect(try await queue.list(.discarded).first?.lastError?.contains("cutoff") == true)
+            #expect(try await queue.list(.discarded).first?.lastError?.contains("cut\u{301}off") == true)
         }
     }
 
-    @Test func `A job whose worker dies at every attempt becomes a dead letter`() async throws {
-        try await withQueue { queue, database in
+    @Test(arguments: TestDatabase.available) func `A job whose worker dies at every attempt becomes a dead letter`(
+        database: TestDatabase
+    ) async throws {
+        try await withQueue(on: database) { queue, database in
             let store = JobStore(database: database, clock: clock)
             try await queue.enqueue(Greet(name: "Ada"))
             for _ in 0..<3 {
@@ -253,8 +281,11 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `A job completed in the transaction of its effects is committed with them or not at all`() async throws {
-        try await withQueue { queue, database in
+    @Test(arguments: TestDatabase.available)
+    func `A job completed in the transaction of its effects is committed with them or not at all`(
+        database: TestDatabase
+    ) async throws {
+        try await withQueue(on: database) { queue, database in
             try await database.execute("CREATE TABLE effects (name TEXT)")
             let store = JobStore(database: database, clock: clock)
             let worker = Greeter { job, context in
@@ -278,8 +309,11 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `A second job with the same unique key is not enqueued while the first one waits`() async throws {
-        try await withQueue { queue, _ in
+    @Test(arguments: TestDatabase.available)
+    func `A second job with the same unique key is not enqueued while the first one waits`(
+        database: TestDatabase
+    ) async throws {
+        try await withQueue(on: database) { queue, _ in
             #expect(try await queue.enqueue(Greet(name: "a"), uniqueKey: "k") != nil)
             #expect(try await queue.enqueue(Greet(name: "b"), uniqueKey: "k") == nil)
             _ = try await runner(queue, Greeter()).runAvailable()
@@ -287,8 +321,11 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `A dead letter is not retried while another job with its unique key waits`() async throws {
-        try await withQueue { queue, _ in
+    @Test(arguments: TestDatabase.available)
+    func `A dead letter is not retried while another job with its unique key waits`(
+        database: TestDatabase
+    ) async throws {
+        try await withQueue(on: database) { queue, _ in
             let worker = Greeter { _, _ in throw AppError(.invalidArgument, "The name is empty.") }
             try await queue.enqueue(Greet(name: ""), uniqueKey: "k")
             _ = try await runner(queue, worker).runAvailable()
@@ -300,8 +337,10 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `A delayed job does not run before its time`() async throws {
-        try await withQueue { queue, _ in
+    @Test(arguments: TestDatabase.available) func `A delayed job does not run before its time`(
+        database: TestDatabase
+    ) async throws {
+        try await withQueue(on: database) { queue, _ in
             try await queue.enqueue(Greet(name: "a"), after: .seconds(60))
             let runner = runner(queue, Greeter())
             #expect(try await runner.runAvailable() == 0)
@@ -310,8 +349,10 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `Two runners share the jobs without running any twice`() async throws {
-        try await withQueue { queue, database in
+    @Test(arguments: TestDatabase.available) func `Two runners share the jobs without running any twice`(
+        database: TestDatabase
+    ) async throws {
+        try await withQueue(on: database) { queue, database in
             for number in 0..<200 { try await queue.enqueue(Greet(name: "\(number)")) }
             let workers = [Greeter(), Greeter()]
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -326,10 +367,65 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `At shutdown, a job past the time limit is cancelled and requeued without counting the attempt`()
+    @Test(arguments: TestDatabase.available)
+    func `Many workers claim, renew and complete jobs without waiting or conflicts`(
+        database: TestDatabase
+    ) async throws {
+        try await withQueue(on: database) { queue, database in
+            let store = JobStore(database: database, clock: clock)
+            try await database.transaction {
+                for number in 0..<400 { try await queue.enqueue(Greet(name: "\(number)")) }
+            }
+            let claimed = try await withThrowingTaskGroup(of: [JobRecord.ID].self) { group in
+                for _ in 0..<8 {
+                    group.addTask {
+                        var all: [JobRecord] = []
+                        while true {
+                            let jobs = try await store.claim(["greet"], limit: 7, lease: .seconds(30))
+                            guard !jobs.isEmpty else { return all.map(\.id) }
+                            #expect(jobs.count <= 7)
+                            all += jobs
+                            try await store.extendLeases(all.shuffled(), by: .seconds(30))
+                            _ = try await store.complete(jobs[0].id, fence: jobs[0].fence)
+                            try await store.deleteFinished(completed: .seconds(3600), discarded: .seconds(3600))
+                        }
+                    }
+                }
+                return try await group.reduce(into: []) { $0 += $1 }
+            }
+            #expect(claimed.count == 400)
+            #expect(Set(claimed).count == 400)
+        }
+    }
+
+    @Test(arguments: TestDatabase.available)
+    func `A job that is being completed in an open transaction does not delay the renewal of others`(
+        database: TestDatabase
+    ) async throws {
+        try await withQueue(on: database) { queue, database in
+            // On SQLite, one transaction excludes all others, which wait for their turn.
+            guard database.dialect == .postgres else { return }
+            let store = JobStore(database: database, clock: clock)
+            for name in ["a", "b"] { try await queue.enqueue(Greet(name: name)) }
+            let jobs = try await store.claim(["greet"], limit: 2, lease: .seconds(30))
+            try await database.transaction {
+                #expect(try await store.complete(jobs[0].id, fence: jobs[0].fence))
+                clock.advance(by: .seconds(10))
+                try await Task.detached { try await store.extendLeases(jobs, by: .seconds(30)) }.value
+                let leases = try await Task.detached { try await store.leases() }.value
+                #expect(leases.first { $0.id == jobs[1].id }?.until == clock.now + 30)
+            }
+            #expect(try await queue.list(.completed).map(\.id) == [jobs[0].id])
+        }
+    }
+
+    @Test(arguments: TestDatabase.available)
+    func `At shutdown, a job past the time limit is cancelled and requeued without counting the attempt`(
+        database: TestDatabase
+    )
         async throws
     {
-        try await withQueue { _, database in
+        try await withQueue(on: database) { _, database in
             let queue = JobQueue(database)
             let started = Gate()
             let worker = Greeter { _, _ in
@@ -352,8 +448,11 @@ private final class Greeter: Worker {
         }
     }
 
-    @Test func `A new job starts without polling, and is completed if it finishes in time at shutdown`() async throws {
-        try await withQueue { _, database in
+    @Test(arguments: TestDatabase.available)
+    func `A new job starts without polling, and is completed if it finishes in time at shutdown`(
+        database: TestDatabase
+    ) async throws {
+        try await withQueue(on: database) { _, database in
             let queue = JobQueue(database)
             let started = Gate()
             let resume = Gate()

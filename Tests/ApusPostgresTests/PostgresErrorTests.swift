@@ -11,7 +11,8 @@ struct PostgresErrorTests {
         ("23502", .failedPrecondition), ("40001", .aborted), ("40P01", .aborted), ("57014", .cancelled),
         ("53300", .unavailable), ("57P01", .unavailable), ("57P03", .unavailable), ("08006", .unavailable),
         ("22P02", .invalidArgument), ("22021", .invalidArgument), ("22P05", .invalidArgument),
-        ("25006", .unavailable), ("42601", .internal), ("28P01", .internal), ("XX001", .dataLoss), ("40003", .unknown),
+        ("25006", .unavailable), ("42601", .internal), ("28P01", .internal), ("XX001", .dataLoss), ("XX000", .internal),
+        ("40003", .unknown),
     ])
     func `Each SQLSTATE has its code`(sqlState: String, code: StatusCode) {
         #expect(AppError(postgres: PostgresError(sqlState: sqlState, message: "secret")).code == code)

@@ -117,6 +117,25 @@ import Testing
         #expect(text(machine.received(error)).hasPrefix("fail: the server refused"))
     }
 
+    @Test(arguments: ["NOPERM no permission for 'role'", "ERR unknown command 'ROLE'"])
+    func `A user who may not ask for the role relies on the sentinels`(reply: String) {
+        var machine = Machine(isSubscriber: false, maximumSlots: 9, now: .uptimeNanoseconds(0))
+        _ = machine.connected(Handshake.Requirements(requiresPrimary: true))
+        _ = machine.received(.map([]))
+        #expect(text(machine.received(.error(RedisError(reply: reply)))) == "ready")
+    }
+
+    @Test func `Delays grow until a connection has lived for a while`() {
+        var delay = ReconnectDelay(RetryPolicy())
+        delay.failed()
+        // A server that closes each connection at once is like one that cannot be reached.
+        delay.ended(readyAt: .uptimeNanoseconds(0), now: .uptimeNanoseconds(999_000_000))
+        delay.ended(readyAt: nil)
+        #expect(delay.failures == 3)
+        delay.ended(readyAt: .uptimeNanoseconds(0), now: .uptimeNanoseconds(1_000_000_000))
+        #expect(delay.failures == 1)
+    }
+
     // MARK: Replies
 
     @Test func `Replies go to the commands in their order`() {
@@ -166,7 +185,7 @@ import Testing
 
     @Test func `Every interleaving of commands, cancellations and replies pairs them correctly`() {
         var generator = SeededGenerator(state: 1113)
-        for _ in 0..<300 {
+        for _ in 0..<100 {
             var machine = ready()
             var written: [(ticket: UInt64, isCancelled: Bool)] = []
             var next: UInt64 = 0
@@ -245,6 +264,10 @@ import Testing
         }
         #expect(request("NOSCRIPT No matching script") == .sendScript)
         #expect(request("READONLY") == .reconnect)
+        // As Redis 6 reports it.
+        let script = "ERR Error running script (call to f_71fe): @user_script:1: @user_script: 1: "
+        #expect(request(script + "-READONLY You can't write against a read only replica.") == .reconnect)
+        #expect(request(script + "-WRONGTYPE no") == nil)
         #expect(request("WRONGTYPE no") == nil)
     }
 

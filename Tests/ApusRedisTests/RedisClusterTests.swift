@@ -112,7 +112,8 @@ import Testing
     }
 
     @Test func `Sentinels name the primary, also after a failover`() async throws {
-        try await TestRedis.run { primary in
+        // By default, a primary waits 5 seconds for further replicas before it sends its data.
+        try await TestRedis.run(configuration: ["repl-diskless-sync-delay 0"]) { primary in
             try await TestRedis.run(configuration: ["replicaof 127.0.0.1 \(primary.port)"]) { replica in
                 try await withClient(of: replica) { replicaClient in
                     try await eventually {
@@ -127,7 +128,9 @@ import Testing
                 let sentinel = try await TestRedis.start(configuration: configuration, as: .sentinel)
                 defer { sentinel.stop() }
                 let url = "redis+sentinel://127.0.0.1:1,127.0.0.1:\(sentinel.port)/main"
-                let redis = try RedisClient(url: url, logger: Logger(label: "test"))
+                var client = try RedisConfiguration(url: url)
+                client.reconnect = RetryPolicy(baseDelay: .milliseconds(5), maximumDelay: .milliseconds(50))
+                let redis = try RedisClient(client, logger: Logger(label: "test"))
                 try await redis.set("a", "1")
                 try await withClient(of: sentinel) { sentinelClient in
                     try await eventually {

@@ -68,47 +68,6 @@ import Testing
         #expect(back.allSatisfy { $0.contains("failed_commands=") })
     }
 
-    @Test func `A deadline never shifts the replies of others`() async throws {
-        try await withRedis({ $0.connectionsPerLoop = 1 }) { redis, _ in
-            for index in 0..<20 { try await redis.set("k\(index)", index) }
-            for _ in 0..<5 {
-                _ = try await redis.send(command("CLIENT", "PAUSE", "60", "ALL"))
-                try await withThrowingTaskGroup { group in
-                    for index in 0..<20 {
-                        group.addTask {
-                            if index.isMultiple(of: 2) {
-                                let error = await #expect(throws: AppError.self) {
-                                    try await withDeadline(.after(.milliseconds(5))) {
-                                        try await redis.get("k\(index)")
-                                    }
-                                }
-                                #expect(error?.code == .deadlineExceeded)
-                            } else {
-                                let value = try await redis.get("k\(index)", as: Int.self)
-                                #expect(value == index)
-                            }
-                        }
-                    }
-                    try await group.waitForAll()
-                }
-                for index in 0..<20 { #expect(try await redis.get("k\(index)", as: Int.self) == index) }
-            }
-        }
-    }
-
-    @Test func `A cancelled command does not wait for its reply`() async throws {
-        try await withRedis({ $0.connectionsPerLoop = 1 }) { redis, _ in
-            try await redis.set("a", 1)
-            _ = try await redis.send(command("CLIENT", "PAUSE", "200", "ALL"))
-            let cancelled = Task { try await redis.get("a") }
-            let other = Task { try await redis.get("a") }
-            cancelled.cancel()
-            await #expect(throws: CancellationError.self) { try await cancelled.value }
-            let value = try await other.value
-            #expect(value == "1")
-        }
-    }
-
     @Test func `A blocked command holds up nothing, and ends on the server when it is cancelled`() async throws {
         try await withRedis { redis, _ in
             let blocked = Task { try await redis.blpop("queue") }
@@ -130,6 +89,20 @@ import Testing
             }
             #expect(error == .deadlineExceeded)
             #expect(try await redis.blpop("queue", timeout: .milliseconds(10)) == nil)
+        }
+    }
+
+    @Test func `A session ends with its closure, and a command cannot change its connection`() async throws {
+        try await withRedis { redis, _ in
+            var kept: RedisSession?
+            _ = try await redis.transaction(watching: ["a"]) { session in
+                kept = session
+                let error = await code { _ = try await session.send(command("SELECT", "1")) }
+                #expect(error == .invalidArgument)
+                return []
+            }
+            let session = try #require(kept)
+            #expect(await code { _ = try await session.get("a") } == .internal)
         }
     }
 
@@ -186,7 +159,9 @@ import Testing
     }
 
     @Test func `A server that becomes a replica is left, and the command is asked again`() async throws {
-        try await withRedis { redis, server in
+        // The attempts must last until the test has noticed the first one.
+        let patient = RetryPolicy(baseDelay: .milliseconds(50), maximumDelay: .seconds(2))
+        try await withRedis({ $0.reconnect = patient }) { redis, server in
             try await withClient(of: server) { other in
                 try await redis.set("a", 1)
                 _ = try await other.send(command("REPLICAOF", "127.0.0.1", "1"))

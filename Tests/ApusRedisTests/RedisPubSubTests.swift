@@ -1,5 +1,6 @@
 import ApusCore
 import ApusData
+import ApusPostgres
 import ApusRedis
 import ApusTesting
 import NIOCore
@@ -8,9 +9,17 @@ import Testing
 /// The contract of `PubSub`, checked for every implementation.
 @Suite struct PubSubContractTests {
     enum Implementation: CaseIterable {
-        case memory, redis
+        case memory, redis, postgres
 
-        static var available: [Implementation] { TestRedis.isInstalled ? allCases : [.memory] }
+        static var available: [Implementation] {
+            allCases.filter { implementation in
+                switch implementation {
+                case .memory: true
+                case .redis: TestRedis.isInstalled
+                case .postgres: TestPostgres.isAvailable
+                }
+            }
+        }
     }
 
     private func withPubSub(
@@ -19,6 +28,10 @@ import Testing
         switch implementation {
         case .memory: try await body(MemoryPubSub())
         case .redis: try await withRedis { redis, _ in try await body(RedisPubSub(redis, prefix: "app:")) }
+        case .postgres:
+            try await withPostgres { database in
+                try await body(PostgresPubSub(database, prefix: "app:", timeout: .seconds(60)))
+            }
         }
     }
 
@@ -72,6 +85,43 @@ import Testing
             var iterator = subscription.makeAsyncIterator()
             #expect(try await iterator.next() == nil)
             try await pubSub.publish([1], to: "a")
+        }
+    }
+
+    @Test(arguments: Implementation.available) func `Any bytes arrive, and any name is a channel of its own`(
+        implementation: Implementation
+    ) async throws {
+        try await withPubSub(implementation) { pubSub in
+            let names = ["a", "A", "a\"; DROP TABLE x", "a b", "ä", "a\u{308}"]
+            var subscriptions: [PubSubSubscription] = []
+            for name in names { subscriptions.append(try await pubSub.subscribe(to: name)) }
+            let messages: [[UInt8]] = [[], [0], [255, 254], Array("t text, 'quoted', ü".utf8), Array(0...255)]
+            for (index, name) in names.enumerated() {
+                for message in messages { try await pubSub.publish(message + [UInt8(index)], to: name) }
+                try await pubSub.publish([], to: name)
+            }
+            for (index, subscription) in subscriptions.enumerated() {
+                var iterator = subscription.makeAsyncIterator()
+                for message in messages { #expect(try await iterator.next() == .message(message + [UInt8(index)])) }
+                #expect(try await iterator.next() == .message([]))
+            }
+        }
+    }
+
+    @Test(arguments: Implementation.available) func `Listening begins with a gap, and goes on with messages`(
+        implementation: Implementation
+    ) async throws {
+        try await withPubSub(implementation) { pubSub in
+            let (events, output) = AsyncStream.makeStream(of: PubSubEvent.self)
+            try await withThrowingTaskGroup { group in
+                group.addTask { try await pubSub.listen(to: "a") { output.yield($0) } }
+                var iterator = events.makeAsyncIterator()
+                #expect(await iterator.next() == .gap)
+                try await pubSub.publish([1], to: "a")
+                #expect(await iterator.next() == .message([1]))
+                group.cancelAll()
+                await #expect(throws: CancellationError.self) { try await group.waitForAll() }
+            }
         }
     }
 
@@ -160,6 +210,21 @@ import Testing
             try await redis.publish("a", to: "open")
             var iterator = open.makeAsyncIterator()
             #expect(text(try await iterator.next()) == "open: a")
+        }
+    }
+
+    @Test func `A channel that is forbidden later does not end the subscriptions to others`() async throws {
+        let users = ["user default on nopass ~* +@all allchannels"]
+        try await withRedis(server: users) { redis, _ in
+            var open = try await redis.subscribe(to: "open").makeAsyncIterator()
+            var secret = try await redis.subscribe(to: "secret").makeAsyncIterator()
+            // The server closes the connection, and the client subscribes to both again by one command.
+            _ = try await redis.send(command("ACL", "SETUSER", "default", "resetchannels", "&open"))
+            #expect(text(try await secret.next()) == "gap")
+            #expect(text(try await secret.next()) == "end")
+            #expect(text(try await open.next()) == "gap")
+            try await redis.publish("a", to: "open")
+            #expect(text(try await open.next()) == "open: a")
         }
     }
 

@@ -1,27 +1,9 @@
 import ApusCore
 import ApusRedis
-import Logging
 import Testing
 
 /// Servers that violate the protocol, stall or close at the worst moment.
 @Suite struct ScriptedServerTests {
-    private func withClient(
-        _ change: (inout RedisConfiguration) -> Void = { _ in },
-        _ reply: @escaping @Sendable ([String]) -> ScriptedServer.Reply,
-        _ body: (RedisClient, ScriptedServer, CapturingLogHandler.Lines) async throws -> Void
-    ) async throws {
-        try await ScriptedServer.run(reply) { server in
-            let lines = CapturingLogHandler.Lines()
-            var configuration = RedisConfiguration(.single(.tcp(host: "127.0.0.1", port: server.port)))
-            configuration.connectionsPerLoop = 1
-            change(&configuration)
-            let logger = Logger(label: "test") { _ in CapturingLogHandler(lines: lines) }
-            let redis = try RedisClient(configuration, logger: logger)
-            try await body(redis, server, lines)
-            await redis.close()
-        }
-    }
-
     private func error(_ operation: () async throws -> Void) async -> AppError? {
         do {
             try await operation()
@@ -31,10 +13,9 @@ import Testing
         }
     }
 
-    private static let ready = "%1\r\n+proto\r\n:3\r\n"
-
     @Test func `Another protocol is recognised, and named in the log`() async throws {
-        try await withClient({ _ in }, { _ in .bytes("HTTP/1.1 400 Bad Request\r\n\r\n") }) { redis, _, lines in
+        try await withScriptedServer({ _, _ in }, { _ in .bytes("HTTP/1.1 400 Bad Request\r\n\r\n") }) {
+            redis, _, lines in
             let error = await error { _ = try await redis.get("a") }
             #expect(error?.code == .unavailable && error?.details.reason == .redisUnavailable)
             #expect(lines.all.first?.contains("violated the protocol") == true, "\(lines.all)")
@@ -42,22 +23,26 @@ import Testing
     }
 
     @Test func `A server that does not answer the handshake is given up`() async throws {
-        try await withClient({ $0.connectTimeout = .milliseconds(50) }, { _ in .nothing }) { redis, _, _ in
+        try await withScriptedServer(
+            { configuration, _ in configuration.connectTimeout = .milliseconds(50) }, { _ in .nothing }
+        ) { redis, _, _ in
             let error = await error { _ = try await redis.get("a") }
             #expect(error?.code == .unavailable && error?.details.reason == .redisUnavailable)
         }
     }
 
     @Test func `A server that stops answering is given up, and everyone who waits is told`() async throws {
-        let change: (inout RedisConfiguration) -> Void = { $0.responseTimeout = .seconds(2) }
+        let change: (inout RedisConfiguration, ScriptedServer) -> Void = { configuration, _ in
+            configuration.responseTimeout = .milliseconds(300)
+        }
         let reply: @Sendable ([String]) -> ScriptedServer.Reply = { words in
             switch words.first {
-            case "HELLO": .bytes(Self.ready)
+            case "HELLO": .ready
             case "PING": .bytes("+PONG\r\n")
             default: .nothing
             }
         }
-        try await withClient(change, reply) { redis, _, lines in
+        try await withScriptedServer(change, reply) { redis, _, lines in
             try await eventually { try await redis.ping() }
             await withTaskGroup { group in
                 for _ in 0..<10 { group.addTask { await error { _ = try await redis.get("a") } } }
@@ -71,9 +56,9 @@ import Testing
 
     @Test func `A command that was written is not sent again when the connection ends`() async throws {
         let reply: @Sendable ([String]) -> ScriptedServer.Reply = {
-            $0.first == "HELLO" ? .bytes(Self.ready) : .close
+            $0.first == "HELLO" ? .ready : .close
         }
-        try await withClient({ _ in }, reply) { redis, server, _ in
+        try await withScriptedServer({ _, _ in }, reply) { redis, server, _ in
             let error = await error { try await redis.incr("n") }
             #expect(error?.code == .unavailable && error?.details.reason == .redisConnectionLost)
             #expect(server.received.filter { $0 == "INCRBY" }.count == 1)
@@ -83,12 +68,12 @@ import Testing
     @Test func `A reply that nothing asked for ends the connection before it can shift another`() async throws {
         let reply: @Sendable ([String]) -> ScriptedServer.Reply = { words in
             switch words.first {
-            case "HELLO": .bytes(Self.ready)
+            case "HELLO": .ready
             case "GET": .bytes("+first\r\n+second\r\n")
             default: .nothing
             }
         }
-        try await withClient({ _ in }, reply) { redis, _, lines in
+        try await withScriptedServer({ _, _ in }, reply) { redis, _, lines in
             let first = try await redis.get("a")
             #expect(first == "first")
             try await eventually { lines.all.first?.contains("a reply came without a command") == true }
@@ -101,7 +86,8 @@ import Testing
         let reply: @Sendable ([String]) -> ScriptedServer.Reply = { words in
             words.first == "HELLO" ? .bytes("-WRONGPASS invalid\r\n") : .bytes("+OK\r\n")
         }
-        try await withClient({ $0.password = Secret("s3cret") }, reply) { redis, server, lines in
+        try await withScriptedServer({ configuration, _ in configuration.password = Secret("s3cret") }, reply) {
+            redis, server, lines in
             let error = await error { _ = try await redis.get("a") }
             #expect(error?.code == .unavailable)
             #expect(!server.received.contains("AUTH"))
@@ -112,14 +98,11 @@ import Testing
     @Test func `A server that loads its data is asked again until it has`() async throws {
         let attempts = Counter()
         let reply: @Sendable ([String]) -> ScriptedServer.Reply = { words in
-            guard words.first == "GET" else { return .bytes(Self.ready) }
+            guard words.first == "GET" else { return .ready }
             attempts.increment()
             return .bytes(attempts.count < 4 ? "-LOADING Redis is loading the dataset in memory\r\n" : "+value\r\n")
         }
-        let quick: (inout RedisConfiguration) -> Void = {
-            $0.reconnect = RetryPolicy(baseDelay: .milliseconds(1), maximumDelay: .milliseconds(5))
-        }
-        try await withClient(quick, reply) { redis, server, _ in
+        try await withScriptedServer({ _, _ in }, reply) { redis, server, _ in
             let value = try await redis.get("a")
             #expect(value == "value")
             // Each time over a new connection.
@@ -129,9 +112,9 @@ import Testing
 
     @Test func `An endless reply is refused`() async throws {
         let reply: @Sendable ([String]) -> ScriptedServer.Reply = { words in
-            words.first == "HELLO" ? .bytes(Self.ready) : .bytes("*1000000000\r\n")
+            words.first == "HELLO" ? .ready : .bytes("*1000000000\r\n")
         }
-        try await withClient({ _ in }, reply) { redis, _, _ in
+        try await withScriptedServer({ _, _ in }, reply) { redis, _, _ in
             let error = await error { _ = try await redis.send(command("KEYS", "*")) }
             #expect(error?.code == .unavailable && error?.details.reason == .redisConnectionLost)
         }

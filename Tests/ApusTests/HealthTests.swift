@@ -1,4 +1,5 @@
 import Apus
+import ApusPostgres
 import ApusSQLite
 import ApusTesting
 import Testing
@@ -21,6 +22,17 @@ import Testing
     @Test func `An app without a database engine is ready`() async throws {
         let status = try await App("bare") {}.test { try await $0.client.get("/health/ready").status }
         #expect(status == .ok)
+    }
+
+    @Test func `The URL of the database is required if no engine is embedded`() async throws {
+        let settings = try await Settings(arguments: [], folder: "/nonexistent")
+        let error = #expect(throws: StartupError.self) {
+            try App("empty", engines: PostgresEngine()) {}.assemble(settings: settings)
+        }
+        #expect(
+            error?.problems == [
+                "database.url (--database-url, DATABASE_URL) is required: a URL with the scheme postgres or postgresql."
+            ])
     }
 
     @Test func `The start fails if no engine supports the scheme of the database URL`() async throws {

@@ -1,4 +1,5 @@
 import Apus
+import ApusPostgres
 import ApusSQLite
 import ApusTesting
 import Synchronization
@@ -55,13 +56,17 @@ private final class Counter: Sendable {
 @Suite struct IdempotencyTests {
     private let key = HTTPField.Name("Idempotency-Key")!
 
-    private func withClient(_ body: @Sendable (TestClient) async throws -> Void) async throws {
-        let app = App("items", engines: SQLiteEngine()) { CounterModule(calls: Counter()) }
-        try await app.test { try await body($0.client) }
+    private func withClient(
+        on database: TestDatabase, _ body: @Sendable (TestClient) async throws -> Void
+    ) async throws {
+        let app = App("items", engines: SQLiteEngine(), PostgresEngine()) { CounterModule(calls: Counter()) }
+        try await app.test(on: database) { try await body($0.client) }
     }
 
-    @Test func `A retry receives the same response and does not run again`() async throws {
-        try await withClient { client in
+    @Test(arguments: TestDatabase.available) func `A retry receives the same response and does not run again`(
+        database: TestDatabase
+    ) async throws {
+        try await withClient(on: database) { client in
             let first = try await client.send(.post, "/items", headers: [key: "\"k1\""], body: ByteBuffer(string: "a"))
             let second = try await client.send(.post, "/items", headers: [key: "k1"], body: ByteBuffer(string: "a"))
             #expect(first.status == .created)
@@ -73,10 +78,13 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `Of concurrent requests with the same key, one runs and the others receive its response or 409`()
+    @Test(arguments: TestDatabase.available)
+    func `Of concurrent requests with the same key, one runs and the others receive its response or 409`(
+        database: TestDatabase
+    )
         async throws
     {
-        try await withClient { client in
+        try await withClient(on: database) { client in
             let responses = try await withThrowingTaskGroup(of: ClientResponse.self) { group in
                 for _ in 0..<20 {
                     group.addTask {
@@ -91,7 +99,9 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `A key whose first request is still running is 409`() async throws {
+    @Test(arguments: TestDatabase.available) func `A key whose first request is still running is 409`(
+        database: TestDatabase
+    ) async throws {
         let (begun, finish) = (Gate(), Gate())
         struct SlowModule: Module {
             let begun: Gate
@@ -110,22 +120,25 @@ private final class Counter: Sendable {
                 }
             }
         }
-        try await App("slow", engines: SQLiteEngine()) { SlowModule(begun: begun, finish: finish) }.test { app in
-            let headers: HTTPFields = [key: "k"]
-            async let first = app.client.post("/slow", headers: headers)
-            try await begun.wait()
-            let second = try await app.client.post("/slow", headers: headers)
-            #expect(second.status == .conflict)
-            #expect(try second.problem().reason == "IDEMPOTENCY_KEY_IN_USE")
-            #expect(second.headers[.retryAfter] == "1")
-            finish.open()
-            #expect(try await first.text == "done")
-            #expect(try await app.client.post("/slow", headers: headers).text == "done")
-        }
+        try await App("slow", engines: SQLiteEngine(), PostgresEngine()) { SlowModule(begun: begun, finish: finish) }
+            .test(on: database) { app in
+                let headers: HTTPFields = [key: "k"]
+                async let first = app.client.post("/slow", headers: headers)
+                try await begun.wait()
+                let second = try await app.client.post("/slow", headers: headers)
+                #expect(second.status == .conflict)
+                #expect(try second.problem().reason == "IDEMPOTENCY_KEY_IN_USE")
+                #expect(second.headers[.retryAfter] == "1")
+                finish.open()
+                #expect(try await first.text == "done")
+                #expect(try await app.client.post("/slow", headers: headers).text == "done")
+            }
     }
 
-    @Test func `The same key with a different request is 422`() async throws {
-        try await withClient { client in
+    @Test(arguments: TestDatabase.available) func `The same key with a different request is 422`(
+        database: TestDatabase
+    ) async throws {
+        try await withClient(on: database) { client in
             _ = try await client.send(.post, "/items", headers: [key: "k"], body: ByteBuffer(string: "a"))
             let reused = try await client.send(.post, "/items", headers: [key: "k"], body: ByteBuffer(string: "b"))
             #expect(reused.status.code == 422)
@@ -133,8 +146,10 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `The same bytes with another media type are a different request`() async throws {
-        try await withClient { client in
+    @Test(arguments: TestDatabase.available) func `The same bytes with another media type are a different request`(
+        database: TestDatabase
+    ) async throws {
+        try await withClient(on: database) { client in
             var statuses: [Int] = []
             for type in ["text/plain", "text/csv", "text/plain"] {
                 let headers: HTTPFields = [key: "k", .contentType: type]
@@ -145,8 +160,10 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `A trailing slash does not make a different request, a query does`() async throws {
-        try await withClient { client in
+    @Test(arguments: TestDatabase.available) func `A trailing slash does not make a different request, a query does`(
+        database: TestDatabase
+    ) async throws {
+        try await withClient(on: database) { client in
             func place(_ target: String) async throws -> ClientResponse {
                 try await client.send(.post, target, headers: [key: "k"], body: ByteBuffer(string: "a"))
             }
@@ -156,16 +173,20 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `A body above the default limit is accepted if the route allows it`() async throws {
-        try await withClient { client in
+    @Test(arguments: TestDatabase.available) func `A body above the default limit is accepted if the route allows it`(
+        database: TestDatabase
+    ) async throws {
+        try await withClient(on: database) { client in
             let body = ByteBuffer(repeating: 0x61, count: 2 << 20)
             let response = try await client.send(.post, "/large", headers: [key: "k"], body: body)
             #expect(response.text == "2097152")
         }
     }
 
-    @Test func `A failure is not stored, and the request can be retried`() async throws {
-        try await withClient { client in
+    @Test(arguments: TestDatabase.available) func `A failure is not stored, and the request can be retried`(
+        database: TestDatabase
+    ) async throws {
+        try await withClient(on: database) { client in
             let failed = try await client.send(
                 .post, "/items", headers: [key: "k"], body: ByteBuffer(string: "fail-1"))
             #expect(failed.status == .serviceUnavailable)
@@ -174,8 +195,10 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `A malformed key or a missing required key is 400`() async throws {
-        try await withClient { client in
+    @Test(arguments: TestDatabase.available) func `A malformed key or a missing required key is 400`(
+        database: TestDatabase
+    ) async throws {
+        try await withClient(on: database) { client in
             for bad in ["", "\"\"", String(repeating: "x", count: 256), "a\"b", "\"a\u{301}", "\" a\""] {
                 let refused = try await client.post("/items", headers: [key: bad])
                 #expect(refused.status == .badRequest)
@@ -188,8 +211,10 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `A key belongs to its caller, and a key without a caller is rejected`() async throws {
-        try await withClient { client in
+    @Test(arguments: TestDatabase.available) func `A key belongs to its caller, and a key without a caller is rejected`(
+        database: TestDatabase
+    ) async throws {
+        try await withClient(on: database) { client in
             func place(_ caller: String) async throws -> String? {
                 try await client.post("/items", headers: [key: "k", Caller.field: caller]).headers[.location]
             }
@@ -204,7 +229,7 @@ private final class Counter: Sendable {
 
     /// Runs a closure with an app whose routes use idempotency keys, on a manual clock.
     private func withRoutes(
-        _ declare: @escaping @Sendable (Routes, any Database) throws -> Void,
+        on database: TestDatabase, _ declare: @escaping @Sendable (Routes, any Database) throws -> Void,
         _ body: @Sendable (TestApp, any Database, ManualClock) async throws -> Void
     ) async throws {
         struct ItemModule: Module {
@@ -220,9 +245,12 @@ private final class Counter: Sendable {
             }
         }
         let clock = ManualClock()
-        try await App("items", engines: SQLiteEngine()) { ItemModule(declare: declare, clock: clock) }.test { app in
-            try await body(app, try app.resolve((any Database).self), clock)
-        }
+        try await App("items", engines: SQLiteEngine(), PostgresEngine()) { ItemModule(declare: declare, clock: clock) }
+            .test(
+                on: database
+            ) { app in
+                try await body(app, try app.resolve((any Database).self), clock)
+            }
     }
 
     private enum CreateItems: Migration {
@@ -234,9 +262,11 @@ private final class Counter: Sendable {
         try await database.query("SELECT COUNT(*) FROM items").first?.get(0) ?? -1
     }
 
-    @Test func `No transaction is open while the handler runs`() async throws {
+    @Test(arguments: TestDatabase.available) func `No transaction is open while the handler runs`(
+        database: TestDatabase
+    ) async throws {
         let (begun, finish) = (Gate(), Gate())
-        try await withRoutes { routes, _ in
+        try await withRoutes(on: database) { routes, _ in
             routes.post("slow") {
                 begun.open()
                 try await finish.wait()
@@ -251,9 +281,11 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `An error after a commit is stored and returned to retries`() async throws {
+    @Test(arguments: TestDatabase.available) func `An error after a commit is stored and returned to retries`(
+        database: TestDatabase
+    ) async throws {
         let calls = Counter()
-        try await withRoutes { routes, database in
+        try await withRoutes(on: database) { routes, database in
             routes.post("half") { () -> String in
                 try await database.execute("INSERT INTO items VALUES ('half')")
                 throw AppError(.unavailable, "Call \(calls.next()): the second half failed.")
@@ -268,9 +300,12 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `An error after a rollback is not stored, and the request can be retried`() async throws {
+    @Test(arguments: TestDatabase.available)
+    func `An error after a rollback is not stored, and the request can be retried`(
+        database: TestDatabase
+    ) async throws {
         let calls = Counter()
-        try await withRoutes { routes, database in
+        try await withRoutes(on: database) { routes, database in
             routes.post("undone") { () -> String in
                 guard calls.next() > 1 else {
                     return try await database.transaction {
@@ -290,10 +325,13 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `After the lease of a dead process, its key is free unless changes were committed`()
+    @Test(arguments: TestDatabase.available)
+    func `After the lease of a dead process, its key is free unless changes were committed`(
+        database: TestDatabase
+    )
         async throws
     {
-        try await withRoutes { routes, database in
+        try await withRoutes(on: database) { routes, database in
             routes.post("place") {
                 try await database.execute("INSERT INTO items VALUES ('x')")
                 return "placed"
@@ -320,8 +358,10 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `A response recorded in the handler's transaction survives a crash`() async throws {
-        try await withRoutes { routes, database in
+    @Test(arguments: TestDatabase.available) func `A response recorded in the handler's transaction survives a crash`(
+        database: TestDatabase
+    ) async throws {
+        try await withRoutes(on: database) { routes, database in
             routes.post("place") {
                 try await database.transaction {
                     try await database.execute("INSERT INTO items VALUES ('x')")
@@ -346,10 +386,12 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `A request that has lost its claim cannot commit`() async throws {
+    @Test(arguments: TestDatabase.available) func `A request that has lost its claim cannot commit`(
+        database: TestDatabase
+    ) async throws {
         let (begun, finish) = (Gate(), Gate())
         let calls = Counter()
-        try await withRoutes { routes, database in
+        try await withRoutes(on: database) { routes, database in
             routes.post("place") {
                 let call = calls.next()
                 if call == 1 {
@@ -359,11 +401,11 @@ private final class Counter: Sendable {
                 try await database.execute("INSERT INTO items VALUES (\("call \(call)"))")
                 return "call \(call)"
             }
-        } _: { app, database, _ in
+        } _: { app, database, clock in
             async let first = app.client.post("/place", headers: [key: "k"])
             try await begun.wait()
             // As if the lease had expired while the process was suspended.
-            try await database.execute("UPDATE apus_idempotency_keys SET claimed_until = 0")
+            try await database.execute("UPDATE apus_idempotency_keys SET claimed_until = \(clock.now)")
             #expect(try await app.client.post("/place", headers: [key: "k"]).text == "call 2")
             finish.open()
             #expect(try await first.status == .conflict)
@@ -372,9 +414,11 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `A claim is renewed while the handler runs`() async throws {
+    @Test(arguments: TestDatabase.available) func `A claim is renewed while the handler runs`(
+        database: TestDatabase
+    ) async throws {
         let (begun, finish) = (Gate(), Gate())
-        try await withRoutes { routes, _ in
+        try await withRoutes(on: database) { routes, _ in
             routes.post("slow") {
                 begun.open()
                 try await finish.wait()
@@ -395,8 +439,10 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `Header fields for a single caller or response are not stored`() async throws {
-        try await withRoutes { routes, _ in
+    @Test(arguments: TestDatabase.available) func `Header fields for a single caller or response are not stored`(
+        database: TestDatabase
+    ) async throws {
+        try await withRoutes(on: database) { routes, _ in
             routes.post("login") {
                 var response = Response.text("welcome")
                 try response.set(SetCookie("token", "secret"))
@@ -414,7 +460,9 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `Around Sessions, neither cookies nor sessions are shared by retries`() async throws {
+    @Test(arguments: TestDatabase.available) func `Around Sessions, neither cookies nor sessions are shared by retries`(
+        database: TestDatabase
+    ) async throws {
         struct Shop: Module {
             func configure(_ app: inout AppBuilder) throws {
                 app.migrations.add(CreateIdempotencyKeys.self)
@@ -434,7 +482,7 @@ private final class Counter: Sendable {
                 }
             }
         }
-        try await App("shop", engines: SQLiteEngine()) { Shop() }.test { app in
+        try await App("shop", engines: SQLiteEngine(), PostgresEngine()) { Shop() }.test(on: database) { app in
             let first = try await app.client.post("/known/buy", headers: [key: "k"])
             #expect(first.text == "bought 1")
             let cookie = try #require(first.headers[.setCookie]?.prefix { $0 != ";" })
@@ -449,7 +497,9 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test func `Without a principal, a key belongs to the session of the request`() async throws {
+    @Test(arguments: TestDatabase.available) func `Without a principal, a key belongs to the session of the request`(
+        database: TestDatabase
+    ) async throws {
         struct Shop: Module {
             func configure(_ app: inout AppBuilder) throws {
                 app.migrations.add(CreateIdempotencyKeys.self)
@@ -467,7 +517,7 @@ private final class Counter: Sendable {
                 }
             }
         }
-        try await App("shop", engines: SQLiteEngine()) { Shop() }.test { app in
+        try await App("shop", engines: SQLiteEngine(), PostgresEngine()) { Shop() }.test(on: database) { app in
             func cookie() async throws -> String {
                 let field = try await app.client.get("/start").headers[.setCookie] ?? ""
                 return String(field.prefix { $0 != ";" })

@@ -1,4 +1,5 @@
 import Apus
+import ApusPostgres
 import ApusSQLite
 import ApusTesting
 import Testing
@@ -85,10 +86,11 @@ import Testing
     /// Runs a closure with each session store.
     private func withStores(_ body: (any SessionStore) async throws -> Void) async throws {
         try await body(MemorySessionStore())
-        let database = try SQLiteDatabase(path: ":memory:")
-        try await Migrator(database, [CreateSessions.self]).run()
-        try await body(SQLSessionStore(database))
-        await database.close()
+        for database in TestDatabase.available {
+            try await database.run(SQLiteEngine(), PostgresEngine(), migrations: [CreateSessions.self]) { database in
+                try await body(SQLSessionStore(database))
+            }
+        }
     }
 
     @Test func `A store inserts, replaces, extends and deletes sessions`() async throws {

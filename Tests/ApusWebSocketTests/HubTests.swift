@@ -18,10 +18,16 @@ private final class CountedValue: Encodable, Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(10))) struct HubTests {
-    private func text(_ frame: ByteBuffer?) -> String? {
-        frame.map { String(decoding: $0.readableBytesView.dropFirst(2), as: UTF8.self) }
+extension HubMember.Event {
+    /// The text of a short message; `nil` for a gap.
+    var text: String? {
+        guard case .frame(let frame) = self else { return nil }
+        return String(decoding: frame.readableBytesView.dropFirst(2), as: UTF8.self)
     }
+}
+
+@Suite(.timeLimit(.minutes(10))) struct HubTests {
+    private func text(_ event: HubMember.Event?) -> String? { event.flatMap(\.text) }
 
     @Test func `Messages reach all members of their room and no others, in order`() async throws {
         let hub = Hub<String>()

@@ -1,4 +1,6 @@
 import Apus
+import ApusPostgres
+import ApusRedis
 import ApusSQLite
 
 /// A real-time delivery tracker: customers place orders, drivers deliver them, and customers and dispatchers follow the
@@ -8,7 +10,7 @@ struct DeliveryTracker {
     static func main() async { await app.run() }
 
     static var app: App {
-        App("delivery-tracker", engines: SQLiteEngine()) {
+        App("delivery-tracker", engines: SQLiteEngine(), PostgresEngine(), sharing: RedisSharing()) {
             AccountsModule()
             NotificationsModule()
             OrdersModule()

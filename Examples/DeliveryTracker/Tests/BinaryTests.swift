@@ -1,6 +1,5 @@
 import Apus
 import ApusJSON
-import ApusSQLite
 import ApusTesting
 import Foundation
 import Testing
@@ -9,10 +8,13 @@ import Testing
 
 /// Tests of the real binary over real sockets.
 @Suite(.serialized, .timeLimit(.minutes(10))) struct BinaryTests {
-    @Test func `Registration, payment, concurrent assignment, live positions and pushes work end to end`() async throws
-    {
+    @Test(arguments: StoredIn.available)
+    func `Registration, payment, concurrent assignment, live positions and pushes work end to end`(
+        stored: StoredIn
+    ) async throws {
         try await withFolder { folder in
-            let (process, port) = try await TrackerProcess.startServer(in: folder)
+            let url = try await stored.newDatabase(in: folder)
+            let (process, port) = try await TrackerProcess.startServer(in: folder, ["--database-url=\(url)"])
             let scenario = Scenario(TestClient(port: port))
             let customer = try await scenario.register("customer")
             let drivers = [try await scenario.register("driver"), try await scenario.register("driver")]
@@ -98,8 +100,12 @@ import Testing
         }
     }
 
-    @Test func `No order is lost or processed twice when the process is killed and restarted`() async throws {
+    @Test(arguments: StoredIn.available)
+    func `No order is lost or processed twice when the process is killed and restarted`(
+        stored: StoredIn
+    ) async throws {
         try await withFolder { folder in
+            let url = try await stored.newDatabase(in: folder)
             // The idempotency keys of the orders. An order is retried in each round and must stay the same.
             let keys = (0..<30).map { "\"order-\($0)\"" }
             var pushes: [String: Set<String>] = [:]
@@ -107,7 +113,8 @@ import Testing
             var orders: [String: PlacedOrder] = [:]
             for round in 0..<4 {
                 let (process, port) = try await TrackerProcess.startServer(
-                    in: folder, ["--orders-per-second=1000", "--orders-idempotency-lease=300ms"])
+                    in: folder,
+                    ["--database-url=\(url)", "--orders-per-second=1000", "--orders-idempotency-lease=300ms"])
                 let scenario = Scenario(TestClient(port: port))
                 if customer == nil { customer = try await scenario.register("customer") }
                 let client = try #require(customer).at(port: port)
@@ -121,13 +128,13 @@ import Testing
                 }
                 if isLast {
                     #expect(placedOrders.count == keys.count)
-                    try await drain(folder)
+                    try await drain(stored, url)
                     process.send(SIGTERM)
                 }
                 _ = try await process.waitForExit()
                 for (push, ids) in process.pushes { pushes[push, default: []].formUnion(ids) }
             }
-            let counts = try await counts(in: folder)
+            let counts = try await counts(stored, url)
             #expect(counts.orders == keys.count)
             #expect(counts.paid == keys.count)
             #expect(counts.jobs == keys.count)
@@ -181,40 +188,46 @@ import Testing
     }
 
     /// Polls the job table until all jobs are completed. The process has the database open at the same time.
-    private func drain(_ folder: URL) async throws {
-        while try await counts(in: folder).unfinished > 0 { try await Task.sleep(for: .milliseconds(50)) }
+    private func drain(_ stored: StoredIn, _ url: String) async throws {
+        while try await counts(stored, url).unfinished > 0 { try await Task.sleep(for: .milliseconds(50)) }
     }
 
-    private func counts(in folder: URL) async throws -> (orders: Int, paid: Int, jobs: Int, unfinished: Int) {
-        let database = try SQLiteDatabase(path: folder.appending(path: "data/delivery-tracker.sqlite").path)
-        func count(_ sql: SQL) async throws -> Int { try await database.query(sql).first?.get(0) ?? 0 }
-        let result = (
-            orders: try await count("SELECT COUNT(*) FROM orders"),
-            paid: try await count(
-                "SELECT COUNT(*) FROM orders JOIN payments ON order_id = orders.id AND payments.state = 'confirmed' WHERE orders.state = 'paid'"
-            ),
-            jobs: try await count("SELECT COUNT(*) FROM apus_jobs WHERE kind = 'send-push'"),
-            unfinished: try await count("SELECT COUNT(*) FROM apus_jobs WHERE state <> 'completed'")
-        )
-        await database.close()
-        return result
+    private func counts(
+        _ stored: StoredIn, _ url: String
+    ) async throws -> (orders: Int, paid: Int, jobs: Int, unfinished: Int) {
+        try await stored.open(url) { database in
+            func count(_ sql: SQL) async throws -> Int { try await database.query(sql).first?.get(0) ?? 0 }
+            return (
+                orders: try await count("SELECT COUNT(*) FROM orders"),
+                paid: try await count(
+                    "SELECT COUNT(*) FROM orders JOIN payments ON order_id = orders.id AND payments.state = 'confirmed' WHERE orders.state = 'paid'"
+                ),
+                jobs: try await count("SELECT COUNT(*) FROM apus_jobs WHERE kind = 'send-push'"),
+                unfinished: try await count("SELECT COUNT(*) FROM apus_jobs WHERE state <> 'completed'")
+            )
+        }
     }
 
-    @Test func `The commands migrate, routes, serve and worker run, and a failed start reports every problem`()
-        async throws
-    {
+    @Test(arguments: StoredIn.available)
+    func `The commands migrate, routes, serve and worker run, and a failed start reports every problem`(
+        stored: StoredIn
+    ) async throws {
         try await withFolder { folder in
-            let unmigrated = try TrackerProcess(in: folder, ["serve", "--http-port=0"])
+            let url = "--database-url=\(try await stored.newDatabase(in: folder))"
+            let unmigrated = try TrackerProcess(in: folder, ["serve", "--http-port=0", url])
             #expect(try await unmigrated.waitForExit() == 1)
             #expect(await unmigrated.wait { $0.contains { $0.contains("run `delivery-tracker migrate`") } })
-            let migrate = try TrackerProcess(in: folder, ["migrate"])
+            let migrate = try TrackerProcess(in: folder, ["migrate", url])
             #expect(try await migrate.waitForExit() == 0)
             #expect(await migrate.wait { $0.contains("applied 2026-11-23-create-orders") })
-            let routes = try TrackerProcess(in: folder, ["routes"])
+            let again = try TrackerProcess(in: folder, ["migrate", url])
+            #expect(try await again.waitForExit() == 0)
+            #expect(again.lines.allSatisfy { !$0.hasPrefix("applied ") })
+            let routes = try TrackerProcess(in: folder, ["routes", url])
             #expect(try await routes.waitForExit() == 0)
             #expect(await routes.wait { $0.contains("POST    /v1/orders/:id/assignment") })
             let misconfigured = try TrackerProcess(
-                in: folder, ["--http-port=99999", "--nonsense", "--auth-password-cost=x"])
+                in: folder, [url, "--http-port=99999", "--nonsense", "--auth-password-cost=x"])
             #expect(try await misconfigured.waitForExit() == 1)
             #expect(
                 await misconfigured.wait { lines in
@@ -225,8 +238,8 @@ import Testing
 
             // One process serves requests, another one runs jobs.
             let (serve, port) = try await TrackerProcess.startServer(
-                in: folder, ["--jobs-poll-interval=10ms"], command: "serve")
-            let worker = try TrackerProcess(in: folder, ["worker", "--jobs-poll-interval=10ms"])
+                in: folder, [url, "--jobs-poll-interval=10ms"], command: "serve")
+            let worker = try TrackerProcess(in: folder, ["worker", url, "--jobs-poll-interval=10ms"])
             let scenario = Scenario(TestClient(port: port))
             _ = try await scenario.placeAndPay(scenario.register("customer"))
             #expect(await worker.wait { $0.contains { $0.hasPrefix("PUSH ") } })

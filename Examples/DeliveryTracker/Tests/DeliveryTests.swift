@@ -14,19 +14,21 @@ private final class RecordingPushGateway: PushGateway {
 
 @Suite(.timeLimit(.minutes(10))) struct DeliveryTests {
     private func test(
-        _ transport: TestApp.Transport = .memory,
+        _ transport: TestApp.Transport = .memory, on database: TestDatabase,
         _ body: @Sendable (TestApp, Scenario, RecordingPushGateway) async throws -> Void
     ) async throws {
         let gateway = RecordingPushGateway()
         try await DeliveryTracker.app.override((any PushGateway).self) { _ in gateway }
-            .test(transport, settings: ["auth.password-cost": "4"]) { app in
+            .test(transport, on: database, settings: ["auth.password-cost": "4"]) { app in
                 try await body(app, Scenario(app.client), gateway)
             }
     }
 
-    @Test(arguments: TestApp.Transport.allCases)
-    func `An order is placed, paid, assigned, picked up and delivered`(transport: TestApp.Transport) async throws {
-        try await test(transport) { app, scenario, gateway in
+    @Test(arguments: TestApp.Transport.allCases, TestDatabase.available)
+    func `An order is placed, paid, assigned, picked up and delivered`(
+        transport: TestApp.Transport, database: TestDatabase
+    ) async throws {
+        try await test(transport, on: database) { app, scenario, gateway in
             let (customer, driver) = (try await scenario.register("customer"), try await scenario.register("driver"))
             let order = try await scenario.placeAndPay(customer)
             #expect(try await driver.call(OrderEndpoints.waiting).map(\.id) == [order.id])
@@ -44,8 +46,10 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test func `Repeating a request with its idempotency key returns the same order`() async throws {
-        try await test { _, scenario, _ in
+    @Test(arguments: TestDatabase.available) func `Repeating a request with its idempotency key returns the same order`(
+        database: TestDatabase
+    ) async throws {
+        try await test(on: database) { _, scenario, _ in
             let customer = try await scenario.register("customer")
             let first = try await scenario.place(customer, key: "\"k-1\"")
             let second = try await scenario.place(customer, key: "\"k-1\"")
@@ -63,11 +67,11 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test(arguments: TestApp.Transport.allCases)
+    @Test(arguments: TestApp.Transport.allCases, TestDatabase.available)
     func `One of several drivers racing for an order gets it, and the others receive 409`(
-        transport: TestApp.Transport
+        transport: TestApp.Transport, database: TestDatabase
     ) async throws {
-        try await test(transport) { _, scenario, _ in
+        try await test(transport, on: database) { _, scenario, _ in
             let order = try await scenario.placeAndPay(try await scenario.register("customer"))
             var drivers: [TestClient] = []
             for _ in 0..<5 { drivers.append(try await scenario.register("driver")) }
@@ -81,12 +85,15 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test func `Forged, expired, modified and replayed payments are rejected, and a redelivery changes nothing`()
+    @Test(arguments: TestDatabase.available)
+    func `Forged, expired, modified and replayed payments are rejected, and a redelivery changes nothing`(
+        database: TestDatabase
+    )
         async throws
     {
         let clock = ManualClock()
         let app = DeliveryTracker.app.override((any WallClock).self) { _ in clock }
-        try await app.test(settings: ["auth.password-cost": "4"]) { app in
+        try await app.test(on: database, settings: ["auth.password-cost": "4"]) { app in
             let scenario = Scenario(app.client, clock: clock)
             let customer = try await scenario.register("customer")
             let placed = try await scenario.place(customer)
@@ -120,8 +127,10 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test func `A payment with the wrong amount is rejected and not recorded`() async throws {
-        try await test { _, scenario, _ in
+    @Test(arguments: TestDatabase.available) func `A payment with the wrong amount is rejected and not recorded`(
+        database: TestDatabase
+    ) async throws {
+        try await test(on: database) { _, scenario, _ in
             let placed = try await scenario.place(try await scenario.register("customer"))
             let wrong = try JSONCoding.encode(
                 PaymentEvent(
@@ -136,11 +145,11 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test(arguments: TestApp.Transport.allCases)
+    @Test(arguments: TestApp.Transport.allCases, TestDatabase.available)
     func `A connected customer receives a snapshot, every fix and every change, but no push`(
-        transport: TestApp.Transport
+        transport: TestApp.Transport, database: TestDatabase
     ) async throws {
-        try await test(transport) { app, scenario, gateway in
+        try await test(transport, on: database) { app, scenario, gateway in
             let (customer, driver) = (try await scenario.register("customer"), try await scenario.register("driver"))
             let order = try await scenario.placeAndPay(customer)
             try await app.runJobs()
@@ -174,8 +183,11 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test func `The customer of a delivered order no longer sees the driver's position`() async throws {
-        try await test { _, scenario, _ in
+    @Test(arguments: TestDatabase.available)
+    func `The customer of a delivered order no longer sees the driver's position`(
+        database: TestDatabase
+    ) async throws {
+        try await test(on: database) { _, scenario, _ in
             let (customer, driver) = (try await scenario.register("customer"), try await scenario.register("driver"))
             let order = try await scenario.placeAndPay(customer)
             for step in [OrderEndpoints.assign, OrderEndpoints.pickUp, OrderEndpoints.deliver] {
@@ -194,8 +206,61 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test func `A payment for a cancelled order becomes due for refund`() async throws {
-        try await test { app, scenario, _ in
+    @Test(arguments: TestDatabase.available) func `A driver who accepts several orders at once gets one`(
+        database: TestDatabase
+    ) async throws {
+        try await test(on: database) { _, scenario, _ in
+            let (customer, driver) = (try await scenario.register("customer"), try await scenario.register("driver"))
+            var orders: [OrderView] = []
+            for _ in 0..<5 { orders.append(try await scenario.placeAndPay(customer)) }
+            let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+                for order in orders {
+                    group.addTask { try await driver.post("/v1/orders/\(order.id)/assignment").status.code }
+                }
+                return try await group.reduce(into: [Int]()) { $0.append($1) }.sorted()
+            }
+            #expect(statuses == [200, 409, 409, 409, 409])
+        }
+    }
+
+    @Test(arguments: TestDatabase.available)
+    func `Of deliveries of one event at the same time, one changes the order`(database: TestDatabase) async throws {
+        try await test(on: database) { _, scenario, _ in
+            let placed = try await scenario.place(try await scenario.register("customer"))
+            let body = try scenario.event(placed)
+            let signature = scenario.signature.sign(body.readableBytesView)
+            let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+                for _ in 0..<5 {
+                    group.addTask { try await scenario.deliver(webhook: body, signature: signature).status.code }
+                }
+                return try await group.reduce(into: [Int]()) { $0.append($1) }.sorted()
+            }
+            #expect(statuses == [200, 409, 409, 409, 409])
+        }
+    }
+
+    @Test(arguments: TestDatabase.available)
+    func `An order that is cancelled while its payment arrives is due for refund`(
+        database: TestDatabase
+    ) async throws {
+        try await test(on: database) { app, scenario, _ in
+            let customer = try await scenario.register("customer")
+            let payments: any PaymentRepository = try app.resolve()
+            for _ in 0..<5 {
+                let placed = try await scenario.place(customer)
+                async let cancelled = customer.call(OrderEndpoints.cancel, placed.order.id).state
+                async let paid = scenario.deliver(webhook: scenario.event(placed)).status
+                #expect(try await cancelled == .cancelled)
+                #expect(try await paid == .ok)
+                #expect(try await payments.get(placed.payment.id).state == .refundDue)
+            }
+        }
+    }
+
+    @Test(arguments: TestDatabase.available) func `A payment for a cancelled order becomes due for refund`(
+        database: TestDatabase
+    ) async throws {
+        try await test(on: database) { app, scenario, _ in
             let customer = try await scenario.register("customer")
             let payments: any PaymentRepository = try app.resolve()
             let late = try await scenario.place(customer)
@@ -208,17 +273,21 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test func `An event of another type is acknowledged, whatever its payload`() async throws {
-        try await test { _, scenario, _ in
+    @Test(arguments: TestDatabase.available) func `An event of another type is acknowledged, whatever its payload`(
+        database: TestDatabase
+    ) async throws {
+        try await test(on: database) { _, scenario, _ in
             let event = ByteBuffer(string: #"{"id":"evt_9","type":"customer.created","data":["anything"]}"#)
             let response = try await scenario.deliver(webhook: event)
             #expect(response.status == .ok)
         }
     }
 
-    @Test func `A connection is closed when its token expires`() async throws {
+    @Test(arguments: TestDatabase.available) func `A connection is closed when its token expires`(
+        database: TestDatabase
+    ) async throws {
         try await DeliveryTracker.app.test(
-            .socket, settings: ["auth.password-cost": "4", "auth.token-lifetime": "1s"]
+            .socket, on: database, settings: ["auth.password-cost": "4", "auth.token-lifetime": "1s"]
         ) { app in
             let driver = try await Scenario(app.client).register("driver")
             try await driver.webSocket("/v1/drivers/position") { device in
@@ -237,12 +306,13 @@ private final class RecordingPushGateway: PushGateway {
         #expect(error?.description.contains("auth.secret, payments.webhook-secret") == true)
     }
 
-    @Test(arguments: TestApp.Transport.allCases) func `Live connections are open only to the accounts they belong to`(
-        transport: TestApp.Transport
+    @Test(arguments: TestApp.Transport.allCases, TestDatabase.available)
+    func `Live connections are open only to the accounts they belong to`(
+        transport: TestApp.Transport, database: TestDatabase
     )
         async throws
     {
-        try await test(transport) { app, scenario, _ in
+        try await test(transport, on: database) { app, scenario, _ in
             let order = try await scenario.placeAndPay(try await scenario.register("customer"))
             let (other, driver) = (try await scenario.register("customer"), try await scenario.register("driver"))
             func refusedStatus(_ client: TestClient, _ path: String) async throws -> Int? {
@@ -261,8 +331,10 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test func `Implausible fixes are dropped, counted and reported to the device`() async throws {
-        try await test { app, scenario, _ in
+    @Test(arguments: TestDatabase.available) func `Implausible fixes are dropped, counted and reported to the device`(
+        database: TestDatabase
+    ) async throws {
+        try await test(on: database) { app, scenario, _ in
             let driver = try await scenario.register("driver")
             try await driver.webSocket("/v1/drivers/position") { device in
                 func reason(_ fix: GPSFix) async throws -> FixRejection? {
@@ -290,9 +362,11 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test func `Fixes above the rate limit are dropped`() async throws {
+    @Test(arguments: TestDatabase.available) func `Fixes above the rate limit are dropped`(
+        database: TestDatabase
+    ) async throws {
         let clock = ManualClock()
-        try await DeliveryTracker.app.override((any WallClock).self) { _ in clock }.test { app in
+        try await DeliveryTracker.app.override((any WallClock).self) { _ in clock }.test(on: database) { app in
             let tracking: TrackingService = try app.resolve()
             let driver = Driver(id: Account.ID())
             var rejections: [FixRejection] = []
@@ -307,8 +381,10 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test func `Invalid requests are answered with problem documents`() async throws {
-        try await test(.socket) { _, scenario, _ in
+    @Test(arguments: TestDatabase.available) func `Invalid requests are answered with problem documents`(
+        database: TestDatabase
+    ) async throws {
+        try await test(.socket, on: database) { _, scenario, _ in
             let customer = try await scenario.register("customer")
             let json: HTTPFields = [.contentType: "application/json"]
             func problem(_ response: ClientResponse, _ status: Int) throws -> ProblemDetails {
@@ -341,10 +417,12 @@ private final class RecordingPushGateway: PushGateway {
         }
     }
 
-    @Test func `An expired token is rejected with the reason TOKEN_EXPIRED`() async throws {
+    @Test(arguments: TestDatabase.available) func `An expired token is rejected with the reason TOKEN_EXPIRED`(
+        database: TestDatabase
+    ) async throws {
         let clock = ManualClock()
         let app = DeliveryTracker.app.override((any WallClock).self) { _ in clock }
-        try await app.test(settings: ["auth.password-cost": "4", "auth.token-lifetime": "1m"]) { app in
+        try await app.test(on: database, settings: ["auth.password-cost": "4", "auth.token-lifetime": "1m"]) { app in
             let customer = try await Scenario(app.client, clock: clock).register("customer")
             #expect(try await customer.get("/v1/orders").status == .ok)
             clock.advance(by: .seconds(91))
@@ -355,7 +433,7 @@ private final class RecordingPushGateway: PushGateway {
     }
 
     @Test func `The map page loads nothing from other origins`() async throws {
-        try await test { app, _, _ in
+        try await test(on: .memory) { app, _, _ in
             let page = try await app.client.get("/")
             #expect(page.headers[.contentType] == "text/html; charset=utf-8")
             #expect(page.text.contains("<canvas"))
@@ -370,10 +448,14 @@ private final class RecordingPushGateway: PushGateway {
         #expect(error?.problems.count == 2)
     }
 
-    @Test func `Simulated drivers deliver orders`() async throws {
+    @Test(arguments: TestDatabase.available) func `Simulated drivers deliver orders`(
+        database: TestDatabase
+    ) async throws {
         let settings = ["auth.password-cost": "4", "simulator.enabled": "true", "simulator.drivers": "2"]
         let clock = ManualClock()
-        try await DeliveryTracker.app.override((any WallClock).self) { _ in clock }.test(settings: settings) { app in
+        try await DeliveryTracker.app.override((any WallClock).self) { _ in clock }.test(
+            on: database, settings: settings
+        ) { app in
             let session = try await app.client.post("/v1/simulator/session").json(Scenario.Token.self)
             try await app.client.bearer(session.token).webSocket("/v1/fleet/live") { socket in
                 let first = try await socket.receiveJSON(Scenario.Message.self)

@@ -6,7 +6,7 @@ public import ApusData
 /// @main
 /// struct DeliveryTracker {
 ///     static func main() async {
-///         await App("delivery-tracker", engines: SQLiteEngine()) {
+///         await App("delivery-tracker", engines: SQLiteEngine(), PostgresEngine()) {
 ///             OrdersModule()
 ///             TrackingModule()
 ///         }.run()
@@ -18,7 +18,9 @@ public import ApusData
 public struct App: Sendable {
     let name: String
     let version: String
-    let engines: [any DatabaseEngine]
+    package private(set) var engines: [any DatabaseEngine]
+    /// Opens what the processes of the app share.
+    let sharing: (any SharingEngine)?
     /// Whether the app can open a database.
     package var hasDatabase: Bool { !engines.isEmpty }
     let modules: [any Module]
@@ -29,16 +31,20 @@ public struct App: Sendable {
     ///   - name: The name of the service, in lower case with hyphens. It is also the label of the logger and the
     ///     default file name of the embedded database.
     ///   - version: The version of the API, as shown in its OpenAPI document.
-    ///   - engines: The engines that can open the URL in the setting `database.url`. Without one, the app has no
-    ///     database.
+    ///   - engines: The engines that can open the URL in the setting `database.url`, such as `SQLiteEngine()` and
+    ///     `PostgresEngine()`. Without one, the app has no database. Without one for SQLite, the URL is required.
+    ///   - sharing: Opens what several processes of the app share, such as `RedisSharing()`, if its setting has a URL.
+    ///     Without it, or without the URL, caches and rate limits are those of each process, and so are messages, unless the
+    ///     database can send them, as Postgres can.
     ///   - modules: The modules of the app.
     public init(
         _ name: String, version: String = "1.0.0", engines: any DatabaseEngine...,
-        @ModuleBuilder modules: () -> [any Module]
+        sharing: (any SharingEngine)? = nil, @ModuleBuilder modules: () -> [any Module]
     ) {
         self.name = name
         self.version = version
         self.engines = engines
+        self.sharing = sharing
         self.modules = modules()
     }
 
@@ -50,6 +56,13 @@ public struct App: Sendable {
         var copy = self
         let provider = Container.Provider(name: "\(type)", location: "\(file):\(line)", make: make)
         copy.overrides.append((ObjectIdentifier(type), provider))
+        return copy
+    }
+
+    /// Returns a copy of the app with other engines, for tests.
+    package func withEngines(_ engines: [any DatabaseEngine]) -> App {
+        var copy = self
+        copy.engines = engines
         return copy
     }
 }

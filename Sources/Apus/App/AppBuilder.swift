@@ -44,6 +44,14 @@ public struct AppBuilder {
         providers[id] = Container.Provider(name: "\(type)", location: "\(file):\(line)", make: make)
     }
 
+    /// Registers how a part is built, unless a module has.
+    mutating func provideUnlessProvided(
+        _ id: ObjectIdentifier, _ name: String, _ make: @escaping @Sendable (Container) throws -> any Sendable
+    ) {
+        guard providers[id] == nil else { return }
+        providers[id] = Container.Provider(name: name, location: "the app itself", make: make)
+    }
+
     mutating func override(_ id: ObjectIdentifier, with provider: Container.Provider) { providers[id] = provider }
 
     /// Declares routes whose handlers need only their inputs.

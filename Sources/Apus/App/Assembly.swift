@@ -2,11 +2,17 @@ import ApusCore
 package import ApusData
 package import ApusHTTP
 package import ApusJobs
+import ApusRateLimit
 import ApusServer
 package import ApusLogging
 import FoundationEssentials
 package import Logging
 package import ServiceLifecycle
+
+extension Assembly {
+    /// Closes the database and what the processes share.
+    package func close() async { await resources.close() }
+}
 
 /// An assembled app: everything is built and checked, but nothing runs yet.
 package struct Assembly: Sendable {
@@ -20,6 +26,8 @@ package struct Assembly: Sendable {
     package let migrator: Migrator?
     /// The database; `nil` without one.
     package let database: (any Database)?
+    /// The database and what the processes share. Closed last.
+    let resources: SharedResources
     /// Runs jobs; `nil` without a database.
     package let jobRunner: JobRunner?
     /// The additional services of the modules.
@@ -38,41 +46,56 @@ extension App {
         let common = CommonSettings(settings, of: self)
         let logger = common.logger(label: name, output: logOutput)
         let database = openDatabase(common, settings)
+        let shared = openSharedState(common, settings, logger)
         for module in modules { try module.configure(&builder) }
         provideCommonParts(&builder, database, logger)
+        builder.provideSharedParts(shared, database)
         for (id, provider) in overrides { builder.override(id, with: provider) }
         for problem in builder.problems { settings.reportProblem(problem) }
         checkPublicSecrets(common, settings, logger)
         if database == nil, engines.isEmpty, !builder.workers.isEmpty {
             settings.reportProblem(
-                "This app has workers, but no database to store their jobs; give it an engine: App(…, engines: SQLiteEngine())."
+                "This app has workers, but no database to store their jobs; give it an engine: App(…, engines: SQLiteEngine()), or PostgresEngine()."
             )
         }
         try settings.check()
 
         let container = try Container(building: builder.providers)
-        let readiness = Readiness(database: database)
-        let middleware = common.middleware + (try builder.middleware.build(container))
-        let router = try router(builder, container, readiness, common, middleware)
+        let readiness = Readiness(database: database, shared: shared)
+        let routes = Routes()
+        routes.attach(try container.resolve((any RateLimiter).self))
+        let middleware = routes.configured(common.middleware + (try builder.middleware.build(container)))
+        let router = try router(routes, builder, container, readiness, common, middleware)
         let workers = try builder.workers.build(container)
         let duplicates = JobRunner.duplicateNames(of: workers)
         guard duplicates.isEmpty else { throw StartupError(problems: duplicates) }
         let runner = try database.map { _ in
             JobRunner(try container.resolve(), workers: workers, configuration: common.jobs, logger: logger)
         }
-        let migrations = (database == nil ? [] : [CreateJobs.self as any Migration.Type]) + builder.migrations.all
         return Assembly(
             handler: chain(middleware, { await router.respond(to: $0) }),
             container: container,
             router: router,
-            migrator: database.map { Migrator($0, migrations) },
+            migrator: database.map { Migrator($0, Self.migrations(of: builder)) },
             database: database,
+            resources: SharedResources(database: database, shared: shared),
             jobRunner: runner,
             services: try builder.services.build(container),
             readiness: readiness,
             logger: logger,
             server: common.server,
             isDevelopment: settings.environment == "development")
+    }
+
+    private static func migrations(of builder: AppBuilder) -> [any Migration.Type] {
+        [CreateJobs.self] + builder.migrations.all
+    }
+
+    /// Returns the migrations of an app with a database, in order, without assembling it.
+    package func migrations(settings: Settings) throws -> [any Migration.Type] {
+        var builder = AppBuilder(settings: settings)
+        for module in modules { try module.configure(&builder) }
+        return Self.migrations(of: builder)
     }
 
     /// Checks that secrets with default values from the source code are used on the local machine only.
@@ -122,10 +145,9 @@ extension App {
     }
 
     private func router(
-        _ builder: AppBuilder, _ container: Container, _ readiness: Readiness, _ common: CommonSettings,
-        _ middleware: [any Middleware]
+        _ routes: Routes, _ builder: AppBuilder, _ container: Container, _ readiness: Readiness,
+        _ common: CommonSettings, _ middleware: [any Middleware]
     ) throws -> Router {
-        let routes = Routes()
         common.grpc.configure(routes)
         let description = APIDescription(title: name, version: version)
         readiness.addRoutes(to: routes)

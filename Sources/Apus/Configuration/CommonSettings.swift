@@ -11,8 +11,10 @@ import Logging
 struct CommonSettings {
     let server: Server.Configuration
     let jobs: JobRunner.Configuration
-    /// The URL of the database and how to use it; `nil` if the app has no engine.
+    /// The URL of the database and how to use it; `nil` if the app has no engine, or the URL is missing.
     let database: (url: String, settings: DatabaseSettings)?
+    /// The URL of what the processes share; `nil` if there is nothing.
+    let sharedURL: String?
     /// Whether `/docs` and `/openapi.json` are served.
     let servesDocs: Bool
     let grpc: GRPCSupport
@@ -57,7 +59,8 @@ struct CommonSettings {
 
         // An app without a database has no jobs, either.
         jobs = app.hasDatabase ? Self.jobs(settings) : JobRunner.Configuration()
-        database = app.hasDatabase ? Self.database(settings, name: app.name) : nil
+        database = app.hasDatabase ? Self.database(settings, of: app) : nil
+        sharedURL = app.sharing.flatMap { settings.string($0.setting) }
         logLevel = settings.choice("log.level", default: Logger.Level.info)
         let isDevelopment = settings.environment == "development"
         logFormat = settings.choice("log.format", default: isDevelopment ? LineLogHandler.Format.text : .json)
@@ -72,11 +75,20 @@ struct CommonSettings {
         decompresses = settings.bool("http.decompression", default: true)
     }
 
-    private static func database(_ settings: Settings, name: String) -> (url: String, settings: DatabaseSettings) {
+    private static func database(_ settings: Settings, of app: App) -> (url: String, settings: DatabaseSettings)? {
         var database = DatabaseSettings()
         database.slowQuery = settings.duration(
             "database.slow-query", default: database.slowQuery, atLeast: .milliseconds(1))
-        return (settings.string("database.url", default: "sqlite:data/\(name).sqlite"), database)
+        let schemes = app.engines.flatMap(\.schemes)
+        // Only an embedded database has an address that is right everywhere.
+        if schemes.contains("sqlite") {
+            return (settings.string("database.url", default: "sqlite:data/\(app.name).sqlite"), database)
+        }
+        if let url = settings.string("database.url") { return (url, database) }
+        settings.reportProblem(
+            "\(SettingDeclaration.names(of: "database.url")) is required: a URL with the scheme \(schemes.joined(separator: " or "))."
+        )
+        return nil
     }
 
     private static func jobs(_ settings: Settings) -> JobRunner.Configuration {

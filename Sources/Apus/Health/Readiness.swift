@@ -5,7 +5,7 @@ import HTTPTypes
 import Synchronization
 
 /// The health endpoints: `GET /health/live` reports whether the process runs, `GET /health/ready` whether it can serve
-/// requests.
+/// requests. What the processes share may be away: everything goes on with less, so the process is degraded, not unready.
 package final class Readiness: Sendable {
     /// The paths of health checks, which the server handles even when it is at its request limit.
     static let paths: Set<String> = [
@@ -13,9 +13,16 @@ package final class Readiness: Sendable {
     ]
 
     private let database: (any Database)?
+    private let shared: (any SharedState)?
     private let stopping = Atomic(false)
 
-    init(database: (any Database)?) { self.database = database }
+    /// How long the check waits for what the processes share.
+    private static let patience = Duration.milliseconds(500)
+
+    init(database: (any Database)?, shared: (any SharedState)?) {
+        self.database = database
+        self.shared = shared
+    }
 
     /// Reports the process as not ready from now on. This is the first step of a shutdown.
     package func stop() { stopping.store(true, ordering: .relaxed) }
@@ -32,10 +39,20 @@ package final class Readiness: Sendable {
     private func check() async throws -> HealthReport {
         guard !stopping.load(ordering: .relaxed) else { throw AppError(.unavailable, "The server is shutting down.") }
         try await database?.checkHealth()
-        return HealthReport(status: "ok")
+        guard let shared else { return HealthReport(status: "ok") }
+        do {
+            try await withDeadline(.after(Self.patience)) { try await shared.checkHealth() }
+            return HealthReport(status: "ok")
+        } catch {
+            try Task.checkCancellation()
+            return HealthReport(status: "degraded", unavailable: [shared.name])
+        }
     }
 }
 
 private struct HealthReport: Codable, ResponseConvertible {
+    /// `ok`, or `degraded` if something is missing that the process can do without.
     let status: String
+    /// What is missing.
+    var unavailable: [String]?
 }

@@ -222,7 +222,8 @@ struct IdempotencyStore: Sendable {
         return response
     }
 
-    /// Deletes expired records, at most once a minute.
+    /// Deletes expired records, at most once a minute. Several processes may do so at the same time, and must not wait
+    /// for each other.
     private func deleteExpired() async throws {
         let uptime = clock.uptime
         let isTime = lastCleanup.time.withLock { last in
@@ -234,8 +235,11 @@ struct IdempotencyStore: Sendable {
         let oldest = clock.now.addingTimeInterval(-lifetime.seconds)
         try await database.execute(
             """
-            DELETE FROM apus_idempotency_keys
-            WHERE created_at < \(oldest) AND (claimed_until IS NULL OR claimed_until < \(clock.now))
+            DELETE FROM apus_idempotency_keys WHERE (scope, idempotency_key) IN (
+                SELECT scope, idempotency_key FROM apus_idempotency_keys
+                WHERE created_at < \(oldest) AND (claimed_until IS NULL OR claimed_until < \(clock.now))
+                \(SQL.rowLockSkippingLocked)
+            )
             """)
     }
 }

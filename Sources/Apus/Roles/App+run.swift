@@ -45,11 +45,11 @@ extension App {
         case .run(let role): try await run(role, assembly)
         case .migrate(let action):
             try await migrate(action, assembly)
-            await assembly.database?.close()
+            await assembly.close()
         case .backUp(let file):
             try await assembly.requiredDatabase.backUp(to: file)
             print("wrote \(file)")
-            await assembly.database?.close()
+            await assembly.close()
         case .restore: break
         }
     }
@@ -69,7 +69,7 @@ extension App {
             }
         case .check:
             let problems = try await assembly.requiredDatabase.checkIntegrity()
-            await assembly.database?.close()
+            await assembly.close()
             guard problems.isEmpty else { throw StartupError(problems: problems) }
             print("ok")
         // Tasks with arguments of their own.
@@ -96,9 +96,9 @@ extension App {
     }
 
     /// Runs services until the stop. They stop in the reverse order: the server first, then the jobs, then the services of
-    /// modules, such as clients that jobs use, and the database last.
+    /// modules, such as clients that jobs use, and the database and what the processes share last.
     private func serve(_ assembly: Assembly, _ services: [any Service], listens: Bool) async throws {
-        var all: [any Service] = [DatabaseService(database: assembly.database)] + services
+        var all: [any Service] = [ResourcesService(resources: assembly.resources)] + services
         if listens { all.append(assembly.makeServer(announcing: name)) }
         var configuration = ServiceGroupConfiguration(
             services: all.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint],
@@ -155,12 +155,12 @@ extension Assembly {
     }
 }
 
-/// Closes the database after everything else has stopped.
-private struct DatabaseService: Service {
-    let database: (any Database)?
+/// Closes the database, and the connections to what the processes share, after everything else has stopped.
+private struct ResourcesService: Service {
+    let resources: SharedResources
 
     func run() async throws {
         try? await gracefulShutdown()
-        await database?.close()
+        await resources.close()
     }
 }

@@ -44,7 +44,13 @@ public struct SQLSessionStore: SessionStore {
     }
 
     public func deleteExpired(now: Date) async throws {
-        try await database.execute("DELETE FROM apus_sessions WHERE expires_at <= \(now)")
+        // Several processes may do so at the same time, and must not wait for each other.
+        try await database.execute(
+            """
+            DELETE FROM apus_sessions WHERE id IN (
+                SELECT id FROM apus_sessions WHERE expires_at <= \(now)\(SQL.rowLockSkippingLocked)
+            )
+            """)
     }
 }
 

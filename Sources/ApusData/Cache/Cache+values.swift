@@ -1,3 +1,4 @@
+import ApusCore
 import ApusJSON
 
 extension Cache {
@@ -37,7 +38,7 @@ extension Cache {
         case nil: break
         }
         let (ttl, absentTTL) = (ttl ?? options.ttl, absentTTL ?? options.absentTTL)
-        let result = try await flights.join(key, timeout: options.loadTimeout) {
+        let result = try await flights.join(key, lookup.ticket, timeout: options.loadTimeout) {
             try await self.load(key, lookup.ticket, ttl, absentTTL, load)
         }
         if let value = result as? Loaded<Value> { return value.value }
@@ -78,45 +79,57 @@ extension Cache {
         try? JSON.Decoder.standard.decode(Value.self, from: bytes)
     }
 
-    /// Returns the value of a key, or `nil` if the cache does not have it.
+    /// Returns the value of a key, or `nil` if the cache does not have it or the task is in a transaction, which may see
+    /// other values than those that are committed.
     public func get<Value: Codable & Sendable>(_ key: CacheKey, as type: Value.Type = Value.self) async -> Value? {
-        guard case .value(let bytes)? = await lookUp(key).content else { return nil }
+        guard !AmbientTransaction.isActive, case .value(let bytes)? = await lookUp(key).content else { return nil }
         return decode(bytes)
     }
 
-    /// Stores a value. Values that are being loaded for the key at that time are not stored.
+    /// Stores a value. Values that are being loaded for the key at that time are not stored. Inside a transaction, whose
+    /// values may never be committed, the key is removed instead.
     /// - Throws: The error of encoding the value.
     public func set(_ key: CacheKey, _ value: some Codable & Sendable, ttl: Duration? = nil) async throws {
         let bytes = try JSON.Encoder.standard.encode(value)
-        flights.detach(key)
-        guard let ticket = await lookUp(key).ticket else { return await remove(storedFor: key) }
         let ttl = options.jittered(ttl ?? options.ttl)
-        guard ttl > .zero else { return await remove(storedFor: key) }
+        guard ttl > .zero, !AmbientTransaction.isActive else { return await remove(key) }
+        flights.detach(key)
+        guard let ticket = await lookUp(key).ticket else { return await remove(key) }
         await store(.value(bytes), for: key, ttl: ttl, ticket: ticket, .always)
     }
 
-    /// Removes the value of a key.
+    /// Removes the value of a key. Inside a transaction it is removed now and once more after the commit, because other tasks
+    /// may meanwhile have loaded what was before. That does not delay the transaction.
     public func remove(_ key: CacheKey) async {
-        flights.detach(key)
-        await remove(storedFor: key)
-        // Loads that have begun meanwhile may have seen what was before the removal.
-        flights.detach(key)
+        await remove({ self.flights.detach(key) }, { await self.remove(storedFor: key) })
     }
 
-    /// Removes the values of all keys that begin with a prefix, at the cost of one.
+    /// Removes the values of all keys that begin with a prefix, at the cost of one. See ``remove(_:)``.
     /// - Parameter prefix: A prefix that ends with a colon, such as `users:`. Without a colon, one is appended.
     public func remove(prefix: String) async { await remove(group: .keys(withPrefix: prefix)) }
 
-    /// Removes the values of all keys with a tag, at the cost of one.
-    public func remove(tag: String) async { await remove(group: .tag(tag)) }
+    /// Removes the values of all keys with a tag, at the cost of one. See ``remove(_:)``.
+    public func remove(tag: String) async { await remove(group: .tag(ExactString(tag))) }
 
-    /// Removes the values of all keys.
+    /// Removes the values of all keys. See ``remove(_:)``.
     public func removeAll() async { await remove(group: .all) }
 
     private func remove(group: CacheGroup) async {
-        flights.detach(group)
-        await remove(storedIn: CacheGroupID(group))
-        flights.detach(group)
+        await remove({ self.flights.detach(group) }, { await self.remove(storedIn: CacheGroupID(group)) })
+    }
+
+    private func remove(
+        _ detachLoads: @escaping @Sendable () -> Void, _ removeStored: @escaping @Sendable () async -> Void
+    ) async {
+        @Sendable func removeNow() async {
+            detachLoads()
+            await removeStored()
+            // Loads that have begun meanwhile may have seen what was before the removal.
+            detachLoads()
+        }
+        await removeNow()
+        guard AmbientTransaction.isActive else { return }
+        UnitOfWork.afterCommit { Task.detached { await removeNow() } }
     }
 }
 

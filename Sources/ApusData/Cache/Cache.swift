@@ -44,7 +44,7 @@ public struct CacheOptions: Sendable {
     /// How long it is kept that there is no value. 30 seconds by default.
     public var absentTTL: Duration
     /// By how much values may expire earlier, as a fraction of their time, so that values stored together do not expire
-    /// together. 0.1 by default, in the range from 0 to 1.
+    /// together. 0.1 by default; values out of the range from 0 to 1 count as its bounds.
     public var jitter: Double
     /// The maximum duration of a load. 30 seconds by default.
     public var loadTimeout: Duration
@@ -56,12 +56,20 @@ public struct CacheOptions: Sendable {
     ) {
         self.ttl = ttl
         self.absentTTL = absentTTL
-        self.jitter = min(max(0, jitter), 1)
+        self.jitter = jitter
         self.loadTimeout = loadTimeout
     }
 
     /// A time that is randomly shortened.
-    package func jittered(_ ttl: Duration) -> Duration { ttl * (1 - .random(in: 0...jitter)) }
+    package func jittered(_ ttl: Duration) -> Duration {
+        // The property can be set to anything, and a range with a bound that is not a number traps.
+        let jitter = jitter > 0 ? min(jitter, 1) : 0
+        return ttl * (1 - .random(in: 0...jitter))
+    }
+
+    /// How long the mark of a removal is kept. Longer than any load that has begun before, with the time to look up and to
+    /// store its value.
+    package var removalLifetime: Duration { loadTimeout * 2 + .seconds(1) }
 }
 
 /// What is stored for a key.

@@ -11,6 +11,7 @@ public final class CacheFlights: Sendable {
 
     private struct Flight {
         let key: CacheKey
+        let ticket: CacheTicket?
         var waiters: [Int: Waiter] = [:]
         var task: Task<Void, Never>?
     }
@@ -34,12 +35,15 @@ public final class CacheFlights: Sendable {
     package var waiterCount: Int { state.withLock { $0.flights.values.reduce(0) { $0 + $1.waiters.count } } }
 
     /// Waits for the load of a key, and starts it if there is none.
+    /// - Parameter ticket: What the caller's lookup found. A load with another one has begun before the key or one of its
+    ///   groups was removed, maybe by another process, and is not joined.
     /// - Throws: The error of the load; `CancellationError`; `deadlineExceeded` at the caller's deadline.
     func join(
-        _ key: CacheKey, timeout: Duration, _ load: @escaping @Sendable () async throws -> any Sendable
+        _ key: CacheKey, _ ticket: CacheTicket?, timeout: Duration,
+        _ load: @escaping @Sendable () async throws -> any Sendable
     ) async throws -> any Sendable {
-        guard let deadline = ServiceContext.current?.deadline else { return try await wait(key, timeout, load) }
-        let box = try await withDeadline(deadline) { Box(value: try await self.wait(key, timeout, load)) }
+        guard let deadline = ServiceContext.current?.deadline else { return try await wait(key, ticket, timeout, load) }
+        let box = try await withDeadline(deadline) { Box(value: try await self.wait(key, ticket, timeout, load)) }
         return box.value
     }
 
@@ -48,7 +52,8 @@ public final class CacheFlights: Sendable {
     }
 
     private func wait(
-        _ key: CacheKey, _ timeout: Duration, _ load: @escaping @Sendable () async throws -> any Sendable
+        _ key: CacheKey, _ ticket: CacheTicket?, _ timeout: Duration,
+        _ load: @escaping @Sendable () async throws -> any Sendable
     ) async throws -> any Sendable {
         let waiter = state.withLock { state in
             state.nextID += 1
@@ -56,7 +61,7 @@ public final class CacheFlights: Sendable {
         }
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                add(waiter, continuation, key, timeout, load)
+                add(waiter, continuation, key, ticket, timeout, load)
             }
         } onCancel: {
             cancel(waiter)
@@ -64,18 +69,18 @@ public final class CacheFlights: Sendable {
     }
 
     private func add(
-        _ waiter: Int, _ continuation: Waiter, _ key: CacheKey, _ timeout: Duration,
+        _ waiter: Int, _ continuation: Waiter, _ key: CacheKey, _ ticket: CacheTicket?, _ timeout: Duration,
         _ load: @escaping @Sendable () async throws -> any Sendable
     ) {
         let isCancelled = state.withLock { state in
             if Task.isCancelled { return true }
-            if let id = state.open[key] {
+            if let id = state.open[key], state.flights[id]?.ticket == ticket {
                 state.flights[id]?.waiters[waiter] = continuation
                 return false
             }
             state.nextID += 1
             let id = state.nextID
-            state.flights[id] = Flight(key: key, waiters: [waiter: continuation])
+            state.flights[id] = Flight(key: key, ticket: ticket, waiters: [waiter: continuation])
             state.open[key] = id
             state.flights[id]?.task = start(id, timeout, load)
             return false

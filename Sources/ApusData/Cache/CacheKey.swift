@@ -1,4 +1,4 @@
-import ApusCore
+package import ApusCore
 
 /// The key of a cached value, and the groups by which it can be removed together with others.
 ///
@@ -11,7 +11,7 @@ import ApusCore
 public struct CacheKey: Sendable, Hashable, ExpressibleByStringInterpolation {
     /// The name, compared byte by byte.
     public let name: String
-    /// The tags, sorted and without repetitions.
+    /// The tags, sorted by their bytes and without repetitions.
     public let tags: [String]
 
     /// The maximum number of prefixes and of tags each.
@@ -24,25 +24,32 @@ public struct CacheKey: Sendable, Hashable, ExpressibleByStringInterpolation {
     public init(_ name: String, tags: [String] = []) {
         precondition(tags.count <= Self.maximumGroups, "A cache key has more than \(Self.maximumGroups) tags.")
         self.name = name
-        self.tags = tags.count < 2 ? tags : Set(tags.map(ExactString.init)).map(\.text).sorted()
+        self.tags = tags.count < 2 ? tags : Self.sorted(tags)
+    }
+
+    private static func sorted(_ tags: [String]) -> [String] {
+        Set(tags.map(ExactString.init)).map(\.text).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
 
     public init(stringLiteral value: String) { self.init(value) }
 
     /// The groups of the key: all keys, each prefix and each tag.
-    package var groups: [CacheGroup] { [.all] + Self.prefixes(of: name) + tags.map(CacheGroup.tag) }
+    package var groups: [CacheGroup] {
+        [.all] + Self.prefixes(of: name) + tags.map { .tag(ExactString($0)) }
+    }
 
     private static func prefixes(of name: String) -> [CacheGroup] {
         var groups: [CacheGroup] = []
         for index in name.utf8.indices where name.utf8[index] == UInt8(ascii: ":") {
-            groups.append(.prefix(String(name[...index])))
+            groups.append(.prefix(ExactString(String(name[...index]))))
             if groups.count == maximumGroups { break }
         }
         return groups
     }
 
     public static func == (left: CacheKey, right: CacheKey) -> Bool {
-        left.name.isExactly(right.name) && left.tags == right.tags
+        left.name.isExactly(right.name)
+            && left.tags.elementsEqual(right.tags, by: { (tag: String, other: String) in tag.isExactly(other) })
     }
 }
 
@@ -50,8 +57,8 @@ public struct CacheKey: Sendable, Hashable, ExpressibleByStringInterpolation {
 /// generation of its groups, and is void once one of them has another.
 package enum CacheGroup: Sendable, Hashable {
     case all
-    case prefix(String)
-    case tag(String)
+    case prefix(ExactString)
+    case tag(ExactString)
 
     /// The group of all keys that begin with a prefix, which ends with a colon.
     package static func keys(withPrefix prefix: String) -> CacheGroup {
@@ -64,8 +71,8 @@ package enum CacheGroup: Sendable, Hashable {
     package var name: String {
         switch self {
         case .all: "a"
-        case .prefix(let prefix): "p" + prefix
-        case .tag(let tag): "t" + tag
+        case .prefix(let prefix): "p" + prefix.text
+        case .tag(let tag): "t" + tag.text
         }
     }
 }

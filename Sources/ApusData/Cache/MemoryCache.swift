@@ -37,8 +37,7 @@ public final class MemoryCache: Cache {
     }
 
     public func remove(storedFor key: CacheKey) async {
-        // Kept as long as a load may run that has begun before.
-        let until = clock.uptime + options.loadTimeout
+        let until = clock.uptime + options.removalLifetime
         state.withLock { $0.remove(key, until: until) }
     }
 

@@ -29,8 +29,8 @@ struct MemoryCacheState {
     private var generations: [CacheGroup: UInt64] = [:]
     /// The last version or generation that was given. None is given twice.
     private var lastNumber: UInt64 = 0
-    /// The version of keys that are not stored. Changes when the mark of a removal gives way early, so that no load that has
-    /// begun before stores its value.
+    /// The version of keys that are not stored. Changes when the mark of a removal gives way early or a value is too large to
+    /// be stored, so that no load that has begun before stores its value.
     private var missingVersion: UInt64 = 0
 
     init(maximumValues: Int, maximumBytes: Int) {
@@ -101,7 +101,10 @@ struct MemoryCacheState {
         if let index = indices[name] { remove(at: index) }
         let entry = Entry(
             name: name, content: content, version: nextNumber(), generations: generations, expiresAt: expiresAt)
-        guard entry.size <= maximumBytes else { return }
+        guard entry.size <= maximumBytes else {
+            missingVersion = nextNumber()
+            return
+        }
         while indices.count >= maximumValues || bytes + entry.size > maximumBytes, let oldest {
             if entries[oldest]?.content == nil { missingVersion = nextNumber() }
             remove(at: oldest)

@@ -3,6 +3,8 @@ import ApusCore
 extension Database {
     public var name: String { "\(Self.self)" }
 
+    public var pubSub: (any PubSub)? { nil }
+
     @discardableResult
     public func transaction<Result: Sendable>(
         _ options: TransactionOptions, _ body: () async throws -> Result
@@ -28,6 +30,17 @@ extension Database {
             for statement in change.statements { try await execute(statement) }
             return change.result
         }
+    }
+
+    public func batch(_ statements: [SQL]) async throws -> [[Row]] {
+        if statements.allSatisfy(\.isRead) { return try await queryEach(statements) }
+        return try await transaction { try await queryEach(statements) }
+    }
+
+    private func queryEach(_ statements: [SQL]) async throws -> [[Row]] {
+        var results: [[Row]] = []
+        for statement in statements { results.append(try await query(statement)) }
+        return results
     }
 
     public var statistics: DatabaseStatistics { DatabaseStatistics() }

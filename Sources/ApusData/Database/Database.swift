@@ -62,6 +62,18 @@ public protocol Database: AnyObject, Sendable {
         reading: SQL, _ decide: @escaping @Sendable ([Row]) throws -> Change<Result>
     ) async throws -> Result
 
+    /// Runs several statements that do not depend on each other, and returns the rows of each, in the same order. On
+    /// Postgres, they take one round trip, and a fraction of the time on both sides that they take one by one.
+    ///
+    /// ```swift
+    /// let rows = try await database.batch(ids.map { "SELECT * FROM world WHERE id = \($0)" })
+    /// ```
+    /// If a statement changes data, all of them are one transaction: if one fails, none has an effect. A batch of
+    /// `SELECT` need not see one moment; for that, use a transaction of ``TransactionOptions/snapshot``.
+    /// - Returns: As many results as there are statements, with all their rows in memory.
+    /// - Throws: The first error of a statement. The results of the others are dropped.
+    func batch(_ statements: [SQL]) async throws -> [[Row]]
+
     /// What the connections do at this moment. By default, nothing is known.
     var statistics: DatabaseStatistics { get }
 
@@ -84,6 +96,9 @@ public protocol Database: AnyObject, Sendable {
     /// - Returns: What is wrong; nothing if all is well.
     /// - Throws: An `AppError` of code `unimplemented` if the engine has tools of its own for that.
     func checkIntegrity() async throws -> [String]
+
+    /// Sends messages between the processes that use this database; `nil`, the default, if the engine has no such way.
+    var pubSub: (any PubSub)? { get }
 
     /// Closes all connections after running the statements that are already queued.
     func close() async

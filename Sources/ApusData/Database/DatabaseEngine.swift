@@ -2,11 +2,11 @@ import ApusCore
 
 /// Opens databases by URL. Each database engine provides an implementation.
 public protocol DatabaseEngine: Sendable {
-    /// The URL schemes that this engine opens, such as `sqlite`.
+    /// The URL schemes that this engine opens, such as `sqlite`, or `postgres` and `postgresql`.
     var schemes: [String] { get }
 
     /// Opens a database.
-    /// - Parameter url: The URL of the database, such as `sqlite:data/app.sqlite`.
+    /// - Parameter url: The URL of the database, such as `sqlite:data/app.sqlite` or `postgres://user@host/app`.
     /// - Throws: An `AppError` that describes what is wrong with the URL or why the database cannot be opened.
     func open(_ url: String) throws -> any Database
 

@@ -16,9 +16,10 @@ package struct QueryLog: Sendable {
 
     /// Logs a statement that has run.
     /// - Parameters:
+    ///   - sql: The statement, which is needed only if it is logged.
     ///   - duration: How long it ran, without the time in which it waited for a connection.
     ///   - rows: The number of rows that it returned or changed.
-    package func record(_ sql: SQL, duration: Duration, rows: Int) {
+    package func record(_ sql: @autoclosure () -> SQL, duration: Duration, rows: Int) {
         let isSlow = duration >= slowQuery
         guard isSlow || logger.logLevel <= .debug else { return }
         let milliseconds = Double(duration.components.seconds) * 1000 + Double(duration.components.attoseconds) / 1e15
@@ -26,7 +27,7 @@ package struct QueryLog: Sendable {
         logger.log(
             level: isSlow ? .warning : .debug, isSlow ? "slow query" : "query",
             metadata: [
-                "sql": .string(sql.rendered(for: dialect) { dialect == .postgres ? "$\($0)" : "?" }.text),
+                "sql": .string(sql().rendered(for: dialect) { dialect == .postgres ? "$\($0)" : "?" }.text),
                 "duration_ms": "\(rounded)", "rows": "\(rows)",
             ])
     }

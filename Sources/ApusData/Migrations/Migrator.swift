@@ -39,10 +39,9 @@ public struct Migrator: Sendable {
         }
     }
 
-    /// Returns the ids of the migrations that have not been applied yet.
+    /// Returns the ids of the migrations that have not been applied yet. Changes nothing.
     /// - Throws: The same errors that ``run()`` throws before it applies anything.
     public func pending() async throws -> [String] {
-        try await history.prepare()
         let applied = try await check()
         return steps.map(\.id).filter { !applied.contains($0) }
     }
@@ -65,9 +64,8 @@ public struct Migrator: Sendable {
     }
 
     /// Returns the migrations of the program and of the database, in the order of the program, then those it does not
-    /// know. Throws no disagreement.
+    /// know. Throws no disagreement, and changes nothing.
     public func status() async throws -> [MigrationStatus] {
-        try await history.prepare()
         let entries = try await history.entries()
         let known = steps.map { step in
             guard let entry = entries.first(where: { $0.id == step.id }) else {

@@ -41,7 +41,8 @@ extension SQL {
             case .list(let list): Self.append(list, dialect, &text, &values, placeholder)
             case .identifier(let name): text += Self.quoted(name)
             case .type(let type): text += type.name(in: dialect)
-            case .rowLock: text += dialect == .postgres ? " FOR UPDATE" : ""
+            case .rowLock(let skipsLocked):
+                if dialect == .postgres { text += skipsLocked ? " FOR UPDATE SKIP LOCKED" : " FOR UPDATE" }
             }
         }
         return (text, values)

@@ -70,7 +70,8 @@ public final class Routes {
     }
 
     func subgroup(_ path: String, _ added: [any Middleware]) -> Routes {
-        Routes(collection, prefix: joined(path), middlewares: middlewares + added, inputCount: inputCount)
+        Routes(
+            collection, prefix: joined(path), middlewares: middlewares + configured(added), inputCount: inputCount)
     }
 
     func subgroup<Input: RequestInput>(
@@ -78,7 +79,7 @@ public final class Routes {
     ) -> (Routes, GroupInput<Input.Value>) {
         let extraction = GroupInputExtraction(input: input, depth: inputCount)
         let routes = Routes(
-            collection, prefix: joined(path), middlewares: middlewares + [extraction] + added,
+            collection, prefix: joined(path), middlewares: middlewares + [extraction] + configured(added),
             inputCount: inputCount + 1)
         return (routes, GroupInput(depth: inputCount))
     }

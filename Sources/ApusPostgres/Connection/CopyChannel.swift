@@ -10,7 +10,8 @@ final class CopyChannel: @unchecked Sendable {
     private var chunks = CircularBuffer<ByteBuffer>()
     private var bufferedBytes = 0
     private var end: Result<StatementResult, any Error>?
-    private var waiter: UnsafeContinuation<Void, Never>?
+    /// Tasks may send data at the same time.
+    private(set) var waiters: [UnsafeContinuation<Void, Never>] = []
     /// Called when reading from the socket must pause or may go on.
     var setReading: (Bool) -> Void = { _ in }
 
@@ -63,7 +64,11 @@ final class CopyChannel: @unchecked Sendable {
         }
     }
 
-    private func wake() { waiter.take()?.resume() }
+    private func wake() {
+        let woken = waiters
+        waiters = []
+        for waiter in woken { waiter.resume() }
+    }
 
     private enum Chunk: Sendable {
         case bytes(ByteBuffer)
@@ -120,7 +125,7 @@ final class CopyChannel: @unchecked Sendable {
     private func wait(unless condition: @escaping @Sendable (CopyChannel) -> Bool) async {
         await withUnsafeContinuation { continuation in
             loop.runNowOrSoon {
-                if condition(self) { continuation.resume() } else { self.waiter = continuation }
+                if condition(self) { continuation.resume() } else { self.waiters.append(continuation) }
             }
         }
     }

@@ -10,6 +10,8 @@ final class PendingRequest: @unchecked Sendable {
     enum Kind: Sendable {
         /// - Parameter keepsPrepared: Whether the statement may stay prepared for later executions.
         case statement(String, [SQLValue], keepsPrepared: Bool)
+        /// Statements that are written together and share their fate. There is at least one.
+        case group([(text: String, values: [SQLValue])])
         case simple(String)
         case commit
         case copyIn(String)
@@ -32,6 +34,8 @@ final class PendingRequest: @unchecked Sendable {
     let kind: Kind
     /// The statement, resolved by the cache of the event loop.
     @exclusivity(unchecked) var statement: PostgresStatement?
+    /// The statements of a group.
+    @exclusivity(unchecked) var statements: [PostgresStatement] = []
     /// Whether it was not known whether the statement is fast when it was written.
     @exclusivity(unchecked) var isUnproven = false
     @exclusivity(unchecked) weak var owner: (any Owner)?

@@ -52,3 +52,14 @@ extension PostgresConnection {
         startSession()
     }
 }
+
+extension SocketAddress {
+    /// Whether what is sent there does not leave the machine: to a Unix socket or a loopback address.
+    var isOnThisMachine: Bool {
+        switch self {
+        case .unixDomainSocket: true
+        case .v4: ipAddress?.starts(withBytesOf: "127.") == true
+        case .v6: ipAddress == "::1"
+        }
+    }
+}

@@ -51,8 +51,11 @@ extension PostgresConnection: PendingRequest.Owner {
     /// Holds a statement of a transaction back until no cancellation can hit it.
     /// - Returns: Whether it is held.
     func waitsForCancellation(_ request: PendingRequest) -> Bool {
-        guard cancellation != nil, case .begun = transaction, case .statement = request.kind else { return false }
-        cancellation?.held.append(request)
+        guard cancellation != nil, case .begun = transaction else { return false }
+        switch request.kind {
+        case .statement, .group: cancellation?.held.append(request)
+        case .simple, .commit, .copyIn, .copyOut: return false
+        }
         return true
     }
 

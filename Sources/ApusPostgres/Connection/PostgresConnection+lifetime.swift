@@ -14,14 +14,16 @@ extension PostgresConnection {
         now - lastUse > TimeAmount(configuration.checkInterval)
     }
 
-    /// Checks the connection, and closes it if the server does not answer in time.
+    /// Checks the connection, and closes it if the server does not answer in time, or with an error.
     /// - Parameter completion: Called with whether the server has answered.
     func ping(_ completion: @escaping (Bool) -> Void = { _ in }) {
         let request = PendingRequest(.simple("SELECT 1"))
         let watchdog = loop.scheduleTask(in: Self.pingTimeout) { self.close() }
         request.whenFinished { result in
             watchdog.cancel()
-            if case .success = result { completion(true) } else { completion(false) }
+            if case .success = result { return completion(true) }
+            self.close()
+            completion(false)
         }
         submit(request)
     }

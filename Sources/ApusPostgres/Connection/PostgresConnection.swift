@@ -130,12 +130,15 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
             switch request.kind {
             case .statement(let sql, let values, let keepsPrepared):
                 try submit(request, sql, values, keepsPrepared: keepsPrepared)
+            case .group(let parts): try submit(request, group: parts)
             case .simple(let sql): machine.send(.simple(sql), token: request)
             case .commit: machine.send(.commit, token: request)
             case .copyIn(let sql):
+                try checkCopy()
                 try checkTransaction()
                 machine.send(.copyIn(sql), token: request)
             case .copyOut(let sql):
+                try checkCopy()
                 try checkTransaction()
                 machine.send(.copyOut(sql), token: request)
             }
@@ -152,6 +155,18 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
         request.statement = statement
         try statement.checkUse()
         try ValueEncoder.validate(values)
+        guard try joinTransaction(request) else { return }
+        try machine.send(
+            statement, values, token: request,
+            keepsPrepared: keepsPrepared && sql.utf8.count <= LoopStatements.maximumLength)
+        if statement.speed != .fast { noteUnproven(request) }
+    }
+
+    /// Begins the transaction of the task if it has not begun.
+    /// - Returns: Whether a request may be written. Otherwise, it waits until the transaction has begun.
+    /// - Throws: If the transaction has ended, or a COPY of it is under way.
+    func joinTransaction(_ request: PendingRequest) throws(AppError) -> Bool {
+        try checkCopy()
         switch transaction {
         case .none: break
         case .notBegun(let begin):
@@ -160,16 +175,23 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
             transaction = .beginning([])
         case .beginning(let held):
             transaction = .beginning(held + [request])
-            return
+            return false
         case .begun: try checkTransaction()
         }
-        try machine.send(
-            statement, values, token: request,
-            keepsPrepared: keepsPrepared && sql.utf8.count <= LoopStatements.maximumLength)
-        if statement.speed != .fast {
-            request.isUnproven = true
-            unprovenCount += 1
-        }
+        return true
+    }
+
+    /// Counts a request that was written, of which it is not known whether it is fast.
+    func noteUnproven(_ request: PendingRequest) {
+        request.isUnproven = true
+        unprovenCount += 1
+    }
+
+    /// - Throws: If a COPY is under way. Its closure would wait for a statement that the server does not read.
+    private func checkCopy() throws(AppError) {
+        guard machine.isCopying else { return }
+        throw AppError(
+            .internal, "A statement of a transaction cannot run in the closure of a COPY. Run it before or afterwards.")
     }
 
     /// - Throws: If the server has ended the transaction of the task. The statement would run outside of it.
@@ -228,6 +250,7 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
     /// Begins the session, once the transport is as secure as it will be.
     func startSession() {
         transport = .open
+        machine.isConfidential = isEncrypted || channelContext?.remoteAddress?.isOnThisMachine == true
         machine.start()
         flush()
     }
@@ -283,7 +306,7 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
         switch action {
         case .none: break
         case .answered(let request, let answer): answered(request, answer)
-        case .answeredGroup(let answers): for (request, answer) in answers { answered(request, answer) }
+        case .answeredGroup(let answers): answeredGroup(answers)
         case .started:
             lastUse = .now()
             startPromise.succeed()
@@ -296,9 +319,20 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
         }
     }
 
+    private func answeredGroup(_ answers: [(PendingRequest?, Machine.Answer)]) {
+        guard let request = answers.last?.0, case .group = request.kind else {
+            for (request, answer) in answers { answered(request, answer) }
+            return
+        }
+        // Without those that begin a transaction.
+        let answers = answers.filter { $0.0 === request }.map(\.1)
+        answered(request, PendingRequest.groupAnswer(answers))
+    }
+
     private func answered(_ request: PendingRequest?, _ answer: Machine.Answer) {
         lastUse = readAt
         let duration = readAt - headSince
+        if duration <= Self.slowDuration { request?.groupWasFast() }
         if let statement = request?.statement {
             let speed: PostgresStatement.Speed = duration > Self.slowDuration ? .slow : .fast
             let changes = (statement.speed == .slow) != (speed == .slow)

@@ -25,7 +25,8 @@ extension AppError {
         case "25006": (.unavailable, "The database does not accept changes at the moment.")
         case _ where isUnavailable(sqlState): (.unavailable, "The database is temporarily unavailable.")
         case _ where sqlState.starts(withBytesOf: "22"): (.invalidArgument, "A value is not valid for the database.")
-        case _ where sqlState.starts(withBytesOf: "XX"): (.dataLoss, "The database is damaged.")
+        // XX000 is any unforeseen error, such as that of two sessions that change the same function.
+        case "XX001", "XX002": (.dataLoss, "The database is damaged.")
         default: (.internal, "A statement failed.")
         }
     }

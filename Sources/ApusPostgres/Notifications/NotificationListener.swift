@@ -6,19 +6,11 @@ import Synchronization
 
 /// Listens for notifications on a connection of its own, which is opened again when it is lost.
 final class NotificationListener: Sendable {
-    private struct Subscriber {
-        let channel: String
-        let stream: AsyncStream<PostgresEvent>.Continuation
-        /// Whether it was told that what was sent before it listened is lost.
-        var isListening = false
-    }
-
     private struct State {
-        var subscribers: [Int: Subscriber] = [:]
-        var nextID = 0
+        var subscriptions = Subscriptions<AsyncStream<PostgresEvent>.Continuation>()
         var connection: PostgresConnection?
-        /// The channels that are listened to on the connection.
-        var channels: Set<ExactString> = []
+        /// Whether the server has confirmed that it listens on the connection.
+        var hasListened = false
         var task: Task<Void, Never>?
         var isClosed = false
     }
@@ -31,6 +23,8 @@ final class NotificationListener: Sendable {
 
     /// How many events a subscriber may be behind. Then it misses some, and is told.
     private static let maximumBacklog = 1024
+    /// The maximum length of a channel's name, in bytes. The server would cut it.
+    private static let maximumNameLength = 63
     /// How often the connection is checked: a connection of which only one side knows that it has ended receives
     /// nothing.
     private static let pingInterval = TimeAmount.seconds(15)
@@ -46,12 +40,17 @@ final class NotificationListener: Sendable {
     func subscribe(_ channel: String) -> AsyncStream<PostgresEvent> {
         let (stream, continuation) = AsyncStream.makeStream(
             of: PostgresEvent.self, bufferingPolicy: .bufferingNewest(Self.maximumBacklog))
+        guard (1...Self.maximumNameLength).contains(channel.utf8.count), !channel.utf8.contains(0) else {
+            // One LISTEN that the server rejects would end the connection for the subscribers of all channels.
+            log.error("a channel of notifications has no valid name", metadata: ["channel": "\(channel)"])
+            continuation.finish()
+            return stream
+        }
         let (id, connection) = state.withLock { state -> (Int?, PostgresConnection?) in
             guard !state.isClosed else { return (nil, nil) }
-            state.nextID += 1
-            state.subscribers[state.nextID] = Subscriber(channel: channel, stream: continuation)
+            let id = state.subscriptions.add(channel, continuation)
             if state.task == nil { state.task = Task.detached { await self.run() } }
-            return (state.nextID, state.connection)
+            return (id, state.connection)
         }
         guard let id else {
             continuation.finish()
@@ -64,20 +63,22 @@ final class NotificationListener: Sendable {
 
     private func unsubscribe(_ id: Int) {
         let connection = state.withLock { state in
-            state.subscribers[id] = nil
+            state.subscriptions.remove(id)
             return state.connection
         }
         if let connection { connection.loop.execute { self.listen(on: connection) } }
     }
 
     func close() {
-        let (subscribers, connection, task) = state.withLock { state in
-            defer { (state.subscribers, state.connection, state.task) = ([:], nil, nil) }
+        let (streams, connection, task) = state.withLock { state in
+            let streams = state.subscriptions.streams
+            defer { (state.connection, state.task) = (nil, nil) }
+            state.subscriptions.removeAll()
             state.isClosed = true
-            return (state.subscribers, state.connection, state.task)
+            return (streams, state.connection, state.task)
         }
         task?.cancel()
-        for subscriber in subscribers.values { subscriber.stream.finish() }
+        for stream in streams { stream.finish() }
         if let connection { connection.loop.execute { connection.close() } }
     }
 
@@ -89,7 +90,6 @@ final class NotificationListener: Sendable {
         while !Task.isCancelled {
             do {
                 let connection = try await connector.connect(on: loop, statements)
-                attempt = 0
                 let closed = await connection.onLoop { connection -> EventLoopFuture<Void>? in
                     self.begin(connection)
                     return connection.channelContext?.channel.closeFuture
@@ -98,15 +98,15 @@ final class NotificationListener: Sendable {
             } catch {
                 log.warning("cannot listen for notifications", metadata: ["error": "\(String(reflecting: error))"])
             }
-            let isDone = state.withLock { state in
-                state.connection = nil
-                state.channels = []
-                for id in state.subscribers.keys { state.subscribers[id]?.isListening = false }
-                if state.subscribers.isEmpty { state.task = nil }
-                return state.subscribers.isEmpty
+            let (isDone, hasListened) = state.withLock { state in
+                defer { (state.connection, state.hasListened) = (nil, false) }
+                state.subscriptions.connectionLost()
+                if state.subscriptions.isEmpty { state.task = nil }
+                return (state.subscriptions.isEmpty, state.hasListened)
             }
             if isDone { return }
-            attempt += 1
+            // A server that can be reached, but does not listen, such as a standby, is not tried again and again at once.
+            attempt = hasListened ? 1 : attempt + 1
             try? await Task.sleep(for: Self.backoff.delay(after: min(attempt, 30)))
         }
     }
@@ -128,16 +128,17 @@ final class NotificationListener: Sendable {
 
     /// Called on the event loop. Listens to the channels that have subscribers, and no longer to others.
     private func listen(on connection: PostgresConnection) {
-        let (added, removed, isUnused) = state.withLock { state -> (Set<ExactString>, Set<ExactString>, Bool) in
-            guard state.connection === connection else { return ([], [], false) }
-            let wanted = Set(state.subscribers.values.map { ExactString($0.channel) })
-            defer { state.channels = wanted }
-            return (wanted.subtracting(state.channels), state.channels.subtracting(wanted), wanted.isEmpty)
+        let (change, isUnused) = state.withLock { state in
+            state.connection === connection
+                ? (state.subscriptions.change(), state.subscriptions.isEmpty) : (nil, false)
         }
+        guard let change else { return }
         if isUnused { return connection.close() }
-        for channel in removed { connection.submit(PendingRequest(.simple("UNLISTEN \(Self.quoted(channel.text))"))) }
-        for channel in added {
-            let request = PendingRequest(.simple("LISTEN \(Self.quoted(channel.text))"))
+        for channel in change.unlisten {
+            connection.submit(PendingRequest(.simple("UNLISTEN \(Self.quoted(channel))")))
+        }
+        for channel in change.listen {
+            let request = PendingRequest(.simple("LISTEN \(Self.quoted(channel))"))
             request.whenFinished { result in
                 if case .failure = result { connection.close() }
             }
@@ -146,38 +147,30 @@ final class NotificationListener: Sendable {
         // Answered after the LISTENs above.
         let request = PendingRequest(.simple("SELECT 1"))
         request.whenFinished { result in
-            if case .success = result { self.tellGap(connection) }
+            if case .success = result { self.tellGap(connection, change.sent) }
         }
         connection.submit(request)
     }
 
     /// Tells the subscribers that have begun to listen that what was sent before is lost.
-    private func tellGap(_ connection: PostgresConnection) {
+    private func tellGap(
+        _ connection: PostgresConnection, _ sent: Subscriptions<AsyncStream<PostgresEvent>.Continuation>.Sent
+    ) {
         let streams = state.withLock { state -> [AsyncStream<PostgresEvent>.Continuation] in
             guard state.connection === connection else { return [] }
-            var streams: [AsyncStream<PostgresEvent>.Continuation] = []
-            for (id, subscriber) in state.subscribers where !subscriber.isListening {
-                guard state.channels.contains(ExactString(subscriber.channel)) else { continue }
-                state.subscribers[id]?.isListening = true
-                streams.append(subscriber.stream)
-            }
-            return streams
+            state.hasListened = true
+            return state.subscriptions.confirmed(sent)
         }
         for stream in streams { stream.yield(.gap) }
     }
 
     /// Called on the event loop.
     private func deliver(_ notification: PostgresNotification) {
-        for subscriber in subscribers(of: notification.channel) {
-            let result = subscriber.stream.yield(
-                .notification(channel: notification.channel, payload: notification.payload))
-            if case .dropped = result { subscriber.stream.yield(.gap) }
+        for stream in state.withLock({ $0.subscriptions.streams(of: notification.channel) }) {
+            let result = stream.yield(.notification(channel: notification.channel, payload: notification.payload))
+            if case .dropped = result { stream.yield(.gap) }
         }
     }
 
-    private func subscribers(of channel: String) -> [Subscriber] {
-        state.withLock { state in state.subscribers.values.filter { $0.channel.isExactly(channel) } }
-    }
-
-    private static func quoted(_ name: String) -> String { "\"" + name.replacing(["\"": "\"\"", "\0": ""]) + "\"" }
+    private static func quoted(_ name: String) -> String { "\"" + name.replacing(["\"": "\"\""]) + "\"" }
 }

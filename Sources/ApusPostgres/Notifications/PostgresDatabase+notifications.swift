@@ -23,7 +23,8 @@ extension PostgresDatabase {
     ///     }
     /// }
     /// ```
-    /// - Parameter channel: The name of the channel, up to 63 bytes, in exact case.
+    /// - Parameter channel: The name of the channel, 1 to 63 bytes without U+0000, in exact case. Another name is logged as
+    ///   an error, and has no events.
     /// - Returns: The events, until the task is cancelled or the database is closed.
     public func notifications(on channel: String) -> AsyncStream<PostgresEvent> { listener.subscribe(channel) }
 

@@ -22,6 +22,9 @@ final class LoopPool: PendingRequest.Target, PendingRequest.Owner, PostgresConne
         didSet { load.connections.store(connections.count, ordering: .relaxed) }
     }
     @exclusivity(unchecked) private var connecting = 0
+    @exclusivity(unchecked) private var backoff = ConnectBackoff()
+    /// The next attempt to connect, if the last one has failed and statements wait.
+    private var reconnect: Scheduled<Void>?
     @exclusivity(unchecked) private var waiting = CircularBuffer<PendingRequest>() {
         didSet { load.waiting.store(waiting.count, ordering: .relaxed) }
     }
@@ -70,10 +73,17 @@ final class LoopPool: PendingRequest.Target, PendingRequest.Owner, PostgresConne
         guard !isClosed else {
             return request.finish(.failure(AppError(.unavailable, "The database is closed.")))
         }
-        if case .statement(let sql, _, _) = request.kind {
+        switch request.kind {
+        case .statement(let sql, _, _):
             let statement = statements.statement(sql)
             if statement.speed == .slow { return request.finish(.failure(RunsAlone())) }
             request.statement = statement
+        case .group(let parts):
+            request.statements = parts.map { statements.statement($0.text) }
+            if request.statements.contains(where: { $0.speed == .slow }) {
+                return request.finish(.failure(RunsAlone()))
+            }
+        case .simple, .commit, .copyIn, .copyOut: break
         }
         if waiting.isEmpty, let connection = availableConnection() { return connection.submit(request) }
         request.owner = self
@@ -99,7 +109,7 @@ final class LoopPool: PendingRequest.Target, PendingRequest.Owner, PostgresConne
 
     private var isStuck: Bool {
         let now = NIODeadline.now()
-        return connecting == 0
+        return connecting == 0 && reconnect == nil
             && connections.allSatisfy { !$0.isUsable || now - $0.headSince > PostgresConnection.maximumHeadDuration }
     }
 
@@ -110,7 +120,7 @@ final class LoopPool: PendingRequest.Target, PendingRequest.Owner, PostgresConne
             if connection.isIdle { return connection }
             if connection.depth < best?.depth ?? .max { best = connection }
         }
-        if connections.count + connecting < limit { connect() }
+        if connections.count + connecting < limit { connectIfAllowed() }
         guard let best else { return nil }
         let now = NIODeadline.now()
         if best.hasRoom(depth: Self.maximumDepth, now: now) { return best }
@@ -130,6 +140,16 @@ final class LoopPool: PendingRequest.Target, PendingRequest.Owner, PostgresConne
 
     // MARK: Connections
 
+    /// Opens a connection, later if the last attempt has failed.
+    private func connectIfAllowed() {
+        if backoff.allows(now: .now(), connecting: connecting) { return connect() }
+        guard connections.isEmpty, connecting == 0, reconnect == nil else { return }
+        reconnect = loop.scheduleTask(deadline: backoff.next) {
+            self.reconnect = nil
+            self.sendWaiting()
+        }
+    }
+
     /// Opens a connection. It goes on if the statement that needed it is cancelled.
     private func connect() {
         connecting += 1
@@ -140,13 +160,17 @@ final class LoopPool: PendingRequest.Target, PendingRequest.Owner, PostgresConne
                 let connection = try await connector.connect(on: loop, statements)
                 loop.execute { self.connected(connection) }
             } catch {
-                loop.execute { self.failedToConnect(error) }
+                loop.execute {
+                    self.backoff.failed(now: .now())
+                    self.failedToConnect(error)
+                }
             }
         }
     }
 
     private func connected(_ connection: PostgresConnection) {
         connecting -= 1
+        backoff.succeeded()
         guard connection.transport == .open else { return sendWaiting() }
         connection.delegate = self
         connections.append(connection)
@@ -204,7 +228,7 @@ final class LoopPool: PendingRequest.Target, PendingRequest.Owner, PostgresConne
     }
 
     private func closeIfDone() {
-        guard waiting.isEmpty, connecting == 0, connections.allSatisfy({ $0.isIdle || !$0.isUsable }) else { return }
+        guard waiting.isEmpty, connecting == 0, connections.allSatisfy(\.isIdle) else { return }
         let open = connections
         connections = []
         for connection in open {

@@ -24,16 +24,22 @@ struct Authentication {
     private let user: String
     private let password: Secret<String>?
     private let binding: SCRAM.ChannelBinding
+    private let isConfidential: Bool
     private let nonce: String?
     private var state = State.initial
 
     /// - Parameters:
     ///   - binding: What SCRAM can be bound to.
+    ///   - isConfidential: Whether nobody else can read the connection. Otherwise, the password is not sent as it is.
     ///   - nonce: The nonce of SCRAM, for tests. By default it is random.
-    init(user: String, password: Secret<String>?, binding: SCRAM.ChannelBinding, nonce: String? = nil) {
+    init(
+        user: String, password: Secret<String>?, binding: SCRAM.ChannelBinding, isConfidential: Bool,
+        nonce: String? = nil
+    ) {
         self.user = user
         self.password = password
         self.binding = binding
+        self.isConfidential = isConfidential
         self.nonce = nonce
     }
 
@@ -50,6 +56,12 @@ struct Authentication {
         case (0, .awaitsServerFirst), (0, .awaitsKey), (0, .awaitsServerFinal):
             throw ProtocolViolation("The server has ended SCRAM without proving that it knows the password.")
         case (3, .initial):
+            guard isConfidential else {
+                throw AppError(
+                    .failedPrecondition,
+                    "The database asks for the password in clear text on a connection that is not encrypted. Use "
+                        + "scram-sha-256 there, or sslmode=require here.")
+            }
             FrontendMessage.password(try requirePassword().utf8, to: &output)
             state = .passwordSent
         case (5, .initial):

@@ -148,11 +148,13 @@ extension PostgresConnectionStateMachine {
         progress?.isComplete = true
         if message.kind == .commandComplete {
             guard let tag = CommandTag(message.body) else { throw malformed(message) }
-            progress?.result.affectedRows += tag.affectedRows
+            let rows = (progress?.result.affectedRows ?? 0).addingReportingOverflow(tag.affectedRows)
+            guard !rows.overflow else { throw malformed(message) }
+            progress?.result.affectedRows = rows.partialValue
             progress?.isRollback = tag.isRollback
         }
         // The next request of the group is answered without a ReadyForQuery in between.
-        if !current.slot.endsGroup, let done = progress.take() { answeredInGroup.append((done.slot, done.result)) }
+        if !current.slot.endsGroup, let done = progress.take() { answeredInGroup.append(done) }
     }
 
     private mutating func receivedRow(_ body: ByteBuffer) throws {
@@ -197,6 +199,7 @@ extension PostgresConnectionStateMachine {
     /// Called at ReadyForQuery. All requests of the group are answered, or failed together.
     private mutating func endGroup(_ message: BackendMessage) throws -> Action {
         guard let current = progress, current.isComplete || current.error != nil else { throw unexpected(message) }
+        if current.slot.isCopy { copies -= 1 }
         guard let error = current.error else {
             guard current.slot.endsGroup else { throw unexpected(message) }
             progress = nil
@@ -211,11 +214,11 @@ extension PostgresConnectionStateMachine {
         forgetUnprepared(slots, current, at: failedIndex)
         let isInvalidated = forgetIfInvalid(current, error)
         // A transaction that could not begin is not tried again here: other statements may already be written behind
-        // it.
-        if status == .idle, !current.slot.isRetry, !current.slot.isAbandoned, slots.count == 1,
+        // it. Nobody waits for its first statement.
+        if status == .idle, !current.slot.isRetry, !current.slot.isAbandoned, slots.allSatisfy({ $0.token != nil }),
             isInvalidated || isMisdirectedCancel(current, error)
         {
-            retry(slots)
+            retry(slots, failedAt: failedIndex)
             return .none
         }
         let failure: AppError
@@ -235,8 +238,7 @@ extension PostgresConnectionStateMachine {
 
     private mutating func answer(_ current: Progress<Token>) -> Action {
         unansweredBytes -= current.slot.bytes
-        var answer = Answer.success(current.result)
-        if let error = current.decodingError { answer = .failure(error) }
+        var answer = current.answer
         if case .commit = current.slot.kind, current.isRollback {
             answer = .failure(
                 AppError(
@@ -244,18 +246,20 @@ extension PostgresConnectionStateMachine {
         }
         guard !answeredInGroup.isEmpty else { return .answered(waiting(current.slot), answer) }
         var answers: [(Token?, Answer)] = []
-        for (slot, result) in answeredInGroup {
-            unansweredBytes -= slot.bytes
-            answers.append((waiting(slot), .success(result)))
+        for answered in answeredInGroup {
+            unansweredBytes -= answered.slot.bytes
+            answers.append((waiting(answered.slot), answered.answer))
         }
         answeredInGroup = []
         answers.append((waiting(current.slot), answer))
         return .answeredGroup(answers)
     }
 
-    /// Forgets the statements that were to be prepared, but were not because of the error.
+    /// Forgets the statements that were to be prepared, but were not because of the error, and remembers those that were to
+    /// be closed.
     private mutating func forgetUnprepared(_ slots: [Slot<Token>], _ current: Progress<Token>, at failedIndex: Int) {
         for (index, slot) in slots.enumerated() where index >= failedIndex {
+            if index > failedIndex { unclosed += slot.closed }
             guard slot.parses, case .statement(let statement) = slot.kind else { continue }
             if index > failedIndex || !current.hasParsed { prepared.remove(statement) }
         }

@@ -18,6 +18,19 @@ extension PostgresConnectionStateMachine {
             statement, values, token: token, keepsPrepared: keepsPrepared, endsGroup: endsGroup, isRetry: false)
     }
 
+    /// Writes statements that share their fate: outside of a transaction, they are one.
+    /// - Throws: An `AppError` of code `invalidArgument` if a value cannot be sent. Nothing is written then.
+    mutating func send(
+        group: [(statement: PostgresStatement, values: [SQLValue], keepsPrepared: Bool)], token: Token?
+    ) throws(AppError) {
+        for part in group { try ValueEncoder.validate(part.values) }
+        for (index, part) in group.enumerated() {
+            write(
+                part.statement, part.values, token: token, keepsPrepared: part.keepsPrepared,
+                endsGroup: index == group.count - 1, isRetry: false)
+        }
+    }
+
     /// Writes a statement without values or rows that begins a group, such as `BEGIN`. If it fails, what follows is not
     /// executed.
     mutating func sendFirst(_ statement: PostgresStatement) {
@@ -37,17 +50,20 @@ extension PostgresConnectionStateMachine {
     ) {
         let start = output.writerIndex
         let isNamed = keepsPrepared && options.preparesStatements
-        let known = isNamed ? prepared.find(statement) : nil
+        var known = isNamed ? prepared.find(statement) : nil
+        // What another connection has learnt is used as well. The types of the parameters are declared, so they stay true.
+        var description = known == nil ? statement.description : known?.description
+        if let types = description?.parameters, !ValueEncoder.fit(values, types) {
+            // The column may have a larger type by now. If the server infers the same one again, it reports the error.
+            (known, description) = (nil, nil)
+        }
         let current: PreparedStatement
-        var description: StatementDescription?
+        var closed: [String] = []
         if let known {
             current = known
-            description = known.description
         } else {
             current = PreparedStatement(statement, isNamed: isNamed)
-            // What another connection has learnt. The types of its parameters are declared, so they stay true.
-            description = statement.description
-            parse(current, values, description, isRetry: isRetry)
+            closed = parse(current, values, description, isRetry: isRetry)
         }
         bind(current, values, description)
         FrontendMessage.execute(to: &output)
@@ -57,19 +73,23 @@ extension PostgresConnectionStateMachine {
             requested: description?.columns)
         slot.endsGroup = endsGroup
         slot.isRetry = isRetry
+        slot.closed = closed
         append(slot, from: start)
     }
 
+    /// - Returns: The names of the prepared statements that are closed before.
     private mutating func parse(
         _ current: PreparedStatement, _ values: [SQLValue], _ description: StatementDescription?, isRetry: Bool
-    ) {
+    ) -> [String] {
         let statement = current.statement
+        var closed = unclosed
+        unclosed = []
         if !current.name.isEmpty {
-            let replaced = prepared.add(current)
-            if let replaced { FrontendMessage.closeStatement(replaced, to: &output) }
+            if let replaced = prepared.add(current) { closed.append(replaced) }
             // The name may exist although this connection has not prepared it, behind a connection pooler.
-            if isRetry, replaced != current.name { FrontendMessage.closeStatement(current.name, to: &output) }
+            if isRetry, !closed.contains(current.name) { closed.append(current.name) }
         }
+        for name in closed { FrontendMessage.closeStatement(name, to: &output) }
         let types: [UInt32]
         if let description {
             types = description.declaredOIDs
@@ -78,8 +98,10 @@ extension PostgresConnectionStateMachine {
                 ValueEncoder.declaredType(of: $0, declaresNumbers: statement.declaresNumbers)
             }
         }
+        current.declaredTypes = types.map { PostgresType(oid: $0) }
         FrontendMessage.parse(current.name, statement.sql, types: types, to: &output)
         FrontendMessage.describeStatement(current.name, to: &output)
+        return closed
     }
 
     /// Writes a Bind message for the unnamed portal.
@@ -90,33 +112,25 @@ extension PostgresConnectionStateMachine {
         output.writeMultipleIntegers(UInt8(ascii: "B"), UInt32(0), UInt8(0))
         output.writeNullTerminatedString(current.name)
         let count = UInt16(truncatingIfNeeded: values.count)
+        // Until the server has described the statement, only the types are certain that were declared, by whichever
+        // request has prepared it.
+        let types = description?.parameters ?? current.declaredTypes
+        let isTyped = types.count == values.count
         output.writeInteger(count)
-        if let description, description.parameters.count == values.count {
-            for index in values.indices {
-                output.writeInteger(
-                    ValueEncoder.format(of: values[index], as: description.parameters[index]).rawValue)
-            }
-            output.writeInteger(count)
-            for index in values.indices {
-                ValueEncoder.write(values[index], as: description.parameters[index], to: &output)
-            }
-        } else {
-            let types = values.map {
-                let oid = ValueEncoder.declaredType(of: $0, declaresNumbers: current.statement.declaresNumbers)
-                return PostgresType(oid: oid)
-            }
-            for (value, type) in zip(values, types) {
-                output.writeInteger(ValueEncoder.format(of: value, as: type).rawValue)
-            }
-            output.writeInteger(count)
-            for (value, type) in zip(values, types) { ValueEncoder.write(value, as: type, to: &output) }
+        for index in values.indices {
+            output.writeInteger(
+                ValueEncoder.format(of: values[index], as: isTyped ? types[index] : .unknown).rawValue)
+        }
+        output.writeInteger(count)
+        for index in values.indices {
+            ValueEncoder.write(values[index], as: isTyped ? types[index] : .unknown, to: &output)
         }
         writeResultFormats(description?.columns)
         output.setInteger(UInt32(output.writerIndex - start - 1), at: start + 1)
     }
 
     private mutating func writeResultFormats(_ columns: ColumnDescription?) {
-        guard let columns, !columns.names.isEmpty else {
+        guard let columns else {
             output.writeInteger(UInt16(0))
             return
         }
@@ -145,17 +159,19 @@ extension PostgresConnectionStateMachine {
         var slot = slot
         slot.bytes = output.writerIndex - start
         unansweredBytes += slot.bytes
+        if slot.isCopy { copies += 1 }
         queue.append(slot)
     }
 
     /// Writes a group of requests again, behind those that were written meanwhile.
-    mutating func retry(_ slots: [Slot<Token>]) {
-        for slot in slots {
+    /// - Parameter failedIndex: The one that has failed. A second failure of it is its answer.
+    mutating func retry(_ slots: [Slot<Token>], failedAt failedIndex: Int) {
+        for (index, slot) in slots.enumerated() {
             switch slot.kind {
             case .statement(let prepared):
                 write(
                     prepared.statement, slot.values, token: slot.token, keepsPrepared: !prepared.name.isEmpty,
-                    endsGroup: slot.endsGroup, isRetry: true)
+                    endsGroup: slot.endsGroup, isRetry: slot.isRetry || index == failedIndex)
             case .simple, .commit, .copyIn, .copyOut: send(slot.kind, token: slot.token)
             }
         }

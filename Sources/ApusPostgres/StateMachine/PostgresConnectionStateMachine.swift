@@ -57,6 +57,8 @@ struct PostgresConnectionStateMachine<Token> {
     let options: Options
     /// What authentication can be bound to, which is known when the connection is encrypted.
     var binding = SCRAM.ChannelBinding.unsupported
+    /// Whether nobody else can read the connection: it is encrypted, or does not leave the machine.
+    var isConfidential = false
     var state = State.initial
     /// The bytes to send.
     var output = ByteBuffer()
@@ -66,7 +68,11 @@ struct PostgresConnectionStateMachine<Token> {
     /// The request that is being answered.
     var progress: Progress<Token>?
     /// The requests of the current group that were answered before ``progress``.
-    var answeredInGroup: [(slot: Slot<Token>, result: StatementResult)] = []
+    var answeredInGroup: [Progress<Token>] = []
+    /// The names that are no longer used, but are still prepared on the server: it has skipped the requests to close them.
+    var unclosed: [String] = []
+    /// How many COPY were written and not completely answered.
+    var copies = 0
     var unansweredBytes = 0
     var status = TransactionStatus.idle
     var backendKey: BackendKey?
@@ -88,6 +94,9 @@ struct PostgresConnectionStateMachine<Token> {
     /// The number of requests that were written and not completely answered.
     var unansweredCount: Int { queue.count + answeredInGroup.count + (progress == nil ? 0 : 1) }
 
+    /// Whether a COPY is under way whose data somebody sends or reads.
+    var isCopying: Bool { copies > 0 && progress?.slot.isAbandoned != true }
+
     /// Whether requests are accepted.
     var isReady: Bool { if case .ready = state { true } else { false } }
 
@@ -100,7 +109,8 @@ struct PostgresConnectionStateMachine<Token> {
         FrontendMessage.startup(options.parameters, to: &output)
         state = .authenticating(
             Authentication(
-                user: options.user, password: options.password, binding: binding, nonce: options.nonce))
+                user: options.user, password: options.password, binding: binding, isConfidential: isConfidential,
+                nonce: options.nonce))
     }
 
     /// Called with the key that was asked for.
@@ -128,7 +138,7 @@ struct PostgresConnectionStateMachine<Token> {
                 waiting.append((token, error))
             }
         }
-        for (slot, _) in answeredInGroup { add(slot, error) }
+        for answered in answeredInGroup { add(answered.slot, error) }
         if let progress {
             // The server may have reported an error before it ended the connection.
             let reported = progress.error
@@ -156,16 +166,23 @@ struct PostgresConnectionStateMachine<Token> {
         if let token = progress?.slot.token, isMatch(token) {
             progress?.slot.isAbandoned = true
             progress?.result.rows = []
-            return
+        }
+        for index in answeredInGroup.indices {
+            if let token = answeredInGroup[index].slot.token, isMatch(token) {
+                answeredInGroup[index].slot.isAbandoned = true
+            }
         }
         for index in queue.indices {
             if let token = queue[index].token, isMatch(token) { queue[index].isAbandoned = true }
         }
     }
 
-    /// Whether a request is the one that the server works on.
+    /// Whether a request is the one that the server works on, or the first of its group that somebody waits for.
     func isHead(where isMatch: (Token) -> Bool) -> Bool {
-        if let progress { return progress.slot.token.map(isMatch) ?? false }
+        if let slot = progress?.slot {
+            if let token = slot.token { return isMatch(token) }
+            if slot.endsGroup { return false }
+        }
         for slot in queue {
             if let token = slot.token { return isMatch(token) }
             if slot.endsGroup { return false }

@@ -43,14 +43,22 @@ final class PostgresStatement {
 
     private static func misuse(of sql: String) -> String? {
         guard !sql.utf8.contains(0) else { return "A statement must not contain the character U+0000." }
-        let word = sql.drop { $0.isWhitespace }.prefix { $0.isLetter }.uppercased()
+        let words = StatementWords.first(3, of: sql)
+        let word = words.first ?? ""
         switch word {
         case "COPY": return "COPY must be run with copyIn or copyOut of PostgresDatabase."
         case "LISTEN", "UNLISTEN": return "LISTEN must be run with notifications of PostgresDatabase."
         case "BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "PREPARE", "DEALLOCATE", "DISCARD":
             // ROLLBACK TO SAVEPOINT leaves the transaction open.
-            if word == "ROLLBACK", sql.uppercased().split(separator: " ").contains("TO") { return nil }
+            if word == "ROLLBACK", words.dropFirst().first(where: { !["WORK", "TRANSACTION"].contains($0) }) == "TO" {
+                return nil
+            }
             return "\(word) must not be run as a statement. Use transaction of Database."
+        case "SET", "RESET":
+            if word == "SET", words.count > 1, ["LOCAL", "TRANSACTION", "CONSTRAINTS"].contains(words[1]) {
+                return nil
+            }
+            return "\(word) would change the connection for all who use it. Use SET LOCAL in a transaction."
         default: return nil
         }
     }
@@ -96,14 +104,19 @@ final class ColumnDescription: Sendable {
     let types: [PostgresType]
     /// The format in which each column is requested.
     let formats: [ValueFormat]
-    /// Whether all columns are requested in binary format.
+    /// Whether all columns are requested in binary format, whatever their number.
     let isBinary: Bool
 
     init(names: [String], types: [PostgresType]) {
         self.names = names
         self.types = types
         formats = types.map { $0.isReadInBinary ? .binary : .text }
-        isBinary = types.allSatisfy(\.isReadInBinary)
+        isBinary = !types.isEmpty && types.allSatisfy(\.isReadInBinary)
+    }
+
+    /// Whether a column is requested in binary format. The result may have more columns by now.
+    func isRequestedInBinary(_ index: Int) -> Bool {
+        isBinary || index < formats.count && formats[index] == .binary
     }
 
     static let none = ColumnDescription(names: [], types: [])

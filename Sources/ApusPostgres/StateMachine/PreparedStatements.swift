@@ -1,6 +1,8 @@
 /// The statements that are prepared on one connection, or will be when the server has read what was written.
 struct PreparedStatements {
     private var entries: [ObjectIdentifier: PreparedStatement] = [:]
+    /// The keys of the entries by the names on the server.
+    private var keys: [String: ObjectIdentifier] = [:]
     private var clock = 0
     private let capacity: Int
 
@@ -19,24 +21,33 @@ struct PreparedStatements {
     }
 
     /// Adds a statement that is about to be prepared.
-    /// - Returns: The name to close before, if any: that of an earlier generation, or of the statement that was not
+    /// - Returns: The name to close before, if any: the same one if it is in use, or that of the statement that was not
     ///   used for the longest time when there are too many.
     mutating func add(_ prepared: PreparedStatement) -> String? {
         clock += 1
         prepared.lastUse = clock
-        let replaced = entries.updateValue(prepared, forKey: ObjectIdentifier(prepared.statement))
-        if let replaced { return replaced.statement.name }
+        let key = ObjectIdentifier(prepared.statement)
+        if let other = keys.updateValue(key, forKey: prepared.name) {
+            // It is of an earlier generation, or the event loop has forgotten the text and met it again.
+            entries[other] = nil
+            entries[key] = prepared
+            return prepared.name
+        }
+        entries[key] = prepared
         guard entries.count > capacity, let oldest = entries.min(by: { $0.value.lastUse < $1.value.lastUse }) else {
             return nil
         }
         entries[oldest.key] = nil
-        return oldest.value.statement.name
+        keys[oldest.value.name] = nil
+        return oldest.value.name
     }
 
     /// Removes a statement that could not be prepared.
     mutating func remove(_ prepared: PreparedStatement) {
         let key = ObjectIdentifier(prepared.statement)
-        if entries[key] === prepared { entries[key] = nil }
+        guard entries[key] === prepared else { return }
+        entries[key] = nil
+        keys[prepared.name] = nil
     }
 }
 
@@ -46,6 +57,8 @@ final class PreparedStatement {
     let generation: Int
     /// The name on the server; empty for a statement that is prepared for one execution.
     let name: String
+    /// The types of its parameters that were declared to the server; `unknown` for those left to it.
+    @exclusivity(unchecked) var declaredTypes: [PostgresType] = []
     /// What the server has said about it on this connection.
     @exclusivity(unchecked) var description: StatementDescription?
     @exclusivity(unchecked) var lastUse = 0

@@ -20,7 +20,7 @@ enum RowReader {
         let values = try body.withUnsafeReadableBytes { bytes in
             var reader = FieldReader(bytes: bytes)
             let count = try reader.count()
-            guard count == columns.types.count, requested == nil || requested?.formats.count == count else {
+            guard count == columns.types.count else {
                 throw ProtocolViolation("A row has \(count) columns instead of \(columns.types.count).")
             }
             return try [SQLValue](unsafeUninitializedCapacity: count) { buffer, initialized in
@@ -58,7 +58,7 @@ enum RowReader {
             }
             let field = UnsafeRawBufferPointer(rebasing: bytes[position..<position + length])
             position += length
-            let isBinary = requested.map { $0.isBinary || $0.formats[index] == .binary } ?? false
+            let isBinary = requested?.isRequestedInBinary(index) ?? false
             do throws(ValueDecoder.Failure) {
                 return isBinary
                     ? try ValueDecoder.binary(field, columns.types[index])

@@ -9,6 +9,8 @@ struct StatementResult: Sendable {
     var affectedRows = 0
     /// How long the server has worked on it, with the way there and back.
     var duration = TimeAmount.zero
+    /// The results of the statements of a group.
+    var group: [StatementResult] = []
 }
 
 /// The state of a session's transaction.
@@ -43,12 +45,21 @@ struct Slot<Token> {
     let requested: ColumnDescription?
     /// Whether the server answers with ReadyForQuery after this request. Requests before it share its fate.
     var endsGroup = true
+    /// The names of the prepared statements that this request closes.
+    var closed: [String] = []
     /// Whether the request was written again after a failure.
     var isRetry = false
     /// Whether the task that has asked is gone. The answer is read and dropped.
     var isAbandoned = false
     /// The number of bytes written.
     var bytes = 0
+
+    var isCopy: Bool {
+        switch kind {
+        case .copyIn, .copyOut: true
+        case .statement, .simple, .commit: false
+        }
+    }
 }
 
 /// What has been answered of a request.
@@ -79,4 +90,7 @@ struct Progress<Token> {
         // A statement that was prepared before does not describe its columns again.
         if case .statement(let prepared) = slot.kind { columns = prepared.description?.columns }
     }
+
+    /// The answer of a request that the server has executed.
+    var answer: Result<StatementResult, AppError> { decodingError.map { .failure($0) } ?? .success(result) }
 }

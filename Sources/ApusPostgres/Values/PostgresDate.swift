@@ -8,6 +8,8 @@ enum PostgresDate {
     /// The range of `timestamptz`: from 4714-11-24 BC up to, but excluding, 294277-01-01.
     private static let range: Range<Int64> = -211_813_488_000_000_000..<9_223_371_331_200_000_000
     private static let microsecondsPerDay: Int64 = 86_400_000_000
+    /// The last year of the server's type `date`.
+    private static let maximumYear = 5_874_897
 
     /// - Returns: `nil` for ±infinity, which is stored as the extremes of the integer, and outside of the range.
     static func date(microseconds: Int64) -> Date? {
@@ -62,8 +64,9 @@ enum PostgresDate {
         if isBC { rest.removeLast(3) }
         let parts = rest.split(at: " ", maximumSplits: 1)
         guard let first = parts.first else { return nil }
-        let fields = first.split(at: "-").map { Int($0) }
+        let fields = first.split(at: "-", omittingEmpty: false).map { Int($0) }
         guard fields.count == 3, let year = fields[0], let month = fields[1], let day = fields[2],
+            (1...maximumYear).contains(year),
             let civil = CivilDate(year: isBC ? 1 - year : year, month: month, day: day)
         else { return nil }
         var seconds = Double(civil.daysSince1970) * 86400
@@ -80,7 +83,8 @@ enum PostgresDate {
         if text.ends(withBytesOf: "+00") { text.removeLast(3) }
         let fields = text.split(at: ":")
         guard fields.count == 3, let hours = Int(fields[0]), let minutes = Int(fields[1]),
-            let seconds = Double(fields[2])
+            let seconds = Double(fields[2]), (0...24).contains(hours), (0...59).contains(minutes),
+            (0..<60).contains(seconds)
         else { return nil }
         return Double(hours * 3600 + minutes * 60) + seconds
     }

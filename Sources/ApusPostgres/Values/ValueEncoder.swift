@@ -9,6 +9,9 @@ import NIOCore
 enum ValueEncoder {
     /// The maximum number of parameters of a statement, a limit of the protocol.
     static let maximumCount = 65_535
+    /// The maximum length of all values of a statement, in bytes. The server ends the connection if a message is longer
+    /// than a gigabyte.
+    static let maximumLength = 1000 << 20
 
     /// Checks what the server would reject or misread.
     /// - Throws: An `AppError` of code `invalidArgument`.
@@ -18,9 +21,11 @@ enum ValueEncoder {
                 .invalidArgument,
                 "A statement has \(values.count) values; the maximum is \(maximumCount). Pass a list as one array.")
         }
+        var length = 0
         for value in values {
             switch value {
             case .text(let text):
+                length += text.utf8.count
                 guard !text.utf8.contains(0) else {
                     throw AppError(.invalidArgument, "Text must not contain the character U+0000.")
                 }
@@ -29,9 +34,23 @@ enum ValueEncoder {
                     throw AppError(
                         .invalidArgument, "The date is out of range: it must be between 4713 BC and 294276 AD.")
                 }
-            case .null, .integer, .real, .blob: break
+            case .blob(let bytes): length += bytes.count
+            case .null, .integer, .real: break
             }
         }
+        guard length <= maximumLength else {
+            throw AppError(
+                .invalidArgument, "The values of a statement have \(length) bytes; the maximum is \(maximumLength).")
+        }
+    }
+
+    /// Whether integer parameters can hold the numbers that are passed for them.
+    static func fit(_ values: [SQLValue], _ types: [PostgresType]) -> Bool {
+        for (value, type) in zip(values, types) {
+            guard case .integer(let number) = value, type == .int4 || type == .int2 || type == .oid else { continue }
+            if !holds(number, type) { return false }
+        }
+        return true
     }
 
     /// Returns the type to declare for a parameter when its statement is prepared; 0 leaves it to the server.

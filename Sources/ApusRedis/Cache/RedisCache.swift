@@ -52,7 +52,13 @@ public final class RedisCache: Cache {
     private func read(_ key: CacheKey) async throws -> CacheLookup {
         let groups = key.groups
         var replies = try await values([name(of: key)] + groups.map(name(of:)))[...]
-        let entry = replies.popFirst()?.text.flatMap(CacheEntry.init)
+        let stored = replies.popFirst()?.text
+        let entry = stored.flatMap(CacheEntry.init)
+        if stored != nil, entry == nil {
+            // Of another version of the framework, perhaps without an expiry. From now on, values are stored again.
+            try await send([.key(key)])
+            return CacheLookup(content: nil, ticket: nil)
+        }
         let known = replies.map { $0.text?.getInteger(at: $0.text?.readerIndex ?? 0, as: UInt64.self) }
         let generations = known.contains(nil) ? try await create(groups, known) : known.compactMap { $0 }
         let ticket = CacheTicket(version: entry?.version ?? 0, generations: generations)
@@ -122,7 +128,7 @@ public final class RedisCache: Cache {
             case .absent: (.absent, [])
             }
         let entry = CacheEntry(kind, version: CacheEntry.newNumber(), generations: ticket.generations, value: value)
-        await attempt {
+        let stored: Void? = await attempt {
             switch condition {
             case .unchanged:
                 let expected = ticket.version == 0 ? [] : CacheEntry.bytes(of: ticket.version)
@@ -132,6 +138,8 @@ public final class RedisCache: Cache {
             case .always: _ = try await self.client.send(self.set(key, entry, ttl), deadline: self.deadline)
             }
         }
+        // What has been replaced must not be found.
+        if stored == nil, condition == .always { missed.add(.key(key)) }
     }
 
     private func set(_ key: CacheKey, _ entry: CacheEntry, _ ttl: Duration) -> RedisCommand {
@@ -155,8 +163,7 @@ public final class RedisCache: Cache {
         let commands = removals.map { removal in
             switch removal {
             case .key(let key):
-                // Kept as long as a load may run that has begun before.
-                return set(key, CacheEntry(.removed, version: CacheEntry.newNumber()), options.loadTimeout)
+                return set(key, CacheEntry(.removed, version: CacheEntry.newNumber()), options.removalLifetime)
             case .group(let group):
                 // The next lookup creates a new generation.
                 var command = RedisCommand("DEL")
@@ -186,8 +193,9 @@ public final class RedisCache: Cache {
         return min(client.core.deadline ?? own, own)
     }
 
+    private var hasTaskExpired: Bool { client.core.deadline.map { $0 <= .now } ?? false }
+
     /// Runs an operation, and turns its error into `nil`.
-    @discardableResult
     private func attempt<Result>(_ operation: () async throws -> Result) async -> Result? {
         do {
             let result = try await operation()
@@ -197,6 +205,9 @@ public final class RedisCache: Cache {
             return nil
         } catch let error as AppError where error.code == .unavailable {
             // The client has logged it.
+            return nil
+        } catch let error as AppError where error.code == .deadlineExceeded && hasTaskExpired {
+            // Not for want of Redis.
             return nil
         } catch {
             faults.failed(prefix, error)

@@ -39,6 +39,8 @@ extension ClientCore {
     private func load(_ cluster: ClusterMap) async throws {
         do {
             try await cluster.refresh(self)
+        } catch let error as CancellationError {
+            throw error
         } catch {
             throw (error as? ConnectionFailure ?? .unreachable(error)).errorBeforeSending
         }
@@ -48,7 +50,7 @@ extension ClientCore {
     func follow(
         _ first: RedisError, after command: RedisCommand, at node: NodeID, deadline: ContinuousClock.Instant?
     ) async throws -> RedisValue {
-        try await follow(first, at: node) { target in
+        try await follow(first, at: node, deadline: deadline) { target in
             switch target {
             case .again(let node, let waits):
                 let node = if let node { node } else { try await self.node(for: command) }
@@ -71,15 +73,21 @@ extension ClientCore {
 
     /// Sends commands again as their error replies ask for.
     /// - Parameter send: Sends the commands, and returns their reply or the error that asks for something.
+    /// - Throws: The last error if it asks for nothing or has been asked for too often.
     func follow(
-        _ first: RedisError, at node: NodeID, _ send: (Target) async throws -> RedisValue
+        _ first: RedisError, at node: NodeID, deadline: ContinuousClock.Instant?,
+        _ send: (Target) async throws -> RedisValue
     ) async throws -> RedisValue {
         var error = first
         var node = node
         for attempt in 1..<Self.maximumAttempts {
             let target: Target
             switch error.request {
-            case .reconnect: target = .again(cluster == nil ? node : nil, waitsWhileAway: true)
+            case .reconnect:
+                // In a cluster, another server may have taken over.
+                cluster?.refreshSoon(self)
+                try await pause(after: attempt, deadline)
+                target = .again(cluster == nil ? node : nil, waitsWhileAway: true)
             case .moved(let redirect):
                 guard let cluster, let endpoint = endpoint(of: redirect, from: node) else { throw error }
                 cluster.moved(redirect.slot, to: endpoint)
@@ -90,7 +98,9 @@ extension ClientCore {
                 guard let endpoint = endpoint(of: redirect, from: node), cluster != nil else { throw error }
                 target = .asking(.member(endpoint))
             case .tryAgain:
-                try await Task.sleep(for: configuration.reconnect.delay(after: attempt))
+                // A server that is cut off from the cluster does not know who has taken over.
+                if error.code == "CLUSTERDOWN" { cluster?.refreshSoon(self) }
+                try await pause(after: attempt, deadline)
                 target = .again(nil, waitsWhileAway: false)
             case .sendScript, nil: throw error
             }
@@ -101,8 +111,15 @@ extension ClientCore {
         throw error
     }
 
+    private func pause(after attempt: Int, _ deadline: ContinuousClock.Instant?) async throws {
+        let end = ContinuousClock.now + configuration.reconnect.delay(after: attempt)
+        if let deadline, deadline <= end { throw Deadline.exceeded }
+        try await Task.sleep(until: end, clock: .continuous)
+    }
+
     private func endpoint(of redirect: RedisError.Redirect, from node: NodeID) -> RedisEndpoint? {
-        guard redirect.host.isEmpty else { return .tcp(host: redirect.host, port: redirect.port) }
+        // "?" stands for an unknown host.
+        guard ["", "?"].contains(redirect.host) else { return .tcp(host: redirect.host, port: redirect.port) }
         guard case .member(let endpoint) = node, let host = endpoint.host else { return nil }
         return .tcp(host: host, port: redirect.port)
     }

@@ -7,7 +7,8 @@ import Synchronization
 /// What the parts of a client share: the configuration, the connections of each event loop, and how servers are found.
 final class ClientCore: Sendable {
     private struct State {
-        var loops: [ObjectIdentifier: LoopConnections] = [:]
+        /// A list, because there are about as many as processors and one is looked up for each command.
+        var loops: [LoopConnections] = []
         var isClosed = false
     }
 
@@ -59,26 +60,27 @@ final class ClientCore: Sendable {
 
     private func connections(on eventLoop: any EventLoop) -> LoopConnections {
         state.withLock { state in
-            let id = ObjectIdentifier(eventLoop)
-            if let connections = state.loops[id] { return connections }
+            if let known = state.loops.first(where: { $0.eventLoop === eventLoop }) { return known }
             let connections = LoopConnections(eventLoop, self)
             if state.isClosed {
                 eventLoop.execute { connections.close() }
             } else {
-                state.loops[id] = connections
+                state.loops.append(connections)
             }
             return connections
         }
     }
 
     /// Forgets an event loop that has ended.
-    func forget(_ eventLoop: any EventLoop) { state.withLock { $0.loops[ObjectIdentifier(eventLoop)] = nil } }
+    func forget(_ eventLoop: any EventLoop) {
+        state.withLock { state in state.loops.removeAll { $0.eventLoop === eventLoop } }
+    }
 
     var isClosed: Bool { state.withLock { $0.isClosed } }
 
     /// Runs work with the connections of each event loop, on that loop.
     func onEachLoop(_ work: @escaping @Sendable (LoopConnections) -> Void) {
-        for connections in state.withLock({ Array($0.loops.values) }) {
+        for connections in state.withLock({ $0.loops }) {
             connections.eventLoop.execute { work(connections) }
         }
     }
@@ -93,7 +95,7 @@ final class ClientCore: Sendable {
             switch configuration.topology {
             case .single(let endpoint): return eventLoop.makeSucceededFuture(endpoint)
             case .cluster(let endpoints):
-                guard let endpoint = cluster?.anyEndpoint ?? endpoints.first else {
+                guard let endpoint = cluster?.anyEndpoint ?? endpoints.randomElement() else {
                     return eventLoop.makeFailedFuture(ConnectionFailure.unreachable(SentinelResolver.NoServers()))
                 }
                 return eventLoop.makeSucceededFuture(endpoint)
@@ -113,8 +115,8 @@ final class ClientCore: Sendable {
     func close(within limit: Duration) async {
         let loops = state.withLock { state in
             state.isClosed = true
-            defer { state.loops = [:] }
-            return Array(state.loops.values)
+            defer { state.loops = [] }
+            return state.loops
         }
         let deadline = ContinuousClock.now + limit
         let (ends, end) = AsyncStream<Void>.makeStream()
@@ -153,8 +155,8 @@ final class ClientCore: Sendable {
     func abort() {
         let loops = state.withLock { state in
             state.isClosed = true
-            defer { state.loops = [:] }
-            return Array(state.loops.values)
+            defer { state.loops = [] }
+            return state.loops
         }
         for loop in loops { loop.eventLoop.execute { loop.abort() } }
     }

@@ -30,6 +30,8 @@ final class DedicatedConnections: Sendable {
         try await acquire()
         var connection: RedisConnection?
         do {
+            // Otherwise a connection would be closed for a task that has not used it.
+            try Task.checkCancellation()
             let opened = try await open(node)
             connection = opened
             let result = try await body(opened)
@@ -45,9 +47,14 @@ final class DedicatedConnections: Sendable {
     private func open(_ node: NodeID) async throws -> RedisConnection {
         while let idle = state.withLock({ $0.idle[node]?.popLast() }) { if idle.isOpen { return idle } }
         let eventLoop = core.current.eventLoop
+        let opening = core.endpoint(of: node, on: eventLoop).flatMap { endpoint in
+            RedisConnection.open(on: eventLoop, to: endpoint, for: .dedicated, self.core.settings)
+        }
         do {
-            let endpoint = try await core.endpoint(of: node, on: eventLoop).get()
-            return try await RedisConnection.open(on: eventLoop, to: endpoint, for: .dedicated, core.settings).get()
+            return try await opening.valueUnlessCancelled()
+        } catch let error as CancellationError {
+            opening.whenSuccess { $0.end(.abandoned) }
+            throw error
         } catch {
             throw (error as? ConnectionFailure ?? .unreachable(error)).errorBeforeSending
         }
@@ -63,18 +70,7 @@ final class DedicatedConnections: Sendable {
             state.used += 1
             return true
         }
-        if isFree { return }
-        guard let deadline = ServiceContext.current?.deadline else { return try await wait() }
-        // Somewhat earlier than the caller, who could only say that the deadline has passed.
-        let limit = Deadline(at: deadline.instant - .milliseconds(10))
-        do {
-            try await withDeadline(limit) { try await self.wait() }
-        } catch let error as AppError where error.code == .deadlineExceeded {
-            throw AppError(
-                .resourceExhausted,
-                "All \(core.configuration.dedicatedConnections) dedicated connections to Redis were in use until the "
-                    + "deadline passed.", cause: error)
-        }
+        if !isFree { try await wait() }
     }
 
     private func wait() async throws {
@@ -82,6 +78,14 @@ final class DedicatedConnections: Sendable {
             state.nextWaiter += 1
             return state.nextWaiter
         }
+        let timer = ServiceContext.current?.deadline.map { deadline in
+            // Somewhat earlier than the caller, who could only say that the deadline has passed.
+            let delay = deadline.remaining - .milliseconds(10)
+            return core.defaultLoop.scheduleTask(in: TimeAmount(max(.zero, delay))) {
+                self.removeWaiter(id)?.resume(throwing: self.exhausted)
+            }
+        }
+        defer { timer?.cancel() }
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 let result: Swift.Result<Void, any Error>? = state.withLock { state in
@@ -97,11 +101,21 @@ final class DedicatedConnections: Sendable {
                 if let result { continuation.resume(with: result) }
             }
         } onCancel: {
-            let waiter = state.withLock { state in
-                state.waiters.firstIndex { $0.id == id }.map { state.waiters.remove(at: $0).continuation }
-            }
-            waiter?.resume(throwing: CancellationError())
+            removeWaiter(id)?.resume(throwing: CancellationError())
         }
+    }
+
+    private func removeWaiter(_ id: Int) -> CheckedContinuation<Void, any Error>? {
+        state.withLock { state in
+            state.waiters.firstIndex { $0.id == id }.map { state.waiters.remove(at: $0).continuation }
+        }
+    }
+
+    private var exhausted: AppError {
+        AppError(
+            .resourceExhausted,
+            "All \(core.configuration.dedicatedConnections) dedicated connections to Redis were in use until the "
+                + "deadline passed.")
     }
 
     private func release(_ connection: RedisConnection?, _ node: NodeID) {

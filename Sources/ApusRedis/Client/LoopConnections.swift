@@ -11,9 +11,14 @@ final class LoopConnections: RequestTarget, @unchecked Sendable {
     private let tickets = Atomic<UInt64>(0)
     @exclusivity(unchecked) private var primary: NodeConnections?
     private var members: [RedisEndpoint: NodeConnections] = [:]
+    /// The connections for large commands, behind which small ones would wait.
+    private var bulk: [NodeID: NodeConnections] = [:]
     /// Servers that have left the cluster, until their connections have ended.
     private var leaving: [NodeConnections] = []
     private var isClosed = false
+
+    /// The size of a command in bytes above which it counts as large.
+    private static let largeCommand = 64 << 10
 
     init(_ eventLoop: any EventLoop, _ core: ClientCore) {
         self.eventLoop = eventLoop
@@ -26,12 +31,14 @@ final class LoopConnections: RequestTarget, @unchecked Sendable {
         guard !isClosed else {
             return continuation.resume(throwing: ConnectionFailure.clientClosed.errorBeforeSending)
         }
-        connections(to: request.node).submit(request, continuation)
+        let isLarge = request.content.exceeds(bytes: Self.largeCommand)
+        (isLarge ? bulkConnections(to: request.node) : connections(to: request.node)).submit(request, continuation)
     }
 
     func cancel(ticket: UInt64) {
         primary?.cancel(ticket: ticket)
         for member in members.values { member.cancel(ticket: ticket) }
+        for connections in bulk.values { connections.cancel(ticket: ticket) }
         for member in leaving { member.cancel(ticket: ticket) }
     }
 
@@ -39,15 +46,22 @@ final class LoopConnections: RequestTarget, @unchecked Sendable {
         switch node {
         case .primary:
             if let primary { return primary }
-            let created = NodeConnections(eventLoop, node, core)
+            let created = NodeConnections(eventLoop, node, core, count: core.connectionsPerLoop)
             primary = created
             return created
         case .member(let endpoint):
             if let member = members[endpoint] { return member }
-            let created = NodeConnections(eventLoop, node, core)
+            let created = NodeConnections(eventLoop, node, core, count: core.connectionsPerLoop)
             members[endpoint] = created
             return created
         }
+    }
+
+    private func bulkConnections(to node: NodeID) -> NodeConnections {
+        if let known = bulk[node] { return known }
+        let created = NodeConnections(eventLoop, node, core, count: 1)
+        bulk[node] = created
+        return created
     }
 
     /// Closes the connections to servers that do not belong to the cluster any more.
@@ -55,13 +69,18 @@ final class LoopConnections: RequestTarget, @unchecked Sendable {
         leaving.removeAll { $0.hasEnded }
         for (endpoint, member) in members where !endpoints.contains(endpoint) {
             members[endpoint] = nil
-            member.close()
-            if !member.hasEnded { leaving.append(member) }
+            leave(member)
+            if let bulk = bulk.removeValue(forKey: .member(endpoint)) { leave(bulk) }
             core.outages.forget(endpoint.description)
         }
     }
 
-    private var all: [NodeConnections] { (primary.map { [$0] } ?? []) + members.values + leaving }
+    private func leave(_ connections: NodeConnections) {
+        connections.close()
+        if !connections.hasEnded { leaving.append(connections) }
+    }
+
+    private var all: [NodeConnections] { (primary.map { [$0] } ?? []) + members.values + bulk.values + leaving }
 
     /// Accepts no more requests; what was written gets its replies.
     func close() {

@@ -1,7 +1,7 @@
 import ApusCore
 import NIOCore
 
-/// The connections to one server that the tasks of one event loop share, and the commands that wait for them.
+/// Connections to one server that the tasks of one event loop share, and the commands that wait for them.
 ///
 /// `@unchecked Sendable`: every stored property is accessed only on the event loop.
 final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
@@ -14,24 +14,25 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
     private let eventLoop: any EventLoop
     private let node: NodeID
     private let core: ClientCore
+    /// The number of connections.
+    private let count: Int
     @exclusivity(unchecked) private var connections: [RedisConnection] = []
     /// Connections that accept no commands any more and wait for their last replies.
     private var draining: [RedisConnection] = []
     private var opening = 0
-    /// The attempts to connect that failed in a row.
-    private var failures = 0
-    /// How often in a row a new connection was refused.
-    private var refusals = 0
+    private var delay: ReconnectDelay
     /// Why there is no connection. `nil` before the first attempt has failed.
     private var lastFailure: ConnectionFailure?
     private var retry: Scheduled<Void>?
     private var waiting = CircularBuffer<Waiting>()
     private var isClosed = false
 
-    init(_ eventLoop: any EventLoop, _ node: NodeID, _ core: ClientCore) {
+    init(_ eventLoop: any EventLoop, _ node: NodeID, _ core: ClientCore, count: Int) {
         self.eventLoop = eventLoop
         self.node = node
         self.core = core
+        self.count = count
+        delay = ReconnectDelay(core.configuration.reconnect)
     }
 
     private var name: String {
@@ -44,7 +45,7 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
     // MARK: Requests
 
     func submit(_ request: RedisRequest, _ continuation: ReplyContinuation) {
-        if connections.count < core.connectionsPerLoop { openMissing() }
+        if connections.count < count { openMissing() }
         if let connection = leastBusy() { return connection.submit(request, continuation) }
         guard !isClosed else {
             return continuation.resume(throwing: ConnectionFailure.clientClosed.errorBeforeSending)
@@ -108,7 +109,7 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
     private func openMissing() {
         guard !isClosed, retry == nil else { return }
         // While the server is away, one attempt at a time is enough.
-        let wanted = lastFailure == nil ? core.connectionsPerLoop : 1
+        let wanted = lastFailure == nil ? count : 1
         while connections.count + opening < wanted {
             opening += 1
             core.endpoint(of: node, on: eventLoop)
@@ -128,13 +129,13 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
             // It may have ended between becoming ready and this call.
             guard connection.isReady else { return retryLater() }
             connections.append(connection)
-            failures = 0
             lastFailure = nil
             core.outages.recovered(name)
             sendWaiting()
             openMissing()
         case .failure(let error):
             guard !isClosed else { return }
+            delay.failed()
             lost(error as? ConnectionFailure ?? .unreachable(error))
         }
     }
@@ -147,9 +148,8 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
     }
 
     private func lost(_ failure: ConnectionFailure) {
-        failures += 1
         core.outages.failed(name, failure)
-        if case .member = node { core.cluster?.refreshSoon(core) }
+        core.cluster?.refreshSoon(core)
         if connections.isEmpty {
             lastFailure = failure
             failWaiting(failure)
@@ -171,17 +171,17 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
         waiting = remaining
     }
 
-    /// Connects after a delay that grows with the number of failures.
     private func retryLater() {
         guard !isClosed, retry == nil else { return }
-        let delay = core.configuration.reconnect.delay(after: max(1, failures, refusals))
-        retry = eventLoop.scheduleTask(in: TimeAmount(delay)) {
+        retry = eventLoop.scheduleTask(in: delay.next) {
             self.retry = nil
             self.openMissing()
         }
         retry?.futureResult.whenFailure { error in
             // The event loop may end before the client.
-            if case .shutdown? = error as? EventLoopError { self.core.forget(self.eventLoop) }
+            guard case .shutdown? = error as? EventLoopError else { return }
+            self.close()
+            self.core.forget(self.eventLoop)
         }
     }
 
@@ -190,8 +190,7 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
     func connectionRefused(_ connection: RedisConnection) {
         connections.removeAll { $0 === connection }
         draining.append(connection)
-        let isNew = connection.readyAt.map { .now() - $0 < .seconds(1) } ?? true
-        refusals = isNew ? refusals + 1 : 1
+        delay.ended(readyAt: connection.readyAt)
         if connections.isEmpty { lastFailure = .refusing }
         retryLater()
     }
@@ -201,7 +200,9 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
         draining.removeAll { $0 === connection }
         switch failure {
         case .clientClosed, .abandoned: break
-        case .lost, .unreachable, .violation, .stalled, .refused, .refusing, .notPrimary: lost(failure)
+        case .lost, .unreachable, .violation, .stalled, .refused, .refusing, .notPrimary:
+            delay.ended(readyAt: connection.readyAt)
+            lost(failure)
         }
     }
 
@@ -218,8 +219,8 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
         for connection in connections { connection.drain() }
     }
 
-    /// Whether all connections have ended.
-    var hasEnded: Bool { connections.isEmpty && draining.isEmpty && opening == 0 }
+    /// Whether all connections have ended. Those that are being opened are closed when they are ready or have failed.
+    var hasEnded: Bool { connections.isEmpty && draining.isEmpty }
 
     /// Ends all connections, whether or not replies are missing.
     func abort() {

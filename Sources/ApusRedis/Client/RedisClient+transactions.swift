@@ -11,13 +11,14 @@ extension RedisClient {
     ///   which none has run.
     public func transaction(_ commands: [RedisCommand]) async throws -> [RedisValue] {
         guard !commands.isEmpty else { return [] }
+        for command in commands { try command.requireOrdinary() }
         let node = try await core.node(for: commands)
         let group = Self.transaction(of: commands)
         let deadline = core.deadline
         let reply = try await core.current.perform(.group(group), node: node, deadline: deadline)
         var result = Self.result(of: reply)
         if case .error(let error) = result {
-            result = try await core.follow(error, at: node) { target in
+            result = try await core.follow(error, at: node, deadline: deadline) { target in
                 switch target {
                 case .again(let node, let waits):
                     let node = if let node { node } else { try await core.node(for: commands) }

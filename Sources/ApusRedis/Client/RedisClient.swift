@@ -17,8 +17,9 @@ import ServiceContextModule
 /// - A connection that is lost is opened again, with growing delays. Commands meanwhile fail at once (see
 ///   ``RedisConfiguration/whileAway``). A command that was sent is never sent again, because it may have run.
 /// - A command whose deadline passes, or whose task is cancelled, stops waiting; its reply is discarded when it comes.
-/// - Commands that block, such as `BLPOP`, must be sent by ``blocking(_:)``, and those that belong to one connection,
-///   such as `WATCH`, by ``transaction(watching:_:)``: they would hold up or affect the commands of other tasks.
+/// - Commands that would hold up or affect the commands of other tasks are refused: those that block, such as `BLPOP`, are
+///   sent by ``blocking(_:)``, and those that change the connection have methods of their own, such as
+///   ``transaction(watching:_:)`` for `WATCH`.
 public final class RedisClient: RedisCommands {
     let core: ClientCore
     let dedicated: DedicatedConnections
@@ -61,7 +62,8 @@ public final class RedisClient: RedisCommands {
 
     /// Runs a command with a deadline other than the task's.
     func send(_ command: RedisCommand, deadline: ContinuousClock.Instant?) async throws -> RedisValue {
-        let node = try await core.node(for: command)
+        try command.requireShareable()
+        let node = core.cluster == nil ? NodeID.primary : try await core.node(for: command)
         let reply = try await core.current.perform(.command(command), node: node, deadline: deadline)
         guard case .error(let error) = reply else { return reply }
         return try await core.follow(error, after: command, at: node, deadline: deadline)
@@ -79,6 +81,7 @@ public final class RedisClient: RedisCommands {
     }
 
     func pipeline(_ commands: [RedisCommand], deadline: ContinuousClock.Instant?) async throws -> [RedisValue] {
+        for command in commands { try command.requireShareable() }
         guard core.cluster == nil else { return try await pipelineInCluster(commands, deadline) }
         let reply = try await core.current.perform(.group(commands), deadline: deadline)
         return reply.elements ?? []

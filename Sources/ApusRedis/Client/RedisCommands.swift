@@ -5,7 +5,8 @@ public protocol RedisCommands: Sendable {
     /// - Returns: The reply, which is not an error.
     /// - Throws: The error reply as ``RedisError``; an `AppError` with code `unavailable` if Redis cannot be reached or
     ///   the connection ends before the reply, `deadlineExceeded` if the task's deadline passes, `resourceExhausted` if
-    ///   too many commands wait for replies; `CancellationError`.
+    ///   too many commands wait for replies, `invalidArgument` if the command would affect those of other tasks;
+    ///   `CancellationError`.
     func send(_ command: RedisCommand) async throws -> RedisValue
 }
 

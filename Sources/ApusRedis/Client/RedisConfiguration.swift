@@ -44,6 +44,7 @@ public struct RedisConfiguration: Sendable {
     public var clientName: String?
 
     /// The connections that all tasks of an event loop share, to each server. 2 by default, in the range from 1 to 16.
+    /// Commands of over 64 KiB, behind which others would wait, have one more, which is opened for the first of them.
     public var connectionsPerLoop = 2
     /// The maximum number of connections that are used by one task at a time: for blocking commands and for
     /// transactions that watch keys. 64 by default.

@@ -1,6 +1,8 @@
 import ApusCore
 
 /// The parts of a Redis URL.
+///
+/// Errors do not repeat parts of the URL: any of them is part of the password if that is not percent-encoded.
 struct RedisURL {
     enum Kind { case single, unix, sentinel, cluster }
 
@@ -74,7 +76,7 @@ struct RedisURL {
         guard !text.isEmpty else { return }
         guard text.ends(withBytesOf: "@") else {
             throw Self.invalid(
-                "has a host, \"\(text)\", where only a password may be. The path begins with a third slash")
+                "has a host where only a password may be. The path begins with a third slash")
         }
         guard let (user, password) = text.dropLast().cut(at: ":") else {
             throw Self.invalid(
@@ -96,7 +98,7 @@ struct RedisURL {
             }
             host = address
             guard after.isEmpty || after.starts(withBytesOf: ":") else {
-                throw invalid("has \"\(after)\" after an IPv6 address, where only a port may be")
+                throw invalid("has something after an IPv6 address, where only a port may be")
             }
             port = after.isEmpty ? nil : after.dropFirst()
         } else if let (before, after) = text.cut(at: ":") {
@@ -108,7 +110,8 @@ struct RedisURL {
         guard !host.isEmpty else { throw invalid("has a port without a host") }
         guard let port else { return .tcp(host: try decoded(host, "host"), port: defaultPort) }
         guard let number = Int(port), (1...65_535).contains(number) else {
-            throw invalid("has the port \"\(port)\", which is not a number from 1 to 65535")
+            throw invalid(
+                "has a port that is not a number from 1 to 65535. In a password, / is written as %2F, and @ follows it")
         }
         return .tcp(host: try decoded(host, "host"), port: number)
     }
@@ -117,9 +120,9 @@ struct RedisURL {
         var database: Int?
         for parameter in query.split(at: "&") {
             guard let (name, value) = parameter.cut(at: "="), name.isExactly("db") else {
-                let name = parameter.cut(at: "=")?.before ?? parameter
                 throw invalid(
-                    "has the unknown parameter \"\(name)\". The only parameter is db, the number of the database")
+                    "has an unknown parameter. The only one is db, the number of the database. In a password, ? is "
+                        + "written as %3F")
             }
             database = try number(value)
         }
@@ -134,7 +137,7 @@ struct RedisURL {
 
     private static func number(_ text: some StringProtocol) throws -> Int {
         guard let number = Int(text), (0...1_000_000).contains(number) else {
-            throw invalid("has the database \"\(text)\", which is not a number from 0")
+            throw invalid("has a database that is not a number from 0. In a password, / is written as %2F")
         }
         return number
     }

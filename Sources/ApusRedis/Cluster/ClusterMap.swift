@@ -1,4 +1,5 @@
 import ApusCore
+import NIOCore
 import Synchronization
 
 /// Which server of a cluster has which hash slots.
@@ -7,7 +8,7 @@ final class ClusterMap: Sendable {
         /// For each slot, the index of its server, or -1.
         var slots = [Int16](repeating: -1, count: HashSlot.count)
         var servers: [RedisEndpoint] = []
-        var refreshing: Task<Void, any Error>?
+        var refreshing: EventLoopFuture<Void>?
         var refreshedAt: ContinuousClock.Instant?
     }
 
@@ -51,20 +52,20 @@ final class ClusterMap: Sendable {
         }
     }
 
-    /// Reads the map from the cluster. Concurrent callers share one read.
+    /// Reads the map from the cluster. Concurrent callers share one read, which goes on when one of them is cancelled.
     func refresh(_ core: ClientCore) async throws {
-        try await state.withLock { startRefreshing(&$0, core) }.value
+        try await state.withLock { startRefreshing(&$0, core) }.valueUnlessCancelled()
     }
 
-    private func startRefreshing(_ state: inout State, _ core: ClientCore) -> Task<Void, any Error> {
+    private func startRefreshing(_ state: inout State, _ core: ClientCore) -> EventLoopFuture<Void> {
         if let refreshing = state.refreshing { return refreshing }
         state.refreshedAt = .now
-        let task = Task.detached {
+        let refreshing = core.defaultLoop.makeFutureWithTask {
             defer { self.state.withLock { $0.refreshing = nil } }
             try await self.read(core)
         }
-        state.refreshing = task
-        return task
+        state.refreshing = refreshing
+        return refreshing
     }
 
     private func read(_ core: ClientCore) async throws {

@@ -15,6 +15,8 @@ enum ClusterSlots {
     static func parse(_ reply: RedisValue, from asked: RedisEndpoint) throws -> [Range] {
         if case .error(let error) = reply { throw error }
         guard let entries = reply.elements, entries.count <= maximumServers else { throw malformed }
+        // A server that has left the cluster or has not joined it yet. Another one knows more.
+        guard !entries.isEmpty else { throw RedisError(code: "ERR", message: "the server knows no hash slots") }
         return try entries.map { entry in
             guard let elements = entry.elements, elements.count >= 3,
                 case .integer(let first) = elements[0], case .integer(let last) = elements[1],

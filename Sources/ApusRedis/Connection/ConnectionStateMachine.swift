@@ -23,7 +23,6 @@ struct ConnectionStateMachine<Waiter> {
         let ticket: UInt64
         let deadline: ContinuousClock.Instant?
         var answer: Answer
-        var replies: [RedisValue] = []
     }
 
     private enum Phase {
@@ -81,6 +80,8 @@ struct ConnectionStateMachine<Waiter> {
 
     private var phase = Phase.connecting
     private var slots = CircularBuffer<Slot>()
+    /// The replies so far of the group at the head of the queue.
+    private var groupReplies: [RedisValue] = []
     private var lastReceived: NIODeadline
     private let isSubscriber: Bool
     private let maximumSlots: Int
@@ -190,12 +191,13 @@ struct ConnectionStateMachine<Waiter> {
         switch slots[head].answer {
         case .reply: return finish(value, isRefusal: Self.isRefusal(value))
         case .group(let missing):
-            slots[head].replies.append(value)
+            groupReplies.append(value)
             guard missing == 1 else {
                 slots[head].answer = .group(missing - 1)
                 return .none
             }
-            let replies = slots[head].replies
+            let replies = groupReplies
+            groupReplies = []
             return finish(.array(replies), isRefusal: replies.contains(where: Self.isRefusal))
         case .confirmations:
             guard case .error = value else {
@@ -297,6 +299,7 @@ struct ConnectionStateMachine<Waiter> {
         phase = .closed
         let waiters = slots.compactMap(\.waiter)
         slots.removeAll()
+        groupReplies = []
         return waiters
     }
 }

@@ -56,6 +56,9 @@ struct Handshake: Sendable {
             usesRESP3 = false
             return next(after: .hello)
         case (.setName, .error): return next(after: .setName)
+        // A user who may not ask relies on the sentinels, and on the refusal of writes by a replica.
+        case (.role, .error(let error)) where error.code == "NOPERM" || Self.isUnknownCommand(error):
+            return next(after: .role)
         case (_, .error(let error)): return .failed(.refused(error))
         case (.role, let reply):
             guard reply.elements?.first?.isText("master") == true else { return .failed(.notPrimary) }

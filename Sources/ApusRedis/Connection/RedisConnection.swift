@@ -172,6 +172,19 @@ final class RedisConnection: ChannelInboundHandler, RequestTarget, @unchecked Se
 
     // MARK: Channel events
 
+    /// Begins the handshake on a channel that has been connected.
+    func use(_ channel: any Channel) {
+        do {
+            // It may have ended meanwhile, by the connect timeout.
+            guard !machine.isClosed else { throw ChannelError.alreadyClosed }
+            try channel.pipeline.syncOperations.addHandler(self)
+            if !channel.isActive { end(.lost(nil)) }
+        } catch {
+            channel.close(promise: nil)
+            end(.unreachable(error))
+        }
+    }
+
     func handlerAdded(context: ChannelHandlerContext) {
         channelContext = context
         output = context.channel.allocator.buffer(capacity: 512)
@@ -216,8 +229,9 @@ final class RedisConnection: ChannelInboundHandler, RequestTarget, @unchecked Se
             scheduleFlush()
         case .ready: becomeReady()
         case .resume(let waiter, let value, let next):
-            waiter.resume(returning: value)
+            // First, so that a task that is refused does not meet the connection again.
             follow(next)
+            waiter.resume(returning: value)
         case .discard(let next): follow(next)
         case .push(let message): owner?.connection(self, received: message)
         case .confirmed(let message, let waiter, let next):
@@ -241,7 +255,7 @@ final class RedisConnection: ChannelInboundHandler, RequestTarget, @unchecked Se
 
     private func becomeReady() {
         readyAt = .now()
-        let interval = TimeAmount.seconds(1)
+        let interval = min(.seconds(1), settings.keepAlive, settings.responseTimeout)
         ticker = eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { [weak self] _ in
             self?.tick()
         }

@@ -33,6 +33,15 @@ struct RedisRequest: Sendable {
         case subscription(RedisCommand, PushMessage.Kind, isSubscribing: Bool, Int)
         /// PING, which must be answered by PONG.
         case ping
+
+        /// Whether what is written is larger than a limit.
+        func exceeds(bytes limit: Int) -> Bool {
+            switch self {
+            case .command(let command): command.size > limit
+            case .group(let commands): commands.reduce(0) { $0 + $1.size } > limit
+            case .subscription, .ping: false
+            }
+        }
     }
 
     let content: Content

@@ -18,17 +18,20 @@ final class SubscriberConnection: RedisConnection.Owner, @unchecked Sendable {
         var isConfirmed = false
         /// Whether messages have been lost since the last confirmation.
         var hasGap = false
-        /// The tasks that wait for the confirmation.
-        var waiters: [EventLoopPromise<Void>] = []
+        /// The subscribers that wait for the confirmation.
+        var waiters: [(subscriber: Subscriber, promise: EventLoopPromise<Void>)] = []
     }
 
     private let core: ClientCore
     private let node: NodeID
     private let eventLoop: any EventLoop
     private var topics: [Topic: Entry] = [:]
+    /// How many subscriptions to a topic the server has not answered yet. A topic that is left and subscribed to again at
+    /// once is confirmed twice, and only the last confirmation counts.
+    private var unanswered: [Topic: Int] = [:]
     private var connection: RedisConnection?
     private var isOpening = false
-    private var failures = 0
+    private var delay: ReconnectDelay
     private var retry: Scheduled<Void>?
     private var isClosed = false
 
@@ -36,6 +39,7 @@ final class SubscriberConnection: RedisConnection.Owner, @unchecked Sendable {
         self.core = core
         self.node = node
         eventLoop = core.defaultLoop
+        delay = ReconnectDelay(core.configuration.reconnect)
     }
 
     private var name: String {
@@ -73,7 +77,7 @@ final class SubscriberConnection: RedisConnection.Owner, @unchecked Sendable {
         guard !isClosed else { return confirmed.fail(ConnectionFailure.clientClosed.errorBeforeSending) }
         topics[topic, default: Entry()].subscribers.append(subscriber)
         if topics[topic]?.isConfirmed == true { return confirmed.succeed() }
-        topics[topic]?.waiters.append(confirmed)
+        topics[topic]?.waiters.append((subscriber, confirmed))
         let timer = eventLoop.scheduleTask(in: delay) { confirmed.fail(Deadline.exceeded) }
         confirmed.futureResult.whenComplete { _ in timer.cancel() }
         if let connection {
@@ -92,7 +96,7 @@ final class SubscriberConnection: RedisConnection.Owner, @unchecked Sendable {
                 self.topics[topic]?.subscribers.remove(at: index)
                 guard entry.subscribers.count == 1 else { continue }
                 self.topics[topic] = nil
-                for waiter in entry.waiters { waiter.fail(CancellationError()) }
+                for waiter in entry.waiters { waiter.promise.fail(CancellationError()) }
                 if let connection = self.connection { self.unsubscribe(from: topic, on: connection) }
             }
         }
@@ -105,10 +109,13 @@ final class SubscriberConnection: RedisConnection.Owner, @unchecked Sendable {
         ]
         guard let name = names[kind] else { return }
         var command = RedisCommand(name)
-        for topic in topics { command.append(topic.name) }
+        for topic in topics {
+            command.append(topic.name)
+            unanswered[topic, default: 0] += 1
+        }
         let content = RedisRequest.Content.subscription(command, kind, isSubscribing: true, topics.count)
         submit(content, on: connection).whenSuccess { reply in
-            if case .error(let error) = reply { self.refused(topics, error) }
+            if case .error(let error) = reply { self.refused(topics, on: connection, error) }
         }
     }
 
@@ -135,18 +142,37 @@ final class SubscriberConnection: RedisConnection.Owner, @unchecked Sendable {
         _ = submit(.subscription(command, topic.kind, isSubscribing: false, 1), on: connection)
     }
 
+    /// Notes that the server has answered a subscription.
+    /// - Returns: Whether it was the last one.
+    private func isLastAnswer(_ topic: Topic) -> Bool {
+        let missing = (unanswered[topic] ?? 1) - 1
+        unanswered[topic] = missing > 0 ? missing : nil
+        return missing <= 0
+    }
+
     /// The server does not permit a subscription, or does not have the slot of a sharded channel any more.
-    private func refused(_ topics: [Topic], _ error: RedisError) {
-        for topic in topics {
+    private func refused(_ topics: [Topic], on connection: RedisConnection, _ error: RedisError) {
+        for topic in topics where isLastAnswer(topic) {
             guard let entry = self.topics[topic], !entry.isConfirmed else { continue }
-            self.topics[topic] = nil
-            for waiter in entry.waiters { waiter.fail(error) }
-            for subscriber in entry.subscribers {
-                subscriber.gap()
-                subscriber.end()
+            if topics.count > 1 {
+                // One of them was refused, which does not concern the others.
+                subscribe(to: [topic], on: connection)
+            } else {
+                end(topic, error)
             }
         }
         if case .moved = error.request { core.cluster?.refreshSoon(core) }
+    }
+
+    /// Ends the subscriptions to a topic. What subscribers may miss is a gap.
+    private func end(_ topic: Topic, _ error: any Error) {
+        guard let entry = topics.removeValue(forKey: topic) else { return }
+        for waiter in entry.waiters { waiter.promise.fail(error) }
+        // Those who still wait have missed nothing, and may subscribe elsewhere.
+        for subscriber in entry.subscribers where !entry.waiters.contains(where: { $0.subscriber === subscriber }) {
+            subscriber.gap()
+            subscriber.end()
+        }
     }
 
     // MARK: Connecting
@@ -169,7 +195,7 @@ final class SubscriberConnection: RedisConnection.Owner, @unchecked Sendable {
             guard !isClosed else { return connection.end(.clientClosed) }
             guard connection.isReady else { return reconnect() }
             self.connection = connection
-            failures = 0
+            unanswered = [:]
             core.outages.recovered(name)
             let byKind = Dictionary(grouping: topics.keys, by: \.kind)
             for (kind, topics) in byKind {
@@ -180,30 +206,43 @@ final class SubscriberConnection: RedisConnection.Owner, @unchecked Sendable {
                     subscribe(to: topics, on: connection)
                 }
             }
-        case .failure(let error): lost(error as? ConnectionFailure ?? .unreachable(error))
+        case .failure(let error):
+            delay.failed()
+            lost(error as? ConnectionFailure ?? .unreachable(error))
         }
     }
 
     private func lost(_ failure: ConnectionFailure) {
         guard !isClosed else { return }
-        failures += 1
         core.outages.failed(name, failure)
+        core.cluster?.refreshSoon(core)
         for (topic, entry) in topics {
             // Those who have been subscribed have missed messages; those who still wait have not.
             if entry.isConfirmed { topics[topic]?.hasGap = true }
             topics[topic]?.isConfirmed = false
             guard core.configuration.whileAway == .failFast else { continue }
             topics[topic]?.waiters = []
-            for waiter in entry.waiters { waiter.fail(failure.errorBeforeSending) }
+            for waiter in entry.waiters { waiter.promise.fail(failure.errorBeforeSending) }
         }
         reconnect()
     }
 
     private func reconnect() {
         guard !isClosed, retry == nil else { return }
-        retry = eventLoop.scheduleTask(in: TimeAmount(core.configuration.reconnect.delay(after: max(1, failures)))) {
+        retry = eventLoop.scheduleTask(in: delay.next) {
             self.retry = nil
+            self.endMovedShards()
             self.open()
+        }
+    }
+
+    /// Ends the subscriptions to sharded channels whose slots another server has taken over, while this one was away.
+    private func endMovedShards() {
+        guard let cluster = core.cluster, case .member(let endpoint) = node else { return }
+        for topic in topics.keys where topic.kind == .shard {
+            let slot = topic.name.withUnsafeReadableBytes { HashSlot.of($0) }
+            guard let owner = cluster.endpoint(of: slot), owner != endpoint else { continue }
+            end(topic, ConnectionFailure.lost(nil).errorBeforeSending)
         }
     }
 
@@ -221,23 +260,20 @@ final class SubscriberConnection: RedisConnection.Owner, @unchecked Sendable {
     }
 
     private func confirmed(_ topic: Topic) {
-        guard let entry = topics[topic] else { return }
+        guard isLastAnswer(topic), let entry = topics[topic] else { return }
         topics[topic]?.isConfirmed = true
         topics[topic]?.hasGap = false
         topics[topic]?.waiters = []
         if entry.hasGap { for subscriber in entry.subscribers { subscriber.gap() } }
-        for waiter in entry.waiters { waiter.succeed() }
+        for waiter in entry.waiters { waiter.promise.succeed() }
     }
 
     /// The slot of a sharded channel has moved to another server. Its subscribers subscribe there.
     private func slotMoved(_ topic: Topic) {
-        guard let entry = topics[topic], entry.isConfirmed else { return }
-        topics[topic] = nil
+        // Before the confirmation, the message answers an UNSUBSCRIBE of this client.
+        guard topics[topic]?.isConfirmed == true else { return }
         core.cluster?.refreshSoon(core)
-        for subscriber in entry.subscribers {
-            subscriber.gap()
-            subscriber.end()
-        }
+        end(topic, ConnectionFailure.lost(nil).errorBeforeSending)
     }
 
     func connectionRefused(_ connection: RedisConnection) {}
@@ -245,6 +281,7 @@ final class SubscriberConnection: RedisConnection.Owner, @unchecked Sendable {
     func connectionEnded(_ connection: RedisConnection, _ failure: ConnectionFailure) {
         guard self.connection === connection else { return }
         self.connection = nil
+        delay.ended(readyAt: connection.readyAt)
         lost(failure)
     }
 
@@ -258,7 +295,7 @@ final class SubscriberConnection: RedisConnection.Owner, @unchecked Sendable {
             self.connection?.end(.clientClosed)
             self.connection = nil
             for entry in self.topics.values {
-                for waiter in entry.waiters { waiter.fail(ConnectionFailure.clientClosed.errorBeforeSending) }
+                for waiter in entry.waiters { waiter.promise.fail(ConnectionFailure.clientClosed.errorBeforeSending) }
                 for subscriber in entry.subscribers { subscriber.end() }
             }
             self.topics = [:]

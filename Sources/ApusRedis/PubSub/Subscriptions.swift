@@ -16,13 +16,30 @@ final class Subscriptions: Sendable {
 
     /// Subscribes, and waits until the server has confirmed it.
     func add(_ subscriber: Subscriber, _ name: String, _ kind: PushMessage.Kind) async throws {
+        let topic = SubscriberConnection.Topic(kind: kind, name: ByteBuffer(string: name))
         // Messages to channels are sent to all servers of a cluster; those to sharded channels, to one.
-        var node = NodeID.primary
-        if kind == .shard {
-            var command = RedisCommand("SSUBSCRIBE")
-            command.append(key: name)
-            node = try await core.node(for: command)
+        guard kind == .shard, core.cluster != nil else { return try await add(subscriber, topic, at: .primary) }
+        var command = RedisCommand("SSUBSCRIBE")
+        command.append(key: name)
+        let node = try await core.node(for: command)
+        do {
+            try await add(subscriber, topic, at: node)
+        } catch let error as RedisError {
+            _ = try await core.follow(error, at: node, deadline: core.deadline) { target in
+                // A server subscribes to channels of a slot for as long as it has the slot, so none answers ASK.
+                guard case .again(let known, _) = target else { throw error }
+                let node = if let known { known } else { try await core.node(for: command) }
+                do {
+                    try await add(subscriber, topic, at: node)
+                    return .null
+                } catch let error as RedisError {
+                    return .error(error)
+                }
+            }
         }
+    }
+
+    private func add(_ subscriber: Subscriber, _ topic: SubscriberConnection.Topic, at node: NodeID) async throws {
         let connection = try state.withLock { state in
             if state.isClosed { throw ConnectionFailure.clientClosed.errorBeforeSending }
             if let connection = state.nodes[node] { return connection }
@@ -30,9 +47,7 @@ final class Subscriptions: Sendable {
             state.nodes[node] = connection
             return connection
         }
-        let deadline = core.deadline
-        let topic = SubscriberConnection.Topic(kind: kind, name: ByteBuffer(string: name))
-        try await connection.add(subscriber, to: topic, deadline: deadline)
+        try await connection.add(subscriber, to: topic, deadline: core.deadline)
     }
 
     func remove(_ subscriber: Subscriber) {

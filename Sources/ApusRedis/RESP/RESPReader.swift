@@ -210,15 +210,13 @@ package struct RESPReader {
 
     private mutating func readLine() throws(RESPFailure) -> Line? {
         let start = searched
-        let end = buffer.withUnsafeReadableBytes { bytes -> Int? in
+        // One access to the bytes for all that is asked of them: this runs for each value.
+        let (marker, end, hasCR) = buffer.withUnsafeReadableBytes { bytes -> (UInt8?, Int?, Bool) in
             var index = start
-            while index < bytes.count {
-                if bytes[index] == UInt8(ascii: "\n") { return index }
-                index += 1
-            }
-            return nil
+            while index < bytes.count, bytes[index] != UInt8(ascii: "\n") { index += 1 }
+            guard index < bytes.count else { return (bytes.first, nil, false) }
+            return (bytes.first, index, index > 0 && bytes[index - 1] == UInt8(ascii: "\r"))
         }
-        let marker = buffer.getInteger(at: buffer.readerIndex, as: UInt8.self)
         guard end ?? buffer.readableBytes <= RESPLimits.lineBytes else {
             throw RESPFailure("a line exceeds \(RESPLimits.lineBytes) bytes")
         }
@@ -229,12 +227,10 @@ package struct RESPReader {
             return nil
         }
         searched = 0
-        let index = buffer.readerIndex
-        guard end >= 2, let marker, buffer.getInteger(at: index + end - 1, as: UInt8.self) == UInt8(ascii: "\r") else {
-            throw RESPFailure("a line is empty or does not end with CR LF")
-        }
+        guard end >= 2, hasCR, let marker else { throw RESPFailure("a line is empty or does not end with CR LF") }
+        let line = Line(marker: marker, start: buffer.readerIndex + 1, length: end - 2)
         buffer.moveReaderIndex(forwardBy: end + 1)
-        return Line(marker: marker, start: index + 1, length: end - 2)
+        return line
     }
 
     private func text(of line: Line) -> ByteBuffer {

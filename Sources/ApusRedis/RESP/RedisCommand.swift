@@ -166,10 +166,34 @@ public struct RedisCommand: Sendable {
         }
     }
 
-    /// The name, for messages.
-    package var name: String {
-        // The words begin with `$`, a length, and CR LF.
-        guard let end = words.firstIndex(of: UInt8(ascii: "\n")) else { return "" }
-        return String(decoding: words[(end + 1)...].prefix { $0 != UInt8(ascii: "\r") }, as: UTF8.self)
+    // MARK: Words
+
+    /// The name.
+    package var name: String { String(decoding: words[nameRange], as: UTF8.self) }
+
+    /// Where the name is in ``words``.
+    var nameRange: Range<Int> { word(at: 0) }
+
+    /// The name and the arguments, with what is not UTF-8 replaced.
+    var texts: [String] {
+        var texts: [String] = []
+        var index = 0
+        while index < words.count {
+            let range = word(at: index)
+            texts.append(String(decoding: words[range], as: UTF8.self))
+            index = range.upperBound + 2
+        }
+        return texts
+    }
+
+    /// Where the text is of the word that begins at an index, with `$`, its length and CR LF.
+    private func word(at start: Int) -> Range<Int> {
+        var index = start + 1
+        var length = 0
+        while words[index] != UInt8(ascii: "\r") {
+            length = length * 10 + Int(words[index] - UInt8(ascii: "0"))
+            index += 1
+        }
+        return index + 2..<index + 2 + length
     }
 }

@@ -24,12 +24,19 @@ extension RedisError {
     }
 
     /// Whether the server refuses commands until it has another role or state.
-    var isRefusal: Bool { code == "READONLY" || code == "LOADING" || code == "MASTERDOWN" }
+    var isRefusal: Bool {
+        switch code {
+        case "READONLY", "LOADING", "MASTERDOWN": true
+        // Before Redis 7, the error of a script contains that of its command. A replica refuses already its first write.
+        case "ERR": message.starts(withBytesOf: "Error running script") && message.contains(bytesOf: "-READONLY ")
+        default: false
+        }
+    }
 
     /// What the error asks of the client, if anything.
     var request: Request? {
         switch code {
-        case "READONLY", "LOADING", "MASTERDOWN": .reconnect
+        case _ where isRefusal: .reconnect
         case "MOVED": redirect.map(Request.moved)
         case "ASK": redirect.map(Request.ask)
         case "TRYAGAIN", "CLUSTERDOWN": .tryAgain

@@ -5,6 +5,7 @@ struct Connections {
     let checkpointer: Checkpointer?
     /// None in memory, where each connection would have a database of its own.
     let readers: [SQLiteConnection]
+    let inlineReaders: [InlineConnection]
 
     /// Opens the connections.
     /// - Throws: An `AppError` of code `unavailable`.
@@ -22,12 +23,15 @@ struct Connections {
             guard path != ":memory:" else {
                 checkpointer = nil
                 readers = []
+                inlineReaders = []
                 return
             }
             let checkpointer = Checkpointer(try open(.checkpoints), interval: max(1, options.checkpointPages))
             try checkpointer.observe(writer)
             self.checkpointer = checkpointer
             readers = try (0..<max(0, options.readers)).map { _ in try open(.reading) }
+            inlineReaders =
+                options.inlineReadInstructions > 0 ? try readers.map { _ in try InlineConnection(path: path) } : []
         } catch {
             // Before the checkpointer is freed, which observes the writer.
             for connection in opened.reversed() { connection.close() }

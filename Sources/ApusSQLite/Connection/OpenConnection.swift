@@ -14,12 +14,7 @@ struct OpenConnection {
     // MARK: Statements
 
     func rows(of sql: ApusData.SQL) throws -> [ApusData.Row] {
-        try run(sql) { statement in
-            let cursor = try GRDB.Row.fetchCursor(statement)
-            var rows: [ApusData.Row] = []
-            while try cursor.next() != nil { rows.append(statement.currentRow(columns: rows.first?.columns)) }
-            return rows
-        }
+        try run(sql) { try $0.handle.rows(columns: nil, sql: $0.sql) }
     }
 
     func executeUpdate(_ sql: ApusData.SQL) throws -> Int {

@@ -26,7 +26,7 @@ struct SQLiteConnection: Sendable {
         self.monitor = monitor
         // The closure keeps the monitor for as long as the connection is open.
         configuration.prepareDatabase { database in
-            monitor.observe(database)
+            monitor.observe(database.sqliteConnection)
             try Self.setUp(database, for: purpose, inMemory: path == ":memory:", options)
         }
         do {

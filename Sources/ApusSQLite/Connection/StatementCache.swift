@@ -1,3 +1,4 @@
+import ApusCore
 import GRDB
 
 /// The prepared statements of a connection, of which those that were used last are kept. GRDB's own cache has no limit, and
@@ -7,12 +8,13 @@ import GRDB
 final class StatementCache: @unchecked Sendable {
     private struct Entry {
         let statement: GRDB.Statement
+        let bytes: Int
         var lastUse: UInt64
     }
 
     private let limit: Int
     private let byteLimit: Int
-    private var entries: [String: Entry] = [:]
+    private var entries: [ExactString: Entry] = [:]
     private var uses: UInt64 = 0
     /// The length of all texts, in bytes of UTF-8.
     private var bytes = 0
@@ -29,12 +31,13 @@ final class StatementCache: @unchecked Sendable {
     /// Returns the statement of a text, prepared now or before.
     func statement(_ sql: String, on database: GRDB.Database) throws -> GRDB.Statement {
         uses += 1
-        if let index = entries.index(forKey: sql) {
+        let key = ExactString(sql)
+        if let index = entries.index(forKey: key) {
             entries.values[index].lastUse = uses
             return entries.values[index].statement
         }
         let statement = try database.makeStatement(sql: sql)
-        entries[sql] = Entry(statement: statement, lastUse: uses)
+        entries[key] = Entry(statement: statement, bytes: sql.utf8.count, lastUse: uses)
         bytes += sql.utf8.count
         while entries.count > limit || (bytes > byteLimit && entries.count > 1) { removeOldest() }
         return statement
@@ -46,8 +49,10 @@ final class StatementCache: @unchecked Sendable {
     }
 
     /// Forgets a statement that has failed, which may not be usable again.
-    func remove(_ sql: String) {
-        if entries.removeValue(forKey: sql) != nil { bytes -= sql.utf8.count }
+    func remove(_ sql: String) { remove(ExactString(sql)) }
+
+    private func remove(_ key: ExactString) {
+        if let entry = entries.removeValue(forKey: key) { bytes -= entry.bytes }
     }
 
     /// Forgets all statements. An open connection cannot be closed while there are any.

@@ -39,8 +39,8 @@ final class StatementCursor: @unchecked Sendable {
                 close()
                 break
             }
-            let row = statement.currentRow(columns: rows.first?.columns)
-            bytes += row.values.reduce(0) { $0 + $1.size }
+            let row = statement.handle.row(rows.first?.columns ?? statement.handle.columns)
+            bytes += row.size
             rows.append(row)
         }
         return rows
@@ -49,8 +49,12 @@ final class StatementCursor: @unchecked Sendable {
     func close() { state = .closed }
 }
 
-extension SQLValue {
+extension ApusData.Row {
     /// The approximate size in memory, in bytes.
+    var size: Int { values.reduce(0) { $0 + $1.size } }
+}
+
+extension SQLValue {
     fileprivate var size: Int {
         switch self {
         case .null, .integer, .real, .timestamp: 16

@@ -16,6 +16,16 @@ final class ReadGate: @unchecked Sendable {
         leave()
     }
 
+    /// Lets a read pass that does not wait for the end of a pause. It must call ``leave()`` in the end.
+    /// - Returns: Whether it may pass.
+    func enterIfOpen() -> Bool {
+        condition.lock()
+        defer { condition.unlock() }
+        guard !isPaused else { return false }
+        reads += 1
+        return true
+    }
+
     private func enter() {
         condition.lock()
         defer { condition.unlock() }
@@ -23,7 +33,7 @@ final class ReadGate: @unchecked Sendable {
         reads += 1
     }
 
-    private func leave() {
+    func leave() {
         condition.lock()
         defer { condition.unlock() }
         reads -= 1

@@ -18,6 +18,17 @@ struct Binaries: Sendable {
         }.map(Binaries.init)
     }
 
+    /// The major version, such as 15.
+    func majorVersion() async throws -> Int {
+        // Such as `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
+        let text = try await ServerProcess.run(path("postgres"), ["--version"])
+        let words = text.split(separator: " ").compactMap { Int($0.prefix { $0.isNumber }) }
+        guard let version = words.first else {
+            throw AppError(.unavailable, "The version of Postgres is unknown: \(text)")
+        }
+        return version
+    }
+
     /// Creates the files of a server.
     func initialize(_ folder: String, _ options: TestPostgres.Options, _ account: ServerAccount) async throws {
         var arguments = [

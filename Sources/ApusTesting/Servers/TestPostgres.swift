@@ -1,4 +1,5 @@
 import ApusCore
+import ApusData
 import Foundation
 import Synchronization
 
@@ -11,6 +12,7 @@ public final class TestPostgres: Sendable {
     /// The folder with the server's data and its Unix socket.
     public let folder: String
     private let password: String?
+    private let majorVersion: Int
     private let process: ServerProcess
 
     /// The options of a server.
@@ -59,11 +61,13 @@ public final class TestPostgres: Sendable {
         let account = ServerAccount()
         try account.createFolder(folder)
         do {
+            let version = try await binaries.majorVersion()
             try await binaries.initialize(folder, options, account)
             for (name, content) in options.files { try account.createFile("\(folder)/\(name)", content) }
             return try await withReservedPort { port in
                 let process = try await binaries.start(folder, port: port, options, account)
-                return TestPostgres(port: port, folder: folder, password: options.password, process)
+                return TestPostgres(
+                    port: port, folder: folder, password: options.password, majorVersion: version, process)
             }
         } catch {
             try? FileManager.default.removeItem(atPath: folder)
@@ -71,10 +75,11 @@ public final class TestPostgres: Sendable {
         }
     }
 
-    private init(port: Int, folder: String, password: String?, _ process: ServerProcess) {
+    private init(port: Int, folder: String, password: String?, majorVersion: Int, _ process: ServerProcess) {
         self.port = port
         self.folder = folder
         self.password = password
+        self.majorVersion = majorVersion
         self.process = process
     }
 
@@ -99,9 +104,18 @@ public final class TestPostgres: Sendable {
     /// - Parameter template: The database to copy. Nobody may be connected to it.
     public func createDatabase(template: String = "template1") async throws -> String {
         let name = "test_\(UUID().uuidString.filter { $0 != "-" }.lowercased())"
-        try await psql("CREATE DATABASE \(name) TEMPLATE \(template)")
+        try await psql("CREATE DATABASE \(name) TEMPLATE \(template)\(copying)")
         return name
     }
+
+    /// Returns the statement that creates a database.
+    func createStatement(_ name: String, template: String) -> SQL {
+        "CREATE DATABASE \(identifier: name) TEMPLATE \(identifier: template)\(SQL(stringLiteral: copying))"
+    }
+
+    /// How to copy a template. Without syncing, to copy its files takes a third of the time of writing each block to the
+    /// log, which Postgres does by default since version 15.
+    private var copying: String { majorVersion >= 15 ? " STRATEGY file_copy" : "" }
 
     /// Stops the server and removes its folder. Its connections end at once.
     public func stop() async { await process.stop() }

@@ -4,12 +4,36 @@ import Synchronization
 
 /// A membership in a room, with a bounded queue of messages for one client.
 public final class HubMember: Sendable {
+    /// What a member gets next.
+    enum Event: Sendable, Equatable {
+        case frame(ByteBuffer)
+        /// Messages of other processes may have been lost.
+        case gap
+    }
+
     private struct State {
         var queue: CircularBuffer<(frame: ByteBuffer, key: String?)> = []
-        var reader: CheckedContinuation<ByteBuffer?, any Error>?
+        /// The number of queued frames before the gap; `nil` without a gap.
+        var framesBeforeGap: Int?
+        var reader: CheckedContinuation<Event?, any Error>?
         var dropped = 0
         var hasLeft = false
         var hasOverflowed = false
+
+        mutating func popFirst() -> Event? {
+            if framesBeforeGap == 0 {
+                framesBeforeGap = nil
+                return .gap
+            }
+            guard let first = queue.popFirst() else { return nil }
+            framesBeforeGap = framesBeforeGap.map { $0 - 1 }
+            return .frame(first.frame)
+        }
+
+        mutating func dropFirst() {
+            queue.removeFirst()
+            framesBeforeGap = framesBeforeGap.map { max(0, $0 - 1) }
+        }
     }
 
     private let capacity: Int
@@ -31,6 +55,7 @@ public final class HubMember: Sendable {
         let reader = state.withLock { state in
             state.hasLeft = true
             state.queue.removeAll()
+            state.framesBeforeGap = nil
             return state.reader.take()
         }
         reader?.resume(returning: nil)
@@ -38,14 +63,33 @@ public final class HubMember: Sendable {
     }
 
     /// Sends the room's messages to the socket and passes the client's messages to `receive`, until either side ends.
-    /// - Parameter receive: Called with each message from the client, in order. An error that it throws ends the relay.
+    ///
+    /// ```swift
+    /// try await hub.join(order) { member in
+    ///     try await socket.send(json: snapshot())
+    ///     try await member.relay(socket, resync: { try await socket.send(json: snapshot()) })
+    /// }
+    /// ```
+    /// - Parameters:
+    ///   - receive: Called with each message from the client, in order. An error that it throws ends the relay.
+    ///   - resync: Called when messages of other processes may have been lost, in a hub that is shared: after the messages
+    ///     before the gap were sent, and before those after it. Send the client the current state again. By default
+    ///     nothing happens. An error that it throws ends the relay.
     /// - Throws: An `AppError` with code `resourceExhausted` if the member did not keep up under
-    ///   ``Overflow/disconnect``; errors of the socket and of `receive`.
+    ///   ``Overflow/disconnect``; errors of the socket, of `receive` and of `resync`.
     public func relay(
-        _ socket: WebSocket, receive: @escaping @Sendable (WebSocketMessage) async throws -> Void = { _ in }
+        _ socket: WebSocket, receive: @escaping @Sendable (WebSocketMessage) async throws -> Void = { _ in },
+        resync: @escaping @Sendable () async throws -> Void = {}
     ) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addImmediateTask { while let frame = try await self.next() { try await socket.send(encoded: frame) } }
+            group.addImmediateTask {
+                while let event = try await self.next() {
+                    switch event {
+                    case .frame(let frame): try await socket.send(encoded: frame)
+                    case .gap: try await resync()
+                    }
+                }
+            }
             group.addImmediateTask { for try await message in socket { try await receive(message) } }
             defer { group.cancelAll() }
             try await group.next()
@@ -53,7 +97,7 @@ public final class HubMember: Sendable {
     }
 
     func push(_ frame: ByteBuffer, key: String?) {
-        let (reader, hasOverflowed) = state.withLock { state -> (CheckedContinuation<ByteBuffer?, any Error>?, Bool) in
+        let (reader, hasOverflowed) = state.withLock { state -> (CheckedContinuation<Event?, any Error>?, Bool) in
             guard !state.hasLeft, !state.hasOverflowed else { return (nil, false) }
             if let reader = state.reader.take() { return (reader, false) }
             if overflow == .latestWins, let key, let index = state.queue.lastIndex(where: { $0.key == key }) {
@@ -68,21 +112,34 @@ public final class HubMember: Sendable {
             state.dropped += 1
             switch overflow {
             case .latestWins:
-                state.queue.removeFirst()
+                state.dropFirst()
                 state.queue.append((frame, key))
             case .dropNewest: break
             case .disconnect:
                 state.hasOverflowed = true
                 state.queue.removeAll()
+                state.framesBeforeGap = nil
             }
             return (nil, state.hasOverflowed)
         }
-        reader?.resume(returning: frame)
+        reader?.resume(returning: .frame(frame))
         if hasOverflowed { onLeave(self) }
     }
 
-    /// Returns the next frame to send, or `nil` once the member has left.
-    func next() async throws -> ByteBuffer? {
+    /// Adds a gap behind the queued messages, unless there is one that the reader has not reached yet: it is going to read
+    /// the current state after this one as well.
+    func pushGap() {
+        let reader = state.withLock { state -> CheckedContinuation<Event?, any Error>? in
+            guard !state.hasLeft, !state.hasOverflowed else { return nil }
+            if let reader = state.reader.take() { return reader }
+            if state.framesBeforeGap == nil { state.framesBeforeGap = state.queue.count }
+            return nil
+        }
+        reader?.resume(returning: .gap)
+    }
+
+    /// Returns what comes next, or `nil` once the member has left.
+    func next() async throws -> Event? {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in wait(continuation) }
         } onCancel: {
@@ -90,15 +147,15 @@ public final class HubMember: Sendable {
         }
     }
 
-    private func wait(_ continuation: CheckedContinuation<ByteBuffer?, any Error>) {
-        let result: Result<ByteBuffer?, any Error>? = state.withLock { state in
+    private func wait(_ continuation: CheckedContinuation<Event?, any Error>) {
+        let result: Result<Event?, any Error>? = state.withLock { state in
             if Task.isCancelled { return .failure(CancellationError()) }
             if state.hasLeft { return .success(nil) }
             if state.hasOverflowed {
                 return .failure(
                     AppError(.resourceExhausted, "The client did not keep up with the messages of the room."))
             }
-            if let first = state.queue.popFirst() { return .success(first.frame) }
+            if let first = state.popFirst() { return .success(first) }
             state.reader = continuation
             return nil
         }

@@ -48,6 +48,15 @@ struct RoundTripTests {
         #expect(count == 3)
     }
 
+    @Test func `A batch takes one round trip, also as the first statement of a transaction`() async throws {
+        let batch: [SQL] = ["SELECT n FROM t WHERE id = 1", "UPDATE t SET n = 1", "SELECT id FROM t"]
+        #expect(try await roundTrips { database in _ = try await database.batch(batch) } == 1)
+        let count = try await roundTrips { database in
+            try await database.transaction { _ = try await database.batch(batch) }
+        }
+        #expect(count == 2)
+    }
+
     @Test func `A transaction without statements takes no round trip`() async throws {
         #expect(try await roundTrips { database in try await database.transaction {} } == 0)
     }

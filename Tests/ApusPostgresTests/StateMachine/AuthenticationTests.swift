@@ -9,13 +9,15 @@ import Testing
 struct AuthenticationTests {
     private typealias Machine = PostgresConnectionStateMachine<Int>
 
-    private func machine(password: String? = "pencil", nonce: String? = nil) -> MachineUnderTest {
+    private func machine(
+        password: String? = "pencil", nonce: String? = nil, isConfidential: Bool = true
+    ) -> MachineUnderTest {
         var options = Machine.Options()
         options.user = "user"
         options.password = password.map { Secret($0) }
         options.parameters = [("user", "user")]
         options.nonce = nonce
-        var test = MachineUnderTest(options)
+        var test = MachineUnderTest(options, isConfidential: isConfidential)
         test.machine.output.clear()
         return test
     }
@@ -38,6 +40,22 @@ struct AuthenticationTests {
         #expect(test.sent() == [SentMessage(kind: "p", body: Array("pencil\0".utf8))])
         test.receive(ServerMessage.authenticationOK + ready)
         #expect(test.machine.isReady)
+    }
+
+    @Test func `A password is not sent in clear text where others can read it`() {
+        var test = machine(isConfidential: false)
+        test.receive(ServerMessage.authentication(3))
+        #expect(test.sent().isEmpty)
+        #expect(test.failure?.code == .failedPrecondition)
+        #expect(test.failure?.message.contains("sslmode=require") == true)
+    }
+
+    @Test func `What does not leave the machine is confidential`() throws {
+        let addresses = ["127.0.0.1", "127.8.9.1", "::1", "10.0.0.1", "::2", "128.0.0.1"].map {
+            try? SocketAddress(ipAddress: $0, port: 5432).isOnThisMachine
+        }
+        #expect(addresses == [true, true, true, false, false, false])
+        #expect(try SocketAddress(unixDomainSocketPath: "/run/.s.PGSQL.5432").isOnThisMachine)
     }
 
     @Test func `md5 hashes the password, the user and the salt`() {

@@ -185,6 +185,13 @@ struct ConnectionTests {
         #expect(test.outcome(2) == .failedByConnection(.unavailable))
     }
 
+    @Test func `More changed rows than an integer can count end the connection`() {
+        var test = MachineUnderTest()
+        test.machine.send(.simple("SELECT 1"), token: 1)
+        for _ in 0..<2 { test.receive(ServerMessage.complete("INSERT 0 9000000000000000000")) }
+        #expect(test.outcome(1) == .failedByConnection(.unavailable))
+    }
+
     @Test func `Notifications, notices and parameters may come at any time`() throws {
         var test = MachineUnderTest()
         let notification = ServerMessage.bytes(
@@ -219,6 +226,29 @@ struct ConnectionTests {
         #expect(test.sent() == [SentMessage(kind: "d", body: [1, 2]), SentMessage(kind: "c", body: [])])
         test.receive(ServerMessage.complete("COPY 2") + ServerMessage.ready())
         #expect(test.outcome(1) == .rows([], affected: 2))
+    }
+
+    @Test func `A COPY is under way from when it is written until it is answered or its task is gone`() {
+        var test = MachineUnderTest()
+        for token in 1...3 {
+            #expect(!test.machine.isCopying)
+            test.machine.send(token == 2 ? .copyOut("COPY t TO STDOUT") : .copyIn("COPY t FROM STDIN"), token: token)
+            #expect(test.machine.isCopying)
+            switch token {
+            case 1:
+                test.receive(ServerMessage.bytes("G", [0, 0, 0]))
+                #expect(test.machine.isCopying)
+                test.machine.endCopyIn()
+                test.receive(ServerMessage.complete("COPY 0") + ServerMessage.ready())
+            case 2:
+                test.receive(ServerMessage.bytes("H", [0, 0, 0]))
+                test.machine.abandon { $0 == token }
+                #expect(!test.machine.isCopying)
+                test.receive(ServerMessage.error("57014") + ServerMessage.ready())
+            default: test.receive(ServerMessage.error("42P01") + ServerMessage.ready())
+            }
+        }
+        #expect(!test.machine.isCopying && test.machine.copies == 0)
     }
 
     @Test func `After an error the server takes no more data`() throws {

@@ -33,8 +33,9 @@ struct MachineUnderTest {
         machine.output.clear()
     }
 
-    init(_ options: Machine.Options) {
+    init(_ options: Machine.Options, isConfidential: Bool) {
         machine = Machine(options)
+        machine.isConfidential = isConfidential
         machine.start()
     }
 

@@ -198,6 +198,63 @@ struct StatementTests {
         #expect(test.outcome(9) == .rows([.integer(3)], affected: 0))
     }
 
+    @Test func `A column that was added to a table does not end a connection that knows the table from another`() throws
+    {
+        _ = try preparedMachine()
+        var test = MachineUnderTest()
+        try test.machine.send(statement, [.integer(1)], token: 1)
+        // One format is sent for all columns, however many there are by now.
+        test.receive(
+            ServerMessage.parseComplete + ServerMessage.parameters([23])
+                + ServerMessage.columns([("n", 23), ("m", 20), ("x", 1700)]) + ServerMessage.bindComplete
+                + ServerMessage.row([ServerMessage.integer(Int32(7)), ServerMessage.integer(Int64(8)), nil])
+                + ServerMessage.complete("SELECT 1") + ServerMessage.ready())
+        #expect(test.failure == nil)
+        #expect(test.outcome(1) == .rows([.integer(7)], affected: 0))
+    }
+
+    @Test func `A column that was added to a result without columns is read as text`() throws {
+        let empty = PostgresStatement("SELECT * FROM e")
+        var first = MachineUnderTest()
+        try first.machine.send(empty, [], token: 1)
+        first.receive(
+            ServerMessage.parseComplete + ServerMessage.parameters([]) + ServerMessage.columns([])
+                + ServerMessage.bindComplete + ServerMessage.row([]) + ServerMessage.complete("SELECT 1")
+                + ServerMessage.ready())
+        #expect(first.outcome(1) == .rows([.null], affected: 0))
+        var second = MachineUnderTest()
+        try second.machine.send(empty, [], token: 2)
+        second.receive(Answer.prepared() + Answer.rows("7") + ServerMessage.ready())
+        #expect(second.outcome(2) == .rows([.integer(7)], affected: 0))
+    }
+
+    @Test func `A statement that the event loop has forgotten and met again replaces itself on the server`() throws {
+        var test = try preparedMachine()
+        let again = PostgresStatement(statement.sql)
+        try test.machine.send(again, [.integer(1)], token: 1)
+        // Otherwise the server would say that the name exists, which fails a transaction.
+        #expect(test.sentKinds() == "CPDBES")
+        test.receive(
+            ServerMessage.closeComplete + Answer.prepared(parameters: [23]) + Answer.rows("1") + ServerMessage.ready())
+        #expect(test.machine.prepared.count == 1)
+        try test.machine.send(again, [.integer(1)], token: 2)
+        #expect(test.sentKinds() == "BES")
+    }
+
+    @Test func `A number that the known type cannot hold makes the server infer the type again`() throws {
+        var test = try preparedMachine()
+        // The column was an int4 and has become an int8. The server would go on to refuse the number.
+        try test.machine.send(statement, [.integer(1 << 40)], token: 1)
+        let sent = test.sent()
+        #expect(String(sent.map(\.kind)) == "CPDBES")
+        #expect(sent[1].body.suffix(6).elementsEqual([0, 1, 0, 0, 0, 0]))
+        test.receive(
+            ServerMessage.closeComplete + Answer.prepared(parameters: [20]) + Answer.rows("7") + ServerMessage.ready())
+        #expect(test.outcome(1) == .rows([.integer(7)], affected: 0))
+        try test.machine.send(statement, [.integer(1 << 40)], token: 2)
+        #expect(test.sentKinds() == "BES")
+    }
+
     @Test func `A value that cannot be sent leaves nothing behind`() throws {
         var test = MachineUnderTest()
         #expect(throws: AppError.self) {

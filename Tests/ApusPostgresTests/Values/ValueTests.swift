@@ -84,6 +84,16 @@ struct ValueTests {
         #expect(throws: ValueDecoder.Failure.self) { try decode("infinity", .timestamptz) }
     }
 
+    @Test(arguments: [
+        "9223372036854775807-01-01", "2026-01-01 9223372036854775807:00:00+00", "2026-01-01 00:00:inf+00",
+        "2026-01-01 00:99:00+00", "2026-02-30", "-5-1-1", "2026-01-01 00:00:00+02", "", "-", " BC",
+    ])
+    func `A date that no server sends is refused`(text: String) {
+        for type in [PostgresType.date, .timestamptz] {
+            #expect(throws: ValueDecoder.Failure.self) { try decode(text, type) }
+        }
+    }
+
     @Test func `timestamp is refused, because it is not a point in time`() {
         #expect(throws: ValueDecoder.Failure.self) { try decode(ServerMessage.integer(0 as Int64), .timestamp) }
         #expect(throws: ValueDecoder.Failure.self) { try decode("2026-01-01 00:00:00", .timestamp) }

@@ -56,11 +56,11 @@ struct OrderService: Sendable {
     func cancel(_ id: Order.ID, by customer: Customer) async throws -> Order {
         _ = try await get(id, for: customer)
         return try await unitOfWork.perform {
-            let order = try await change(id) { try $0.cancel() }
+            // The payment first, as when it is received: both lock the payment and then the order, and cannot deadlock.
             if let payment = try await payments.payment(of: id) {
                 try await payments.update(payment.id) { $0.orderCancelled() }
             }
-            return order
+            return try await change(id) { try $0.cancel() }
         }
     }
 
@@ -73,13 +73,21 @@ struct OrderService: Sendable {
     }
 
     func assign(_ id: Order.ID, to driver: Driver) async throws -> Order {
-        try await unitOfWork.perform {
-            if let current = try await orders.current(of: driver.id), current.id != id {
-                throw AppError(
-                    .failedPrecondition, "You already have an order in progress: \(current.id).", reason: "DRIVER_BUSY")
+        do {
+            return try await unitOfWork.perform {
+                if let current = try await orders.current(of: driver.id), current.id != id {
+                    throw Self.driverBusy("You already have an order in progress: \(current.id).")
+                }
+                return try await change(id) { try $0.assign(to: driver.id) }
             }
-            return try await change(id) { try $0.assign(to: driver.id) }
+        } catch let error as AppError where error.code == .alreadyExists {
+            // The database keeps a driver from accepting two orders at the same time.
+            throw Self.driverBusy("You already have an order in progress.")
         }
+    }
+
+    private static func driverBusy(_ message: String) -> AppError {
+        AppError(.failedPrecondition, message, reason: "DRIVER_BUSY")
     }
 
     func pickUp(_ id: Order.ID, by driver: Driver) async throws -> Order {
@@ -102,7 +110,7 @@ struct OrderService: Sendable {
             } catch let error as OrderError {
                 throw AppError(error)
             }
-            if !feed.isWatched(order) { try await jobs.enqueue(SendPush(order)) }
+            if try await !feed.isWatched(order) { try await jobs.enqueue(SendPush(order)) }
             feed.publish(order)
             return order
         }

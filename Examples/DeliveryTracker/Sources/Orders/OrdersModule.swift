@@ -5,7 +5,7 @@ struct OrdersModule: Module {
         let perSecond = app.settings.int("orders.per-second", default: 20, in: 1...100_000)
         let lease = app.settings.duration(
             "orders.idempotency-lease", default: .seconds(10), atLeast: .milliseconds(100))
-        app.migrations.add(CreateOrders.self, CreateIdempotencyKeys.self)
+        app.migrations.add(CreateOrders.self, CreateIdempotencyKeys.self, LimitOrdersOfDrivers.self)
         app.provide((any OrderRepository).self) { SQLOrderRepository(database: try $0.resolve()) }
         app.provide(OrderService.self) {
             OrderService(

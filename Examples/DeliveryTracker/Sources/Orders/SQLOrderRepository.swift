@@ -72,3 +72,16 @@ enum CreateOrders: Migration {
         "CREATE INDEX orders_state ON orders (state, id)",
     ]
 }
+
+/// A driver has one order in progress, even if two are accepted at the same time.
+enum LimitOrdersOfDrivers: Migration {
+    static let id = "2026-11-27-limit-orders-of-drivers"
+    static let statements: [SQL] = [
+        "DROP INDEX orders_driver",
+        "CREATE UNIQUE INDEX orders_in_progress ON orders (driver_id) WHERE state IN ('assigned', 'picked_up')",
+    ]
+    static let undo: [SQL] = [
+        "DROP INDEX orders_in_progress",
+        "CREATE INDEX orders_driver ON orders (driver_id) WHERE state IN ('assigned', 'picked_up')",
+    ]
+}

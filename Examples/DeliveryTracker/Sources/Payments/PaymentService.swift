@@ -28,15 +28,13 @@ struct PaymentService: Sendable {
         guard head.type == "payment.succeeded" else { return Receipt(event: head.id, isNew: false) }
         let event = try JSONCoding.decode(PaymentEvent.self, from: body)
         return try await unitOfWork.perform {
-            if let last = try await payments.lastDelivery(ofEvent: event.id) {
-                guard signedAt > last else {
-                    throw AppError(
-                        .alreadyExists, "This delivery of event \(event.id) was already accepted.", reason: "REPLAYED")
-                }
-                try await payments.record(event: event.id, signedAt: signedAt)
-                return Receipt(event: event.id, isNew: false)
+            switch try await payments.record(event: event.id, signedAt: signedAt) {
+            case .first: break
+            case .repeated: return Receipt(event: event.id, isNew: false)
+            case .replayed:
+                throw AppError(
+                    .alreadyExists, "This delivery of event \(event.id) was already accepted.", reason: "REPLAYED")
             }
-            try await payments.record(event: event.id, signedAt: signedAt)
             let payment = try await confirm(event.data)
             if try await !orders.confirmPayment(for: payment.order) {
                 // The customer cancelled the order before the payment arrived.

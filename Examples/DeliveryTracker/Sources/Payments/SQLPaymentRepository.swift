@@ -7,16 +7,14 @@ struct SQLPaymentRepository: PaymentRepository, SQLBackedRepository {
 
     func payment(of order: Order.ID) async throws -> Payment? { try await table.first(where: "order_id = \(order)") }
 
-    func lastDelivery(ofEvent id: String) async throws -> Date? {
-        try await table.database.query("SELECT signed_at FROM payment_events WHERE id = \(id)").first?.get("signed_at")
-    }
-
-    func record(event id: String, signedAt: Date) async throws {
-        try await table.database.execute(
-            """
-            INSERT INTO payment_events (id, signed_at) VALUES (\(id), \(signedAt))
-            ON CONFLICT (id) DO UPDATE SET signed_at = excluded.signed_at
-            """)
+    func record(event id: String, signedAt: Date) async throws -> EventDelivery {
+        // Two statements that change data, rather than one that reads: deliveries at the same time wait for each other.
+        let inserted = try await table.database.execute(
+            "INSERT INTO payment_events (id, signed_at) VALUES (\(id), \(signedAt)) ON CONFLICT (id) DO NOTHING")
+        guard inserted == 0 else { return .first }
+        let updated = try await table.database.execute(
+            "UPDATE payment_events SET signed_at = \(signedAt) WHERE id = \(id) AND signed_at < \(signedAt)")
+        return updated > 0 ? .repeated : .replayed
     }
 }
 

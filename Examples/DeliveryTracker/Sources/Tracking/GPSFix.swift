@@ -56,4 +56,9 @@ struct FixFilter: Sendable {
         }
         last = fix
     }
+
+    /// Takes over a fix that another process has accepted.
+    mutating func note(_ position: PositionView) {
+        last = GPSFix(latitude: position.place.latitude, longitude: position.place.longitude, at: position.at)
+    }
 }

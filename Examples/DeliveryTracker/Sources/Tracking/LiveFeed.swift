@@ -1,23 +1,28 @@
 import Apus
 
-/// Publishes changes of orders and positions of drivers to connected clients.
+/// Publishes changes of orders and positions of drivers to connected clients, in all processes.
 final class LiveFeed: Sendable {
-    private enum Room: Hashable, Sendable {
+    private enum Room: Hashable, Codable, Sendable {
         case order(Order.ID)
         case fleet
     }
 
-    private let hub = Hub<Room>()
+    private let hub: Hub<Room>
+    private let watches: OrderWatches
     private let logger: Logger
 
-    init(logger: Logger) { self.logger = logger }
+    init(pubSub: any PubSub, watches: OrderWatches, logger: Logger) {
+        hub = Hub("live-feed", sharedThrough: pubSub, logger: logger)
+        self.watches = watches
+        self.logger = logger
+    }
 
-    /// Returns whether the customer of an order is connected.
-    func isWatched(_ order: Order) -> Bool { hub.count(in: .order(order.id)) > 0 }
+    /// Returns whether the customer of an order is connected, to whatever process.
+    func isWatched(_ order: Order) async throws -> Bool { try await watches.isWatched(order.id) }
 
     /// Subscribes to one order while the body runs.
     func watch(_ order: Order.ID, _ body: (HubMember) async throws -> Void) async throws {
-        try await hub.join(.order(order), body)
+        try await watches.watch(order) { try await hub.join(.order(order), body) }
     }
 
     /// Subscribes to all orders and drivers while the body runs.
@@ -39,8 +44,7 @@ final class LiveFeed: Sendable {
 
     private func send(_ message: FeedMessage, to rooms: [Room], key: String) {
         do {
-            let text = try WebSocketMessage(json: message)
-            for room in rooms { hub.broadcast(text, to: room, key: key) }
+            try hub.broadcast(json: message, to: rooms, key: key)
         } catch {
             logger.error("A feed message could not be encoded.", metadata: ["error": "\(error)"])
         }

@@ -27,22 +27,28 @@ struct TrackingRoutes: Sendable {
 
     /// Sends a customer one order and its changes.
     @Sendable func watch(_ socket: WebSocket, _ customer: Customer, _ id: Order.ID) async throws {
-        // Subscribes before reading the order: changes in between are queued behind the snapshot.
-        try await feed.watch(id) { member in
+        @Sendable func sendSnapshot() async throws {
             let order = try await orders.get(id, for: customer)
             let driver = order.state.isInProgress ? order.driver : nil
             let positions = [tracking.position(of: driver)].compactMap { $0 }
             try await socket.send(json: FeedMessage.snapshot(orders: [OrderView(order)], positions: positions))
-            try await member.relay(socket)
+        }
+        // Subscribes before reading the order: changes in between are queued behind the snapshot.
+        try await feed.watch(id) { member in
+            try await sendSnapshot()
+            try await member.relay(socket, resync: sendSnapshot)
         }
     }
 
     /// Sends a dispatcher all open orders and drivers, and their changes.
     @Sendable func watchFleet(_ socket: WebSocket, _ dispatcher: Dispatcher) async throws {
-        try await feed.watchFleet { member in
+        @Sendable func sendSnapshot() async throws {
             let views = try await orders.open().map(OrderView.init)
             try await socket.send(json: FeedMessage.snapshot(orders: views, positions: tracking.positions))
-            try await member.relay(socket)
+        }
+        try await feed.watchFleet { member in
+            try await sendSnapshot()
+            try await member.relay(socket, resync: sendSnapshot)
         }
     }
 

@@ -1,7 +1,7 @@
 import Apus
 import Synchronization
 
-/// Receives the fixes of drivers and keeps the latest position of each.
+/// Receives the fixes of drivers and keeps the latest position of each, in whatever process its driver is connected.
 final class TrackingService: Sendable {
     private struct State {
         var filters: [Account.ID: FixFilter] = [:]
@@ -9,8 +9,9 @@ final class TrackingService: Sendable {
         var accepted = 0
         var dropped: [FixRejection: Int] = [:]
 
-        mutating func prune(before date: Date) {
-            positions = positions.filter { $0.value.at >= date }
+        mutating func pruneIfNecessary(now: Date) {
+            guard positions.count > TrackingService.pruningThreshold else { return }
+            positions = positions.filter { $0.value.at >= now - TrackingService.lifetime }
             filters = filters.filter { positions[$0.key] != nil }
         }
     }
@@ -49,12 +50,22 @@ final class TrackingService: Sendable {
                 try state.filters[driver.id, default: FixFilter()].check(fix, now: now)
                 state.positions[driver.id] = position
                 state.accepted += 1
-                if state.positions.count > Self.pruningThreshold { state.prune(before: now - Self.lifetime) }
+                state.pruneIfNecessary(now: now)
             }
             feed.publish(position, for: try await orders.current(of: driver)?.id)
         } catch let rejection as FixRejection {
             count(rejection)
             throw rejection
+        }
+    }
+
+    /// Keeps a position that another process has accepted, unless a newer one is known.
+    func note(_ position: PositionView) {
+        state.withLock { state in
+            if let known = state.positions[position.driver], known.at >= position.at { return }
+            state.positions[position.driver] = position
+            state.filters[position.driver, default: FixFilter()].note(position)
+            state.pruneIfNecessary(now: clock.now)
         }
     }
 

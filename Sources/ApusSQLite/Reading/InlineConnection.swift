@@ -1,0 +1,81 @@
+import ApusCore
+import ApusData
+import GRDB
+import GRDBSQLite
+
+/// A read-only connection for reads that run at once. It calls SQLite directly, because the queue by which GRDB serialises
+/// the access to a connection costs a read as much as the read itself.
+///
+/// `@unchecked Sendable`: ``InlineReads`` lends it to one thread at a time.
+final class InlineConnection: @unchecked Sendable {
+    private struct Statement {
+        let handle: StatementHandle
+        let columns: [String]
+    }
+
+    /// The number of prepared statements above which all are freed.
+    private static let maximumStatements = 256
+
+    private let connection: OpaquePointer
+    private let monitor = StatementMonitor()
+    private var statements: [ExactString: Statement] = [:]
+
+    /// Opens a connection.
+    /// - Throws: An `AppError` of code `unavailable`.
+    init(path: String) throws {
+        var connection: OpaquePointer?
+        let code = sqlite3_open_v2(path, &connection, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, nil)
+        guard let connection, code == SQLITE_OK else {
+            sqlite3_close_v2(connection)
+            let cause = DatabaseError(resultCode: ResultCode(rawValue: code))
+            throw AppError(.unavailable, "Cannot open the database \(path): \(cause).", cause: cause)
+        }
+        self.connection = connection
+        sqlite3_extended_result_codes(connection, 1)
+        monitor.observe(connection)
+    }
+
+    /// Runs a query whose text only reads.
+    /// - Parameter instructions: The approximate number of instructions at which it is broken off.
+    /// - Throws: A `DatabaseError`, of code `SQLITE_INTERRUPT` if the query was broken off, of code `SQLITE_MISUSE` if the
+    ///   text goes on after the query, or an `AppError`.
+    func rows(of text: String, _ values: [SQLValue], instructions: Int) throws -> [ApusData.Row] {
+        let key = ExactString(text)
+        let statement = try statements[key] ?? prepare(text, key)
+        try statement.handle.bind(values)
+        return try monitor.watch(instructions: instructions) {
+            try statement.handle.rows(columns: statement.columns, sql: text)
+        }
+    }
+
+    private func prepare(_ text: String, _ key: ExactString) throws -> Statement {
+        if statements.count >= Self.maximumStatements { finalizeStatements() }
+        var pointer: OpaquePointer?
+        var rest: UnsafePointer<CChar>?
+        let (code, isWhole) = text.withCString { start in
+            let code = sqlite3_prepare_v3(
+                connection, start, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &pointer, &rest)
+            return (code, rest?.pointee == 0)
+        }
+        guard let pointer, code == SQLITE_OK, isWhole else {
+            sqlite3_finalize(pointer)
+            throw DatabaseError(
+                resultCode: code == SQLITE_OK ? .SQLITE_MISUSE : ResultCode(rawValue: code),
+                message: String(cString: sqlite3_errmsg(connection)), sql: text)
+        }
+        let handle = StatementHandle(pointer: pointer)
+        let statement = Statement(handle: handle, columns: handle.columns)
+        statements[key] = statement
+        return statement
+    }
+
+    private func finalizeStatements() {
+        for statement in statements.values { sqlite3_finalize(statement.handle.pointer) }
+        statements = [:]
+    }
+
+    deinit {
+        finalizeStatements()
+        sqlite3_close_v2(connection)
+    }
+}

@@ -1,0 +1,125 @@
+import ApusCore
+import ApusData
+import Foundation
+import GRDB
+import Synchronization
+
+/// Short reads, which run at once on the caller's thread, even if it is an event loop: reading a few pages that are in
+/// memory takes microseconds, and handing the read to another thread and back takes several times as long.
+///
+/// A read of many instructions is broken off and runs on a reader thread instead, and so do later reads of the same text.
+/// So does a read that fails, because the database is locked for example, and while pages come slowly from the disk, all do.
+final class InlineReads: Sendable {
+    private struct State {
+        var idle: [InlineConnection] = []
+        /// The texts of reads that were too long.
+        var longTexts: Set<ExactString> = []
+        /// Until when all reads go to the threads.
+        var suspendedUntil: ContinuousClock.Instant?
+        /// The number of blocks that the process had read from disks at the end of the last slow read.
+        var blocksRead = 0
+        var isClosed = false
+    }
+
+    /// How long a read takes that may have waited for the disk, and for how long no read runs at once after it.
+    private static let (slowRead, suspension) = (Duration.milliseconds(5), Duration.seconds(1))
+    /// The size of a result, in bytes, from which on its text counts as long.
+    private static let maximumBytes = 256 << 10
+    /// The maximum number of remembered texts.
+    private static let maximumTexts = 1000
+    /// The number of reads after which a task gives way to others.
+    private static let turn = 64
+
+    private let instructions: Int
+    private let gate: ReadGate
+    private let state: Mutex<State>
+    private let reads = Atomic<Int>(0)
+
+    /// The number of connections.
+    let count: Int
+
+    /// - Parameters:
+    ///   - connections: One for each read that runs at the same time. They are closed in the end.
+    ///   - instructions: The number of instructions after which a read is broken off.
+    ///   - gate: Closed while the writer pauses reads.
+    init(_ connections: [InlineConnection], instructions: Int, gate: ReadGate) {
+        self.instructions = instructions
+        self.gate = gate
+        count = connections.count
+        state = Mutex(State(idle: connections))
+    }
+
+    /// Counts a read. A task that only reads gives way to the others of its thread from time to time.
+    func takeTurn() async {
+        guard reads.wrappingAdd(1, ordering: .relaxed).newValue.isMultiple(of: Self.turn) else { return }
+        // The end of a child task resumes this one on its event loop, which `Task.yield()` would leave.
+        async let end: Void = Self.noWork()
+        await end
+    }
+
+    private static func noWork() async {}
+
+    /// Runs a query.
+    /// - Returns: Its rows, and how long it took; `nil` if it has to run on a reader thread.
+    func rows(of sql: ApusData.SQL) throws -> (rows: [ApusData.Row], duration: Duration)? {
+        let (text, values) = try sql.rendered(for: .sqlite)
+        let start = ContinuousClock.now
+        guard let connection = take(text, at: start) else { return nil }
+        defer { give(connection) }
+        guard gate.enterIfOpen() else { return nil }
+        defer { gate.leave() }
+        do {
+            let rows = try connection.rows(of: text, values, instructions: instructions)
+            let duration = start.duration(to: .now)
+            if duration > Self.slowRead { suspendIfDiskWasRead() }
+            if rows.reduce(0, { $0 + $1.size }) > Self.maximumBytes { remember(text) }
+            return (rows, duration)
+        } catch let error as DatabaseError {
+            // A reader thread runs it again, and reports what is wrong.
+            if error.resultCode == .SQLITE_INTERRUPT { remember(text) }
+            return nil
+        }
+    }
+
+    private func take(_ text: String, at now: ContinuousClock.Instant) -> InlineConnection? {
+        state.withLock { state in
+            if let end = state.suspendedUntil {
+                guard now >= end else { return nil }
+                state.suspendedUntil = nil
+            }
+            guard state.longTexts.isEmpty || !state.longTexts.contains(ExactString(text)) else { return nil }
+            return state.idle.popLast()
+        }
+    }
+
+    private func give(_ connection: InlineConnection) {
+        state.withLock { if !$0.isClosed { $0.idle.append(connection) } }
+    }
+
+    private func remember(_ text: String) {
+        state.withLock { state in
+            if state.longTexts.count >= Self.maximumTexts { state.longTexts.removeAll() }
+            state.longTexts.insert(ExactString(text))
+        }
+    }
+
+    /// Suspends reads after a slow one, unless it only waited for its turn on a busy processor.
+    private func suspendIfDiskWasRead() {
+        var usage = rusage()
+        // RUSAGE_SELF, whose type differs between systems.
+        getrusage(0, &usage)
+        state.withLock { state in
+            guard usage.ru_inblock > state.blocksRead else { return }
+            state.blocksRead = usage.ru_inblock
+            state.suspendedUntil = .now + Self.suspension
+        }
+    }
+
+    /// Closes the connections. One in use is closed when its read ends.
+    func close() {
+        state.withLock { state in
+            state.isClosed = true
+            state.idle = []
+        }
+    }
+}
