@@ -171,10 +171,12 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceContextModule", package: "swift-service-context"),
             ]),
+        // Says what to install where SQLite's header is missing.
+        .target(name: "CSQLiteHeader"),
         .target(
             name: "ApusSQLite",
             dependencies: [
-                "ApusCore", "ApusData",
+                "ApusCore", "ApusData", "CSQLiteHeader",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
@@ -391,6 +393,7 @@ let package = Package(
             name: "ApusDataTests",
             dependencies: [
                 "ApusCore", "ApusData", "ApusPostgres", "ApusSQLite", "ApusTesting", "sqlite-writer",
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
         .testTarget(

@@ -60,14 +60,14 @@ public enum CreateJobs: Migration {
             state TEXT NOT NULL,
             attempt INTEGER NOT NULL DEFAULT 0,
             max_attempts INTEGER NOT NULL,
-            fence BIGINT NOT NULL DEFAULT 0,
+            fence \(type: .integer) NOT NULL DEFAULT 0,
             unique_key TEXT,
             run_at \(type: .timestamp) NOT NULL,
             lease_until \(type: .timestamp),
             last_error TEXT,
             created_at \(type: .timestamp) NOT NULL,
             finished_at \(type: .timestamp)
-        )
+        )\(SQL.strict)
         """,
         "CREATE INDEX apus_jobs_available ON apus_jobs (run_at, id) WHERE state = 'available'",
         "CREATE INDEX apus_jobs_running ON apus_jobs (lease_until) WHERE state = 'running'",

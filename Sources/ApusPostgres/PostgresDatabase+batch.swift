@@ -15,9 +15,10 @@ extension PostgresDatabase {
         let parts = try statements.map { try $0.rendered(for: .postgres) }
         let isRead = statements.allSatisfy(\.isRead)
         let result: StatementResult
-        if let ambient = AmbientTransaction.current(of: self), let transaction = currentTransaction {
-            if !isRead { ambient.noteWrite() }
-            result = try await PendingRequest(.group(parts)).perform(on: transaction.connection)
+        if let (ambient, transaction) = try currentTransaction() {
+            result = try await ambient.run(isWrite: !isRead) {
+                try await PendingRequest(.group(parts)).perform(on: transaction.connection)
+            }
         } else if !isRead, CommitHook.current(of: self) != nil {
             return try await transaction { try await batch(statements) }
         } else {

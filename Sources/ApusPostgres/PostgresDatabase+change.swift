@@ -7,9 +7,10 @@ extension PostgresDatabase {
     public func change<Result: Sendable>(
         reading: SQL, _ decide: @escaping @Sendable ([Row]) throws -> Change<Result>
     ) async throws -> Result {
-        if let ambient = AmbientTransaction.current(of: self), let transaction = currentTransaction {
-            ambient.noteWrite()
-            return try await change(on: transaction.connection, ambient, reading, commits: false, decide)
+        if let (ambient, transaction) = try currentTransaction() {
+            return try await ambient.run(isWrite: true) {
+                try await change(on: transaction.connection, ambient, reading, commits: false, decide)
+            }
         }
         if CommitHook.current(of: self) != nil {
             return try await transaction(.retryable) { try await change(reading: reading, decide) }
@@ -18,8 +19,7 @@ extension PostgresDatabase {
         let outer = AmbientTransaction.current
         return try await options.retried {
             try await withTransaction(begin) { connection in
-                // Statements of tasks that the closure starts are not part of the transaction.
-                let ambient = AmbientTransaction(database: self, session: (), outer: outer)
+                let ambient = AmbientTransaction(database: self, session: nil, outer: outer)
                 return try await end(ambient) {
                     try await change(on: connection, ambient, reading, commits: true, decide)
                 }

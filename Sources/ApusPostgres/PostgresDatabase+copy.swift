@@ -17,8 +17,7 @@ extension PostgresDatabase {
     /// - Returns: The number of rows.
     @discardableResult
     public func copyIn(_ sql: SQL, _ body: (PostgresCopyWriter) async throws -> Void) async throws -> Int {
-        AmbientTransaction.current(of: self)?.noteWrite()
-        return try await withExclusive { connection in
+        try await withExclusive(isWrite: true) { connection in
             let (request, copy) = try await self.startCopy(sql, connection) { .copyIn($0) }
             // Also after the last byte: the server may wait for the lock of a row.
             return try await withTaskCancellationHandler {
@@ -78,8 +77,12 @@ extension PostgresDatabase {
     }
 
     /// Runs a closure with the connection of the current transaction, or else one that nobody else uses.
-    func withExclusive<Result>(_ body: (PostgresConnection) async throws -> Result) async throws -> Result {
-        if let transaction = currentTransaction { return try await body(transaction.connection) }
+    func withExclusive<Result>(
+        isWrite: Bool = false, _ body: (PostgresConnection) async throws -> Result
+    ) async throws -> Result {
+        if let (ambient, transaction) = try currentTransaction() {
+            return try await ambient.run(isWrite: isWrite) { try await body(transaction.connection) }
+        }
         try Task.checkCancellation()
         return try await exclusive.withConnection(on: currentLoop) { connection in
             try await HeldConnection.hold(of: exclusive) { try await body(connection) }

@@ -17,10 +17,14 @@ extension PostgresDatabase {
         let (options, begin) = MigrationLock.adapted(options, on: self)
         return try await options.run(on: self, body) {
             try await withTransaction(begin) { connection in
-                let ambient = AmbientTransaction(database: self, session: PostgresTransaction(connection))
+                let transaction = PostgresTransaction(connection)
+                let ambient = AmbientTransaction(database: self, session: transaction)
                 return try await end(ambient) {
                     let result = try await AmbientTransaction.$current.withValue(ambient, operation: body)
-                    try await ambient.prepareCommit(self)
+                    if let hook = try ambient.prepareCommit(self) {
+                        let (text, values) = try hook.statement.rendered(for: .postgres)
+                        try hook.check(try await transaction.run(text, values).affectedRows)
+                    }
                     try Task.checkCancellation()
                     try await connection.commit()
                     return result

@@ -24,6 +24,9 @@ public final class PostgresDatabase: Database {
 
     public let dialect = SQLDialect.postgres
 
+    /// The host and the name of the database.
+    public var name: String { "\(configuration.hosts.first.map { "\($0)/" } ?? "")\(configuration.database)" }
+
     /// Opens a database. Connections are opened when they are needed.
     /// - Throws: An `AppError` of code `invalidArgument` if the root certificate cannot be read.
     public init(_ configuration: PostgresConfiguration, log: Logger = Logger(label: "apus.postgres")) throws {
@@ -86,16 +89,13 @@ public final class PostgresDatabase: Database {
     // MARK: Statements
 
     private func run(_ sql: SQL) async throws -> StatementResult {
-        if let ambient = AmbientTransaction.current(of: self) {
-            if !sql.isRead { ambient.noteWrite() }
-        } else if CommitHook.current(of: self) != nil, !sql.isRead {
-            // A write that has a companion is run together with it in a new transaction.
-            return try await transaction { try await self.run(sql) }
-        }
         let result: StatementResult
-        if let transaction = currentTransaction {
+        if let (ambient, transaction) = try currentTransaction() {
             let (text, values) = try sql.rendered(for: .postgres)
-            result = try await transaction.run(text, values)
+            result = try await ambient.run(isWrite: !sql.isRead) { try await transaction.run(text, values) }
+        } else if CommitHook.current(of: self) != nil, !sql.isRead {
+            // The hook runs in a new transaction together with the write.
+            return try await transaction { try await self.run(sql) }
         } else {
             let (text, values) = try sql.rendered(for: .postgres)
             result = try await runAlone(.statement(text, values, keepsPrepared: true))
@@ -122,8 +122,12 @@ public final class PostgresDatabase: Database {
         MultiThreadedEventLoopGroup.currentEventLoop ?? MultiThreadedEventLoopGroup.singleton.any()
     }
 
-    var currentTransaction: PostgresTransaction? {
-        AmbientTransaction.current(of: self)?.session as? PostgresTransaction
+    /// Returns the transaction that the statements of the task join.
+    /// - Throws: If the task has outlived it, or is in one of another database.
+    func currentTransaction() throws -> (AmbientTransaction, PostgresTransaction)? {
+        guard let ambient = try AmbientTransaction.open(on: self), let session = ambient.session as? PostgresTransaction
+        else { return nil }
+        return (ambient, session)
     }
 
     func statements(of loop: any EventLoop) -> LoopStatements { loops.pool(of: loop).statements }

@@ -1,6 +1,5 @@
 import ApusCore
 public import ApusData
-import GRDB
 
 extension SQLiteDatabase {
     /// Reads, decides and changes in one visit to the writer's thread, in the transaction of the group. The closure runs
@@ -8,7 +7,6 @@ extension SQLiteDatabase {
     public func change<Result: Sendable>(
         reading: ApusData.SQL, _ decide: @escaping @Sendable ([ApusData.Row]) throws -> Change<Result>
     ) async throws -> Result {
-        if let result = try await runWithCompanion({ try await change(reading: reading, decide) }) { return result }
         let (result, log) = try await loggedChange(reading, decide)
         for entry in log { self.log.record(entry.sql, duration: entry.duration, rows: entry.rows) }
         return result
@@ -20,22 +18,25 @@ extension SQLiteDatabase {
     private func loggedChange<Result: Sendable>(
         _ reading: ApusData.SQL, _ decide: @escaping @Sendable ([ApusData.Row]) throws -> Change<Result>
     ) async throws -> (Result, [LogEntry]) {
-        if let ambient = AmbientTransaction.current(of: self), let session = currentTransaction {
-            return try await session.run { database in
-                // Part of the change must not stay if the transaction goes on.
-                try Self.inSavepoint(database) { try Self.change(database, ambient, reading, decide) }
+        if let (ambient, session) = try currentTransaction() {
+            return try await ambient.run(isWrite: true) {
+                try await session.run { connection in
+                    // Part of the change must not stay if the transaction goes on.
+                    try Self.inSavepoint(connection) { try Self.change(connection, ambient, nil, reading, decide) }
+                }
             }
         }
         let transaction = PendingChange()
+        let hook = CommitHook.current(of: self)
         let outer = AmbientTransaction.current
         do {
             return try await Operation.run(
                 submit: { writer.submit(.single($0)) },
                 afterwards: { [writer] in writer.afterCommit(transaction.committed(), $0) }
-            ) { database in
-                let ambient = AmbientTransaction(database: self, session: transaction, outer: outer)
+            ) { connection in
+                let ambient = AmbientTransaction(database: self, session: nil, outer: outer)
                 transaction.begin(ambient)
-                return try Self.change(database, ambient, reading, decide)
+                return try Self.change(connection, ambient, hook, reading, decide)
             }
         } catch {
             transaction.rolledBack()
@@ -44,31 +45,32 @@ extension SQLiteDatabase {
     }
 
     private static func change<Result>(
-        _ database: GRDB.Database, _ ambient: AmbientTransaction, _ reading: ApusData.SQL,
+        _ connection: OpenConnection, _ ambient: AmbientTransaction, _ hook: CommitHook?, _ reading: ApusData.SQL,
         _ decide: ([ApusData.Row]) throws -> Change<Result>
     ) throws -> (Result, [LogEntry]) {
-        let (rows, duration) = try measure { try database.rows(of: reading) }
+        let (rows, duration) = try measure { try connection.rows(of: reading) }
         var log: [LogEntry] = [(reading, duration, rows.count)]
         let change = try AmbientTransaction.$current.withValue(ambient) { try decide(rows) }
         for statement in change.statements {
-            let (count, duration) = try measure { try database.executeUpdate(statement) }
+            let (count, duration) = try measure { try connection.executeUpdate(statement) }
             log.append((statement, duration, count))
         }
+        if let hook, !change.statements.isEmpty { try connection.run(hook) }
         return (change.result, log)
     }
 
     private static func inSavepoint<Result>(
-        _ database: GRDB.Database, _ body: () throws -> Result
+        _ connection: OpenConnection, _ body: () throws -> Result
     ) throws -> Result {
-        try database.control("SAVEPOINT apus_change")
+        try connection.control("SAVEPOINT apus_change")
         do {
             let result = try body()
-            try database.control("RELEASE apus_change")
+            try connection.control("RELEASE apus_change")
             return result
         } catch {
-            if database.isInsideTransaction {
-                try database.control("ROLLBACK TO apus_change")
-                try database.control("RELEASE apus_change")
+            if connection.isInsideTransaction {
+                try connection.control("ROLLBACK TO apus_change")
+                try connection.control("RELEASE apus_change")
             }
             throw error
         }

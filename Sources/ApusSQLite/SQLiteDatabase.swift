@@ -1,6 +1,5 @@
 import ApusCore
 public import ApusData
-import GRDB
 import Logging
 import Synchronization
 
@@ -15,15 +14,19 @@ public final class SQLiteDatabase: ApusData.Database {
     let writer: Writer
     private let readers: Readers?
     private let inlineReads: InlineReads?
-    private let snapshots: Snapshots?
+    let snapshots: Snapshots?
     let log: QueryLog
     let path: String
     let options: SQLiteOptions
+    private let file: FileIdentity
     /// Held until the database is closed; `nil` in memory.
     private let fileLock: Mutex<FileLock?>
     private let closing = Mutex<Task<Void, Never>?>(nil)
 
     public let dialect = SQLDialect.sqlite
+
+    /// The path of the file, or `:memory:`.
+    public var name: String { path }
 
     /// Opens a database.
     /// - Parameter path: The path of the file, which is created if it does not exist, or `:memory:`.
@@ -36,6 +39,7 @@ public final class SQLiteDatabase: ApusData.Database {
         let isInMemory = path == ":memory:"
         let fileLock = isInMemory ? nil : try FileLock(besides: path, .shared)
         let lock = WriteLock(timeout: options.busyTimeout)
+        file = FileIdentity(of: path)
         let connections = try Connections(path: path, options, lock)
         let readers = connections.readers.isEmpty ? nil : Readers(connections.readers)
         self.fileLock = Mutex(fileLock)
@@ -52,27 +56,27 @@ public final class SQLiteDatabase: ApusData.Database {
             : Snapshots(limit: max(1, options.snapshots), idleLimit: options.idleTransactionLimit) {
                 try SQLiteConnection(path: path, options: options, for: .reading)
             }
-        writer = Writer(connections.writer, connections.checkpointer, readers, options, lock)
+        writer = Writer(connections.writer, connections.checkpointer, readers, options, lock, file)
         readers?.start()
         writer.start()
     }
 
     public func query(_ sql: ApusData.SQL) async throws -> [ApusData.Row] {
-        if !sql.isRead, let result = try await runWithCompanion({ try await query(sql) }) { return result }
         if let result = try await readInline(sql) {
             log.record(sql, duration: result.duration, rows: result.rows.count)
             return result.rows
         }
-        let (rows, duration) = try await run(sql) { database in try Self.measure { try database.rows(of: sql) } }
+        let (rows, duration) = try await run(sql, isWrite: !sql.isRead) { connection in
+            try Self.measure { try connection.rows(of: sql) }
+        }
         log.record(sql, duration: duration, rows: rows.count)
         return rows
     }
 
     @discardableResult
     public func execute(_ sql: ApusData.SQL) async throws -> Int {
-        if let result = try await runWithCompanion({ try await execute(sql) }) { return result }
-        let (count, duration) = try await run(sql, isWrite: true) { database in
-            try Self.measure { try database.executeUpdate(sql) }
+        let (count, duration) = try await run(sql, isWrite: true) { connection in
+            try Self.measure { try connection.executeUpdate(sql) }
         }
         log.record(sql, duration: duration, rows: count)
         return count
@@ -80,18 +84,32 @@ public final class SQLiteDatabase: ApusData.Database {
 
     /// Runs a statement in the task's transaction, or on the connection for statements of its kind.
     private func run<Result: Sendable>(
-        _ sql: ApusData.SQL, isWrite: Bool = false, _ body: @escaping @Sendable (GRDB.Database) throws -> Result
+        _ sql: ApusData.SQL, isWrite: Bool, _ body: @escaping @Sendable (OpenConnection) throws -> Result
     ) async throws -> Result {
-        if let transaction = currentTransaction { return try await transaction.run(body) }
-        if !isWrite, let readers, sql.isRead { return try await Operation.run(submit: readers.submit, body) }
-        return try await Operation.run(
-            runsAlone: sql.runsAlone, submit: { writer.submit(.single($0)) }, body)
+        if let (ambient, session) = try currentTransaction() {
+            return try await ambient.run(isWrite: isWrite) { try await session.run(body) }
+        }
+        if !isWrite, let readers { return try await Operation.run(submit: readers.submit, body) }
+        let hook = isWrite ? CommitHook.current(of: self) : nil
+        return try await Operation.run(runsAlone: sql.runsAlone, submit: { writer.submit(.single($0)) }) { connection in
+            let result = try body(connection)
+            if let hook { try connection.run(hook) }
+            return result
+        }
+    }
+
+    /// Returns the transaction that the statements of the task join.
+    /// - Throws: If the task has outlived it, or is in one of another database.
+    func currentTransaction() throws -> (AmbientTransaction, TransactionSession)? {
+        guard let ambient = try AmbientTransaction.open(on: self), let session = ambient.session as? TransactionSession
+        else { return nil }
+        return (ambient, session)
     }
 
     /// Runs a short read at once.
     /// - Returns: `nil` if the statement has to run on another thread.
     private func readInline(_ sql: ApusData.SQL) async throws -> (rows: [ApusData.Row], duration: Duration)? {
-        guard let inlineReads, sql.isRead, currentTransaction == nil else { return nil }
+        guard let inlineReads, sql.isRead, try currentTransaction() == nil else { return nil }
         try Task.checkCancellation()
         await inlineReads.takeTurn()
         return try inlineReads.rows(of: sql)
@@ -101,6 +119,15 @@ public final class SQLiteDatabase: ApusData.Database {
         let start = ContinuousClock.now
         let result = try body()
         return (result, start.duration(to: .now))
+    }
+
+    /// Checks that reads are answered, and that the file is still the one of its path.
+    /// - Throws: An `AppError` of code `unavailable`.
+    public func checkHealth() async throws {
+        try await Operation.run(submit: { readers?.submit($0) ?? writer.submit(.single($0)) }) { [file] connection in
+            _ = try connection.rows(of: "SELECT 1")
+            try file.check(connection)
+        }
     }
 
     /// Closes the database once, and returns when it is closed.
@@ -134,45 +161,5 @@ public final class SQLiteDatabase: ApusData.Database {
         statistics.waiting = writer.waiting + (readers?.waiting ?? 0) + (snapshots?.waiting ?? 0)
         statistics.logPages = writer.logPages
         return statistics
-    }
-
-    /// Records a write in the current transaction. Outside of one, a write that has a companion is run together with it
-    /// in a new transaction.
-    /// - Returns: The result of the write in the new transaction; `nil` if the caller has to run the write.
-    func runWithCompanion<Result: Sendable>(_ write: () async throws -> Result) async throws -> Result? {
-        if let ambient = AmbientTransaction.current(of: self) {
-            ambient.noteWrite()
-        } else if CommitHook.current(of: self) != nil {
-            return try await transaction(write)
-        }
-        return nil
-    }
-
-    /// The session that the statements of the task join.
-    var currentTransaction: TransactionSession? {
-        AmbientTransaction.current(of: self)?.session as? TransactionSession
-    }
-
-    // MARK: Sessions
-
-    /// Runs a session on the writer.
-    func runOnWriter(_ session: TransactionSession) async throws {
-        try await start(session) { writer.submit(.transaction(session)) }
-    }
-
-    /// Runs a session that reads a snapshot.
-    /// - Returns: `nil` if the database is in memory, where only the writer's connection sees it.
-    func startSnapshot() async throws -> TransactionSession? {
-        guard let snapshots else { return nil }
-        let session = TransactionSession()
-        try await start(session) { snapshots.submit(session) }
-        return session
-    }
-
-    private func start(_ session: TransactionSession, submit: () -> Bool) async throws {
-        try await Operation.run(submit: { operation in
-            session.setStart(operation)
-            return submit()
-        }) { _ in }
     }
 }

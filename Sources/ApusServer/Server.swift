@@ -45,6 +45,8 @@ public final class Server: Service {
 
     private let configuration: Configuration
     private let core: ServerCore
+    /// The event loops, if they end later than the server.
+    private let eventLoops: ServerEventLoops?
     private let onListening: @Sendable ([Listener.Address]) -> Void
     private let onStopping: @Sendable () -> Void
 
@@ -54,14 +56,28 @@ public final class Server: Service {
     ///     and with their actual ports.
     ///   - onStopping: Called first when the server begins to shut down. Use it to fail the readiness check.
     ///   - handler: Responds to every request. Errors that it throws are rendered as problem documents.
-    public init(
+    public convenience init(
         _ configuration: Configuration,
         logger: Logger,
         onListening: @escaping @Sendable ([Listener.Address]) -> Void = { _ in },
         onStopping: @escaping @Sendable () -> Void = {},
         handler: @escaping Handler
     ) {
+        self.init(
+            configuration, on: nil, logger: logger, onListening: onListening, onStopping: onStopping, handler: handler)
+    }
+
+    /// Creates a server on event loops whose owner ends them.
+    package init(
+        _ configuration: Configuration,
+        on eventLoops: ServerEventLoops?,
+        logger: Logger,
+        onListening: @escaping @Sendable ([Listener.Address]) -> Void,
+        onStopping: @escaping @Sendable () -> Void,
+        handler: @escaping Handler
+    ) {
         self.configuration = configuration
+        self.eventLoops = eventLoops
         self.onListening = onListening
         self.onStopping = onStopping
         core = ServerCore(limits: configuration.limits, logger: logger, handler: handler)
@@ -71,31 +87,37 @@ public final class Server: Service {
     /// - Throws: An `AppError` with code `unavailable` if an address cannot be bound, or `failedPrecondition` if a
     ///   certificate or key cannot be used.
     public func run() async throws {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.threads)
-        let loops = group.makeIterator().map { LoopState($0, core: core) }
+        if let eventLoops { return try await run(on: eventLoops) }
+        let eventLoops = ServerEventLoops()
         do {
-            let listeners = try await listen(group, loops)
-            for loop in loops { loop.eventLoop.execute { loop.startTicking() } }
-            for listener in listeners {
-                core.logger.info(
-                    "listening",
-                    metadata: ["address": "\(listener.address)", "encrypted": "\(listener.tls != nil)"])
-            }
-            onListening(listeners.map(\.address))
-            await withTaskGroup { watchers in
-                for tls in listeners.compactMap(\.tls) {
-                    watchers.addTask { [logger = core.logger] in await tls.watch(logger) }
-                }
-                try? await gracefulShutdown()
-                watchers.cancelAll()
-            }
-            await stop(listeners, loops)
-            for loop in loops { loop.executor.shutDown() }
+            try await run(on: eventLoops)
         } catch {
-            try? await group.shutdownGracefully()
+            await eventLoops.shutDown()
             throw error
         }
-        try await group.shutdownGracefully()
+        await eventLoops.shutDown()
+    }
+
+    private func run(on eventLoops: ServerEventLoops) async throws {
+        let group = eventLoops.start(threads: configuration.threads)
+        let loops = group.makeIterator().map { LoopState($0, core: core) }
+        let listeners = try await listen(group, loops)
+        for loop in loops { loop.eventLoop.execute { loop.startTicking() } }
+        for listener in listeners {
+            core.logger.info(
+                "listening",
+                metadata: ["address": "\(listener.address)", "encrypted": "\(listener.tls != nil)"])
+        }
+        onListening(listeners.map(\.address))
+        await withTaskGroup { watchers in
+            for tls in listeners.compactMap(\.tls) {
+                watchers.addTask { [logger = core.logger] in await tls.watch(logger) }
+            }
+            try? await gracefulShutdown()
+            watchers.cancelAll()
+        }
+        await stop(listeners, loops)
+        for loop in loops { loop.executor.shutDown() }
     }
 
     /// Binds all listeners, or none if one of them fails.

@@ -58,7 +58,7 @@ enum CreateDrafts: Migration {
         """
         CREATE TABLE drafts (
             id TEXT PRIMARY KEY, text TEXT NOT NULL, version INTEGER NOT NULL, deleted_at \(type: .timestamp)
-        )
+        )\(SQL.strict)
         """
     ]
 }
@@ -66,7 +66,7 @@ enum CreateDrafts: Migration {
 enum CreateNotes: Migration {
     static let id = "create-notes"
     static let statements: [SQL] = [
-        "CREATE TABLE notes (id TEXT PRIMARY KEY, title TEXT NOT NULL, count INTEGER NOT NULL CHECK (count < 1000000))"
+        "CREATE TABLE notes (id TEXT PRIMARY KEY, title TEXT NOT NULL, count INTEGER NOT NULL CHECK (count < 1000000))\(SQL.strict)"
     ]
 }
 
@@ -122,7 +122,7 @@ func withDatabase<Result>(
             [.memory, .sqlite, .sqliteInMemory] + (TestPostgres.isAvailable ? [.postgres] : [])
     }
 
-    private func with(
+    func with(
         _ implementation: Implementation, _ body: (Repositories) async throws -> Void
     ) async throws {
         switch implementation {

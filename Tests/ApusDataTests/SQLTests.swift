@@ -73,7 +73,7 @@ import Testing
     @Test func `Column types have the name of the dialect`() throws {
         let sql: SQL =
             "a \(type: .bytes), b \(type: .timestamp), c \(type: .integer), d \(type: .real), e \(type: .text), f \(type: .boolean)"
-        #expect(try text(sql, .sqlite) == "a BLOB, b BIGINT, c BIGINT, d REAL, e TEXT, f INTEGER")
+        #expect(try text(sql, .sqlite) == "a BLOB, b INTEGER, c INTEGER, d REAL, e TEXT, f INTEGER")
         #expect(
             try text(sql, .postgres) == "a BYTEA, b TIMESTAMPTZ, c BIGINT, d DOUBLE PRECISION, e TEXT, f INTEGER")
     }

@@ -136,7 +136,7 @@ import Testing
             try await first.execute("CREATE TABLE t (x)")
             try await first.transaction {
                 let error = await #expect(throws: AppError.self) {
-                    try await second.execute("INSERT INTO t VALUES (1)")
+                    try await UnitOfWork.allowingOtherDatabases { try await second.execute("INSERT INTO t VALUES (1)") }
                 }
                 #expect(error?.code == .unavailable)
                 #expect(error?.isTransactionConflict == true)
@@ -152,18 +152,20 @@ import Testing
         try await withDatabase { outer async throws in
             try await withDatabase { inner async throws in
                 let log = Log()
-                try await outer.transaction {
-                    try await inner.transaction {
-                        UnitOfWork.afterCommit { log.append("all") }
-                        UnitOfWork.afterCommit(of: inner) { log.append("inner") }
-                        UnitOfWork.afterCommit(of: outer) { log.append("outer") }
+                try await UnitOfWork.allowingOtherDatabases {
+                    try await outer.transaction {
+                        try await inner.transaction {
+                            UnitOfWork.afterCommit { log.append("all") }
+                            UnitOfWork.afterCommit(of: inner) { log.append("inner") }
+                            UnitOfWork.afterCommit(of: outer) { log.append("outer") }
+                        }
+                        #expect(log.all == ["inner"])
                     }
-                    #expect(log.all == ["inner"])
-                }
-                #expect(log.all.sorted() == ["all", "inner", "outer"])
-                try? await outer.transaction {
-                    try await inner.transaction { UnitOfWork.afterCommit { log.append("never") } }
-                    throw Failure()
+                    #expect(log.all.sorted() == ["all", "inner", "outer"])
+                    try? await outer.transaction {
+                        try await inner.transaction { UnitOfWork.afterCommit { log.append("never") } }
+                        throw Failure()
+                    }
                 }
                 #expect(log.all.count == 3)
             }

@@ -59,7 +59,7 @@ private struct LimitedModule: Module {
 @Suite struct SharingTests {
     @Test func `Without a URL every part is that of one process`() async throws {
         let sharing = FakeSharing()
-        try await App("shop", engines: SQLiteEngine(), sharing: sharing) {}.test { app in
+        try await App("shop", engines: SQLiteEngine(), sharing: sharing) {}.test { app async throws in
             #expect(try app.resolve((any Cache).self) is MemoryCache)
             #expect(try app.resolve((any PubSub).self) is MemoryPubSub)
             #expect(try app.resolve((any PubSub).self) as? MemoryPubSub !== sharing.pubSub)
@@ -72,7 +72,7 @@ private struct LimitedModule: Module {
 
     @Test func `With a URL the parts of the engine are provided, and it is closed at the end`() async throws {
         let sharing = FakeSharing()
-        try await App("shop", sharing: sharing) {}.test(settings: ["fake.url": "fake:"]) { app in
+        try await App("shop", sharing: sharing) {}.test(settings: ["fake.url": "fake:"]) { app async throws in
             #expect(try app.resolve((any PubSub).self) as? MemoryPubSub === sharing.pubSub)
             #expect(try app.resolve(FakeSharing.self) === sharing)
             // What the engine does not have.
@@ -85,7 +85,7 @@ private struct LimitedModule: Module {
     @Test func `A part that a module provides takes precedence`() async throws {
         let cache = MemoryCache()
         try await App("shop", sharing: FakeSharing()) { OwnCacheModule(cache: cache) }
-            .test(settings: ["fake.url": "fake:"]) { app in
+            .test(settings: ["fake.url": "fake:"]) { app async throws in
                 #expect(try app.resolve((any Cache).self) as? MemoryCache === cache)
             }
     }
@@ -100,7 +100,7 @@ private struct LimitedModule: Module {
 
     @Test func `A process is ready but degraded while what is shared is away`() async throws {
         let sharing = FakeSharing()
-        try await App("shop", sharing: sharing) {}.test(settings: ["fake.url": "fake:"]) { app in
+        try await App("shop", sharing: sharing) {}.test(settings: ["fake.url": "fake:"]) { app async throws in
             #expect(try await app.client.get("/health/ready").text == #"{"status":"ok"}"#)
             sharing.set(away: true)
             let response = try await app.client.get("/health/ready")
@@ -113,7 +113,7 @@ private struct LimitedModule: Module {
 
     @Test func `Rate limits are counted by the limiter of the app, unless they have their own`() async throws {
         let app = App("shop") { LimitedModule() }.override((any RateLimiter).self) { _ in Refusal() }
-        try await app.test { app in
+        try await app.test { app async throws in
             #expect(try await app.client.get("/limited").status == .tooManyRequests)
             #expect(try await app.client.get("/own").status == .ok)
         }

@@ -1,6 +1,7 @@
 import ApusCore
 import ApusData
 import ApusRateLimit
+import ApusServer
 import Logging
 
 extension App {
@@ -38,6 +39,8 @@ extension AppBuilder {
 struct SharedResources: Sendable {
     let database: (any Database)?
     let shared: (any SharedState)?
+    /// The event loops of the server, on which both have connections. They end last.
+    let eventLoops = ServerEventLoops()
 
     func close() async {
         await shared?.close()

@@ -10,8 +10,11 @@ package import Logging
 package import ServiceLifecycle
 
 extension Assembly {
-    /// Closes the database and what the processes share.
-    package func close() async { await resources.close() }
+    /// Closes the database and what the processes share, and then ends the event loops of the server.
+    package func close() async {
+        await resources.close()
+        await resources.eventLoops.shutDown()
+    }
 }
 
 /// An assembled app: everything is built and checked, but nothing runs yet.

@@ -6,6 +6,7 @@ import Crypto
 import FoundationEssentials
 import HTTPTypes
 import NIOCore
+import Synchronization
 
 /// Makes retries safe (draft-ietf-httpapi-idempotency-key-header-07): a request with an `Idempotency-Key` runs once,
 /// and a retry receives the stored response.
@@ -83,10 +84,13 @@ public struct IdempotencyKeys: Middleware {
     private func run(
         _ request: Request, _ key: IdempotencyStore.Key, _ claim: IdempotencyStore.Claim, _ next: Next
     ) async throws -> Response {
-        let companion = CommitHook(store.database) { [store] in try await store.recordCommit(key, claim) }
-        let keyed = KeyedRequest(request: request, key: key, claim: claim, store: store)
+        let hook = store.commitHook(key, claim)
+        let keyed = KeyedRequest(request, key, claim, store)
         let response = await withRenewal(of: claim, key) {
-            await KeyedRequest.$current.withValue(keyed) { await companion.accompany { await next(request) } }
+            await KeyedRequest.$current.withValue(keyed) { await hook.accompany { await next(request) } }
+        }
+        if let recorded = keyed.recorded, response.error == nil, try store.isSame(response, recorded) {
+            return response
         }
         let requestID = request.context.id
         // In a separate task, so that it is recorded even if the client has disconnected, which cancels this task.
@@ -105,6 +109,7 @@ public struct IdempotencyKeys: Middleware {
         guard let keyed = KeyedRequest.current else { return output }
         let response = try output.response(to: keyed.request)
         guard try await keyed.store.write(response, keyed.key, keyed.claim) else { throw IdempotencyStore.inUse }
+        UnitOfWork.afterCommit(of: keyed.store.database) { keyed.setRecorded(response) }
         return output
     }
 
@@ -186,13 +191,28 @@ public struct IdempotencyKeys: Middleware {
 }
 
 /// The current task's request with a key.
-private struct KeyedRequest: Sendable {
+private final class KeyedRequest: Sendable {
     @TaskLocal static var current: KeyedRequest?
 
     let request: Request
     let key: IdempotencyStore.Key
     let claim: IdempotencyStore.Claim
     let store: IdempotencyStore
+    private let committed = Mutex<Response?>(nil)
+
+    init(
+        _ request: Request, _ key: IdempotencyStore.Key, _ claim: IdempotencyStore.Claim, _ store: IdempotencyStore
+    ) {
+        self.request = request
+        self.key = key
+        self.claim = claim
+        self.store = store
+    }
+
+    /// The response that a transaction of the handler has recorded.
+    var recorded: Response? { committed.withLock { $0 } }
+
+    func setRecorded(_ response: Response) { committed.withLock { $0 = response } }
 }
 
 extension HTTPField.Name {

@@ -120,13 +120,17 @@ struct IdempotencyStore: Sendable {
         }
     }
 
-    /// Records in a transaction of the handler that it has committed something.
-    /// - Throws: An `AppError` of code `aborted` if another process has taken over the claim; the transaction must not
-    ///   commit.
-    func recordCommit(_ key: Key, _ claim: Claim) async throws {
-        let count = try await database.execute(
-            "UPDATE apus_idempotency_keys SET is_committed = 1 WHERE \(isHeld(key, by: claim))")
-        guard count > 0 else { throw Self.inUse }
+    /// Records in each transaction of the handler that it has committed something.
+    ///
+    /// It throws an `AppError` of code `aborted` if another process has taken over the claim; the transaction must not
+    /// commit.
+    func commitHook(_ key: Key, _ claim: Claim) -> CommitHook {
+        CommitHook(
+            database,
+            statement: "UPDATE apus_idempotency_keys SET is_committed = 1 WHERE \(isHeld(key, by: claim))"
+        ) { rows in
+            guard rows > 0 else { throw Self.inUse }
+        }
     }
 
     // MARK: Recording
@@ -160,6 +164,14 @@ struct IdempotencyStore: Sendable {
                 body = \(Array(body.readableBytesView)), claimed_until = NULL
             WHERE \(isHeld(key, by: claim))
             """) > 0
+    }
+
+    /// Whether two responses are stored in the same way.
+    func isSame(_ response: Response, _ other: Response) throws -> Bool {
+        guard response.status == other.status, let body = response.body.buffer, body == other.body.buffer else {
+            return false
+        }
+        return try Self.encoded(response) == Self.encoded(other)
     }
 
     /// Header fields that apply to a single caller or response. A repeated response gets its own.
@@ -250,7 +262,7 @@ public enum CreateIdempotencyKeys: Migration {
             body \(type: .bytes),
             created_at \(type: .timestamp) NOT NULL,
             PRIMARY KEY (scope, idempotency_key)
-        )
+        )\(SQL.strict)
         """,
         "CREATE INDEX apus_idempotency_keys_created_at ON apus_idempotency_keys (created_at)",
     ]

@@ -105,12 +105,18 @@ extension App {
             logger: assembly.logger)
         configuration.logger.logLevel = .warning
         let group = ServiceGroup(configuration: configuration)
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await group.run() }
-            tasks.addTask { await Self.waitForSecondSignal() }
-            try await tasks.next()
-            tasks.cancelAll()
+        do {
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                tasks.addTask { try await group.run() }
+                tasks.addTask { await Self.waitForSecondSignal() }
+                try await tasks.next()
+                tasks.cancelAll()
+            }
+        } catch {
+            await assembly.resources.eventLoops.shutDown()
+            throw error
         }
+        await assembly.resources.eventLoops.shutDown()
         assembly.logger.info("stopped")
     }
 
@@ -137,7 +143,7 @@ extension Assembly {
     func makeServer(announcing name: String) -> Server {
         let scheme = server.listeners.first?.tls == nil ? "http" : "https"
         return Server(
-            server, logger: logger,
+            server, on: resources.eventLoops, logger: logger,
             onListening: { [isDevelopment] addresses in
                 guard isDevelopment, let address = addresses.first, address.port != nil else { return }
                 LogOutput.standardOutput.write("\(name) is at \(scheme)://\(address)/\n")
@@ -150,7 +156,7 @@ extension Assembly {
         var configuration = server
         configuration.limits.bodyGrace = .seconds(600)
         return Server(
-            configuration, logger: logger, onListening: { onListening($0.first?.port ?? 0) },
+            configuration, on: resources.eventLoops, logger: logger, onListening: { onListening($0.first?.port ?? 0) },
             onStopping: readiness.stop, handler: handler)
     }
 }

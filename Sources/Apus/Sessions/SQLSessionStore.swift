@@ -64,8 +64,8 @@ public enum CreateSessions: Migration {
             id TEXT PRIMARY KEY,
             data \(type: .bytes) NOT NULL,
             expires_at \(type: .timestamp) NOT NULL,
-            version BIGINT NOT NULL
-        )
+            version \(type: .integer) NOT NULL
+        )\(SQL.strict)
         """,
         "CREATE INDEX apus_sessions_expires_at ON apus_sessions (expires_at)",
     ]

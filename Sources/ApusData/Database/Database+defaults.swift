@@ -1,6 +1,8 @@
 import ApusCore
 
 extension Database {
+    public var name: String { "\(Self.self)" }
+
     public var pubSub: (any PubSub)? { nil }
 
     @discardableResult

@@ -9,6 +9,9 @@ public protocol Database: AnyObject, Sendable {
     /// The SQL dialect of the engine.
     var dialect: SQLDialect { get }
 
+    /// The name of the database in errors and logs, without secrets. By default that of the type.
+    var name: String { get }
+
     /// Runs a statement and returns its rows. Also for statements that change data and return rows, such as
     /// `INSERT … RETURNING`.
     /// - Throws: An `AppError`: `alreadyExists` if a uniqueness constraint is violated, `failedPrecondition` if a

@@ -3,7 +3,7 @@
 /// ```swift
 /// enum CreateOrders: Migration {
 ///     static let id = "2026-11-23-create-orders"
-///     static let statements: [SQL] = ["CREATE TABLE orders (id TEXT PRIMARY KEY, state TEXT NOT NULL)"]
+///     static let statements: [SQL] = ["CREATE TABLE orders (id TEXT PRIMARY KEY, state TEXT NOT NULL)\(SQL.strict)"]
 ///     static let undo: [SQL] = ["DROP TABLE orders"]
 /// }
 /// ```

@@ -23,8 +23,8 @@ struct MigrationHistory: Sendable {
                 try await database.execute(
                     """
                     CREATE TABLE apus_migrations (
-                        id TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL, source TEXT
-                    )
+                        id TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at \(type: .integer) NOT NULL, source TEXT
+                    )\(SQL.strict)
                     """)
             } else if !columns.contains("source") {
                 try await database.execute("ALTER TABLE apus_migrations ADD COLUMN source TEXT")

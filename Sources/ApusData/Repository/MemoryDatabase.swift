@@ -18,11 +18,12 @@ public final class MemoryDatabase: Database {
 
     @discardableResult
     public func transaction<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result {
-        if let ambient = AmbientTransaction.current(of: self) { return try await ambient.join(body) }
+        if let ambient = try AmbientTransaction.open(on: self) { return try await ambient.join(body) }
         let ambient = AmbientTransaction(database: self, session: ())
         do {
             let result = try await AmbientTransaction.$current.withValue(ambient, operation: body)
-            try await ambient.prepareCommit(self)
+            // There is no SQL, so there is no hook to run.
+            _ = try ambient.prepareCommit(self)
             for action in ambient.committed() { action() }
             return result
         } catch {

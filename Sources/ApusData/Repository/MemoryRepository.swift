@@ -36,7 +36,7 @@ public final class MemoryRepository<Entity: Identifiable & Sendable>: Repository
         }
     }
 
-    public func upsert(_ entity: Entity) { change([entity.id]) { $0[entity.id] = entity } }
+    public func upsert(_ entity: Entity) throws { try change([entity.id]) { $0[entity.id] = entity } }
 
     @discardableResult
     public func save(_ entity: Entity) throws -> Entity {
@@ -69,9 +69,11 @@ public final class MemoryRepository<Entity: Identifiable & Sendable>: Repository
 
     /// Changes the entities with some ids, or none if the closure throws. The change is undone if the current transaction
     /// is rolled back.
+    /// - Throws: Also if that has ended, because the task has outlived it.
     private func change<Result>(
         _ ids: [Entity.ID], _ body: (inout [Entity.ID: Entity]) throws -> Result
-    ) rethrows -> Result {
+    ) throws -> Result {
+        try AmbientTransaction.checkChange()
         let (result, before) = try entities.withLock { entities in
             let before = ids.map { ($0, entities[$0]) }
             do {

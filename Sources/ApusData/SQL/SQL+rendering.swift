@@ -34,6 +34,7 @@ extension SQL {
         for part in parts {
             switch part {
             case .text(let literal): text += literal
+            case .strict: text += dialect == .sqlite ? " STRICT" : ""
             case .value(let value):
                 values.append(value)
                 text += placeholder(values.count)

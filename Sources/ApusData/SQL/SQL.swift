@@ -9,6 +9,7 @@ import ApusCore
 public struct SQL: Sendable, ExpressibleByStringInterpolation {
     package enum Part: Sendable, Hashable {
         case text(String)
+        case strict
         case value(SQLValue)
         /// A list of values after `IN` or `NOT IN`.
         case list([SQLValue])
@@ -49,9 +50,6 @@ public struct SQL: Sendable, ExpressibleByStringInterpolation {
 
     /// Whether the statement may be one that cannot run inside a transaction.
     package var runsAlone: Bool { ["VACUUM", "PRAGMA", "ATTACH", "DETACH"].contains { isFirstWord($0) } }
-
-    /// Whether the statement may be a PRAGMA. A comment may hide the first word.
-    package var mayBePragma: Bool { ["PRAGMA", "EXPLAIN", ""].contains { isFirstWord($0) } }
 
     /// Whether the statement begins, releases or rolls back a savepoint.
     var isSavepoint: Bool { ["SAVEPOINT", "RELEASE", "ROLLBACK"].contains { isFirstWord($0) } }

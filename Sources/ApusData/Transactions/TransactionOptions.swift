@@ -77,7 +77,7 @@ extension TransactionOptions {
         on database: any Database, _ body: () async throws -> Result,
         outermost: () async throws -> Result
     ) async throws -> Result {
-        if let ambient = AmbientTransaction.current(of: database) {
+        if let ambient = try AmbientTransaction.open(on: database) {
             switch nesting {
             case .joins: return try await ambient.join(body)
             case .savepoint: return try await ambient.savepoint(on: database, body)

@@ -6,6 +6,9 @@
 ///     try await jobs.enqueue(SendReceipt(order: order.id))
 /// }
 /// ```
+///
+/// Its tasks are those that it awaits. A statement of a task that outlives it throws, and so does one on another database:
+/// see ``withoutTransaction(_:)`` and ``allowingOtherDatabases(_:)``.
 public struct UnitOfWork: Sendable {
     private let database: any Database
 
@@ -41,5 +44,28 @@ public struct UnitOfWork: Sendable {
     public static func afterCommit(of database: any Database, _ action: @escaping @Sendable () -> Void) {
         if let current = AmbientTransaction.current(of: database), current.addAfterCommit(action) { return }
         action()
+    }
+
+    // MARK: Beside the transaction
+
+    /// Runs a closure that may run statements on other databases than that of the current transaction. Without it, such a
+    /// statement throws, because it looks as if it were committed or undone together with the transaction.
+    ///
+    /// Each database has a transaction of its own there: what one has committed stays when the other is rolled back.
+    public static func allowingOtherDatabases<Result>(_ body: () async throws -> Result) async rethrows -> Result {
+        try await AmbientTransaction.$allowsOtherDatabases.withValue(true) { try await body() }
+    }
+
+    /// Runs a closure outside of the current transaction, for tasks that are started in one and go on after it.
+    ///
+    /// ```swift
+    /// try await unitOfWork.perform {
+    ///     try await orders.insert(order)
+    ///     Task { try await UnitOfWork.withoutTransaction { try await statistics.refresh() } }
+    /// }
+    /// ```
+    /// Do not await it inside the transaction: on SQLite, a write waits there until the transaction has ended.
+    public static func withoutTransaction<Result>(_ body: () async throws -> Result) async rethrows -> Result {
+        try await AmbientTransaction.$current.withValue(nil) { try await body() }
     }
 }

@@ -110,7 +110,7 @@ struct PostgresConnector: Sendable {
         switch host {
         case .tcp(let name, let port):
             return bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1)
-                .channelOption(.socketOption(.so_keepalive), value: 1)
+                .noticingLostPeers()
                 .connect(host: name, port: port)
         case .unixSocket(let folder, let port):
             return bootstrap.connect(unixDomainSocketPath: "\(folder)/.s.PGSQL.\(port)")

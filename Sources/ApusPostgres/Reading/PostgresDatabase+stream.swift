@@ -9,17 +9,8 @@ extension PostgresDatabase {
     public func stream<Result: Sendable>(_ sql: SQL, _ body: (RowStream) async throws -> Result) async throws -> Result
     {
         guard sql.isRead else { return try await body(RowStream(rows: try await query(sql))) }
-        if let transaction = currentTransaction {
-            let cursor = try PostgresCursor(sql, in: transaction)
-            do {
-                let result = try await body(cursor.rows)
-                await cursor.close()
-                record(sql, cursor)
-                return result
-            } catch {
-                await cursor.close()
-                throw error
-            }
+        if let (ambient, transaction) = try currentTransaction() {
+            return try await ambient.runClosure { try await stream(sql, in: transaction, body) }
         }
         return try await withTransaction(["BEGIN READ ONLY"]) { connection in
             let cursor = try PostgresCursor(sql, in: PostgresTransaction(connection))
@@ -30,6 +21,21 @@ extension PostgresDatabase {
             record(sql, cursor)
             await connection.rollback()
             return (result, [])
+        }
+    }
+
+    private func stream<Result: Sendable>(
+        _ sql: SQL, in transaction: PostgresTransaction, _ body: (RowStream) async throws -> Result
+    ) async throws -> Result {
+        let cursor = try PostgresCursor(sql, in: transaction)
+        do {
+            let result = try await body(cursor.rows)
+            await cursor.close()
+            record(sql, cursor)
+            return result
+        } catch {
+            await cursor.close()
+            throw error
         }
     }
 

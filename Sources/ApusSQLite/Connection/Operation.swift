@@ -1,5 +1,4 @@
 import ApusCore
-import GRDB
 import Synchronization
 
 /// An operation on a connection, and the completion of the task that waits for it. An operation that is cancelled
@@ -15,13 +14,13 @@ final class Operation: Sendable {
     let enqueuedAt = ContinuousClock.now
     /// Whether the operation must run outside of any transaction.
     let runsAlone: Bool
-    private let body: @Sendable (GRDB.Database) throws -> Void
+    private let body: @Sendable (OpenConnection) throws -> Void
     private let state: Mutex<State>
 
     /// Creates an operation.
     /// - Parameter completion: Called once, with the error if the operation failed.
     init(
-        runsAlone: Bool = false, _ body: @escaping @Sendable (GRDB.Database) throws -> Void,
+        runsAlone: Bool = false, _ body: @escaping @Sendable (OpenConnection) throws -> Void,
         completion: @escaping @Sendable ((any Error)?) -> Void
     ) {
         self.runsAlone = runsAlone
@@ -53,7 +52,7 @@ final class Operation: Sendable {
         }
     }
 
-    func run(on database: GRDB.Database) throws { try body(database) }
+    func run(on connection: OpenConnection) throws { try body(connection) }
 
     /// Ends the operation. An error that its own cancellation has caused is reported as such.
     func finish(_ error: (any Error)?) {
@@ -102,10 +101,10 @@ extension Operation {
     ///   - submit: Hands the operation to a thread; returns `false` if operations are no longer accepted.
     ///   - afterwards: Called on that thread after the success. This method returns once it has called its argument.
     static func run<Result: Sendable>(
-        rejection: AppError = AppError(.unavailable, "The database is closed."), runsAlone: Bool = false,
+        rejection: any Error = AppError(.unavailable, "The database is closed."), runsAlone: Bool = false,
         submit: (Operation) -> Bool,
         afterwards: (@Sendable (_ completion: @escaping @Sendable () -> Void) -> Void)? = nil,
-        _ body: @escaping @Sendable (GRDB.Database) throws -> Result
+        _ body: @escaping @Sendable (OpenConnection) throws -> Result
     ) async throws -> Result {
         try Task.checkCancellation()
         let result = ResultBox<Result>()

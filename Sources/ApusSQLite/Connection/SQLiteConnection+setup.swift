@@ -1,5 +1,4 @@
 import ApusCore
-import ApusData
 import GRDB
 
 extension SQLiteConnection {
@@ -29,19 +28,5 @@ extension SQLiteConnection {
             }
         }
         try database.execute(sql: "PRAGMA synchronous = \(options.durability.rawValue)")
-    }
-
-    /// Refuses statements that would checkpoint, or stop using the write-ahead log, behind the back of
-    /// ``Checkpointer``.
-    static func refuseCheckpoints(_ sql: ApusData.SQL, _ text: String) throws {
-        guard sql.mayBePragma else { return }
-        let lowercase = text.lowercased()
-        for setting in ["wal_checkpoint", "wal_autocheckpoint", "journal_mode", "locking_mode"]
-        where lowercase.contains(setting) {
-            throw AppError(
-                .invalidArgument,
-                "PRAGMA \(setting) is not available: the database checkpoints by itself, only while nothing is written."
-            )
-        }
     }
 }

@@ -13,10 +13,12 @@ extension AppError {
         default:
             switch error.resultCode {
             case .SQLITE_INTERRUPT: self.init(.cancelled, "The statement was cancelled.", cause: error)
-            case .SQLITE_BUSY, .SQLITE_LOCKED, .SQLITE_FULL, .SQLITE_IOERR:
+            case .SQLITE_BUSY, .SQLITE_LOCKED, .SQLITE_PROTOCOL, .SQLITE_FULL, .SQLITE_IOERR, .SQLITE_CANTOPEN,
+                .SQLITE_NOMEM:
                 self.init(.unavailable, "The database is temporarily unavailable.", cause: error)
             case .SQLITE_READONLY:
                 self.init(.failedPrecondition, "The transaction is read-only.", cause: error)
+            case .SQLITE_TOOBIG: self.init(.invalidArgument, "A value is too long for the database.", cause: error)
             case .SQLITE_CORRUPT, .SQLITE_NOTADB:
                 self.init(.dataLoss, "The database is corrupt.", cause: error)
             default:

@@ -21,12 +21,12 @@ final class StatementCursor: @unchecked Sendable {
     init(_ sql: ApusData.SQL) { self.sql = sql }
 
     /// Returns the next rows; none at the end.
-    func next(_ database: GRDB.Database) throws -> [ApusData.Row] {
+    func next(_ connection: OpenConnection) throws -> [ApusData.Row] {
         let (statement, cursor): (GRDB.Statement, RowCursor)
         switch state {
         case .unopened:
             // Not from the cache, where another query of the same text would find it in use.
-            statement = try database.statement(sql, isCached: false)
+            statement = try connection.makeStatement(sql)
             cursor = try GRDB.Row.fetchCursor(statement)
             state = .open(statement, cursor)
         case .open(let openStatement, let openCursor): (statement, cursor) = (openStatement, openCursor)

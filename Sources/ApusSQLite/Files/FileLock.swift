@@ -38,7 +38,7 @@ struct FileLock: ~Copyable, Sendable {
     deinit { Foundation.close(descriptor) }
 
     /// Returns the path behind symbolic links, which SQLite follows too: its other files lie beside the real file.
-    private static func resolved(_ path: String) -> String {
+    static func resolved(_ path: String) -> String {
         guard let real = realpath(path, nil) else { return path }
         defer { free(real) }
         return String(cString: real)

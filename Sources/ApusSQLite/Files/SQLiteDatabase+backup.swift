@@ -44,13 +44,14 @@ extension SQLiteDatabase {
         _ body: @escaping @Sendable (GRDB.Database) throws -> Result
     ) async throws -> Result {
         guard path != ":memory:" else {
-            return try await Operation.run(runsAlone: true, submit: { writer.submit(.single($0)) }, body)
+            return try await Operation.run(runsAlone: true, submit: { writer.submit(.single($0)) }) {
+                try body($0.database)
+            }
         }
-        return try await Operation.run(
-            submit: { operation in
-                startThread("apus.sqlite.beside") { [path, options] in Self.perform(operation, path, options) }
-                return true
-            }, body)
+        return try await Operation.run(submit: { operation in
+            startThread("apus.sqlite.beside") { [path, options] in Self.perform(operation, path, options) }
+            return true
+        }) { try body($0.database) }
     }
 
     private static func perform(_ operation: Operation, _ path: String, _ options: SQLiteOptions) {

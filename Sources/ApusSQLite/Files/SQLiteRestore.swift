@@ -57,7 +57,7 @@ struct SQLiteRestore: Sendable {
             // Its -wal and -shm files, if it has any, disappear when the connection is closed.
             let connection = try SQLiteConnection(path: copy, options: options, for: .checkpoints)
             defer { connection.close() }
-            problems = try connection.use { try $0.integrityProblems() }
+            problems = try connection.use { try $0.database.integrityProblems() }
         } catch {
             throw AppError(.dataLoss, "The backup \(backup) is not a sound SQLite database.", cause: error)
         }

@@ -1,3 +1,4 @@
+import ApusData
 import GRDB
 import Synchronization
 
@@ -15,6 +16,7 @@ final class Snapshots: Sendable {
     private let open: @Sendable () throws -> SQLiteConnection
     private let queue = WorkQueue<TransactionSession>()
     private let stopped = WorkQueue<Void>()
+    private let visits = VisitCounter()
     private let state = Mutex(State())
 
     /// - Parameters:
@@ -61,7 +63,7 @@ final class Snapshots: Sendable {
         do {
             let connection = try open()
             while let session = queue.pop()?.first {
-                session.run(on: connection, limit: idleLimit) { _ in try Self.begin(connection) }
+                session.run(on: connection, limit: idleLimit, visits: visits) { _ in try Self.begin(connection) }
                 state.withLock { $0.sessions -= 1 }
             }
             connection.close()
@@ -77,10 +79,10 @@ final class Snapshots: Sendable {
     }
 
     private static func begin(_ connection: SQLiteConnection) throws {
-        try connection.use { database in
-            try database.execute(sql: "BEGIN DEFERRED")
+        try connection.use { connection in
+            try connection.control("BEGIN DEFERRED")
             // The first read takes the snapshot.
-            _ = try Int.fetchOne(database, sql: "SELECT COUNT(*) FROM sqlite_master")
+            _ = try connection.rows(of: "SELECT COUNT(*) FROM sqlite_master")
         }
     }
 }

@@ -54,7 +54,8 @@ final class Checkpointer: Sendable {
     /// - Precondition: The checkpointer lives until the connection of the writer is closed.
     func observe(_ writer: SQLiteConnection) throws {
         let context = Unmanaged.passUnretained(self).toOpaque()
-        try writer.use { database in
+        try writer.use { connection in
+            let database = connection.database
             // Replaces the hook by which SQLite implements automatic checkpoints.
             sqlite3_wal_hook(
                 database.sqliteConnection,
@@ -96,7 +97,7 @@ final class Checkpointer: Sendable {
     /// nothing, and must end the transaction before it writes, because only a new one can begin the WAL anew.
     func run() {
         // A failure is not final: the next write tries again.
-        let (total, copied) = (try? connection.use(Self.checkpoint)) ?? (-1, -1)
+        let (total, copied) = (try? connection.use { try Self.checkpoint($0.database) }) ?? (-1, -1)
         state.withLock { state in
             // Not before each commit, if a reader still needs the pages.
             state.limit = max(state.pages, total) + interval

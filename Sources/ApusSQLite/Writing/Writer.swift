@@ -15,6 +15,8 @@ final class Writer: Sendable {
     private let readers: Readers?
     private let options: SQLiteOptions
     private let lock: WriteLock
+    private let file: FileIdentity
+    private let visits = VisitCounter()
     private let queue = WorkQueue<Item>()
     private let stopped = WorkQueue<Void>()
     private let commitActions = WorkQueue<@Sendable () -> Void>()
@@ -25,13 +27,14 @@ final class Writer: Sendable {
     ///   - readers: Those to pause when reads without a gap keep the write-ahead log from beginning anew.
     init(
         _ connection: SQLiteConnection, _ checkpointer: Checkpointer?, _ readers: Readers?, _ options: SQLiteOptions,
-        _ lock: WriteLock
+        _ lock: WriteLock, _ file: FileIdentity
     ) {
         self.connection = connection
         self.checkpointer = checkpointer
         self.readers = readers
         self.options = options
         self.lock = lock
+        self.file = file
     }
 
     func start() {
@@ -57,6 +60,9 @@ final class Writer: Sendable {
 
     /// The number of writes and transactions that wait for the thread.
     var waiting: Int { queue.count }
+
+    /// The number of visits so far.
+    var visitCount: Int { visits.count }
 
     /// The length of the write-ahead log, in pages.
     var logPages: Int { checkpointer?.pages ?? 0 }
@@ -90,7 +96,9 @@ final class Writer: Sendable {
             case .transaction(let transaction):
                 commit(singles)
                 singles = []
-                transaction.run(on: connection, limit: options.idleTransactionLimit) { try begin(for: [$0]) }
+                transaction.run(on: connection, limit: options.idleTransactionLimit, visits: visits) {
+                    try begin(for: [$0])
+                }
             }
         }
         commit(singles)
@@ -98,6 +106,9 @@ final class Writer: Sendable {
 
     /// Begins a transaction with the write lock. Checkpoints before that if it is time.
     private func begin(for operations: [Operation]) throws {
+        try connection.use(file.check)
+        // Open only if the last one could not be rolled back.
+        rollBackIfOpen()
         try beginImmediate(for: operations)
         guard let checkpointer, checkpointer.isDue else { return }
         if checkpointer.isOverdue, let readers {
@@ -132,10 +143,10 @@ final class Writer: Sendable {
     /// if there are readers of the old pages, or another process holds the lock.
     private func restartLog() {
         guard (try? beginImmediate(for: [])) != nil else { return }
-        try? connection.use { database in
-            let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
-            try database.execute(sql: "PRAGMA user_version = \(version)")
-            try database.control("COMMIT")
+        try? connection.use { connection in
+            let version = try Int.fetchOne(connection.database, sql: "PRAGMA user_version") ?? 0
+            try connection.database.execute(sql: "PRAGMA user_version = \(version)")
+            try connection.control("COMMIT")
         }
         rollBackIfOpen()
     }
@@ -150,6 +161,7 @@ final class Writer: Sendable {
             return
         }
         let started = operations.filter { $0.begin() }
+        for _ in started { visits.increment() }
         if started.count == 1 {
             runAndCommit(started[0])
         } else if let failures = commitTogether(started) {
@@ -164,9 +176,9 @@ final class Writer: Sendable {
     /// Runs a write in the open transaction and commits it.
     private func runAndCommit(_ operation: Operation) {
         let outcome = outcome {
-            try connection.use { database in
-                try connection.run(operation, on: database)
-                try database.control("COMMIT")
+            try connection.use { open in
+                try connection.run(operation, on: open)
+                try open.control("COMMIT")
             }
         }
         rollBackIfOpen()
@@ -186,6 +198,7 @@ final class Writer: Sendable {
 
     private func runAlone(_ operation: Operation) {
         guard operation.begin() else { return }
+        visits.increment()
         operation.finish(outcome { try lock.acquire(for: [operation]) { try connection.run(operation) } })
     }
 
@@ -195,9 +208,9 @@ final class Writer: Sendable {
     private func commitTogether(_ operations: [Operation]) -> [(any Error)?]? {
         var failures: [(any Error)?] = []
         let outcome = outcome {
-            try connection.use { database in
-                for operation in operations { failures.append(try runInSavepoint(operation, database)) }
-                try database.control("COMMIT")
+            try connection.use { open in
+                for operation in operations { failures.append(try runInSavepoint(operation, open)) }
+                try open.control("COMMIT")
             }
         }
         guard outcome != nil else { return failures }
@@ -208,18 +221,18 @@ final class Writer: Sendable {
     /// Runs a write of a group in a savepoint, so that its failure does not affect the other writes.
     /// - Returns: The error of the write; `nil` if it succeeded.
     /// - Throws: If the transaction of the group was rolled back or cannot continue.
-    private func runInSavepoint(_ operation: Operation, _ database: GRDB.Database) throws -> (any Error)? {
-        try database.control("SAVEPOINT single")
+    private func runInSavepoint(_ operation: Operation, _ connection: OpenConnection) throws -> (any Error)? {
+        try connection.control("SAVEPOINT single")
         do {
-            try connection.run(operation, on: database)
+            try self.connection.run(operation, on: connection)
         } catch {
             // After some errors, SQLite rolls back the entire transaction by itself.
-            guard database.isInsideTransaction else { throw error }
-            try database.control("ROLLBACK TO single")
-            try database.control("RELEASE single")
+            guard connection.isInsideTransaction else { throw error }
+            try connection.control("ROLLBACK TO single")
+            try connection.control("RELEASE single")
             return error
         }
-        try database.control("RELEASE single")
+        try connection.control("RELEASE single")
         return nil
     }
 

@@ -20,6 +20,8 @@ final class RolledBackDatabase: Database {
 
     var dialect: SQLDialect { base.dialect }
 
+    var name: String { base.name }
+
     /// Runs a closure, and rolls back what it and all others do meanwhile.
     func rollingBack<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result {
         let (begun, begin) = AsyncThrowingStream.makeStream(of: AmbientTransaction.self)
@@ -81,12 +83,13 @@ final class RolledBackDatabase: Database {
         _ sql: SQL, _ statement: (any Database) async throws -> Result
     ) async throws -> Result {
         guard let root = try root else { return try await statement(base) }
-        guard let ambient = AmbientTransaction.current(of: self) else {
+        guard let ambient = try AmbientTransaction.open(on: self) else {
             // A statement of its own that fails must not make the whole test fail.
             return try await transaction { try await run(sql, statement) }
         }
-        if !sql.isRead { ambient.noteWrite() }
-        return try await AmbientTransaction.$current.withValue(root) { try await statement(base) }
+        return try await ambient.run(isWrite: !sql.isRead) {
+            try await AmbientTransaction.$current.withValue(root) { try await statement(base) }
+        }
     }
 
     // MARK: Transactions
@@ -117,7 +120,12 @@ final class RolledBackDatabase: Database {
             let result = try await AmbientTransaction.$current.withValue(root) {
                 try await base.transaction(.savepoint) {
                     let result = try await AmbientTransaction.$current.withValue(ambient, operation: body)
-                    try await ambient.prepareCommit(self)
+                    if let hook = try ambient.prepareCommit(self) {
+                        let rows = try await AmbientTransaction.$current.withValue(root) {
+                            try await base.execute(hook.statement)
+                        }
+                        try hook.check(rows)
+                    }
                     return result
                 }
             }

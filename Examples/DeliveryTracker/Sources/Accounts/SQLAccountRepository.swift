@@ -41,7 +41,7 @@ enum CreateAccounts: Migration {
             role TEXT NOT NULL,
             password_hash TEXT NOT NULL,
             created_at \(type: .timestamp) NOT NULL
-        )
+        )\(SQL.strict)
         """
     ]
 }

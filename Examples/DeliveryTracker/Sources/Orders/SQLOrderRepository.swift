@@ -57,15 +57,15 @@ enum CreateOrders: Migration {
             customer_id TEXT NOT NULL REFERENCES accounts (id),
             driver_id TEXT REFERENCES accounts (id),
             item TEXT NOT NULL,
-            pickup_latitude DOUBLE PRECISION NOT NULL,
-            pickup_longitude DOUBLE PRECISION NOT NULL,
-            dropoff_latitude DOUBLE PRECISION NOT NULL,
-            dropoff_longitude DOUBLE PRECISION NOT NULL,
-            price_amount BIGINT NOT NULL,
+            pickup_latitude \(type: .real) NOT NULL,
+            pickup_longitude \(type: .real) NOT NULL,
+            dropoff_latitude \(type: .real) NOT NULL,
+            dropoff_longitude \(type: .real) NOT NULL,
+            price_amount \(type: .integer) NOT NULL,
             price_currency TEXT NOT NULL,
             state TEXT NOT NULL,
             placed_at \(type: .timestamp) NOT NULL
-        )
+        )\(SQL.strict)
         """,
         "CREATE INDEX orders_customer ON orders (customer_id, id)",
         "CREATE INDEX orders_driver ON orders (driver_id) WHERE state IN ('assigned', 'picked_up')",

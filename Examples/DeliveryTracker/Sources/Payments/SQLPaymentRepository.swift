@@ -41,11 +41,11 @@ enum CreatePayments: Migration {
         CREATE TABLE payments (
             id TEXT PRIMARY KEY,
             order_id TEXT NOT NULL UNIQUE REFERENCES orders (id),
-            amount BIGINT NOT NULL,
+            amount \(type: .integer) NOT NULL,
             currency TEXT NOT NULL,
             state TEXT NOT NULL
-        )
+        )\(SQL.strict)
         """,
-        "CREATE TABLE payment_events (id TEXT PRIMARY KEY, signed_at \(type: .timestamp) NOT NULL)",
+        "CREATE TABLE payment_events (id TEXT PRIMARY KEY, signed_at \(type: .timestamp) NOT NULL)\(SQL.strict)",
     ]
 }

@@ -1,0 +1,63 @@
+import ApusCore
+import GRDB
+
+/// The prepared statements of a connection, of which those that were used last are kept. GRDB's own cache has no limit, and
+/// a list of values makes a statement of each length.
+///
+/// `@unchecked Sendable`: used only by the thread that has the connection, in ``SQLiteConnection/use(_:)``.
+final class StatementCache: @unchecked Sendable {
+    private struct Entry {
+        let statement: GRDB.Statement
+        let bytes: Int
+        var lastUse: UInt64
+    }
+
+    private let limit: Int
+    private let byteLimit: Int
+    private var entries: [ExactString: Entry] = [:]
+    private var uses: UInt64 = 0
+    /// The length of all texts, in bytes of UTF-8.
+    private var bytes = 0
+
+    /// Creates a cache.
+    /// - Parameters:
+    ///   - limit: The maximum number of statements.
+    ///   - byteLimit: The maximum length of their texts together; a single longer one is kept until the next.
+    init(limit: Int = 256, byteLimit: Int = 1 << 20) {
+        self.limit = limit
+        self.byteLimit = byteLimit
+    }
+
+    /// Returns the statement of a text, prepared now or before.
+    func statement(_ sql: String, on database: GRDB.Database) throws -> GRDB.Statement {
+        uses += 1
+        let key = ExactString(sql)
+        if let index = entries.index(forKey: key) {
+            entries.values[index].lastUse = uses
+            return entries.values[index].statement
+        }
+        let statement = try database.makeStatement(sql: sql)
+        entries[key] = Entry(statement: statement, bytes: sql.utf8.count, lastUse: uses)
+        bytes += sql.utf8.count
+        while entries.count > limit || (bytes > byteLimit && entries.count > 1) { removeOldest() }
+        return statement
+    }
+
+    private func removeOldest() {
+        guard let oldest = entries.min(by: { $0.value.lastUse < $1.value.lastUse }) else { return }
+        remove(oldest.key)
+    }
+
+    /// Forgets a statement that has failed, which may not be usable again.
+    func remove(_ sql: String) { remove(ExactString(sql)) }
+
+    private func remove(_ key: ExactString) {
+        if let entry = entries.removeValue(forKey: key) { bytes -= entry.bytes }
+    }
+
+    /// Forgets all statements. An open connection cannot be closed while there are any.
+    func removeAll() {
+        entries = [:]
+        bytes = 0
+    }
+}

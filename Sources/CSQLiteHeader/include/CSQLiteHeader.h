@@ -1,0 +1,2 @@
+// Nothing to call. See check.c.
+#pragma once
