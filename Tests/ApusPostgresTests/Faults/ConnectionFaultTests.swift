@@ -163,6 +163,67 @@ struct ConnectionFaultTests {
         }
         await server.stop()
     }
+
+    // MARK: Answers that do not come
+
+    private static let sleeping: SQL = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND state = 'active' AND query LIKE 'SELECT pg_sleep%'
+        """
+
+    @Test func `A cancel request that is lost is repeated`() async throws {
+        try await withProxy(server: .shared()) { database, proxy, observer async throws in
+            let slow = Task { await code { _ = try await database.query("SELECT pg_sleep(600)") } }
+            try await bounded { while try await observer.value(Self.sleeping, as: Int.self) == 0 {} }
+            // The next message of a client is the cancel request.
+            proxy.arm(Fault(side: .client, position: .message(0, .before), effect: .close))
+            slow.cancel()
+            #expect(await slow.value == .cancelled)
+            try await bounded { while try await observer.value(Self.sleeping, as: Int.self) > 0 {} }
+            #expect(proxy.disarm())
+            #expect(try await database.value("SELECT 5", as: Int.self) == 5)
+        }
+    }
+
+    @Test func `A commit whose answer never comes ends some time after the deadline, with an unknown outcome`()
+        async throws
+    {
+        try await onOneLoop {
+            try await withProxy(server: .shared()) { database, proxy, observer async throws in
+                let error = await failure {
+                    try await withDeadline(.after(.seconds(2))) {
+                        try await database.transaction {
+                            try await database.execute("UPDATE t SET n = n + 1")
+                            proxy.arm(Fault(side: .server, position: .message(0, .before), effect: .silence))
+                        }
+                    }
+                }
+                #expect(proxy.disarm())
+                #expect(error?.code == .unknown)
+                #expect(try await observer.value("SELECT sum(n)::int FROM t") == 2)
+                #expect(database.statistics.waiting == 0)
+                try await FaultScenario.transaction.run(on: database)
+                #expect(try await observer.value("SELECT sum(n)::int FROM t") == 4)
+            }
+        }
+    }
+
+    @Test func `A copy whose closure fails before the server asks for data adds nothing, and ends`() async throws {
+        try await withProxy(server: .shared()) { database, _, observer async throws in
+            for _ in 0..<3 {
+                let error = await failure {
+                    try await bounded {
+                        _ = try await database.copyIn("COPY copied FROM STDIN") { _ in throw AppError(.aborted, "Stop.")
+                        }
+                    }
+                }
+                #expect(error?.code == .aborted)
+                try await FaultScenario.copyIn.run(on: database)
+            }
+            #expect(try await observer.value("SELECT count(*) FROM copied", as: Int.self) == 6)
+            #expect(await database.detailedStatistics().exclusiveConnections == 1)
+        }
+    }
 }
 
 /// Runs a closure that must not hang.
