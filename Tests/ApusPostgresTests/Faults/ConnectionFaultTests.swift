@@ -29,9 +29,10 @@ struct ConnectionFaultTests {
     /// Many tests run at once on few processors.
     private static let slow = "connect_timeout=60"
 
-    private static func database(_ server: TestPostgres, _ name: String, _ proxy: FaultProxy) throws -> PostgresDatabase
-    {
-        let parameters = "sslmode=disable&pool_size=1&shared_connections=1&application_name=\(victim)&\(slow)"
+    private static func database(
+        _ server: TestPostgres, _ name: String, _ proxy: FaultProxy, tls: String = "disable"
+    ) throws -> PostgresDatabase {
+        let parameters = "sslmode=\(tls)&pool_size=1&shared_connections=1&application_name=\(victim)&\(slow)"
         let url = server.url(database: name, parameters: parameters)
         return try PostgresDatabase(
             PostgresConfiguration(url: url.replacing(":\(server.port)/", with: ":\(proxy.port)/")))
@@ -159,6 +160,38 @@ struct ConnectionFaultTests {
                 // The server sends three messages of SCRAM and more than ten parameters; the client sends three
                 // messages, and those of the work.
                 #expect(count >= (side == .server ? 20 : 8) && count < 200)
+            }
+        }
+        await server.stop()
+    }
+
+    @Test(arguments: Fault.Side.allCases)
+    func `A connection that breaks within the handshake of TLS, or after it, is no different`(
+        side: Fault.Side
+    ) async throws {
+        let certificates = try TestCertificates()
+        var options = TestPostgres.Options()
+        options.authentication = "scram-sha-256"
+        options.password = "pencil"
+        options.settings = ["ssl": "on"]
+        options.files = ["server.crt": certificates.certificate, "server.key": certificates.key]
+        let server = try await TestPostgres.start(options)
+        try await onOneLoop {
+            try await withProxy(server: server) { _, proxy, observer async throws in
+                let name = try await observer.value("SELECT current_database()", as: String.self)
+                var offset = 0
+                while offset < 1 << 20 {
+                    let effect: Fault.Effect = offset.isMultiple(of: 2) ? .close : .reset
+                    let fault = Fault(side: side, position: .byte(offset), effect: effect)
+                    let database = try Self.database(server, name, proxy, tls: "require")
+                    let hasStruck = try await check(fault, .transaction, database, proxy, observer)
+                    await database.close()
+                    try await waitForEndOfVictims(observer, remaining: 0)
+                    if !hasStruck { break }
+                    offset += 1 + offset / 8
+                }
+                // The handshake alone is longer.
+                #expect((500..<1 << 20).contains(offset))
             }
         }
         await server.stop()
