@@ -31,12 +31,13 @@ extension PostgresDatabase {
     private func sendCopy(
         _ request: PendingRequest, _ writer: PostgresCopyWriter, _ body: (PostgresCopyWriter) async throws -> Void
     ) async throws -> Int {
-        let connection = writer.connection
+        let (connection, copy) = (writer.connection, writer.copy)
         do {
             try await body(writer)
-            try await writer.copy.waitUntilWritable()
+            try await copy.waitUntilWritable()
         } catch {
             await connection.onLoop { connection in
+                copy.isAbandoned = true
                 connection.machine.endCopyIn(failure: "The client has cancelled the copy.")
                 connection.flushSoon()
             }

@@ -9,17 +9,19 @@ struct ConfigurationTests {
             "postgresql://us%40er:p%3Ass@a:1234,b,[::1]:99/data%2Dbase?sslmode=verify-full&sslrootcert=/ca.pem"
             + "&target_session_attrs=read-write&application_name=app%20one&connect_timeout=3&statement_timeout=30s"
             + "&pool_size=7&shared_connections=2&prepare=off&plan_cache_mode=force_custom_plan"
+            + "&direct_host=c,d:77"
         let configuration = try PostgresConfiguration(url: url)
         #expect(configuration.user == "us@er")
         #expect(configuration.password?.reveal() == "p:ss")
         #expect(configuration.database == "data-base")
         #expect(configuration.hosts == [.tcp("a", port: 1234), .tcp("b", port: 5432), .tcp("::1", port: 99)])
+        #expect(configuration.directHosts == [.tcp("c", port: 5432), .tcp("d", port: 77)])
         #expect(configuration.tls == .verifyFull && configuration.rootCertificate == "/ca.pem")
         #expect(configuration.targetSession == .readWrite)
         #expect(configuration.applicationName == "app one")
         #expect(configuration.connectTimeout == .seconds(3) && configuration.statementTimeout == .seconds(30))
         #expect(configuration.poolSize == 7 && configuration.sharedConnections == 2)
-        #expect(!configuration.preparesStatements && configuration.planCacheMode == "force_custom_plan")
+        #expect(configuration.preparesStatements == false && configuration.planCacheMode == "force_custom_plan")
     }
 
     @Test func `The least that a URL needs is a user and a host`() throws {

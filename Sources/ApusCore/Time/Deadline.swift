@@ -54,7 +54,8 @@ extension ServiceContext {
 /// If the deadline has already passed, the operation is not started.
 ///
 /// - Throws: The error of the operation, or an ``AppError`` with code ``StatusCode/deadlineExceeded`` if the deadline
-///   passed first. An operation that has started is awaited in both cases, so it must respond to cancellation.
+///   passed first: that of the operation, if it throws one, since it says what was waited for. An operation that has
+///   started is awaited in both cases, so it must respond to cancellation.
 public func withDeadline<Result: Sendable>(
     _ deadline: Deadline,
     _ operation: @escaping @Sendable () async throws -> Result
@@ -71,8 +72,15 @@ public func withDeadline<Result: Sendable>(
                 return nil
             }
             defer { group.cancelAll() }
-            guard let first = try await group.next(), let result = first else { throw Deadline.exceeded }
-            return result
+            if let first = try await group.next(), let result = first { return result }
+            group.cancelAll()
+            do {
+                _ = try await group.next()
+            } catch let error as AppError where error.code == .deadlineExceeded {
+                // Says what the operation was waiting for.
+                throw error
+            } catch {}
+            throw Deadline.exceeded
         }
     }
 }

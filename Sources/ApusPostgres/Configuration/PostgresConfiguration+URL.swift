@@ -5,8 +5,8 @@ extension PostgresConfiguration {
     ///
     /// Characters with a meaning in URLs are percent-encoded. Parameters: `sslmode`, `sslrootcert`,
     /// `target_session_attrs`, `application_name`, `connect_timeout` (seconds), `statement_timeout` (such as `30s` or
-    /// `500ms`), `pool_size`, `shared_connections`, `prepare` (`on` or `off`), `plan_cache_mode` and `host`, the folder
-    /// of a Unix socket.
+    /// `500ms`), `pool_size`, `shared_connections`, `prepare` (`on` or `off`), `plan_cache_mode`, `direct_host` (the
+    /// hosts behind a connection pooler, as in the URL; see ``directHosts``) and `host`, the folder of a Unix socket.
     /// - Throws: An `AppError` of code `invalidArgument` that names the mistake. It never contains the password.
     public init(url: String) throws {
         guard let scheme = ["postgres://", "postgresql://"].first(where: { url.starts(withBytesOf: $0) }) else {
@@ -72,6 +72,8 @@ extension PostgresConfiguration {
         case "sslmode": tls = try Self.choice(name, value)
         case "sslrootcert": rootCertificate = value
         case "target_session_attrs": targetSession = try Self.choice(name, value)
+        case "direct_host":
+            directHosts = try value.split(separator: ",", omittingEmptySubsequences: false).map(Self.host)
         case "application_name": applicationName = value
         case "connect_timeout": connectTimeout = .seconds(try Self.number(name, value, 1...3600))
         case "statement_timeout": statementTimeout = try Self.duration(name, value)

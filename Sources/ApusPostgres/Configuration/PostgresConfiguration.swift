@@ -62,8 +62,10 @@ public struct PostgresConfiguration: Sendable {
     /// After how long the server cancels a statement by itself. By default it does not: statements end at the deadline
     /// of their request, for which this side cancels them. Cannot be used with PgBouncer unless that ignores it.
     public var statementTimeout: Duration?
-    /// Whether statements stay prepared on the server. `false` for connection poolers that do not support it.
-    public var preparesStatements = true
+    /// Whether statements stay prepared on the server. By default they do, unless a connection leads through a
+    /// connection pooler, which may run them on a server connection that does not know them. `true` for poolers that
+    /// keep track of them, such as PgBouncer since 1.21 with `max_prepared_statements` above 0.
+    public var preparesStatements: Bool?
     /// Sets the server's `plan_cache_mode`, such as `force_custom_plan` if statements have become slow after five
     /// executions. By default the server decides.
     public var planCacheMode: String?

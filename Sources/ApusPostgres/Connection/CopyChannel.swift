@@ -6,6 +6,8 @@ import NIOCore
 final class CopyChannel: @unchecked Sendable {
     private let loop: any EventLoop
     private var hasBegun = false
+    /// Whether nobody will send data any more. The server may ask for it later.
+    var isAbandoned = false
     private var isWritable = true
     private var chunks = CircularBuffer<ByteBuffer>()
     private var bufferedBytes = 0

@@ -42,7 +42,7 @@ final class PendingRequest: @unchecked Sendable {
     /// The data of a COPY.
     var copy: CopyChannel?
     @exclusivity(unchecked) private(set) var isCancelled = false
-    @exclusivity(unchecked) private var isFinished = false
+    @exclusivity(unchecked) private(set) var isFinished = false
     @exclusivity(unchecked) fileprivate var continuation: UnsafeContinuation<StatementResult, any Error>?
     /// The answer, unless a task or an observer has taken it.
     private(set) var result: Result<StatementResult, any Error>?

@@ -16,7 +16,10 @@ extension PostgresConnection {
         let end = await withTaskCancellationHandler {
             await outcome(of: last)
         } onCancel: {
-            loop.execute { self.cancelBatch(requests) }
+            loop.execute {
+                self.cancelBatch(requests)
+                if let commit { self.limitCommit(commit) }
+            }
         }
         // Answered before the last one.
         var outcomes = await onLoop { connection in
@@ -40,7 +43,7 @@ extension PostgresConnection {
 
     private func submit(_ requests: [PendingRequest], _ commit: PendingRequest?) {
         transactionAdvanced()
-        guard case .begun = transaction, !isIdle || machine.status != .idle else {
+        guard case .begun = transaction, !hasTransactionEnded else {
             let error = AppError(.aborted, "The transaction has already ended.")
             for request in requests + [commit].compactMap(\.self) { request.finish(.failure(error)) }
             return

@@ -27,8 +27,11 @@ extension PostgresConnection: PendingRequest.Owner {
 
     /// How long delivering a cancel request may take.
     private static let deliveryTimeout = TimeAmount.seconds(5)
-    /// How long a cancelled statement may take to end, before its connection is closed.
+    /// How long a cancelled statement, or the commit of a task that was cancelled, may take to end before its connection
+    /// is closed.
     private static let cancellationTimeout = TimeAmount.seconds(15)
+    /// After how long a cancel request is repeated if the statement goes on, at first and at most.
+    private static let (firstRepetition, maximumRepetition) = (TimeAmount.milliseconds(100), TimeAmount.seconds(2))
     private static let maximumProbes = 3
 
     /// Called when the task of a request is gone. Only the statement that the server works on is cancelled there; the
@@ -39,13 +42,22 @@ extension PostgresConnection: PendingRequest.Owner {
         let isHead = machine.isHead { $0 === request }
         machine.abandon { $0 === request }
         request.finish(.failure(CancellationError()))
-        if isHead { cancelHead() }
+        if isHead { cancelHead(request) }
     }
 
     /// Called when the task is gone whose statements were written together with the commit. The commit is answered
     /// nevertheless.
     func cancelBatch(_ requests: [PendingRequest]) {
-        if machine.isHead(where: { token in requests.contains { $0 === token } }) { cancelHead() }
+        if let head = requests.first(where: { request in machine.isHead { $0 === request } }) { cancelHead(head) }
+    }
+
+    /// Called when the task of a commit is gone. Closes the connection if the server does not answer in time: the outcome
+    /// is unknown then.
+    func limitCommit(_ commit: PendingRequest) {
+        loop.scheduleTask(in: Self.cancellationTimeout) {
+            guard !commit.isFinished else { return }
+            self.perform(self.machine.fail(AppError(.unavailable, "The database did not answer a commit in time.")))
+        }
     }
 
     /// Holds a statement of a transaction back until no cancellation can hit it.
@@ -59,7 +71,7 @@ extension PostgresConnection: PendingRequest.Owner {
         return true
     }
 
-    private func cancelHead() {
+    private func cancelHead(_ request: PendingRequest) {
         guard cancellation == nil, let key = machine.backendKey, let address = channelContext?.remoteAddress else {
             return
         }
@@ -69,10 +81,22 @@ extension PostgresConnection: PendingRequest.Owner {
             self.perform(self.machine.fail(AppError(.unavailable, "A cancelled statement did not end.")))
         }
         cancellation = Cancellation(watchdog: watchdog)
-        deliver(key, to: address)
+        deliver(key, to: address, for: request, repetition: Self.firstRepetition)
     }
 
-    private func deliver(_ key: BackendKey, to address: SocketAddress) {
+    private func deliver(
+        _ key: BackendKey, to address: SocketAddress, for request: PendingRequest, repetition: TimeAmount
+    ) {
+        let delivered: @Sendable () -> Void = {
+            self.delivered()
+            // A cancel request that has overtaken its statement, or was lost, has no effect.
+            self.loop.scheduleTask(in: repetition) {
+                guard self.cancellation != nil, self.machine.isHead(where: { $0 === request }) else { return }
+                self.cancellation?.isDelivered = false
+                let next = min(repetition * 2, Self.maximumRepetition)
+                self.deliver(key, to: address, for: request, repetition: next)
+            }
+        }
         let courier = CancelCourier(key, tls: isEncrypted ? tls : nil, host: host)
         let connecting = ClientBootstrap(group: loop).connectTimeout(Self.deliveryTimeout)
             .channelInitializer { channel in
@@ -81,12 +105,12 @@ extension PostgresConnection: PendingRequest.Owner {
             .connect(to: address)
         connecting.whenComplete { result in
             switch result {
-            case .failure: self.delivered()
+            case .failure: delivered()
             case .success(let channel):
                 let timeout = self.loop.scheduleTask(in: Self.deliveryTimeout) { channel.close(promise: nil) }
                 channel.closeFuture.whenComplete { _ in
                     timeout.cancel()
-                    self.delivered()
+                    delivered()
                 }
             }
         }

@@ -21,6 +21,19 @@ extension PostgresConnection {
         for request in held where !request.isCancelled { submit(request) }
     }
 
+    /// Called when the connection is lost. The end of a transaction that had begun fails then: it was rolled back.
+    func transactionLost(_ error: AppError) {
+        switch transaction {
+        case .none, .notBegun, .begun: break
+        case .beginning(let held):
+            for request in held { request.finish(.failure(error)) }
+            transaction = .begun
+        }
+    }
+
+    /// Whether the transaction that the task has begun was ended by the server.
+    var hasTransactionEnded: Bool { machine.isReady && isIdle && machine.status == .idle }
+
     /// Lets the next statement begin a transaction.
     /// - Parameter statements: `BEGIN` with its options, and what is set for the transaction.
     func beginTransaction(_ statements: [String]) async {
@@ -33,10 +46,15 @@ extension PostgresConnection {
         await settle()
         guard await hasBegunTransaction(isCommit: true) else { return }
         // COMMIT outside of a transaction succeeds with a warning.
-        guard await onLoop({ !$0.isIdle || $0.machine.status != .idle }) else {
+        guard await onLoop({ !$0.hasTransactionEnded }) else {
             throw AppError(.aborted, "The transaction has already ended.")
         }
-        _ = try await PendingRequest(.commit).performUncancelled(on: self)
+        let commit = PendingRequest(.commit)
+        _ = try await withTaskCancellationHandler {
+            try await commit.performUncancelled(on: self)
+        } onCancel: {
+            loop.execute { self.limitCommit(commit) }
+        }
         await onLoop { $0.transaction = .none }
     }
 
@@ -60,7 +78,7 @@ extension PostgresConnection {
             case .notBegun:
                 connection.transaction = .none
                 return false
-            case .begun where !isCommit && connection.isIdle && connection.machine.status == .idle:
+            case .begun where !isCommit && connection.hasTransactionEnded:
                 // Ended by the server, for example because the commit failed.
                 connection.transaction = .none
                 return false

@@ -61,6 +61,8 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
     @exclusivity(unchecked) var machine: Machine
     @exclusivity(unchecked) var transport = Transport.connecting
     @exclusivity(unchecked) var isEncrypted = false
+    /// Whether the connection leads through a connection pooler.
+    @exclusivity(unchecked) var isPooled = false
     @exclusivity(unchecked) var channelContext: ChannelHandlerContext?
     @exclusivity(unchecked) weak var delegate: (any Delegate)?
     @exclusivity(unchecked) private var reader: MessageReader
@@ -121,6 +123,8 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
     /// Writes a request at the end of the current tick.
     func submit(_ request: PendingRequest) {
         guard machine.isReady else {
+            // Even if the task ignores the error, it must not believe that the transaction was committed.
+            if case .notBegun = transaction { transaction = .begun }
             return request.finish(.failure(AppError(.unavailable, "The connection to the database was lost.")))
         }
         if isIdle { headSince = .now() }
@@ -350,10 +354,10 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
     }
 
     private func beginCopyIn(_ request: PendingRequest?) {
-        if let copy = request?.copy {
+        if let copy = request?.copy, !copy.isAbandoned {
             copy.begin()
         } else {
-            machine.endCopyIn(failure: "The task was cancelled.")
+            machine.endCopyIn(failure: "The client has cancelled the copy.")
         }
     }
 
@@ -376,8 +380,7 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
         transport = .closed
         startPromise.fail(error)
         for (request, error) in waiting { request.finish(.failure(error)) }
-        if case .beginning(let held) = transaction { for request in held { request.finish(.failure(error)) } }
-        transaction = .none
+        transactionLost(error)
         cancellation?.connectionClosed(error)
         cancellation = nil
         delegate?.connectionClosed(self)

@@ -35,9 +35,11 @@ struct PostgresConnector: Sendable {
             for host in configuration.hosts {
                 do {
                     let connection = try await connect(to: host, on: loop, statements)
-                    if let mismatch = try await mismatch(of: connection, wanted) {
+                    do {
+                        try await check(connection, wanted)
+                    } catch {
                         loop.execute { connection.close() }
-                        throw AppError(.unavailable, "The server \(mismatch).")
+                        throw error
                     }
                     return connection
                 } catch {
@@ -75,7 +77,7 @@ struct PostgresConnector: Sendable {
         options.user = configuration.user
         options.password = configuration.password
         options.parameters = configuration.startupParameters(isMinimal: isMinimal)
-        options.preparesStatements = configuration.preparesStatements
+        options.preparesStatements = configuration.preparesStatements ?? true
         let (finalOptions, timeout) = (options, TimeAmount(configuration.connectTimeout))
         let connection = try await open(host, on: loop).flatMapThrowing { channel in
             let connection = PostgresConnection(
@@ -91,6 +93,14 @@ struct PostgresConnector: Sendable {
             return connection
         }.get()
         try await connection.startPromise.futureResult.get()
+        do {
+            if try await connection.leadsThroughPooler(), configuration.preparesStatements == nil {
+                await connection.onLoop { $0.machine.options.preparesStatements = false }
+            }
+        } catch {
+            loop.execute { connection.close() }
+            throw error
+        }
         return connection
     }
 
@@ -108,6 +118,12 @@ struct PostgresConnector: Sendable {
     }
 
     // MARK: The kind of server
+
+    private func check(_ connection: PostgresConnection, _ wanted: PostgresConfiguration.TargetSession) async throws {
+        if let mismatch = try await mismatch(of: connection, wanted) {
+            throw AppError(.unavailable, "The server \(mismatch).")
+        }
+    }
 
     /// Returns why a server is not of the kind that is wanted; `nil` if it is.
     private func mismatch(

@@ -50,6 +50,7 @@ struct MigrationLock: Sendable {
     func hold<Result>(for database: PostgresDatabase, _ body: () async throws -> Result) async throws -> Result {
         let connection = try await connector.connect(on: loop, LoopStatements())
         do {
+            guard await !connection.onLoop({ $0.isPooled }) else { throw Self.pooled }
             try await acquire(on: connection)
             let databases = Self.databases.union([ObjectIdentifier(database)])
             let result = try await Self.$databases.withValue(databases, operation: body)
@@ -60,6 +61,13 @@ struct MigrationLock: Sendable {
             await release(connection)
             throw error
         }
+    }
+
+    private static var pooled: AppError {
+        AppError(
+            .failedPrecondition,
+            "Migrations need a direct connection to the database, but this one leads through a connection pooler. "
+                + "Name the server by direct_host in the URL.")
     }
 
     private func acquire(on connection: PostgresConnection) async throws {

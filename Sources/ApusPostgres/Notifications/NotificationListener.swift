@@ -90,6 +90,11 @@ final class NotificationListener: Sendable {
         while !Task.isCancelled {
             do {
                 let connection = try await connector.connect(on: loop, statements)
+                if await connection.onLoop({ $0.isPooled }) {
+                    log.error(
+                        "notifications do not arrive through a connection pooler; name the server by direct_host in the URL"
+                    )
+                }
                 let closed = await connection.onLoop { connection -> EventLoopFuture<Void>? in
                     self.begin(connection)
                     return connection.channelContext?.channel.closeFuture
@@ -120,7 +125,8 @@ final class NotificationListener: Sendable {
         guard !isClosed else { return connection.close() }
         connection.notified = { self.deliver($0) }
         let ticker = loop.scheduleRepeatedTask(initialDelay: Self.pingInterval, delay: Self.pingInterval) { _ in
-            if connection.isIdle { connection.ping() }
+            // Even while an answer is awaited: it may never come.
+            connection.ping()
         }
         connection.channelContext?.channel.closeFuture.whenComplete { _ in ticker.cancel() }
         listen(on: connection)

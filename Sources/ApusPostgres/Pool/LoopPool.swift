@@ -179,10 +179,11 @@ final class LoopPool: PendingRequest.Target, PendingRequest.Owner, PostgresConne
 
     private func failedToConnect(_ error: any Error) {
         connecting -= 1
-        guard connections.isEmpty, connecting == 0 else { return }
-        let failed = waiting
-        waiting = []
-        for request in failed { request.finish(.failure(error)) }
+        if connections.isEmpty, connecting == 0 {
+            let failed = waiting
+            waiting = []
+            for request in failed { request.finish(.failure(error)) }
+        }
         if isClosed { closeIfDone() }
     }
 

@@ -163,6 +163,12 @@ extension PostgresConnectionStateMachine {
     private mutating func append(_ slot: Slot<Token>, from start: Int) {
         var slot = slot
         slot.bytes = output.writerIndex - start
+        if let last = queue.last, !last.endsGroup {
+            slot.commitsAlone = last.commitsAlone
+        } else {
+            // Nobody waits for BEGIN.
+            slot.commitsAlone = status == .idle && slot.token != nil
+        }
         unansweredBytes += slot.bytes
         if slot.isCopy { copies += 1 }
         if slot.endsGroup { currentGroup += 1 }

@@ -54,7 +54,7 @@ struct PostgresConnectionStateMachine<Token> {
         case ended
     }
 
-    let options: Options
+    var options: Options
     /// What authentication can be bound to, which is known when the connection is encrypted.
     var binding = SCRAM.ChannelBinding.unsupported
     /// Whether nobody else can read the connection: it is encrypted, or does not leave the machine.
@@ -132,22 +132,16 @@ struct PostgresConnectionStateMachine<Token> {
         state = .ended
         isCondemned = true
         var waiting: [(Token, AppError)] = []
-        func add(_ slot: Slot<Token>, _ error: AppError, hasFailed: Bool = false) {
-            guard let token = slot.token, !slot.isAbandoned else { return }
-            if case .commit = slot.kind, !hasFailed {
-                waiting.append((token, Self.unknownOutcome(error)))
-            } else {
-                waiting.append((token, error))
-            }
+        // The server may have reported an error before it ended the connection.
+        var reported = progress?.error
+        var group: [Slot<Token>] = []
+        for slot in answeredInGroup.map(\.slot) + [progress?.slot].compactMap(\.self) + Array(queue) {
+            group.append(slot)
+            guard slot.endsGroup else { continue }
+            waiting += failures(of: group, error, reported)
+            (group, reported) = ([], nil)
         }
-        for answered in answeredInGroup { add(answered.slot, error) }
-        if let progress {
-            // The server may have reported an error before it ended the connection.
-            let reported = progress.error
-            // An error that did not end the connection has ended the transaction.
-            add(progress.slot, reported.map { AppError(postgres: $0) } ?? error, hasFailed: reported?.isFatal == false)
-        }
-        for slot in queue { add(slot, error) }
+        waiting += failures(of: group, error, reported)
         answeredInGroup = []
         progress = nil
         queue = []
@@ -155,9 +149,35 @@ struct PostgresConnectionStateMachine<Token> {
         return waiting
     }
 
+    /// Returns the errors of requests that share their fate and were not answered.
+    /// - Parameter reported: The error that the server has reported for one of them.
+    private func failures(
+        of group: [Slot<Token>], _ error: AppError, _ reported: PostgresError?
+    ) -> [(Token, AppError)] {
+        var error = reported.map { AppError(postgres: $0) } ?? error
+        // An error that did not end the connection has ended the transaction.
+        let hasFailed = reported?.isFatal == false
+        if !hasFailed, group.contains(where: mayHaveCommitted) { error = Self.unknownOutcome(error) }
+        return group.compactMap { slot in
+            guard let token = slot.token, !slot.isAbandoned else { return nil }
+            return (token, error)
+        }
+    }
+
+    /// Whether a request whose answer was lost may have changed something for good.
+    private func mayHaveCommitted(_ slot: Slot<Token>) -> Bool {
+        switch slot.kind {
+        case .commit: return true
+        case .statement(let prepared): return slot.commitsAlone && !prepared.statement.isRead
+        // The data was not complete before it was ended.
+        case .copyIn: if case .ended? = progress?.copy { return slot.commitsAlone } else { return false }
+        case .simple, .copyOut: return false
+        }
+    }
+
     private static func unknownOutcome(_ error: AppError) -> AppError {
         AppError(
-            .unknown, "The connection was lost during the commit, so it is unknown whether the changes were saved.",
+            .unknown, "The connection was lost while the changes were saved, so it is unknown whether they were.",
             cause: error)
     }
 

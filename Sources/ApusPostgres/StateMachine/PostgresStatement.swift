@@ -27,12 +27,17 @@ final class PostgresStatement {
 
     @exclusivity(unchecked) var speed = Speed.unknown
 
+    /// Whether the statement is known to change nothing.
+    let isRead: Bool
+
     /// Why the statement must not be run as others are; `nil` if it may.
     private let misuse: String?
 
     init(_ sql: String) {
         self.sql = sql
-        misuse = Self.misuse(of: sql)
+        let words = StatementWords.first(3, of: sql)
+        isRead = ["SELECT", "SHOW", "TABLE", "VALUES"].contains(words.first)
+        misuse = Self.misuse(of: sql, words)
     }
 
     /// - Throws: An `AppError` of code `internal` for statements that would change the state of a connection that
@@ -41,9 +46,8 @@ final class PostgresStatement {
         if let misuse { throw AppError(.internal, misuse) }
     }
 
-    private static func misuse(of sql: String) -> String? {
+    private static func misuse(of sql: String, _ words: [String]) -> String? {
         guard !sql.utf8.contains(0) else { return "A statement must not contain the character U+0000." }
-        let words = StatementWords.first(3, of: sql)
         let word = words.first ?? ""
         switch word {
         case "COPY": return "COPY must be run with copyIn or copyOut of PostgresDatabase."

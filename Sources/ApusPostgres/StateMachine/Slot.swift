@@ -45,6 +45,8 @@ struct Slot<Token> {
     let requested: ColumnDescription?
     /// Whether the server answers with ReadyForQuery after this request. Requests before it share its fate.
     var endsGroup = true
+    /// Whether the request is a transaction of its own, which is committed when it succeeds.
+    var commitsAlone = false
     /// The names of the prepared statements that this request closes.
     var closed: [String] = []
     /// Whether the request was written again after a failure.

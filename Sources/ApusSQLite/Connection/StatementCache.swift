@@ -36,11 +36,19 @@ final class StatementCache: @unchecked Sendable {
             entries.values[index].lastUse = uses
             return entries.values[index].statement
         }
+        try Self.check(sql)
         let statement = try database.makeStatement(sql: sql)
         entries[key] = Entry(statement: statement, bytes: sql.utf8.count, lastUse: uses)
         bytes += sql.utf8.count
         while entries.count > limit || (bytes > byteLimit && entries.count > 1) { removeOldest() }
         return statement
+    }
+
+    /// - Throws: An `AppError` of code `internal` if SQLite would read only a part of a text.
+    static func check(_ sql: String) throws(AppError) {
+        guard !sql.utf8.contains(0) else {
+            throw AppError(.internal, "A statement must not contain the character U+0000.")
+        }
     }
 
     private func removeOldest() {

@@ -49,6 +49,7 @@ final class InlineConnection: @unchecked Sendable {
     }
 
     private func prepare(_ text: String, _ key: ExactString) throws -> Statement {
+        try StatementCache.check(text)
         if statements.count >= Self.maximumStatements { finalizeStatements() }
         var pointer: OpaquePointer?
         var rest: UnsafePointer<CChar>?

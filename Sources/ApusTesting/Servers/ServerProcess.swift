@@ -47,13 +47,13 @@ final class ServerProcess: Sendable {
             server=$$
             exec 3<&0
             (
-                read -r ignored <&3
+                read -r folders <&3
                 kill -\(stopSignal) $server
                 while kill -0 $server 2>/dev/null; do
                     if grep -q '^State:.Z' /proc/$server/status 2>/dev/null; then break; fi
                     sleep 0.02
                 done
-                rm -rf "$folder"
+                if [ "$folders" != keep ]; then rm -rf "$folder"; fi
             ) &
             exec "$@" 3<&- </dev/null 2>&1
             """
@@ -106,7 +106,9 @@ final class ServerProcess: Sendable {
     }
 
     /// Stops the server and waits until it has ended.
-    func stop() async {
+    /// - Parameter keepsFolder: Whether to leave its folder, so that it can be started again.
+    func stop(keepsFolder: Bool = false) async {
+        if keepsFolder { try? pipe.fileHandleForWriting.write(contentsOf: Data("keep\n".utf8)) }
         try? pipe.fileHandleForWriting.close()
         await withCheckedContinuation { continuation in
             let hasEnded = output.withLock { output in

@@ -11,9 +11,9 @@ public final class TestPostgres: Sendable {
     public let port: Int
     /// The folder with the server's data and its Unix socket.
     public let folder: String
-    private let password: String?
-    private let majorVersion: Int
-    private let process: ServerProcess
+    let options: Options
+    let process: Mutex<ServerProcess>
+    let majorVersion: Int
 
     /// The options of a server.
     public struct Options: Sendable {
@@ -54,9 +54,7 @@ public final class TestPostgres: Sendable {
     /// Starts a server, and waits until it accepts connections.
     /// - Throws: An `AppError` of code `unavailable` with the server's output if it does not start.
     public static func start(_ options: Options = Options()) async throws -> TestPostgres {
-        guard let binaries = Binaries.find() else {
-            throw AppError(.unavailable, unavailableReason ?? "Postgres is not installed.")
-        }
+        let binaries = try installed()
         let folder = FileManager.default.temporaryDirectory.appending(path: "apus-postgres-\(UUID())").path
         let account = ServerAccount()
         try account.createFolder(folder)
@@ -66,8 +64,7 @@ public final class TestPostgres: Sendable {
             for (name, content) in options.files { try account.createFile("\(folder)/\(name)", content) }
             return try await withReservedPort { port in
                 let process = try await binaries.start(folder, port: port, options, account)
-                return TestPostgres(
-                    port: port, folder: folder, password: options.password, majorVersion: version, process)
+                return TestPostgres(port: port, folder: folder, options, majorVersion: version, process)
             }
         } catch {
             try? FileManager.default.removeItem(atPath: folder)
@@ -75,18 +72,25 @@ public final class TestPostgres: Sendable {
         }
     }
 
-    private init(port: Int, folder: String, password: String?, majorVersion: Int, _ process: ServerProcess) {
+    static func installed() throws -> Binaries {
+        guard let binaries = Binaries.find() else {
+            throw AppError(.unavailable, unavailableReason ?? "Postgres is not installed.")
+        }
+        return binaries
+    }
+
+    init(port: Int, folder: String, _ options: Options, majorVersion: Int, _ process: ServerProcess) {
         self.port = port
         self.folder = folder
-        self.password = password
+        self.options = options
         self.majorVersion = majorVersion
-        self.process = process
+        self.process = Mutex(process)
     }
 
     /// Returns the URL of a database.
     /// - Parameter parameters: The parameters of the URL, such as `sslmode=disable`.
     public func url(database: String = "postgres", parameters: String = "") -> String {
-        let credentials = password.map { "postgres:\($0)" } ?? "postgres"
+        let credentials = options.password.map { "postgres:\($0)" } ?? "postgres"
         return "postgres://\(credentials)@127.0.0.1:\(port)/\(database)\(parameters.isEmpty ? "" : "?\(parameters)")"
     }
 
@@ -95,7 +99,7 @@ public final class TestPostgres: Sendable {
     /// - Throws: An `AppError` of code `unavailable` with what `psql` has printed.
     @discardableResult
     public func psql(_ sql: String, database: String = "postgres") async throws -> String {
-        guard let binaries = Binaries.find() else { throw AppError(.unavailable, "Postgres is not installed.") }
+        let binaries = try Self.installed()
         let arguments = ["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", url(database: database), "-c", sql]
         return try await ServerProcess.run(binaries.path("psql"), arguments)
     }
@@ -118,5 +122,9 @@ public final class TestPostgres: Sendable {
     private var copying: String { majorVersion >= 15 ? " STRATEGY file_copy" : "" }
 
     /// Stops the server and removes its folder. Its connections end at once.
-    public func stop() async { await process.stop() }
+    public func stop() async {
+        await process.withLock { $0 }.stop()
+        // It was kept if the server had been shut down before.
+        try? FileManager.default.removeItem(atPath: folder)
+    }
 }
