@@ -101,6 +101,7 @@ extension PostgresConnectionStateMachine {
             throw unexpected(message)
         }
         progress?.hasParsed = true
+        if case .statement(let prepared) = slot.kind { prepared.unconfirmedGroup = nil }
     }
 
     private mutating func receivedBindComplete(_ message: BackendMessage) throws {

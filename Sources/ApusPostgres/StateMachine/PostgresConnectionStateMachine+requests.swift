@@ -51,6 +51,7 @@ extension PostgresConnectionStateMachine {
         let start = output.writerIndex
         let isNamed = keepsPrepared && options.preparesStatements
         var known = isNamed ? prepared.find(statement) : nil
+        if let group = known?.unconfirmedGroup, group != currentGroup { known = nil }
         // What another connection has learnt is used as well. The types of the parameters are declared, so they stay true.
         var description = known == nil ? statement.description : known?.description
         if let types = description?.parameters, !ValueEncoder.fit(values, types) {
@@ -63,6 +64,7 @@ extension PostgresConnectionStateMachine {
             current = known
         } else {
             current = PreparedStatement(statement, isNamed: isNamed)
+            if queue.last?.endsGroup == false { current.unconfirmedGroup = currentGroup }
             closed = parse(current, values, description, isRetry: isRetry)
         }
         bind(current, values, description)
@@ -86,8 +88,11 @@ extension PostgresConnectionStateMachine {
         unclosed = []
         if !current.name.isEmpty {
             if let replaced = prepared.add(current) { closed.append(replaced) }
-            // The name may exist although this connection has not prepared it, behind a connection pooler.
-            if isRetry, !closed.contains(current.name) { closed.append(current.name) }
+            // The name may exist although this connection has not prepared it, behind a connection pooler, or if the
+            // server skips the request that closes it.
+            if isRetry || queue.contains(where: { $0.closed.contains(current.name) }), !closed.contains(current.name) {
+                closed.append(current.name)
+            }
         }
         for name in closed { FrontendMessage.closeStatement(name, to: &output) }
         let types: [UInt32]
@@ -166,6 +171,7 @@ extension PostgresConnectionStateMachine {
         }
         unansweredBytes += slot.bytes
         if slot.isCopy { copies += 1 }
+        if slot.endsGroup { currentGroup += 1 }
         queue.append(slot)
     }
 

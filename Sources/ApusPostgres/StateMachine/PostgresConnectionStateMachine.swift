@@ -71,6 +71,8 @@ struct PostgresConnectionStateMachine<Token> {
     var answeredInGroup: [Progress<Token>] = []
     /// The names that are no longer used, but are still prepared on the server: it has skipped the requests to close them.
     var unclosed: [String] = []
+    /// The number of the group that is being written, or is written next.
+    var currentGroup = 0
     /// How many COPY were written and not completely answered.
     var copies = 0
     var unansweredBytes = 0

@@ -57,6 +57,9 @@ final class PreparedStatement {
     let generation: Int
     /// The name on the server; empty for a statement that is prepared for one execution.
     let name: String
+    /// The group in which it is prepared, if the server may skip that because of another request of the group. Until the
+    /// server has answered, it is certain only for that group that the name means this statement.
+    @exclusivity(unchecked) var unconfirmedGroup: Int?
     /// The types of its parameters that were declared to the server; `unknown` for those left to it.
     @exclusivity(unchecked) var declaredTypes: [PostgresType] = []
     /// What the server has said about it on this connection.

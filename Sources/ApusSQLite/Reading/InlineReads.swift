@@ -27,13 +27,15 @@ final class InlineReads: Sendable {
     private static let maximumBytes = 256 << 10
     /// The maximum number of remembered texts.
     private static let maximumTexts = 1000
-    /// The number of reads after which a task gives way to others.
-    private static let turn = 64
+    /// The time of reads after which a task gives way to others, in nanoseconds: that of many short reads, or of few long
+    /// ones.
+    private static let turn = 500_000
 
     private let instructions: Int
     private let gate: ReadGate
     private let state: Mutex<State>
-    private let reads = Atomic<Int>(0)
+    /// The time of reads since a task gave way, in nanoseconds.
+    private let time = Atomic<Int64>(0)
 
     /// The number of connections.
     let count: Int
@@ -49,9 +51,10 @@ final class InlineReads: Sendable {
         state = Mutex(State(idle: connections))
     }
 
-    /// Counts a read. A task that only reads gives way to the others of its thread from time to time.
+    /// Gives way to the other tasks of the thread from time to time, for tasks that only read.
     func takeTurn() async {
-        guard reads.wrappingAdd(1, ordering: .relaxed).newValue.isMultiple(of: Self.turn) else { return }
+        guard time.load(ordering: .relaxed) >= Self.turn else { return }
+        time.store(0, ordering: .relaxed)
         // The end of a child task resumes this one on its event loop, which `Task.yield()` would leave.
         async let end: Void = Self.noWork()
         await end
@@ -67,7 +70,12 @@ final class InlineReads: Sendable {
         guard let connection = take(text, at: start) else { return nil }
         defer { give(connection) }
         guard gate.enterIfOpen() else { return nil }
-        defer { gate.leave() }
+        defer {
+            gate.leave()
+            // Reads are far shorter than a second.
+            time.wrappingAdd(
+                start.duration(to: .now).components.attoseconds / 1_000_000_000, ordering: .relaxed)
+        }
         do {
             let rows = try connection.rows(of: text, values, instructions: instructions)
             let duration = start.duration(to: .now)

@@ -203,5 +203,11 @@ struct AuthenticationTests {
             PasswordPreparation.prepare("p\u{e9}").utf8.elementsEqual(PasswordPreparation.prepare("pe\u{301}").utf8))
         #expect(PasswordPreparation.prepare("a\u{00AD}\u{3000}é") == "a é")
         #expect(PasswordPreparation.prepare("ascii only") == "ascii only")
+        #expect(PasswordPreparation.prepare("a\u{200B}b").utf8.elementsEqual("a b".utf8))
+    }
+
+    @Test(arguments: ["e\u{301}\u{1F600}", "e\u{301}\u{FFFD}", "e\u{301}\u{E000}", "e\u{301}\u{2028}"])
+    func `A password with a character that the server does not prepare is used as it is`(password: String) {
+        #expect(PasswordPreparation.prepare(password).utf8.elementsEqual(password.utf8))
     }
 }

@@ -132,6 +132,21 @@ struct GroupTests {
         #expect(String(decoding: sent[4].body, as: UTF8.self).contains("1970-01-01 00:00:00.000000+00"))
     }
 
+    @Test func `A later group does not rely on what the server may skip`() throws {
+        var test = MachineUnderTest()
+        try send(&test, [(statement, .integer(1)), (other, .integer(2)), (other, .integer(3))], token: 1)
+        #expect(test.sentKinds() == "PDBEPDBEBES")
+        // If the first statement fails, the second is not prepared. An older one of its name may be there instead.
+        try test.machine.send(other, [.integer(4)], token: 2)
+        #expect(test.sentKinds() == "CPDBES")
+        try test.machine.send(statement, [.integer(5)], token: 3)
+        #expect(test.sentKinds() == "BES")
+        let prepared = Answer.prepared(parameters: [23])
+        test.receive(prepared + Answer.rows("1") + prepared)
+        try test.machine.send(other, [.integer(6)], token: 4)
+        #expect(test.sentKinds() == "BES")
+    }
+
     @Test func `A statement that was to be closed by a request that the server has skipped is closed later`() throws {
         var test = MachineUnderTest(capacity: 1)
         let third = PostgresStatement("SELECT n FROM v WHERE id = $1")

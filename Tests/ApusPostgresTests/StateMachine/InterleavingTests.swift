@@ -93,6 +93,7 @@ struct InterleavingTests {
         var toClient: [UInt8] = []
         let statements = (0..<6).map { PostgresStatement("SELECT $1 /* \($0) */") }
         var abandoned: Set<Int> = []
+        var sizes: [Int] = []
         var next = 0
         let total = 120
         var steps = 0
@@ -101,8 +102,12 @@ struct InterleavingTests {
             try #require(steps < 100_000)
             switch Int.random(in: 0..<10, using: &random) {
             case 0..<3 where next < total:
-                let statement = statements.randomElement(using: &random) ?? statements[0]
-                try test.machine.send(statement, [.integer(Int64(next))], token: next)
+                let group = (0..<Int.random(in: 1...4, using: &random)).map { _ in
+                    let statement = statements.randomElement(using: &random) ?? statements[0]
+                    return (statement, [SQLValue.integer(Int64(next))], keepsPrepared: true)
+                }
+                try test.machine.send(group: group, token: next)
+                sizes.append(group.count)
                 next += 1
             case 3 where next > 0:
                 let request = Int.random(in: 0..<next, using: &random)
@@ -134,8 +139,13 @@ struct InterleavingTests {
             case .failedByConnection: Issue.record("The connection has failed.")
             }
         }
-        #expect(test.answers.count + abandoned.count == total)
-        #expect(Set(test.answers.map(\.request)).count == test.answers.count)
+        // All statements of a group are answered, in the order of their requests, and either all succeed or all fail.
+        let answers = Dictionary(grouping: test.answers, by: \.request)
+        #expect(answers.count + abandoned.count == total)
+        for (request, group) in answers {
+            #expect(group.count == sizes[request])
+            #expect(group.allSatisfy { $0.outcome == group[0].outcome })
+        }
         #expect(test.machine.unansweredBytes == 0)
     }
 
