@@ -54,8 +54,9 @@ extension ServiceContext {
 /// If the deadline has already passed, the operation is not started.
 ///
 /// - Throws: The error of the operation, or an ``AppError`` with code ``StatusCode/deadlineExceeded`` if the deadline
-///   passed first: that of the operation, if it throws one, since it says what was waited for. An operation that has
-///   started is awaited in both cases, so it must respond to cancellation.
+///   passed first. If the operation then throws one of its own, or one with code ``StatusCode/unknown``, that is thrown:
+///   it says what was waited for, or that the operation may have succeeded. An operation that has started is awaited in
+///   all cases, so it must respond to cancellation.
 public func withDeadline<Result: Sendable>(
     _ deadline: Deadline,
     _ operation: @escaping @Sendable () async throws -> Result
@@ -76,8 +77,8 @@ public func withDeadline<Result: Sendable>(
             group.cancelAll()
             do {
                 _ = try await group.next()
-            } catch let error as AppError where error.code == .deadlineExceeded {
-                // Says what the operation was waiting for.
+            } catch let error as AppError where error.code == .deadlineExceeded || error.code == .unknown {
+                // Says what the operation was waiting for, or that it may have succeeded.
                 throw error
             } catch {}
             throw Deadline.exceeded

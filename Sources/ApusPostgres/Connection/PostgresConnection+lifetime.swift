@@ -32,10 +32,12 @@ extension PostgresConnection {
     }
 
     /// Checks the connection, and closes it if the server does not answer in time, or with an error.
-    /// - Parameter completion: Called with whether the server has answered.
-    func ping(_ completion: @escaping (Bool) -> Void = { _ in }) {
+    /// - Parameters:
+    ///   - timeout: How long the check may take. 2 seconds by default: somebody may wait for the connection.
+    ///   - completion: Called with whether the server has answered.
+    func ping(timeout: TimeAmount = PostgresConnection.pingTimeout, _ completion: @escaping (Bool) -> Void = { _ in }) {
         let request = PendingRequest(.simple("SELECT 1"))
-        let watchdog = loop.scheduleTask(in: Self.pingTimeout) { self.close() }
+        let watchdog = loop.scheduleTask(in: timeout) { self.close() }
         request.whenFinished { result in
             watchdog.cancel()
             if case .success = result { return completion(true) }

@@ -28,6 +28,8 @@ final class NotificationListener: Sendable {
     /// How often the connection is checked: a connection of which only one side knows that it has ended receives
     /// nothing.
     private static let pingInterval = TimeAmount.seconds(15)
+    /// How long a check may take. After that, all subscribers would have to read everything again.
+    private static let pingTimeout = TimeAmount.seconds(10)
     private static let backoff = RetryPolicy(maximumAttempts: .max, maximumDelay: .seconds(10))
 
     init(_ configuration: PostgresConfiguration, log: Logger) throws {
@@ -126,7 +128,7 @@ final class NotificationListener: Sendable {
         connection.notified = { self.deliver($0) }
         let ticker = loop.scheduleRepeatedTask(initialDelay: Self.pingInterval, delay: Self.pingInterval) { _ in
             // Even while an answer is awaited: it may never come.
-            connection.ping()
+            connection.ping(timeout: Self.pingTimeout)
         }
         connection.channelContext?.channel.closeFuture.whenComplete { _ in ticker.cancel() }
         listen(on: connection)

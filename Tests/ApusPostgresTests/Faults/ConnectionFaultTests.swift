@@ -29,9 +29,10 @@ struct ConnectionFaultTests {
     /// Many tests run at once on few processors.
     private static let slow = "connect_timeout=60"
 
-    private static func database(_ server: TestPostgres, _ name: String, _ proxy: FaultProxy) throws -> PostgresDatabase
-    {
-        let parameters = "sslmode=disable&pool_size=1&shared_connections=1&application_name=\(victim)&\(slow)"
+    private static func database(
+        _ server: TestPostgres, _ name: String, _ proxy: FaultProxy, tls: String = "disable"
+    ) throws -> PostgresDatabase {
+        let parameters = "sslmode=\(tls)&pool_size=1&shared_connections=1&application_name=\(victim)&\(slow)"
         let url = server.url(database: name, parameters: parameters)
         return try PostgresDatabase(
             PostgresConfiguration(url: url.replacing(":\(server.port)/", with: ":\(proxy.port)/")))
@@ -162,6 +163,99 @@ struct ConnectionFaultTests {
             }
         }
         await server.stop()
+    }
+
+    @Test(arguments: Fault.Side.allCases)
+    func `A connection that breaks within the handshake of TLS, or after it, is no different`(
+        side: Fault.Side
+    ) async throws {
+        let certificates = try TestCertificates()
+        var options = TestPostgres.Options()
+        options.authentication = "scram-sha-256"
+        options.password = "pencil"
+        options.settings = ["ssl": "on"]
+        options.files = ["server.crt": certificates.certificate, "server.key": certificates.key]
+        let server = try await TestPostgres.start(options)
+        try await onOneLoop {
+            try await withProxy(server: server) { _, proxy, observer async throws in
+                let name = try await observer.value("SELECT current_database()", as: String.self)
+                var offset = 0
+                while offset < 1 << 20 {
+                    let effect: Fault.Effect = offset.isMultiple(of: 2) ? .close : .reset
+                    let fault = Fault(side: side, position: .byte(offset), effect: effect)
+                    let database = try Self.database(server, name, proxy, tls: "require")
+                    let hasStruck = try await check(fault, .transaction, database, proxy, observer)
+                    await database.close()
+                    try await waitForEndOfVictims(observer, remaining: 0)
+                    if !hasStruck { break }
+                    offset += 1 + offset / 8
+                }
+                // The handshake alone is longer.
+                #expect((500..<1 << 20).contains(offset))
+            }
+        }
+        await server.stop()
+    }
+
+    // MARK: Answers that do not come
+
+    private static let sleeping: SQL = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND state = 'active' AND query LIKE 'SELECT pg_sleep%'
+        """
+
+    @Test func `A cancel request that is lost is repeated`() async throws {
+        try await withProxy(server: .shared()) { database, proxy, observer async throws in
+            let slow = Task { await code { _ = try await database.query("SELECT pg_sleep(600)") } }
+            try await bounded { while try await observer.value(Self.sleeping, as: Int.self) == 0 {} }
+            // The next message of a client is the cancel request.
+            proxy.arm(Fault(side: .client, position: .message(0, .before), effect: .close))
+            slow.cancel()
+            #expect(await slow.value == .cancelled)
+            try await bounded { while try await observer.value(Self.sleeping, as: Int.self) > 0 {} }
+            #expect(proxy.disarm())
+            #expect(try await database.value("SELECT 5", as: Int.self) == 5)
+        }
+    }
+
+    @Test func `A commit whose answer never comes ends some time after the deadline, with an unknown outcome`()
+        async throws
+    {
+        try await onOneLoop {
+            try await withProxy(server: .shared()) { database, proxy, observer async throws in
+                let error = await failure {
+                    try await withDeadline(.after(.seconds(2))) {
+                        try await database.transaction {
+                            try await database.execute("UPDATE t SET n = n + 1")
+                            proxy.arm(Fault(side: .server, position: .message(0, .before), effect: .silence))
+                        }
+                    }
+                }
+                #expect(proxy.disarm())
+                #expect(error?.code == .unknown)
+                #expect(try await observer.value("SELECT sum(n)::int FROM t") == 2)
+                #expect(database.statistics.waiting == 0)
+                try await FaultScenario.transaction.run(on: database)
+                #expect(try await observer.value("SELECT sum(n)::int FROM t") == 4)
+            }
+        }
+    }
+
+    @Test func `A copy whose closure fails before the server asks for data adds nothing, and ends`() async throws {
+        try await withProxy(server: .shared()) { database, _, observer async throws in
+            for _ in 0..<3 {
+                let error = await failure {
+                    try await bounded {
+                        _ = try await database.copyIn("COPY copied FROM STDIN") { _ in throw AppError(.aborted, "Stop.")
+                        }
+                    }
+                }
+                #expect(error?.code == .aborted)
+                try await FaultScenario.copyIn.run(on: database)
+            }
+            #expect(try await observer.value("SELECT count(*) FROM copied", as: Int.self) == 6)
+            #expect(await database.detailedStatistics().exclusiveConnections == 1)
+        }
     }
 }
 

@@ -16,6 +16,8 @@ import Synchronization
 final class FaultProxy: Sendable {
     fileprivate struct State {
         var fault: Fault?
+        /// Whether bytes are counted instead of messages. Those of encrypted connections are no messages.
+        var countsBytes = false
         var hasStruck = false
         var messages = [Fault.Side.client: 0, .server: 0]
         var bytes = [Fault.Side.client: 0, .server: 0]
@@ -83,7 +85,10 @@ final class FaultProxy: Sendable {
     /// Begins to count, and breaks a connection when the fault's place is reached.
     func arm(_ fault: Fault) {
         state.state.withLock { state in
-            state = State(fault: fault, connections: state.connections, intact: state.intact)
+            var countsBytes = false
+            if case .byte = fault.position { countsBytes = true }
+            state = State(
+                fault: fault, countsBytes: countsBytes, connections: state.connections, intact: state.intact)
         }
     }
 
@@ -136,7 +141,7 @@ private final class ProxiedConnection: @unchecked Sendable {
 
     func received(_ bytes: ByteBuffer, from side: Fault.Side) {
         guard !isBroken else { return }
-        if case .byte? = state.state.withLock({ $0.fault?.position }) {
+        if state.state.withLock({ $0.countsBytes }) {
             return forward(bytes, from: side) { count(bytes: $0, side) }
         }
         framers[side]?.append(bytes)

@@ -30,6 +30,41 @@ struct ConnectionTests {
         #expect(test.outcome(1) == .failedByConnection(.unknown))
     }
 
+    @Test func `The outcome of a single write is unknown if the connection is lost, that of a read is not`() throws {
+        var test = MachineUnderTest()
+        try test.machine.send(statement, [], token: 1)
+        try test.machine.send(PostgresStatement("UPDATE t SET n = 1"), [], token: 2)
+        try test.machine.send(PostgresStatement("UPDATE t SET n = 2"), [], token: 3)
+        // A group, of which one changes something.
+        let write = PostgresStatement("DELETE FROM t")
+        try test.machine.send(group: [(statement, [], true), (write, [], true)], token: 4)
+        try test.machine.send(group: [(statement, [], true), (statement, [], true)], token: 5)
+        test.loseConnection()
+        #expect(test.outcome(1) == .failedByConnection(.unavailable))
+        for request in 2...4 { #expect(test.outcome(request) == .failedByConnection(.unknown)) }
+        #expect(test.outcome(5) == .failedByConnection(.unavailable))
+    }
+
+    @Test func `A write that has failed, or is part of a transaction, has no unknown outcome`() throws {
+        let write = PostgresStatement("UPDATE t SET n = 1")
+        var failed = MachineUnderTest()
+        try failed.machine.send(write, [], token: 1)
+        failed.receive(ServerMessage.error("22012"))
+        failed.loseConnection()
+        #expect(failed.outcome(1) == .failedByConnection(.invalidArgument))
+        var first = MachineUnderTest()
+        first.machine.sendFirst(PostgresStatement("BEGIN"))
+        try first.machine.send(write, [], token: 1)
+        first.loseConnection()
+        #expect(first.outcome(1) == .failedByConnection(.unavailable))
+        var later = MachineUnderTest()
+        try later.machine.send(statement, [], token: 1)
+        later.receive(Answer.prepared() + Answer.rows() + ServerMessage.ready(.open))
+        try later.machine.send(write, [], token: 2)
+        later.loseConnection()
+        #expect(later.outcome(2) == .failedByConnection(.unavailable))
+    }
+
     @Test func `A commit that has failed before the connection is lost is no unknown outcome`() {
         var test = MachineUnderTest()
         test.machine.send(.commit, token: 1)
