@@ -121,7 +121,7 @@ import Testing
             redis, _, _ in
             let ping = RedisCommand("PING")
             await withTaskGroup { group in
-                for _ in 0..<200 {
+                for _ in 0..<40 {
                     group.addTask { _ = try? await redis.blocking(ping) }
                     // Its place is granted at about its deadline.
                     group.addTask {

@@ -31,6 +31,7 @@ import Testing
             let hub = Hub<String>()
 
             func configure(_ app: inout AppBuilder) throws {
+                Articles.provideHub(&app)
                 let sessions = try Sessions(
                     MemorySessionStore(), secrets: [Secret("a secret for tests, at least 32 bytes long")])
                 app.routes { routes in
@@ -45,6 +46,9 @@ import Testing
                     Articles.sessions(routes, sessions)
                     Articles.rooms(routes, hub)
                     Articles.stations(routes, hub)
+                    routes.webSocket("orders/:id", Path("id")) { socket, order in
+                        try await Articles.watch(socket, Hub(), order) { Reading(celsius: 20, at: Date()) }
+                    }
                     routes.webSocket("readings") { socket in try await Articles.relayReadings(socket, hub, "1") }
                     Articles.events(routes) { last in
                         AsyncStream { continuation in

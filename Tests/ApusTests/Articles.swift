@@ -54,6 +54,10 @@ struct Member: TokenPrincipal {
     init(claims: JWT.Claims) { subject = claims.subject }
 }
 
+struct Order: Identifiable, Sendable {
+    let id: String
+}
+
 struct Reading: Codable, Sendable, Validatable {
     let celsius: Double
     let at: Date
@@ -175,6 +179,19 @@ enum Articles {
             for try await reading in socket.messages(of: Reading.self) {
                 try hub.broadcast(json: reading, to: station)
             }
+        }
+    }
+
+    static func provideHub(_ app: inout AppBuilder) {
+        app.provide(Hub<Order.ID>.self) { Hub("orders", sharedThrough: try $0.resolve(), logger: try $0.resolve()) }
+    }
+
+    static func watch(
+        _ socket: WebSocket, _ hub: Hub<Order.ID>, _ order: Order.ID, snapshot: @escaping @Sendable () -> Reading
+    ) async throws {
+        try await hub.join(order) { member in
+            try await socket.send(json: snapshot())  // everything after this snapshot follows
+            try await member.relay(socket, resync: { try await socket.send(json: snapshot()) })
         }
     }
 
