@@ -26,10 +26,15 @@ run:
 # such as that of an idle transaction, expire.
 BOUNDED := SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=16
 
+# The tests of the clients of Postgres and Redis run after the others: the servers that they start, break and restart would
+# take the processor from tests with real deadlines.
+SERVERS := ApusPostgresTests|ApusRedisTests
+
 test: setup
 	@Scripts/bootstrap-tests || echo "The tests that need a server that is not installed are skipped."
 	@set -e; for product in $(PRODUCTS); do $(BUILD) --product $$product; done
-	$(BOUNDED) swift test --skip-build
+	$(BOUNDED) swift test --skip-build --skip "$(SERVERS)"
+	$(BOUNDED) swift test --skip-build --filter "$(SERVERS)"
 	.build/debug/fuzz-parsers Fuzzing/Corpus 20000
 
 # The tests of modules that process untrusted input, which are run with AddressSanitizer and ThreadSanitizer.
