@@ -126,24 +126,38 @@ final class ServerProcess: Sendable {
         let process = Process()
         process.executableURL = URL(filePath: program)
         process.arguments = arguments
-        let (output, errors) = (Pipe(), Pipe())
+        // Into files: a pipe would have to be read on a thread that blocks, until the end of all that have inherited it.
+        let (output, errors) = (try CapturedOutput(), try CapturedOutput())
         process.standardInput = FileHandle.nullDevice
-        process.standardOutput = output
-        process.standardError = errors
-        let ended = Task.detached { () -> (Data, Data) in
-            async let text = output.fileHandleForReading.readToEnd() ?? Data()
-            async let problem = errors.fileHandleForReading.readToEnd() ?? Data()
-            return try await (text, problem)
-        }
+        process.standardOutput = output.handle
+        process.standardError = errors.handle
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             process.terminationHandler = { _ in continuation.resume() }
             do { try spawning.withLock { _ in try process.run() } } catch { continuation.resume(throwing: error) }
         }
-        let (text, problem) = try await ended.value
+        let (text, problem) = (try output.take(), try errors.take())
         guard process.terminationStatus == 0 else {
-            throw AppError(.unavailable, "\(program) failed: \(String(decoding: problem, as: UTF8.self))")
+            throw AppError(.unavailable, "\(program) failed: \(problem)")
         }
-        let result = String(decoding: text, as: UTF8.self)
-        return result.hasSuffix("\n") ? String(result.dropLast()) : result
+        return text.hasSuffix("\n") ? String(text.dropLast()) : text
+    }
+}
+
+/// A temporary file for what a program prints.
+private struct CapturedOutput {
+    let handle: FileHandle
+    private let path: String
+
+    init() throws {
+        path = FileManager.default.temporaryDirectory.appending(path: "apus-output-\(UUID())").path
+        try Data().write(to: URL(filePath: path), options: .withoutOverwriting)
+        handle = try FileHandle(forWritingTo: URL(filePath: path))
+    }
+
+    /// Returns the text, and removes the file.
+    func take() throws -> String {
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try handle.close()
+        return String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
     }
 }
