@@ -18,28 +18,22 @@ struct Worlds {
 
     /// Returns a random row.
     func random() async throws -> World {
-        let id = Int.random(in: Self.numbers)
-        let rows = try await database.query("SELECT id, randomnumber FROM world WHERE id = \(id)", as: World.self)
-        guard let world = rows.first else { throw AppError(.notFound, "There is no world with the id \(id).") }
+        guard let world = try await database.query(Self.randomRow, as: World.self).first else { throw Self.missing }
         return world
     }
 
-    /// Returns random rows, each read by a query of its own.
+    private static var randomRow: SQL {
+        "SELECT id, randomnumber FROM world WHERE id = \(Int.random(in: numbers))"
+    }
+
+    private static var missing: AppError { AppError(.notFound, "The table world has fewer than 10,000 rows.") }
+
+    /// Returns random rows, each read by a query of its own. On Postgres, all are sent together.
     func random(_ count: Int) async throws -> [World] {
-        var worlds: [World] = []
-        worlds.reserveCapacity(count)
-        switch database.dialect {
-        case .postgres:
-            // Queries that run at the same time are sent together.
-            try await withThrowingTaskGroup(of: World.self) { group in
-                for _ in 0..<count { group.addImmediateTask { try await random() } }
-                for try await world in group { worlds.append(world) }
-            }
-        case .sqlite:
-            // A read is not sent anywhere: it takes its turn on a reader thread, with those of other requests.
-            for _ in 0..<count { worlds.append(try await random()) }
+        try await database.batch((0..<count).map { _ in Self.randomRow }).map { rows in
+            guard let row = rows.first else { throw Self.missing }
+            return try World(row: row)
         }
-        return worlds
     }
 
     /// Gives random rows new numbers, all in one statement.
