@@ -14,7 +14,7 @@ enum PostgresFigures {
         Figure(name: "postgres-batch-cpu", unit: "µs/20-reads") { url, duration in
             let database = try PostgresEngine().open(url)
             try await Tables.create(on: database)
-            let load = Load(tasks: 1, duration: duration)
+            let load = Load(tasks: 64, duration: duration)
             return try await load.measure(closing: { await database.close() }) { numbers in
                 let results = try await database.batch((0..<20).map { _ in readWorld(numbers.id()) })
                 for rows in results { try checkWorld(try rows.map(World.init(row:))) }

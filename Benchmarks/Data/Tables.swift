@@ -15,8 +15,8 @@ struct World: Record {
     }
 
     init(row: Row) throws {
-        id = try row.get("id")
-        randomNumber = try row.get("randomnumber")
+        id = try row.get(0)
+        randomNumber = try row.get(1)
     }
 
     var columns: [(name: String, value: any SQLValueConvertible)] { [("id", id), ("randomnumber", randomNumber)] }

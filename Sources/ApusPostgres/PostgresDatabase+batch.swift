@@ -12,21 +12,26 @@ extension PostgresDatabase {
             if let only = statements.first { return [try await query(only)] }
             return []
         }
-        let parts = try statements.map { try $0.rendered(for: .postgres) }
-        let isRead = statements.allSatisfy(\.isRead)
+        let group = PendingRequest(.group(Self.resolvingLists(statements)))
+        var changes: Bool { !statements.allSatisfy(\.isRead) }
         let result: StatementResult
         if let (ambient, transaction) = try currentTransaction() {
-            result = try await ambient.run(isWrite: !isRead) {
-                try await PendingRequest(.group(parts)).perform(on: transaction.connection)
-            }
-        } else if !isRead, CommitHook.current(of: self) != nil {
+            result = try await ambient.run(isWrite: changes) { try await group.perform(on: transaction.connection) }
+        } else if CommitHook.current(of: self) != nil, changes {
             return try await transaction { try await batch(statements) }
         } else {
-            result = try await runAlone(.group(parts))
+            result = try await runAlone(group)
         }
-        let rows = result.group.reduce(0) { $0 + ($1.rows.isEmpty ? $1.affectedRows : $1.rows.count) }
+        let rows = result.group.reduce(result.affectedRows) { $0 + $1.count }
         queries.record(
             .joined(statements, separator: "; "), duration: .nanoseconds(result.duration.nanoseconds), rows: rows)
-        return result.group.map(\.rows)
+        return result.group
+    }
+
+    private static func resolvingLists(_ statements: [SQL]) -> [SQL] {
+        for index in statements.indices where statements[index].template.hasLists {
+            return statements.map { $0.resolvingLists(for: .postgres) }
+        }
+        return statements
     }
 }

@@ -34,19 +34,10 @@ extension PostgresDatabase {
         let read = try await PendingRequest(reading).perform(on: connection)
         record(reading, read)
         let change = try AmbientTransaction.$current.withValue(ambient) { try decide(read.rows) }
-        let requests = try change.statements.map { try PendingRequest($0) }
+        let requests = change.statements.map { PendingRequest($0) }
         try Task.checkCancellation()
         let results = try await connection.run(requests, commits: commits)
         for (statement, result) in zip(change.statements, results) { record(statement, result) }
         return change.result
-    }
-}
-
-extension PendingRequest {
-    /// Creates the request of a statement that stays prepared.
-    /// - Throws: An `AppError` of code `invalidArgument` if it cannot be sent.
-    convenience init(_ sql: SQL) throws {
-        let (text, values) = try sql.rendered(for: .postgres)
-        self.init(.statement(text, values, keepsPrepared: true))
     }
 }

@@ -176,6 +176,6 @@ extension PostgresConnection {
             }
         }
         guard isPending else { return }
-        _ = try? await PendingRequest(.statement("SELECT 1", [], keepsPrepared: true)).performUncancelled(on: self)
+        _ = try? await PendingRequest("SELECT 1").performUncancelled(on: self)
     }
 }

@@ -22,8 +22,7 @@ extension PostgresDatabase {
                 return try await end(ambient) {
                     let result = try await AmbientTransaction.$current.withValue(ambient, operation: body)
                     if let hook = try ambient.prepareCommit(self) {
-                        let (text, values) = try hook.statement.rendered(for: .postgres)
-                        try hook.check(try await transaction.run(text, values).affectedRows)
+                        try hook.check(try await transaction.run(hook.statement).affectedRows)
                     }
                     try Task.checkCancellation()
                     try await connection.commit()

@@ -71,7 +71,7 @@ public final class PostgresDatabase: Database {
     public func checkHealth() async throws {
         do {
             try await withDeadline(.after(Self.healthTimeout)) {
-                _ = try await self.runAlone(.statement("SELECT 1", [], keepsPrepared: true))
+                _ = try await self.runAlone(PendingRequest("SELECT 1"))
             }
         } catch {
             try Task.checkCancellation()
@@ -91,27 +91,27 @@ public final class PostgresDatabase: Database {
     private func run(_ sql: SQL) async throws -> StatementResult {
         let result: StatementResult
         if let (ambient, transaction) = try currentTransaction() {
-            let (text, values) = try sql.rendered(for: .postgres)
-            result = try await ambient.run(isWrite: !sql.isRead) { try await transaction.run(text, values) }
+            result = try await ambient.run(isWrite: !sql.isRead) { try await transaction.run(sql) }
         } else if CommitHook.current(of: self) != nil, !sql.isRead {
             // The hook runs in a new transaction together with the write.
             return try await transaction { try await self.run(sql) }
         } else {
-            let (text, values) = try sql.rendered(for: .postgres)
-            result = try await runAlone(.statement(text, values, keepsPrepared: true))
+            result = try await runAlone(PendingRequest(sql))
         }
         record(sql, result)
         return result
     }
 
     /// Runs a statement or a group outside of any transaction.
-    func runAlone(_ kind: PendingRequest.Kind) async throws -> StatementResult {
+    func runAlone(_ request: PendingRequest) async throws -> StatementResult {
         try Task.checkCancellation()
         let pool = loops.pool(of: currentLoop)
         do {
-            return try await PendingRequest(kind).perform(on: pool)
+            return try await request.perform(on: pool)
         } catch is LoopPool.RunsAlone {
-            return try await exclusive.withConnection(on: pool.loop) { try await PendingRequest(kind).perform(on: $0) }
+            return try await exclusive.withConnection(on: pool.loop) {
+                try await PendingRequest(request.kind).perform(on: $0)
+            }
         } catch is LoopPool.WaitCancelled {
             throw AppError.cancelledWait(for: "the connections of the event loop")
         }

@@ -22,7 +22,7 @@ extension SQLiteDatabase {
             return try await ambient.run(isWrite: true) {
                 try await session.run { connection in
                     // Part of the change must not stay if the transaction goes on.
-                    try Self.inSavepoint(connection) { try Self.change(connection, ambient, nil, reading, decide) }
+                    try connection.inSavepoint { try Self.change(connection, ambient, nil, reading, decide) }
                 }
             }
         }
@@ -57,22 +57,5 @@ extension SQLiteDatabase {
         }
         if let hook, !change.statements.isEmpty { try connection.run(hook) }
         return (change.result, log)
-    }
-
-    private static func inSavepoint<Result>(
-        _ connection: OpenConnection, _ body: () throws -> Result
-    ) throws -> Result {
-        try connection.control("SAVEPOINT apus_change")
-        do {
-            let result = try body()
-            try connection.control("RELEASE apus_change")
-            return result
-        } catch {
-            if connection.isInsideTransaction {
-                try connection.control("ROLLBACK TO apus_change")
-                try connection.control("RELEASE apus_change")
-            }
-            throw error
-        }
     }
 }

@@ -12,7 +12,7 @@ import Synchronization
 /// Several processes may have the file open. See ``SQLiteOptions`` and the documentation of the data layer.
 public final class SQLiteDatabase: ApusData.Database {
     let writer: Writer
-    private let readers: Readers?
+    let readers: Readers?
     private let inlineReads: InlineReads?
     let snapshots: Snapshots?
     let log: QueryLog
@@ -62,9 +62,9 @@ public final class SQLiteDatabase: ApusData.Database {
     }
 
     public func query(_ sql: ApusData.SQL) async throws -> [ApusData.Row] {
-        if let result = try await readInline(sql) {
-            log.record(sql, duration: result.duration, rows: result.rows.count)
-            return result.rows
+        if sql.isRead, let (rows, duration) = try await readInline({ try $0.rows(of: sql) }) {
+            log.record(sql, duration: duration, rows: rows.count)
+            return rows
         }
         let (rows, duration) = try await run(sql, isWrite: !sql.isRead) { connection in
             try Self.measure { try connection.rows(of: sql) }
@@ -106,13 +106,13 @@ public final class SQLiteDatabase: ApusData.Database {
         return (ambient, session)
     }
 
-    /// Runs a short read at once.
-    /// - Returns: `nil` if the statement has to run on another thread.
-    private func readInline(_ sql: ApusData.SQL) async throws -> (rows: [ApusData.Row], duration: Duration)? {
-        guard let inlineReads, sql.isRead, try currentTransaction() == nil else { return nil }
+    /// Runs short reads at once.
+    /// - Returns: `nil` if they have to run on another thread.
+    func readInline<Result>(_ read: (InlineReads) throws -> Result?) async throws -> Result? {
+        guard let inlineReads, try currentTransaction() == nil else { return nil }
         try Task.checkCancellation()
         await inlineReads.takeTurn()
-        return try inlineReads.rows(of: sql)
+        return try read(inlineReads)
     }
 
     static func measure<Result>(_ body: () throws -> Result) rethrows -> (Result, Duration) {

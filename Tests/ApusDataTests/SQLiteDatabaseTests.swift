@@ -461,7 +461,7 @@ import Testing
     @Test func `Quotes in an identifier are doubled, even before a combining character`() {
         let name = "a\"\u{301}; DROP TABLE notes; --"
         let sql: SQL = "SELECT \(identifier: name)"
-        let text = sql.rendered { _ in "?" }.text
+        let text = sql.template.text(for: .sqlite) { _ in "?" }
         #expect(text.utf8.elementsEqual("SELECT \"a\"\"\u{301}; DROP TABLE notes; --\"".utf8))
     }
 }

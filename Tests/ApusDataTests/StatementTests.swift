@@ -37,11 +37,14 @@ import Testing
         #expect((2...260).contains(try prepared(connection)))
         let cache = StatementCache(limit: 2)
         try connection.use { open in
-            let first = try cache.statement("SELECT 1", on: open.database)
-            _ = try cache.statement("SELECT 2", on: open.database)
-            #expect(try cache.statement("SELECT 1", on: open.database) === first)
-            _ = try cache.statement("SELECT 3", on: open.database)
-            #expect(try cache.statement("SELECT 1", on: open.database) === first)
+            func statement(_ sql: SQL) throws -> AnyObject {
+                try cache.statement(sql.template, on: open.database)
+            }
+            let first = try statement("SELECT \(1)")
+            _ = try statement("SELECT 2")
+            #expect(try statement("SELECT \(2)") === first)
+            _ = try statement("SELECT 3")
+            #expect(try statement("SELECT \(3)") === first)
             cache.removeAll()
         }
     }

@@ -27,7 +27,10 @@ package struct QueryLog: Sendable {
         logger.log(
             level: isSlow ? .warning : .debug, isSlow ? "slow query" : "query",
             metadata: [
-                "sql": .string(sql().rendered(for: dialect) { dialect == .postgres ? "$\($0)" : "?" }.text),
+                "sql": .string(
+                    sql().resolvingLists(for: dialect).template.text(for: dialect) {
+                        dialect == .postgres ? "$\($0)" : "?"
+                    }),
                 "duration_ms": "\(rounded)", "rows": "\(rows)",
             ])
     }

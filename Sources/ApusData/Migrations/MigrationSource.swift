@@ -10,7 +10,8 @@ struct MigrationSource: Sendable {
         var texts: [String] = []
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for statement in statements {
-            let (text, values) = statement.rendered(for: .sqlite) { "?\($0)" }
+            let statement = statement.resolvingLists(for: .sqlite)
+            let (text, values) = (statement.template.text(for: .sqlite) { "?\($0)" }, statement.values)
             let parts = [text] + values.map { "\($0)" }
             for part in parts {
                 for byte in part.utf8 + [0] { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }

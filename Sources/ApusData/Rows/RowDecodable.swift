@@ -20,6 +20,7 @@ public protocol RowDecodable {
 
 extension Database {
     /// Runs a statement and returns an instance for each row.
+    @inlinable
     public func query<Element: RowDecodable>(_ sql: SQL, as type: Element.Type) async throws -> [Element] {
         try await query(sql).map(Element.init(row:))
     }
@@ -29,6 +30,7 @@ extension Database {
     /// ```swift
     /// for (id, total) in try await database.query("SELECT id, total FROM orders", as: Order.ID.self, Int.self) { … }
     /// ```
+    @inlinable
     public func query<each Value: SQLValueConvertible>(
         _ sql: SQL, as types: repeat (each Value).Type
     ) async throws -> [(repeat each Value)] {
@@ -43,6 +45,7 @@ extension Database {
     }
 
     /// Runs a statement of a single row, and returns its first column; `nil` if there is no row.
+    @inlinable
     public func queryValue<Value: SQLValueConvertible>(_ sql: SQL, as type: Value.Type = Value.self) async throws
         -> Value?
     {

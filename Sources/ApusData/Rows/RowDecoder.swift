@@ -78,7 +78,7 @@ private struct ColumnValue: SingleValueDecodingContainer, Decoder {
 
     func singleValueContainer() -> any SingleValueDecodingContainer { self }
 
-    func decodeNil() -> Bool { row.values.indices.contains(index) && row.values[index] == .null }
+    func decodeNil() -> Bool { (try? row.get(index, as: SQLValue.self)) == .null }
 
     func decode<Value: Decodable>(_ type: Value.Type) throws -> Value {
         if type == Date.self { return try cast(row.get(index, as: Date.self)) }

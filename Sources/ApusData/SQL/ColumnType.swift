@@ -39,9 +39,5 @@ extension SQL {
     ///
     /// The types are `INTEGER`, `REAL`, `TEXT` and `BLOB`; others, such as `BIGINT` and `DOUBLE PRECISION`, are rejected.
     /// Write them as `\(type: .integer)`.
-    public static let strict: SQL = {
-        var sql: SQL = ""
-        sql.parts = [.strict]
-        return sql
-    }()
+    public static let strict = SQL(template: SQLTemplate(parts: [.strict]), values: [])
 }

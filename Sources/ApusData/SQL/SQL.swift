@@ -1,5 +1,3 @@
-import ApusCore
-
 /// A SQL statement and its values. Interpolated values are always bound, never inserted into the text.
 ///
 /// ```swift
@@ -7,62 +5,54 @@ import ApusCore
 /// let some = try await database.query("SELECT * FROM orders WHERE id IN \(list: ids)")
 /// ```
 public struct SQL: Sendable, ExpressibleByStringInterpolation {
-    package enum Part: Sendable, Hashable {
-        case text(String)
-        case strict
-        case value(SQLValue)
-        /// A list of values after `IN` or `NOT IN`.
-        case list([SQLValue])
-        case identifier(String)
-        case type(ColumnType)
-        case rowLock(skipsLocked: Bool)
+    /// The statement without its values.
+    package var template: SQLTemplate
+    /// The values, in the order of the text.
+    package var values: [SQLValue] = []
+
+    public init(stringLiteral value: String) { self.init(text: value) }
+
+    public init(stringInterpolation: Interpolation) { self = stringInterpolation.sql }
+
+    /// Creates a statement without values from a text.
+    package init(text: String) { template = SQLTemplate(parts: [.text(text)]) }
+
+    package init(template: SQLTemplate, values: [SQLValue]) {
+        self.template = template
+        self.values = values
     }
-
-    package var parts: [Part] = []
-
-    public init(stringLiteral value: String) { parts = [.text(value)] }
-
-    public init(stringInterpolation: Interpolation) { parts = stringInterpolation.parts }
-
-    private init(parts: [Part]) { self.parts = parts }
 
     /// Locks the selected rows until the end of the transaction, at the end of a `SELECT`: `FOR UPDATE` on Postgres.
     /// Nothing on SQLite, where a transaction that writes excludes all others.
-    public static let rowLock = SQL(parts: [.rowLock(skipsLocked: false)])
+    public static let rowLock = SQL(template: SQLTemplate(parts: [.rowLock(skipsLocked: false)]), values: [])
 
     /// Locks the selected rows like ``rowLock``, and leaves out those that another transaction has locked, instead of
     /// waiting for it: `FOR UPDATE SKIP LOCKED` on Postgres. Several processes that take work from one table do not wait
     /// for each other, nor do they deadlock.
-    public static let rowLockSkippingLocked = SQL(parts: [.rowLock(skipsLocked: true)])
+    public static let rowLockSkippingLocked = SQL(
+        template: SQLTemplate(parts: [.rowLock(skipsLocked: true)]), values: [])
 
     /// Concatenates statements, with a separator between them.
     public static func joined(_ statements: [SQL], separator: String) -> SQL {
-        var parts: [Part] = []
+        var result = SQL(template: SQLTemplate(parts: []), values: [])
         for (index, statement) in statements.enumerated() {
-            if index > 0 { parts.append(.text(separator)) }
-            parts += statement.parts
+            if index > 0 { result.template.parts.append(.text(separator)) }
+            result.append(statement)
         }
-        return SQL(parts: parts)
+        return result
+    }
+
+    mutating func append(_ other: SQL) {
+        template.parts += other.template.parts
+        values += other.values
     }
 
     /// Whether the statement is known to be read-only.
-    package var isRead: Bool { isFirstWord("SELECT") }
+    package var isRead: Bool { template.isFirstWord("SELECT") }
 
     /// Whether the statement may be one that cannot run inside a transaction.
-    package var runsAlone: Bool { ["VACUUM", "PRAGMA", "ATTACH", "DETACH"].contains { isFirstWord($0) } }
+    package var runsAlone: Bool { ["VACUUM", "PRAGMA", "ATTACH", "DETACH"].contains { template.isFirstWord($0) } }
 
     /// Whether the statement begins, releases or rolls back a savepoint.
-    var isSavepoint: Bool { ["SAVEPOINT", "RELEASE", "ROLLBACK"].contains { isFirstWord($0) } }
-
-    /// Returns whether the first word of the text is a word of ASCII letters, in any case.
-    private func isFirstWord(_ word: StaticString) -> Bool {
-        var text = ""
-        if case .text(let first)? = parts.first { text = first }
-        var rest = text.utf8.drop { $0 == 0x20 || (9...13).contains($0) }.makeIterator()
-        for index in 0..<word.utf8CodeUnitCount {
-            guard let letter = rest.next(), letter & 0xDF == word.utf8Start[index] else { return false }
-        }
-        guard let next = rest.next() else { return true }
-        return !(0x41...0x5A).contains(next & 0xDF)
-    }
+    var isSavepoint: Bool { ["SAVEPOINT", "RELEASE", "ROLLBACK"].contains { template.isFirstWord($0) } }
 }

@@ -21,12 +21,13 @@ public protocol SQLValueConvertible: Sendable {
 }
 
 extension SQLValue: SQLValueConvertible {
-    public var sqlValue: SQLValue { self }
-    public init(sqlValue: SQLValue) { self = sqlValue }
+    @inlinable public var sqlValue: SQLValue { self }
+    @inlinable public init(sqlValue: SQLValue) { self = sqlValue }
 }
 
 extension Int: SQLValueConvertible {
-    public var sqlValue: SQLValue { .integer(Int64(self)) }
+    @inlinable public var sqlValue: SQLValue { .integer(Int64(self)) }
+    @inlinable
     public init?(sqlValue: SQLValue) {
         guard case .integer(let number) = sqlValue else { return nil }
         self.init(exactly: number)
@@ -34,7 +35,8 @@ extension Int: SQLValueConvertible {
 }
 
 extension Int64: SQLValueConvertible {
-    public var sqlValue: SQLValue { .integer(self) }
+    @inlinable public var sqlValue: SQLValue { .integer(self) }
+    @inlinable
     public init?(sqlValue: SQLValue) {
         guard case .integer(let number) = sqlValue else { return nil }
         self = number
@@ -42,7 +44,8 @@ extension Int64: SQLValueConvertible {
 }
 
 extension Double: SQLValueConvertible {
-    public var sqlValue: SQLValue { .real(self) }
+    @inlinable public var sqlValue: SQLValue { .real(self) }
+    @inlinable
     public init?(sqlValue: SQLValue) {
         switch sqlValue {
         case .real(let number): self = number
@@ -53,7 +56,8 @@ extension Double: SQLValueConvertible {
 }
 
 extension Bool: SQLValueConvertible {
-    public var sqlValue: SQLValue { .integer(self ? 1 : 0) }
+    @inlinable public var sqlValue: SQLValue { .integer(self ? 1 : 0) }
+    @inlinable
     public init?(sqlValue: SQLValue) {
         guard case .integer(let number) = sqlValue, number == 0 || number == 1 else { return nil }
         self = number == 1
@@ -61,7 +65,8 @@ extension Bool: SQLValueConvertible {
 }
 
 extension String: SQLValueConvertible {
-    public var sqlValue: SQLValue { .text(self) }
+    @inlinable public var sqlValue: SQLValue { .text(self) }
+    @inlinable
     public init?(sqlValue: SQLValue) {
         guard case .text(let text) = sqlValue else { return nil }
         self = text
@@ -69,7 +74,8 @@ extension String: SQLValueConvertible {
 }
 
 extension [UInt8]: SQLValueConvertible {
-    public var sqlValue: SQLValue { .blob(self) }
+    @inlinable public var sqlValue: SQLValue { .blob(self) }
+    @inlinable
     public init?(sqlValue: SQLValue) {
         guard case .blob(let bytes) = sqlValue else { return nil }
         self = bytes
@@ -77,7 +83,8 @@ extension [UInt8]: SQLValueConvertible {
 }
 
 extension Date: SQLValueConvertible {
-    public var sqlValue: SQLValue { .timestamp(self) }
+    @inlinable public var sqlValue: SQLValue { .timestamp(self) }
+    @inlinable
     public init?(sqlValue: SQLValue) {
         switch sqlValue {
         case .timestamp(let date): self = date
@@ -88,7 +95,8 @@ extension Date: SQLValueConvertible {
 }
 
 extension Identifier: SQLValueConvertible {
-    public var sqlValue: SQLValue { .text(description) }
+    @inlinable public var sqlValue: SQLValue { .text(description) }
+    @inlinable
     public init?(sqlValue: SQLValue) {
         guard case .text(let text) = sqlValue else { return nil }
         self.init(text)
@@ -96,7 +104,8 @@ extension Identifier: SQLValueConvertible {
 }
 
 extension Optional: SQLValueConvertible where Wrapped: SQLValueConvertible {
-    public var sqlValue: SQLValue { self?.sqlValue ?? .null }
+    @inlinable public var sqlValue: SQLValue { self?.sqlValue ?? .null }
+    @inlinable
     public init?(sqlValue: SQLValue) {
         guard sqlValue != .null else {
             self = .none
@@ -109,7 +118,8 @@ extension Optional: SQLValueConvertible where Wrapped: SQLValueConvertible {
 
 /// The default implementation for enumerations, which are stored by their raw value.
 extension SQLValueConvertible where Self: RawRepresentable, RawValue: SQLValueConvertible {
-    public var sqlValue: SQLValue { rawValue.sqlValue }
+    @inlinable public var sqlValue: SQLValue { rawValue.sqlValue }
+    @inlinable
     public init?(sqlValue: SQLValue) {
         guard let raw = RawValue(sqlValue: sqlValue) else { return nil }
         self.init(rawValue: raw)

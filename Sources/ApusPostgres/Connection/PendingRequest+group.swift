@@ -3,17 +3,15 @@ import ApusData
 
 /// A group: statements that are written together with one Sync.
 extension PendingRequest {
-    /// The answer of a group: the results of its statements, or the first error.
-    static func groupAnswer(
-        _ answers: [PostgresConnection.Machine.Answer]
-    ) -> PostgresConnection.Machine.Answer {
+    /// Returns the answer of a group: the results of its statements, or the first error.
+    /// - Parameter slots: The requests that were answered, with those that begin a transaction.
+    func groupAnswer(_ slots: [Slot<PendingRequest>]) -> Result<StatementResult, AppError> {
         var result = StatementResult()
-        result.group.reserveCapacity(answers.count)
-        for answer in answers {
-            switch answer {
-            case .success(let part): result.group.append(part)
-            case .failure(let error): return .failure(error)
-            }
+        result.group.reserveCapacity(slots.count)
+        for slot in slots where slot.token === self {
+            if slot.hasFailed, let failure = slot.failure { return .failure(failure) }
+            result.group.append(slot.takeRows())
+            result.affectedRows += slot.affectedRows
         }
         return .success(result)
     }
@@ -27,20 +25,34 @@ extension PendingRequest {
     }
 }
 
+extension LoopStatements {
+    /// Returns the statements of a group, which are often the same one with other values.
+    func statements(_ group: [SQL]) throws(AppError) -> [PostgresStatement] {
+        var statements: [PostgresStatement] = []
+        statements.reserveCapacity(group.count)
+        for index in group.indices {
+            let isRepeated = index > 0 && group[index].template == group[index - 1].template
+            statements.append(isRepeated ? statements[index - 1] : try statement(group[index].template))
+        }
+        return statements
+    }
+}
+
 extension PostgresConnection {
-    func submit(
-        _ request: PendingRequest, group: [(text: String, values: [SQLValue])]
-    ) throws(AppError) {
-        if request.statements.isEmpty { request.statements = group.map { statements.statement($0.text) } }
-        for (statement, part) in zip(request.statements, group) {
-            try statement.checkUse()
-            try ValueEncoder.validate(part.values)
+    func submit(_ request: PendingRequest, group: [SQL]) throws(AppError) {
+        if request.statements.isEmpty { request.statements = try statements.statements(group) }
+        let statements = request.statements
+        for index in group.indices {
+            try statements[index].checkUse()
+            try ValueEncoder.validate(group[index].values)
         }
         guard try joinTransaction(request) else { return }
-        let parts = zip(request.statements, group).map { statement, part in
-            (statement, part.values, keepsPrepared: part.text.utf8.count <= LoopStatements.maximumLength)
+        for index in group.indices {
+            let statement = statements[index]
+            machine.send(
+                statement, group[index].values, token: request, keepsPrepared: statement.isKept,
+                endsGroup: index == group.count - 1)
         }
-        try machine.send(group: parts, token: request)
         if request.hasUnprovenStatement { noteUnproven(request) }
     }
 }

@@ -8,10 +8,11 @@ import NIOCore
 /// request was submitted to, apart from the continuation, which is set before the request is submitted.
 final class PendingRequest: @unchecked Sendable {
     enum Kind: Sendable {
-        /// - Parameter keepsPrepared: Whether the statement may stay prepared for later executions.
-        case statement(String, [SQLValue], keepsPrepared: Bool)
-        /// Statements that are written together and share their fate. There is at least one.
-        case group([(text: String, values: [SQLValue])])
+        /// A statement without lists.
+        /// - Parameter keepsPrepared: Whether it may stay prepared for later executions.
+        case statement(SQL, keepsPrepared: Bool)
+        /// Statements without lists that are written together and share their fate. There is at least one.
+        case group([SQL])
         case simple(String)
         case commit
         case copyIn(String)
@@ -49,6 +50,9 @@ final class PendingRequest: @unchecked Sendable {
     private var observer: ((Result<StatementResult, any Error>) -> Void)?
 
     init(_ kind: Kind) { self.kind = kind }
+
+    /// Creates the request of a statement that stays prepared.
+    convenience init(_ sql: SQL) { self.init(.statement(sql.resolvingLists(for: .postgres), keepsPrepared: true)) }
 
     /// Delivers the answer, unless there was one before.
     func finish(_ result: Result<StatementResult, any Error>) {

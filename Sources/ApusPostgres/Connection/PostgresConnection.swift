@@ -10,15 +10,15 @@ import NIOSSL
 /// `@unchecked Sendable`: accessed only on the event loop.
 final class LoopStatements: @unchecked Sendable {
     @exclusivity(unchecked) private var cache = StatementCache(capacity: 1024)
-    /// The maximum length of the text of a statement that is remembered, in bytes.
-    static let maximumLength = 16 << 10
-
     /// Called when a statement has turned out to be slow, or no longer is.
     var slownessChanged: (String, Bool) -> Void = { _, _ in }
 
-    func statement(_ sql: String) -> PostgresStatement {
-        sql.utf8.count <= Self.maximumLength ? cache.statement(sql) : PostgresStatement(sql)
-    }
+    /// Returns the statement of a text.
+    func statement(_ sql: String) -> PostgresStatement { cache.statement(sql) }
+
+    /// Returns the statement of a template without lists.
+    /// - Throws: An `AppError` of code `invalidArgument` if it cannot be sent.
+    func statement(_ template: SQLTemplate) throws(AppError) -> PostgresStatement { try cache.statement(template) }
 }
 
 /// A connection: a channel handler that performs what the state machine decides.
@@ -132,9 +132,8 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
         if waitsForCancellation(request) { return }
         do throws(AppError) {
             switch request.kind {
-            case .statement(let sql, let values, let keepsPrepared):
-                try submit(request, sql, values, keepsPrepared: keepsPrepared)
-            case .group(let parts): try submit(request, group: parts)
+            case .statement(let sql, let keepsPrepared): try submit(request, sql, keepsPrepared: keepsPrepared)
+            case .group(let group): try submit(request, group: group)
             case .simple(let sql): machine.send(.simple(sql), token: request)
             case .commit: machine.send(.commit, token: request)
             case .copyIn(let sql):
@@ -152,18 +151,20 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
         flushSoon()
     }
 
-    private func submit(
-        _ request: PendingRequest, _ sql: String, _ values: [SQLValue], keepsPrepared: Bool
-    ) throws(AppError) {
-        let statement = request.statement ?? (keepsPrepared ? statements.statement(sql) : PostgresStatement(sql))
+    private func submit(_ request: PendingRequest, _ sql: SQL, keepsPrepared: Bool) throws(AppError) {
+        let statement =
+            if let known = request.statement { known } else { try statement(of: sql, isKept: keepsPrepared) }
         request.statement = statement
         try statement.checkUse()
-        try ValueEncoder.validate(values)
+        try ValueEncoder.validate(sql.values)
         guard try joinTransaction(request) else { return }
-        try machine.send(
-            statement, values, token: request,
-            keepsPrepared: keepsPrepared && sql.utf8.count <= LoopStatements.maximumLength)
+        machine.send(statement, sql.values, token: request, keepsPrepared: keepsPrepared && statement.isKept)
         if statement.speed != .fast { noteUnproven(request) }
+    }
+
+    private func statement(of sql: SQL, isKept: Bool) throws(AppError) -> PostgresStatement {
+        isKept
+            ? try statements.statement(sql.template) : PostgresStatement(try sql.template.text(for: .postgres))
     }
 
     /// Begins the transaction of the task if it has not begun.
@@ -269,7 +270,10 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
         readAt = .now()
         reader.append(bytes)
         do throws(ProtocolViolation) {
-            while !machine.hasEnded, let message = try reader.next() { perform(machine.received(message)) }
+            try reader.read { message in
+                perform(machine.received(message))
+                return !machine.hasEnded
+            }
         } catch {
             perform(machine.fail(AppError(.unavailable, "The database has violated its protocol.", cause: error)))
         }
@@ -286,7 +290,7 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        machine.progress?.slot.token?.copy?.writabilityChanged(context.channel.isWritable)
+        machine.progress?.token?.copy?.writabilityChanged(context.channel.isWritable)
         context.fireChannelWritabilityChanged()
     }
 
@@ -309,8 +313,8 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
     func perform(_ action: Machine.Action) {
         switch action {
         case .none: break
-        case .answered(let request, let answer): answered(request, answer)
-        case .answeredGroup(let answers): answeredGroup(answers)
+        case .answered(let slot): answered(slot.waiting, slot.takeAnswer())
+        case .answeredGroup(let slots): answeredGroup(slots)
         case .started:
             lastUse = .now()
             startPromise.succeed()
@@ -323,17 +327,15 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
         }
     }
 
-    private func answeredGroup(_ answers: [(PendingRequest?, Machine.Answer)]) {
-        guard let request = answers.last?.0, case .group = request.kind else {
-            for (request, answer) in answers { answered(request, answer) }
+    private func answeredGroup(_ slots: [Slot<PendingRequest>]) {
+        guard let request = slots.last?.waiting, case .group = request.kind else {
+            for slot in slots { answered(slot.waiting, slot.takeAnswer()) }
             return
         }
-        // Without those that begin a transaction.
-        let answers = answers.filter { $0.0 === request }.map(\.1)
-        answered(request, PendingRequest.groupAnswer(answers))
+        answered(request, request.groupAnswer(slots))
     }
 
-    private func answered(_ request: PendingRequest?, _ answer: Machine.Answer) {
+    private func answered(_ request: PendingRequest?, _ answer: Result<StatementResult, AppError>) {
         lastUse = readAt
         let duration = readAt - headSince
         if duration <= Self.slowDuration { request?.groupWasFast() }

@@ -76,13 +76,14 @@ enum FrontendMessage {
         }
     }
 
-    /// Executes the unnamed portal to its end.
-    static func execute(to output: inout ByteBuffer) {
-        // Type, length 9, the empty name of the portal, and 0 for all rows.
-        output.writeMultipleIntegers(UInt8(ascii: "E"), UInt32(9), UInt8(0), UInt32(0))
-    }
+    /// The beginning of a message that binds values to a statement, to run it in the unnamed portal. The length, after the
+    /// type, is not filled in.
+    static func bindStart(_ name: String) -> [UInt8] { [UInt8(ascii: "B"), 0, 0, 0, 0, 0] + name.utf8 + [0] }
 
-    static func sync(to output: inout ByteBuffer) { output.writeMultipleIntegers(UInt8(ascii: "S"), UInt32(4)) }
+    /// Executes the unnamed portal to its end: the type, the length 9, the empty name, and 0 for all rows.
+    static let execute: [UInt8] = [UInt8(ascii: "E"), 0, 0, 0, 9, 0, 0, 0, 0, 0]
+
+    static let sync: [UInt8] = [UInt8(ascii: "S"), 0, 0, 0, 4]
 
     static func terminate(to output: inout ByteBuffer) { output.writeMultipleIntegers(UInt8(ascii: "X"), UInt32(4)) }
 

@@ -1,11 +1,20 @@
 import NIOCore
 
-/// A message from the server.
+/// A message from the server, in the memory of the reader that passes it on.
 struct BackendMessage {
     /// The type of the message: an ASCII letter or digit.
     let kind: UInt8
-    /// What follows the length.
-    var body: ByteBuffer
+    /// What follows the length. Valid only until the function returns to which the message was passed.
+    let bytes: UnsafeRawBufferPointer
+
+    /// A copy of what follows the length.
+    var body: ByteBuffer { ByteBuffer(bytes: bytes) }
+
+    var unexpected: ProtocolViolation { ProtocolViolation("A message of kind \(name) was not expected.") }
+
+    var malformed: ProtocolViolation { ProtocolViolation("A message of kind \(name) is malformed.") }
+
+    private var name: Character { Character(Unicode.Scalar(kind)) }
 }
 
 /// A violation of the protocol by the server, or by something between it and this client. Ends the connection.
@@ -34,18 +43,28 @@ struct MessageReader {
         }
     }
 
-    /// Returns the next message, or `nil` if it has not arrived completely.
-    mutating func next() throws(ProtocolViolation) -> BackendMessage? {
-        guard let kind = bytes.getInteger(at: bytes.readerIndex, as: UInt8.self),
-            let length = bytes.getInteger(at: bytes.readerIndex + 1, as: UInt32.self)
-        else { return nil }
-        guard length >= 4, Int(length) <= limit(for: kind) else {
-            throw ProtocolViolation("A message of kind \(kind) has the length \(length).")
+    /// Passes the messages that have arrived completely to a closure.
+    /// - Parameter body: Returns whether to go on. It must not use the reader.
+    mutating func read(_ body: (BackendMessage) -> Bool) throws(ProtocolViolation) {
+        let result = bytes.withUnsafeReadableBytes { memory -> Result<Int, ProtocolViolation> in
+            var position = 0
+            while memory.count - position >= 5 {
+                let kind = memory[position]
+                let length = Int(
+                    UInt32(bigEndian: memory.loadUnaligned(fromByteOffset: position + 1, as: UInt32.self)))
+                guard length >= 4, length <= limit(for: kind) else {
+                    return .failure(ProtocolViolation("A message of kind \(kind) has the length \(length)."))
+                }
+                let end = position + 1 + length
+                guard end <= memory.count else { break }
+                let message = BackendMessage(
+                    kind: kind, bytes: UnsafeRawBufferPointer(rebasing: memory[position + 5..<end]))
+                position = end
+                guard body(message) else { break }
+            }
+            return .success(position)
         }
-        guard bytes.readableBytes > Int(length) else { return nil }
-        bytes.moveReaderIndex(forwardBy: 5)
-        guard let body = bytes.readSlice(length: Int(length) - 4) else { return nil }
-        return BackendMessage(kind: kind, body: body)
+        bytes.moveReaderIndex(forwardBy: try result.get())
     }
 
     /// Whether a message has arrived in part.

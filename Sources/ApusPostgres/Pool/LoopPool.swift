@@ -73,22 +73,30 @@ final class LoopPool: PendingRequest.Target, PendingRequest.Owner, PostgresConne
         guard !isClosed else {
             return request.finish(.failure(AppError(.unavailable, "The database is closed.")))
         }
-        switch request.kind {
-        case .statement(let sql, _, _):
-            let statement = statements.statement(sql)
-            if statement.speed == .slow { return request.finish(.failure(RunsAlone())) }
-            request.statement = statement
-        case .group(let parts):
-            request.statements = parts.map { statements.statement($0.text) }
-            if request.statements.contains(where: { $0.speed == .slow }) {
-                return request.finish(.failure(RunsAlone()))
-            }
-        case .simple, .commit, .copyIn, .copyOut: break
+        do throws(AppError) {
+            guard try !isSlow(request) else { return request.finish(.failure(RunsAlone())) }
+        } catch {
+            return request.finish(.failure(error))
         }
         if waiting.isEmpty, let connection = availableConnection() { return connection.submit(request) }
         request.owner = self
         waiting.append(request)
         scheduleOverflow()
+    }
+
+    /// Resolves the statements of a request.
+    /// - Returns: Whether one of them is known to take long.
+    private func isSlow(_ request: PendingRequest) throws(AppError) -> Bool {
+        switch request.kind {
+        case .statement(let sql, _):
+            let statement = try statements.statement(sql.template)
+            request.statement = statement
+            return statement.speed == .slow
+        case .group(let group):
+            request.statements = try statements.statements(group)
+            return request.statements.contains { $0.speed == .slow }
+        case .simple, .commit, .copyIn, .copyOut: return false
+        }
     }
 
     /// Makes statements that wait for too long run on connections of their own, if all shared ones are busy with slow

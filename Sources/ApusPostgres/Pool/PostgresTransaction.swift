@@ -7,8 +7,9 @@ final class PostgresTransaction: Sendable {
 
     init(_ connection: PostgresConnection) { self.connection = connection }
 
-    func run(_ sql: String, _ values: [SQLValue], keepsPrepared: Bool = true) async throws -> StatementResult {
-        try await PendingRequest(.statement(sql, values, keepsPrepared: keepsPrepared)).perform(on: connection)
+    func run(_ sql: SQL, keepsPrepared: Bool = true) async throws -> StatementResult {
+        let sql = sql.resolvingLists(for: .postgres)
+        return try await PendingRequest(.statement(sql, keepsPrepared: keepsPrepared)).perform(on: connection)
     }
 }
 

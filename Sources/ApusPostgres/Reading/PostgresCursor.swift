@@ -24,14 +24,12 @@ final class PostgresCursor: Sendable {
     private static let (maximumRows, targetBytes) = (1000, 256 << 10)
 
     private let name = "apus_cursor_\(UInt64.random(in: .min ... .max))"
-    private let text: String
-    private let values: [SQLValue]
+    private let query: SQL
     private let transaction: PostgresTransaction
     private let state = Mutex(State())
 
-    /// - Throws: An `AppError` of code `invalidArgument` if the query cannot be sent.
-    init(_ sql: SQL, in transaction: PostgresTransaction) throws {
-        (text, values) = try sql.rendered(for: .postgres)
+    init(_ query: SQL, in transaction: PostgresTransaction) {
+        self.query = query
         self.transaction = transaction
     }
 
@@ -51,19 +49,20 @@ final class PostgresCursor: Sendable {
         case .atEnd: return []
         case .closed: throw AppError(.aborted, "The rows can be read only inside the closure of the stream.")
         }
-        let result = try await transaction.run("FETCH \(count) FROM \(name)", [], keepsPrepared: false)
+        let result = try await transaction.run(SQL(text: "FETCH \(count) FROM \(name)"), keepsPrepared: false)
         state.withLock { state in
             state.rows += result.rows.count
             state.duration = state.duration + result.duration
             if result.rows.count < count, state.phase == .open { state.phase = .atEnd }
-            let bytes = result.rows.reduce(1) { $0 + $1.size } / max(1, result.rows.count)
+            let bytes = Row.size(of: result.rows) / max(1, result.rows.count)
             state.batch = min(max(1, Self.targetBytes / max(1, bytes)), Self.maximumRows)
         }
         return result.rows
     }
 
     private func declare() async throws {
-        _ = try await transaction.run("DECLARE \(name) NO SCROLL CURSOR FOR \(text)", values, keepsPrepared: false)
+        _ = try await transaction.run(
+            "DECLARE \(identifier: name) NO SCROLL CURSOR FOR \(query)", keepsPrepared: false)
         state.withLock { if $0.phase == .undeclared { $0.phase = .open } }
     }
 
@@ -81,20 +80,7 @@ final class PostgresCursor: Sendable {
     func close() async {
         guard end() else { return }
         // Fails only if the transaction has failed, and the cursor with it.
-        let request = PendingRequest(.statement("CLOSE \(name)", [], keepsPrepared: false))
+        let request = PendingRequest(.statement("CLOSE \(identifier: name)", keepsPrepared: false))
         _ = try? await request.performUncancelled(on: transaction.connection)
-    }
-}
-
-extension Row {
-    /// The approximate size in memory, in bytes.
-    fileprivate var size: Int {
-        values.reduce(16) { size, value in
-            switch value {
-            case .null, .integer, .real, .timestamp: size + 16
-            case .text(let text): size + 16 + text.utf8.count
-            case .blob(let bytes): size + 16 + bytes.count
-            }
-        }
     }
 }

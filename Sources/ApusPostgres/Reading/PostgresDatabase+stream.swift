@@ -13,7 +13,7 @@ extension PostgresDatabase {
             return try await ambient.runClosure { try await stream(sql, in: transaction, body) }
         }
         return try await withTransaction(["BEGIN READ ONLY"]) { connection in
-            let cursor = try PostgresCursor(sql, in: PostgresTransaction(connection))
+            let cursor = PostgresCursor(sql, in: PostgresTransaction(connection))
             // The cursor is closed with the transaction.
             defer { cursor.end() }
             let result = try await HeldConnection.hold(of: exclusive) { try await body(cursor.rows) }
@@ -27,7 +27,7 @@ extension PostgresDatabase {
     private func stream<Result: Sendable>(
         _ sql: SQL, in transaction: PostgresTransaction, _ body: (RowStream) async throws -> Result
     ) async throws -> Result {
-        let cursor = try PostgresCursor(sql, in: transaction)
+        let cursor = PostgresCursor(sql, in: transaction)
         do {
             let result = try await body(cursor.rows)
             await cursor.close()

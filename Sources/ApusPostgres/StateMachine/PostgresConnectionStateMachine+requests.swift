@@ -5,48 +5,15 @@ import NIOCore
 extension PostgresConnectionStateMachine {
     /// Writes a statement: as one group of messages, so that nothing can come between preparing and executing it.
     /// - Parameters:
+    ///   - values: The values, which were validated.
     ///   - token: Who waits for the answer.
     ///   - keepsPrepared: Whether the statement may stay prepared for later executions.
-    ///   - endsGroup: Whether the group ends here. If not, requests that follow share the fate of this one.
-    /// - Throws: An `AppError` of code `invalidArgument` if a value cannot be sent. Nothing is written then.
+    ///   - endsGroup: Whether the group ends here. If not, requests that follow share the fate of this one: outside of a
+    ///     transaction, they are one.
+    ///   - isRetry: Whether it is written again after a failure.
     mutating func send(
         _ statement: PostgresStatement, _ values: [SQLValue], token: Token?, keepsPrepared: Bool = true,
-        endsGroup: Bool = true
-    ) throws(AppError) {
-        try ValueEncoder.validate(values)
-        write(
-            statement, values, token: token, keepsPrepared: keepsPrepared, endsGroup: endsGroup, isRetry: false)
-    }
-
-    /// Writes statements that share their fate: outside of a transaction, they are one.
-    /// - Throws: An `AppError` of code `invalidArgument` if a value cannot be sent. Nothing is written then.
-    mutating func send(
-        group: [(statement: PostgresStatement, values: [SQLValue], keepsPrepared: Bool)], token: Token?
-    ) throws(AppError) {
-        for part in group { try ValueEncoder.validate(part.values) }
-        for (index, part) in group.enumerated() {
-            write(
-                part.statement, part.values, token: token, keepsPrepared: part.keepsPrepared,
-                endsGroup: index == group.count - 1, isRetry: false)
-        }
-    }
-
-    /// Writes a statement without values or rows that begins a group, such as `BEGIN`. If it fails, what follows is not
-    /// executed.
-    mutating func sendFirst(_ statement: PostgresStatement) {
-        let start = output.writerIndex
-        let current = PreparedStatement(statement, isNamed: false)
-        FrontendMessage.parse("", statement.sql, types: [], to: &output)
-        bind(current, [], nil)
-        FrontendMessage.execute(to: &output)
-        var slot = Slot<Token>(kind: .statement(current), token: nil, values: [], parses: true, requested: nil)
-        slot.endsGroup = false
-        append(slot, from: start)
-    }
-
-    private mutating func write(
-        _ statement: PostgresStatement, _ values: [SQLValue], token: Token?, keepsPrepared: Bool, endsGroup: Bool,
-        isRetry: Bool
+        endsGroup: Bool = true, isRetry: Bool = false
     ) {
         let start = output.writerIndex
         let isNamed = keepsPrepared && options.preparesStatements
@@ -67,15 +34,25 @@ extension PostgresConnectionStateMachine {
             if queue.last?.endsGroup == false { current.unconfirmedGroup = currentGroup }
             closed = parse(current, values, description, isRetry: isRetry)
         }
-        bind(current, values, description)
-        FrontendMessage.execute(to: &output)
-        if endsGroup { FrontendMessage.sync(to: &output) }
-        var slot = Slot(
+        execute(current, values, description, endsGroup: endsGroup)
+        let slot = Slot(
             kind: .statement(current), token: token, values: values, parses: known == nil,
             requested: description?.columns)
         slot.endsGroup = endsGroup
         slot.isRetry = isRetry
         slot.closed = closed
+        append(slot, from: start)
+    }
+
+    /// Writes a statement without values or rows that begins a group, such as `BEGIN`. If it fails, what follows is not
+    /// executed.
+    mutating func sendFirst(_ statement: PostgresStatement) {
+        let start = output.writerIndex
+        let current = PreparedStatement(statement, isNamed: false)
+        FrontendMessage.parse("", statement.sql, types: [], to: &output)
+        execute(current, [], nil, endsGroup: false)
+        let slot = Slot<Token>(kind: .statement(current), token: nil, parses: true)
+        slot.endsGroup = false
         append(slot, from: start)
     }
 
@@ -109,42 +86,46 @@ extension PostgresConnectionStateMachine {
         return closed
     }
 
-    /// Writes a Bind message for the unnamed portal.
-    private mutating func bind(
-        _ current: PreparedStatement, _ values: [SQLValue], _ description: StatementDescription?
+    /// Writes Bind and Execute for the unnamed portal, and Sync at the end of a group.
+    private mutating func execute(
+        _ current: PreparedStatement, _ values: [SQLValue], _ description: StatementDescription?, endsGroup: Bool
     ) {
-        let start = output.writerIndex
-        output.writeMultipleIntegers(UInt8(ascii: "B"), UInt32(0), UInt8(0))
-        output.writeNullTerminatedString(current.name)
-        let count = UInt16(truncatingIfNeeded: values.count)
         // Until the server has described the statement, only the types are certain that were declared, by whichever
         // request has prepared it.
         let types = description?.parameters ?? current.declaredTypes
         let isTyped = types.count == values.count
-        output.writeInteger(count)
+        let columns = description?.columns
+        // With the counts, and the other messages.
+        var size = current.bindStart.count + 2 * (values.count + (columns?.formats.count ?? 0)) + 32
         for index in values.indices {
-            output.writeInteger(
-                ValueEncoder.format(of: values[index], as: isTyped ? types[index] : .unknown).rawValue)
+            size += ValueEncoder.maximumSize(of: values[index], as: isTyped ? types[index] : .unknown)
         }
-        output.writeInteger(count)
-        for index in values.indices {
-            ValueEncoder.write(values[index], as: isTyped ? types[index] : .unknown, to: &output)
+        output.write(upTo: size) { output in
+            let start = output.count
+            output.write(current.bindStart)
+            output.write(UInt16(truncatingIfNeeded: values.count))
+            for index in values.indices {
+                output.write(ValueEncoder.format(of: values[index], as: isTyped ? types[index] : .unknown).rawValue)
+            }
+            output.write(UInt16(truncatingIfNeeded: values.count))
+            for index in values.indices {
+                ValueEncoder.write(values[index], as: isTyped ? types[index] : .unknown, to: &output)
+            }
+            Self.writeResultFormats(columns, to: &output)
+            output.replace(at: start + 1, with: UInt32(truncatingIfNeeded: output.count - start - 1))
+            output.write(FrontendMessage.execute)
+            if endsGroup { output.write(FrontendMessage.sync) }
         }
-        writeResultFormats(description?.columns)
-        output.setInteger(UInt32(output.writerIndex - start - 1), at: start + 1)
     }
 
-    private mutating func writeResultFormats(_ columns: ColumnDescription?) {
-        guard let columns else {
-            output.writeInteger(UInt16(0))
-            return
-        }
+    private static func writeResultFormats(_ columns: ColumnDescription?, to output: inout MessageWriter) {
+        guard let columns else { return output.write(UInt16(0)) }
         if columns.isBinary {
-            output.writeMultipleIntegers(UInt16(1), ValueFormat.binary.rawValue)
-            return
+            output.write(UInt16(1))
+            return output.write(ValueFormat.binary.rawValue)
         }
-        output.writeInteger(UInt16(truncatingIfNeeded: columns.formats.count))
-        for format in columns.formats { output.writeInteger(format.rawValue) }
+        output.write(UInt16(truncatingIfNeeded: columns.formats.count))
+        for format in columns.formats { output.write(format.rawValue) }
     }
 
     /// Writes text of the simple protocol, a commit or a COPY.
@@ -154,14 +135,12 @@ extension PostgresConnectionStateMachine {
         case .simple(let sql), .copyIn(let sql), .copyOut(let sql): FrontendMessage.query(sql, to: &output)
         case .commit: FrontendMessage.query("COMMIT", to: &output)
         case .statement(let prepared):
-            return write(
-                prepared.statement, [], token: token, keepsPrepared: false, endsGroup: true, isRetry: false)
+            return send(prepared.statement, [], token: token, keepsPrepared: false)
         }
-        append(Slot(kind: kind, token: token, values: [], parses: false, requested: nil), from: start)
+        append(Slot(kind: kind, token: token), from: start)
     }
 
     private mutating func append(_ slot: Slot<Token>, from start: Int) {
-        var slot = slot
         slot.bytes = output.writerIndex - start
         if let last = queue.last, !last.endsGroup {
             slot.commitsAlone = last.commitsAlone
@@ -181,7 +160,7 @@ extension PostgresConnectionStateMachine {
         for (index, slot) in slots.enumerated() {
             switch slot.kind {
             case .statement(let prepared):
-                write(
+                send(
                     prepared.statement, slot.values, token: slot.token, keepsPrepared: !prepared.name.isEmpty,
                     endsGroup: slot.endsGroup, isRetry: slot.isRetry || index == failedIndex)
             case .simple, .commit, .copyIn, .copyOut: send(slot.kind, token: slot.token)

@@ -11,25 +11,24 @@ import NIOCore
 ///
 /// `Token` identifies who waits for an answer.
 struct PostgresConnectionStateMachine<Token> {
-    typealias Answer = Result<StatementResult, AppError>
-
     enum Action {
         case none
         /// Derive the key away from the event loop and pass it to ``derived(_:)``.
-        case deriveKey(SCRAM.KeyRequest)
+        indirect case deriveKey(SCRAM.KeyRequest)
         /// The connection accepts requests.
         case started
-        /// A request was answered. `nil` if nobody waits for the answer.
-        case answered(Token?, Answer)
+        /// A request was answered.
+        case answered(Slot<Token>)
         /// Requests that share their fate were answered.
-        case answeredGroup([(Token?, Answer)])
+        case answeredGroup([Slot<Token>])
+        // Indirect, so that what is rare and large does not make what is common larger.
         /// Data of a COPY may be sent.
         case copyIn(Token?)
-        case copyOut(Token?, ByteBuffer)
-        case notification(PostgresNotification)
-        case notice(PostgresError)
+        indirect case copyOut(Token?, ByteBuffer)
+        indirect case notification(PostgresNotification)
+        indirect case notice(PostgresError)
         /// The connection must be closed, and these who wait must be told.
-        case failed(AppError, [(Token, AppError)])
+        indirect case failed(AppError, [(Token, AppError)])
     }
 
     struct Options {
@@ -47,7 +46,8 @@ struct PostgresConnectionStateMachine<Token> {
 
     enum State {
         case initial
-        case authenticating(Authentication)
+        // Indirect, so that it does not make the state larger, which each message looks at.
+        indirect case authenticating(Authentication)
         /// Authenticated, but not yet ready.
         case starting
         case ready
@@ -66,9 +66,9 @@ struct PostgresConnectionStateMachine<Token> {
     /// The requests whose answers have not begun.
     var queue = CircularBuffer<Slot<Token>>()
     /// The request that is being answered.
-    var progress: Progress<Token>?
+    var progress: Slot<Token>?
     /// The requests of the current group that were answered before ``progress``.
-    var answeredInGroup: [Progress<Token>] = []
+    var answeredInGroup: [Slot<Token>] = []
     /// The names that are no longer used, but are still prepared on the server: it has skipped the requests to close them.
     var unclosed: [String] = []
     /// The number of the group that is being written, or is written next.
@@ -97,7 +97,7 @@ struct PostgresConnectionStateMachine<Token> {
     var unansweredCount: Int { queue.count + answeredInGroup.count + (progress == nil ? 0 : 1) }
 
     /// Whether a COPY is under way whose data somebody sends or reads.
-    var isCopying: Bool { copies > 0 && progress?.slot.isAbandoned != true }
+    var isCopying: Bool { copies > 0 && progress?.isAbandoned != true }
 
     /// Whether requests are accepted.
     var isReady: Bool { if case .ready = state { true } else { false } }
@@ -135,7 +135,7 @@ struct PostgresConnectionStateMachine<Token> {
         // The server may have reported an error before it ended the connection.
         var reported = progress?.error
         var group: [Slot<Token>] = []
-        for slot in answeredInGroup.map(\.slot) + [progress?.slot].compactMap(\.self) + Array(queue) {
+        for slot in answeredInGroup + [progress].compactMap(\.self) + Array(queue) {
             group.append(slot)
             guard slot.endsGroup else { continue }
             waiting += failures(of: group, error, reported)
@@ -159,8 +159,7 @@ struct PostgresConnectionStateMachine<Token> {
         let hasFailed = reported?.isFatal == false
         if !hasFailed, group.contains(where: mayHaveCommitted) { error = Self.unknownOutcome(error) }
         return group.compactMap { slot in
-            guard let token = slot.token, !slot.isAbandoned else { return nil }
-            return (token, error)
+            slot.waiting.map { ($0, error) }
         }
     }
 
@@ -170,7 +169,7 @@ struct PostgresConnectionStateMachine<Token> {
         case .commit: return true
         case .statement(let prepared): return slot.commitsAlone && !prepared.statement.isRead
         // The data was not complete before it was ended.
-        case .copyIn: if case .ended? = progress?.copy { return slot.commitsAlone } else { return false }
+        case .copyIn: if case .ended = slot.copy { return slot.commitsAlone } else { return false }
         case .simple, .copyOut: return false
         }
     }
@@ -185,23 +184,17 @@ struct PostgresConnectionStateMachine<Token> {
 
     /// Drops the answer of a request whose task is gone. The request keeps its slot.
     mutating func abandon(where isMatch: (Token) -> Bool) {
-        if let token = progress?.slot.token, isMatch(token) {
-            progress?.slot.isAbandoned = true
-            progress?.result.rows = []
+        if let progress, let token = progress.token, isMatch(token) {
+            progress.isAbandoned = true
+            progress.dropRows()
         }
-        for index in answeredInGroup.indices {
-            if let token = answeredInGroup[index].slot.token, isMatch(token) {
-                answeredInGroup[index].slot.isAbandoned = true
-            }
-        }
-        for index in queue.indices {
-            if let token = queue[index].token, isMatch(token) { queue[index].isAbandoned = true }
-        }
+        for slot in answeredInGroup { if let token = slot.token, isMatch(token) { slot.isAbandoned = true } }
+        for slot in queue { if let token = slot.token, isMatch(token) { slot.isAbandoned = true } }
     }
 
     /// Whether a request is the one that the server works on, or the first of its group that somebody waits for.
     func isHead(where isMatch: (Token) -> Bool) -> Bool {
-        if let slot = progress?.slot {
+        if let slot = progress {
             if let token = slot.token { return isMatch(token) }
             if slot.endsGroup { return false }
         }

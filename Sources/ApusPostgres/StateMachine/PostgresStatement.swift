@@ -30,11 +30,18 @@ final class PostgresStatement {
     /// Whether the statement is known to change nothing.
     let isRead: Bool
 
+    /// Whether the statement is remembered and stays prepared. One with a very long text is not.
+    let isKept: Bool
+
+    /// When the statement was last asked for, in the count of its cache.
+    @exclusivity(unchecked) var lastUse = 0
+
     /// Why the statement must not be run as others are; `nil` if it may.
     private let misuse: String?
 
     init(_ sql: String) {
         self.sql = sql
+        isKept = sql.utf8.count <= StatementCache.maximumLength
         let words = StatementWords.first(3, of: sql)
         isRead = ["SELECT", "SHOW", "TABLE", "VALUES"].contains(words.first)
         misuse = Self.misuse(of: sql, words)
@@ -124,33 +131,4 @@ final class ColumnDescription: Sendable {
     }
 
     static let none = ColumnDescription(names: [], types: [])
-}
-
-/// The statements of an event loop by their text, with a limit; beyond it, those that were not used lately are
-/// forgotten.
-struct StatementCache {
-    private var statements: [ExactString: (statement: PostgresStatement, lastUse: Int)] = [:]
-    private var clock = 0
-    private let capacity: Int
-
-    init(capacity: Int) { self.capacity = max(1, capacity) }
-
-    mutating func statement(_ sql: String) -> PostgresStatement {
-        clock += 1
-        let key = ExactString(sql)
-        if let index = statements.index(forKey: key) {
-            statements.values[index].lastUse = clock
-            return statements.values[index].statement
-        }
-        if statements.count >= capacity { evict() }
-        let statement = PostgresStatement(sql)
-        statements[key] = (statement, clock)
-        return statement
-    }
-
-    /// Forgets the older half, so that a flood of different statements does not scan the cache for each.
-    private mutating func evict() {
-        let median = statements.values.map(\.lastUse).sorted()[statements.count / 2]
-        statements = statements.filter { $0.value.lastUse > median }
-    }
 }

@@ -3,6 +3,8 @@ struct PreparedStatements {
     private var entries: [ObjectIdentifier: PreparedStatement] = [:]
     /// The keys of the entries by the names on the server.
     private var keys: [String: ObjectIdentifier] = [:]
+    /// The entry that was found last.
+    private var lastFound: PreparedStatement?
     private var clock = 0
     private let capacity: Int
 
@@ -12,11 +14,16 @@ struct PreparedStatements {
 
     /// Returns the prepared statement, if it is of the statement's current generation.
     mutating func find(_ statement: PostgresStatement) -> PreparedStatement? {
+        // In a group, it is often the same one.
+        if let lastFound, lastFound.statement === statement, lastFound.generation == statement.generation {
+            return lastFound
+        }
         guard let entry = entries[ObjectIdentifier(statement)], entry.generation == statement.generation else {
             return nil
         }
         clock += 1
         entry.lastUse = clock
+        lastFound = entry
         return entry
     }
 
@@ -24,6 +31,7 @@ struct PreparedStatements {
     /// - Returns: The name to close before, if any: the same one if it is in use, or that of the statement that was not
     ///   used for the longest time when there are too many.
     mutating func add(_ prepared: PreparedStatement) -> String? {
+        lastFound = nil
         clock += 1
         prepared.lastUse = clock
         let key = ObjectIdentifier(prepared.statement)
@@ -44,6 +52,7 @@ struct PreparedStatements {
 
     /// Removes a statement that could not be prepared.
     mutating func remove(_ prepared: PreparedStatement) {
+        lastFound = nil
         let key = ObjectIdentifier(prepared.statement)
         guard entries[key] === prepared else { return }
         entries[key] = nil
@@ -57,6 +66,8 @@ final class PreparedStatement {
     let generation: Int
     /// The name on the server; empty for a statement that is prepared for one execution.
     let name: String
+    /// The beginning of the messages that execute it.
+    let bindStart: [UInt8]
     /// The group in which it is prepared, if the server may skip that because of another request of the group. Until the
     /// server has answered, it is certain only for that group that the name means this statement.
     @exclusivity(unchecked) var unconfirmedGroup: Int?
@@ -70,5 +81,6 @@ final class PreparedStatement {
         self.statement = statement
         generation = statement.generation
         name = isNamed ? statement.name : ""
+        bindStart = FrontendMessage.bindStart(name)
     }
 }

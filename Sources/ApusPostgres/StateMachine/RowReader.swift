@@ -11,28 +11,23 @@ enum RowReader {
         var description: String { "\(column): \(failure)" }
     }
 
-    /// Reads a row.
+    /// Reads a row, and appends its values.
     /// - Parameters:
     ///   - columns: The columns of the result.
     ///   - requested: The columns whose formats were requested; `nil` if all were requested in text format.
-    /// - Throws: A ``ColumnError``, or a ``ProtocolViolation`` if the message is malformed.
-    static func row(_ body: ByteBuffer, _ columns: ColumnDescription, requested: ColumnDescription?) throws -> Row {
-        let values = try body.withUnsafeReadableBytes { bytes in
-            var reader = FieldReader(bytes: bytes)
-            let count = try reader.count()
-            guard count == columns.types.count else {
-                throw ProtocolViolation("A row has \(count) columns instead of \(columns.types.count).")
-            }
-            return try [SQLValue](unsafeUninitializedCapacity: count) { buffer, initialized in
-                guard var next = buffer.baseAddress else { return }
-                for index in 0..<count {
-                    next.initialize(to: try reader.value(index, columns, requested))
-                    next += 1
-                    initialized += 1
-                }
-            }
+    /// - Throws: A ``ColumnError``, or a ``ProtocolViolation`` if the message is malformed. Some values may have been
+    ///   appended then.
+    static func append(
+        _ bytes: UnsafeRawBufferPointer, _ columns: ColumnDescription, requested: ColumnDescription?,
+        to values: inout [SQLValue]
+    ) throws {
+        var reader = FieldReader(bytes: bytes)
+        let count = try reader.count()
+        guard count == columns.types.count else {
+            throw ProtocolViolation("A row has \(count) columns instead of \(columns.types.count).")
         }
-        return Row(columns: columns.names, values: values)
+        if values.isEmpty { values.reserveCapacity(count) }
+        for index in 0..<count { values.append(try reader.value(index, columns, requested)) }
     }
 
     private struct FieldReader {

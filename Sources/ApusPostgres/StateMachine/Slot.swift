@@ -9,8 +9,8 @@ struct StatementResult: Sendable {
     var affectedRows = 0
     /// How long the server has worked on it, with the way there and back.
     var duration = TimeAmount.zero
-    /// The results of the statements of a group.
-    var group: [StatementResult] = []
+    /// The rows of each statement of a group.
+    var group: [[Row]] = []
 }
 
 /// The state of a session's transaction.
@@ -21,8 +21,11 @@ enum TransactionStatus: UInt8, Sendable {
     case failed = 0x45  // E
 }
 
-/// A request that was written. The server answers in the order in which requests were written.
-struct Slot<Token> {
+/// A request that was written, and what the server has answered of it. The server answers in the order in which requests
+/// were written.
+///
+/// Accessed only on the event loop of its connection. A class, because each message of an answer changes it.
+final class Slot<Token> {
     enum Kind {
         /// A statement of the extended protocol.
         case statement(PreparedStatement)
@@ -35,37 +38,6 @@ struct Slot<Token> {
         case copyOut(String)
     }
 
-    let kind: Kind
-    /// Who waits for the answer; `nil` if nobody does.
-    var token: Token?
-    let values: [SQLValue]
-    /// Whether the statement is prepared in this request.
-    let parses: Bool
-    /// The columns whose formats were requested; `nil` if all were requested in text format.
-    let requested: ColumnDescription?
-    /// Whether the server answers with ReadyForQuery after this request. Requests before it share its fate.
-    var endsGroup = true
-    /// Whether the request is a transaction of its own, which is committed when it succeeds.
-    var commitsAlone = false
-    /// The names of the prepared statements that this request closes.
-    var closed: [String] = []
-    /// Whether the request was written again after a failure.
-    var isRetry = false
-    /// Whether the task that has asked is gone. The answer is read and dropped.
-    var isAbandoned = false
-    /// The number of bytes written.
-    var bytes = 0
-
-    var isCopy: Bool {
-        switch kind {
-        case .copyIn, .copyOut: true
-        case .statement, .simple, .commit: false
-        }
-    }
-}
-
-/// What has been answered of a request.
-struct Progress<Token> {
     enum Copy {
         case none
         case sending
@@ -73,26 +45,137 @@ struct Progress<Token> {
         case ended
     }
 
-    var slot: Slot<Token>
-    var result = StatementResult()
-    var columns: ColumnDescription?
-    var parameterOIDs: [UInt32] = []
-    var hasParsed = false
-    var hasBound = false
-    var isComplete = false
-    var isRollback = false
-    var copy = Copy.none
-    /// The error of the server.
-    var error: PostgresError?
-    /// A value that could not be read. The statement has been executed nevertheless.
-    var decodingError: AppError?
-
-    init(_ slot: Slot<Token>) {
-        self.slot = slot
-        // A statement that was prepared before does not describe its columns again.
-        if case .statement(let prepared) = slot.kind { columns = prepared.description?.columns }
+    /// What went wrong. Apart, because it is large and rare.
+    private final class Problem {
+        @exclusivity(unchecked) var error: PostgresError?
+        @exclusivity(unchecked) var failure: AppError?
     }
 
-    /// The answer of a request that the server has executed.
-    var answer: Result<StatementResult, AppError> { decodingError.map { .failure($0) } ?? .success(result) }
+    // MARK: The request
+
+    let kind: Kind
+    /// Who waits for the answer; `nil` if nobody does.
+    let token: Token?
+    let values: [SQLValue]
+    /// Whether the statement is prepared in this request.
+    let parses: Bool
+    /// The columns whose formats were requested; `nil` if all were requested in text format.
+    let requested: ColumnDescription?
+    /// Whether the server answers with ReadyForQuery after this request. Requests before it share its fate.
+    @exclusivity(unchecked) var endsGroup = true
+    /// Whether the request is a transaction of its own, which is committed when it succeeds.
+    @exclusivity(unchecked) var commitsAlone = false
+    /// The names of the prepared statements that this request closes.
+    @exclusivity(unchecked) var closed: [String] = []
+    /// Whether the request was written again after a failure.
+    @exclusivity(unchecked) var isRetry = false
+    /// Whether the task that has asked is gone. The answer is read and dropped.
+    @exclusivity(unchecked) var isAbandoned = false
+    /// The number of bytes written.
+    @exclusivity(unchecked) var bytes = 0
+
+    // MARK: The answer
+
+    @exclusivity(unchecked) var columns: ColumnDescription?
+    @exclusivity(unchecked) var parameterOIDs: [UInt32] = []
+    @exclusivity(unchecked) var hasParsed = false
+    @exclusivity(unchecked) var hasBound = false
+    @exclusivity(unchecked) var isComplete = false
+    @exclusivity(unchecked) var isRollback = false
+    @exclusivity(unchecked) var affectedRows = 0
+    @exclusivity(unchecked) var copy = Copy.none
+    @exclusivity(unchecked) private var problem: Problem?
+    /// The rows of earlier results, of text with several statements.
+    @exclusivity(unchecked) private var rows: [Row] = []
+    /// The number of rows of the current result, and their values.
+    @exclusivity(unchecked) private var rowCount = 0
+    @exclusivity(unchecked) private var rowValues: [SQLValue] = []
+
+    init(kind: Kind, token: Token?, values: [SQLValue] = [], parses: Bool = false, requested: ColumnDescription? = nil)
+    {
+        self.kind = kind
+        self.token = token
+        self.values = values
+        self.parses = parses
+        self.requested = requested
+    }
+
+    var isCopy: Bool {
+        switch kind {
+        case .copyIn, .copyOut: true
+        case .statement, .simple, .commit: false
+        }
+    }
+
+    /// Who waits for the answer, unless the task is gone.
+    var waiting: Token? { isAbandoned ? nil : token }
+
+    /// Called when the answer begins.
+    func begin() {
+        // A statement that was prepared before does not describe its columns again.
+        if case .statement(let prepared) = kind { columns = prepared.description?.columns }
+    }
+
+    /// Called when the columns of a result are described, before its rows.
+    func beginResult(_ columns: ColumnDescription) {
+        endResult()
+        self.columns = columns
+        isComplete = false
+    }
+
+    /// Appends a row of the current result.
+    func appendRow(_ bytes: UnsafeRawBufferPointer, _ columns: ColumnDescription) throws {
+        try RowReader.append(bytes, columns, requested: requested, to: &rowValues)
+        rowCount += 1
+    }
+
+    /// Called with the error of the server.
+    func end(_ error: PostgresError) {
+        let problem = problem ?? Problem()
+        problem.error = error
+        self.problem = problem
+        copy = .ended
+    }
+
+    /// The error of the server.
+    var error: PostgresError? { problem?.error }
+
+    var hasError: Bool { problem != nil && error != nil }
+
+    func fail(_ failure: AppError) {
+        let problem = problem ?? Problem()
+        problem.failure = failure
+        self.problem = problem
+        dropRows()
+    }
+
+    /// Why the request has failed: because of the error of the server, or of a value that could not be read. The statement
+    /// has been executed nevertheless then.
+    var failure: AppError? { problem?.failure }
+
+    var hasFailed: Bool { problem != nil && failure != nil }
+
+    func dropRows() {
+        rows = []
+        (rowCount, rowValues) = (0, [])
+    }
+
+    private func endResult() {
+        guard rowCount > 0 else { return }
+        let result = Row.rows(rowCount, columns: columns?.names ?? [], values: rowValues)
+        if rows.isEmpty { rows = result } else { rows += result }
+        (rowCount, rowValues) = (0, [])
+    }
+
+    /// Returns the answer once it is complete. The rows are handed over.
+    func takeAnswer() -> Result<StatementResult, AppError> {
+        if let failure { return .failure(failure) }
+        return .success(StatementResult(rows: takeRows(), affectedRows: affectedRows))
+    }
+
+    func takeRows() -> [Row] {
+        endResult()
+        defer { rows = [] }
+        return rows
+    }
 }

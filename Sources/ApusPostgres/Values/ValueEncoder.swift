@@ -99,24 +99,35 @@ enum ValueEncoder {
         }
     }
 
+    /// Returns the maximum number of bytes that a value takes with its length.
+    static func maximumSize(of value: SQLValue, as type: PostgresType) -> Int {
+        switch value {
+        // Numbers and dates take fewer characters as text.
+        case .null, .integer, .real, .timestamp: 64
+        case .text(let text): 4 + text.utf8.count
+        case .blob(let bytes): type == .bytea ? 4 + bytes.count : 6 + 2 * bytes.count
+        }
+    }
+
     /// Writes the length and the bytes of a value that was validated.
     /// - Parameter type: The type of the parameter, as far as it is known or declared.
-    static func write(_ value: SQLValue, as type: PostgresType, to output: inout ByteBuffer) {
+    static func write(_ value: SQLValue, as type: PostgresType, to output: inout MessageWriter) {
         switch value {
-        case .null: output.writeInteger(Int32(-1))
+        case .null: output.write(Int32(-1))
         case .integer(let number):
             if holds(number, type) { writeBinary(number, type, to: &output) } else { write("\(number)", to: &output) }
         case .real(let number):
             if type == .float8 {
-                output.writeMultipleIntegers(Int32(8), number.bitPattern)
+                output.write(Int32(8))
+                output.write(number.bitPattern)
             } else {
                 write(text(of: number), to: &output)
             }
         case .text(let text): write(text, to: &output)
         case .blob(let bytes):
             if type == .bytea {
-                output.writeInteger(Int32(bytes.count))
-                output.writeBytes(bytes)
+                output.write(Int32(bytes.count))
+                output.write(bytes)
             } else {
                 write(hexText(of: bytes), to: &output)
             }
@@ -124,26 +135,39 @@ enum ValueEncoder {
             switch type {
             case .timestamptz, .timestamp:
                 // The session's zone is UTC, so `timestamp` has the same representation.
-                output.writeMultipleIntegers(Int32(8), PostgresDate.microseconds(date) ?? 0)
-            case .date: output.writeMultipleIntegers(Int32(4), PostgresDate.days(date) ?? 0)
+                output.write(Int32(8))
+                output.write(PostgresDate.microseconds(date) ?? 0)
+            case .date:
+                output.write(Int32(4))
+                output.write(PostgresDate.days(date) ?? 0)
             default: write(PostgresDate.format(date) ?? "", to: &output)
             }
         }
     }
 
-    private static func writeBinary(_ number: Int64, _ type: PostgresType, to output: inout ByteBuffer) {
+    private static func writeBinary(_ number: Int64, _ type: PostgresType, to output: inout MessageWriter) {
         switch type {
-        case .int4, .oid: output.writeMultipleIntegers(Int32(4), Int32(truncatingIfNeeded: number))
-        case .int2: output.writeMultipleIntegers(Int32(2), Int16(truncatingIfNeeded: number))
-        case .bool: output.writeMultipleIntegers(Int32(1), UInt8(truncatingIfNeeded: number))
-        case .float8: output.writeMultipleIntegers(Int32(8), Double(number).bitPattern)
-        default: output.writeMultipleIntegers(Int32(8), number)
+        case .int4, .oid:
+            output.write(Int32(4))
+            output.write(Int32(truncatingIfNeeded: number))
+        case .int2:
+            output.write(Int32(2))
+            output.write(Int16(truncatingIfNeeded: number))
+        case .bool:
+            output.write(Int32(1))
+            output.write(UInt8(truncatingIfNeeded: number))
+        case .float8:
+            output.write(Int32(8))
+            output.write(Double(number).bitPattern)
+        default:
+            output.write(Int32(8))
+            output.write(number)
         }
     }
 
-    private static func write(_ text: String, to output: inout ByteBuffer) {
-        output.writeInteger(Int32(text.utf8.count))
-        output.writeString(text)
+    private static func write(_ text: String, to output: inout MessageWriter) {
+        output.write(Int32(text.utf8.count))
+        output.write(text)
     }
 
     /// Returns a number as the server reads it.

@@ -30,24 +30,48 @@ struct OpenConnection {
 
     /// Runs a statement that begins or ends a transaction or a savepoint.
     func control(_ sql: String) throws {
+        let template = SQL(text: sql).template
         do {
-            try statements.statement(sql, on: database).execute()
+            try statements.statement(template, on: database, isControl: true).execute()
         } catch {
-            statements.remove(sql)
+            statements.remove(template)
             throw error
         }
     }
 
+    /// Runs a closure whose changes are undone if it fails, while the transaction goes on.
+    func inSavepoint<Result>(_ body: () throws -> Result) throws -> Result {
+        try control("SAVEPOINT apus")
+        do {
+            let result = try body()
+            try control("RELEASE apus")
+            return result
+        } catch {
+            // After some errors, SQLite rolls back the entire transaction by itself.
+            if isInsideTransaction {
+                try control("ROLLBACK TO apus")
+                try control("RELEASE apus")
+            }
+            throw error
+        }
+    }
+
+    /// Runs a closure whose reads see one moment.
+    func inReadTransaction<Result>(_ body: () throws -> Result) throws -> Result {
+        try control("BEGIN")
+        defer { if isInsideTransaction { try? control("ROLLBACK") } }
+        return try body()
+    }
+
     /// Runs a prepared statement with its values.
     private func run<Result>(_ sql: ApusData.SQL, _ body: (GRDB.Statement) throws -> Result) throws -> Result {
-        let (text, values) = try sql.rendered(for: .sqlite)
-        try StatementGuard.check(text)
-        let statement = try statements.statement(text, on: database)
+        let sql = sql.resolvingLists(for: .sqlite)
+        let statement = try statements.statement(sql.template, on: database)
         do {
-            try statement.bind(values)
+            try statement.bind(sql.values)
             return try body(statement)
         } catch {
-            statements.remove(text)
+            statements.remove(sql.template)
             throw error
         }
     }

@@ -1,4 +1,5 @@
 import ApusCore
+import ApusData
 import GRDB
 
 /// The prepared statements of a connection, of which those that were used last are kept. GRDB's own cache has no limit, and
@@ -9,12 +10,14 @@ final class StatementCache: @unchecked Sendable {
     private struct Entry {
         let statement: GRDB.Statement
         let bytes: Int
+        /// Whether it begins or ends a transaction or a savepoint.
+        let isControl: Bool
         var lastUse: UInt64
     }
 
     private let limit: Int
     private let byteLimit: Int
-    private var entries: [ExactString: Entry] = [:]
+    private var entries: [SQLTemplate: Entry] = [:]
     private var uses: UInt64 = 0
     /// The length of all texts, in bytes of UTF-8.
     private var bytes = 0
@@ -28,17 +31,23 @@ final class StatementCache: @unchecked Sendable {
         self.byteLimit = byteLimit
     }
 
-    /// Returns the statement of a text, prepared now or before.
-    func statement(_ sql: String, on database: GRDB.Database) throws -> GRDB.Statement {
+    /// Returns the statement of a template, prepared now or before.
+    /// - Parameter isControl: Whether it may begin or end a transaction or a savepoint.
+    func statement(
+        _ template: SQLTemplate, on database: GRDB.Database, isControl: Bool = false
+    ) throws -> GRDB.Statement {
         uses += 1
-        let key = ExactString(sql)
-        if let index = entries.index(forKey: key) {
+        if let index = entries.index(forKey: template) {
+            let entry = entries.values[index]
+            if entry.isControl, !isControl { try StatementGuard.check(entry.statement.sql) }
             entries.values[index].lastUse = uses
-            return entries.values[index].statement
+            return entry.statement
         }
+        let sql = try template.text(for: .sqlite)
+        if !isControl { try StatementGuard.check(sql) }
         try Self.check(sql)
         let statement = try database.makeStatement(sql: sql)
-        entries[key] = Entry(statement: statement, bytes: sql.utf8.count, lastUse: uses)
+        entries[template] = Entry(statement: statement, bytes: sql.utf8.count, isControl: isControl, lastUse: uses)
         bytes += sql.utf8.count
         while entries.count > limit || (bytes > byteLimit && entries.count > 1) { removeOldest() }
         return statement
@@ -57,10 +66,8 @@ final class StatementCache: @unchecked Sendable {
     }
 
     /// Forgets a statement that has failed, which may not be usable again.
-    func remove(_ sql: String) { remove(ExactString(sql)) }
-
-    private func remove(_ key: ExactString) {
-        if let entry = entries.removeValue(forKey: key) { bytes -= entry.bytes }
+    func remove(_ template: SQLTemplate) {
+        if let entry = entries.removeValue(forKey: template) { bytes -= entry.bytes }
     }
 
     /// Forgets all statements. An open connection cannot be closed while there are any.

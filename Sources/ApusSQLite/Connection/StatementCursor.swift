@@ -48,18 +48,3 @@ final class StatementCursor: @unchecked Sendable {
 
     func close() { state = .closed }
 }
-
-extension ApusData.Row {
-    /// The approximate size in memory, in bytes.
-    var size: Int { values.reduce(0) { $0 + $1.size } }
-}
-
-extension SQLValue {
-    fileprivate var size: Int {
-        switch self {
-        case .null, .integer, .real, .timestamp: 16
-        case .text(let text): 16 + text.utf8.count
-        case .blob(let bytes): 16 + bytes.count
-        }
-    }
-}

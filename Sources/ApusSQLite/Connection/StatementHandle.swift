@@ -18,13 +18,17 @@ struct StatementHandle {
     ///   - sql: The text of the statement, for the error.
     func rows(columns: [String]?, sql: String) throws -> [ApusData.Row] {
         defer { reset() }
-        var (rows, columns): ([ApusData.Row], [String]?) = ([], columns)
+        var (count, columns, values): (Int, [String]?, [SQLValue]) = (0, columns, [])
         while true {
             switch sqlite3_step(pointer) {
             case SQLITE_ROW:
-                if rows.isEmpty, columns == nil || wasPreparedAgain { columns = self.columns }
-                rows.append(row(columns ?? []))
-            case SQLITE_DONE: return rows
+                if count == 0 {
+                    if columns == nil || wasPreparedAgain { columns = self.columns }
+                    values.reserveCapacity(columns?.count ?? 0)
+                }
+                count += 1
+                for index in 0..<Int32(columns?.count ?? 0) { values.append(value(at: index)) }
+            case SQLITE_DONE: return ApusData.Row.rows(count, columns: columns ?? [], values: values)
             case let code: throw error(code, sql)
             }
         }

@@ -23,8 +23,9 @@ final class WorkQueue<Element: Sendable>: @unchecked Sendable {
     /// - Parameters:
     ///   - limit: The maximum number of elements to remove.
     ///   - deadline: When to stop waiting; by default never.
+    ///   - gathers: Whether to wait as long as elements keep arriving.
     /// - Returns: At least one element; none if the deadline has passed; `nil` if the queue is closed and empty.
-    func pop(atMost limit: Int = 1, until deadline: Date? = nil) -> [Element]? {
+    func pop(atMost limit: Int = 1, until deadline: Date? = nil, gathers: Bool = false) -> [Element]? {
         condition.lock()
         defer { condition.unlock() }
         while elements.isEmpty && !isClosed {
@@ -34,10 +35,22 @@ final class WorkQueue<Element: Sendable>: @unchecked Sendable {
             }
             guard condition.wait(until: deadline) else { return [] }
         }
+        if gathers { gather(atMost: limit) }
         guard !elements.isEmpty else { return nil }
         let taken = Array(elements.prefix(limit))
         elements.removeFirst(taken.count)
         return taken
+    }
+
+    /// Waits as long as elements keep arriving, for a millisecond at most. Called with the lock.
+    private func gather(atMost limit: Int) {
+        for _ in 0..<20 where elements.count < limit && !isClosed {
+            let count = elements.count
+            condition.unlock()
+            usleep(50)
+            condition.lock()
+            guard elements.count > count else { return }
+        }
     }
 
     /// The number of elements that wait.

@@ -56,13 +56,15 @@ extension SQLiteDatabase {
 
     private static func perform(_ operation: Operation, _ path: String, _ options: SQLiteOptions) {
         guard operation.begin() else { return }
-        do {
+        let result = Result {
             let connection = try SQLiteConnection(path: path, options: options, for: .reading)
             defer { connection.close() }
             try connection.run(operation)
-            operation.finish(nil)
-        } catch {
-            operation.finish(error)
+        }
+        // Now that the connection is closed: the task may close the database, whose last connection checkpoints.
+        switch result {
+        case .success: operation.finish(nil)
+        case .failure(let error): operation.finish(error)
         }
     }
 }

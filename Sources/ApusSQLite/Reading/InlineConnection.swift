@@ -11,6 +11,7 @@ final class InlineConnection: @unchecked Sendable {
     private struct Statement {
         let handle: StatementHandle
         let columns: [String]
+        let text: String
     }
 
     /// The number of prepared statements above which all are freed.
@@ -18,7 +19,7 @@ final class InlineConnection: @unchecked Sendable {
 
     private let connection: OpaquePointer
     private let monitor = StatementMonitor()
-    private var statements: [ExactString: Statement] = [:]
+    private var statements: [SQLTemplate: Statement] = [:]
 
     /// Opens a connection.
     /// - Throws: An `AppError` of code `unavailable`.
@@ -39,16 +40,32 @@ final class InlineConnection: @unchecked Sendable {
     /// - Parameter instructions: The approximate number of instructions at which it is broken off.
     /// - Throws: A `DatabaseError`, of code `SQLITE_INTERRUPT` if the query was broken off, of code `SQLITE_MISUSE` if the
     ///   text goes on after the query, or an `AppError`.
-    func rows(of text: String, _ values: [SQLValue], instructions: Int) throws -> [ApusData.Row] {
-        let key = ExactString(text)
-        let statement = try statements[key] ?? prepare(text, key)
-        try statement.handle.bind(values)
-        return try monitor.watch(instructions: instructions) {
-            try statement.handle.rows(columns: statement.columns, sql: text)
+    func rows(of sql: ApusData.SQL, instructions: Int) throws -> [ApusData.Row] {
+        try monitor.watch(instructions: instructions) { try rows(of: sql) }
+    }
+
+    /// Runs queries whose text only reads, in one transaction.
+    /// - Parameter instructions: As of ``rows(of:instructions:)``, for all together.
+    /// - Throws: As ``rows(of:instructions:)``.
+    func rows(ofEach statements: [ApusData.SQL], instructions: Int) throws -> [[ApusData.Row]] {
+        try monitor.watch(instructions: instructions) {
+            _ = try rows(of: Self.begin)
+            defer { _ = try? rows(of: Self.end) }
+            return try statements.map { try rows(of: $0.resolvingLists(for: .sqlite)) }
         }
     }
 
-    private func prepare(_ text: String, _ key: ExactString) throws -> Statement {
+    /// The beginning and the end of a transaction that only reads.
+    private static let (begin, end): (ApusData.SQL, ApusData.SQL) = ("BEGIN", "ROLLBACK")
+
+    private func rows(of sql: ApusData.SQL) throws -> [ApusData.Row] {
+        let statement = try statements[sql.template] ?? prepare(sql.template)
+        try statement.handle.bind(sql.values)
+        return try statement.handle.rows(columns: statement.columns, sql: statement.text)
+    }
+
+    private func prepare(_ template: SQLTemplate) throws -> Statement {
+        let text = try template.text(for: .sqlite)
         try StatementCache.check(text)
         if statements.count >= Self.maximumStatements { finalizeStatements() }
         var pointer: OpaquePointer?
@@ -65,8 +82,8 @@ final class InlineConnection: @unchecked Sendable {
                 message: String(cString: sqlite3_errmsg(connection)), sql: text)
         }
         let handle = StatementHandle(pointer: pointer)
-        let statement = Statement(handle: handle, columns: handle.columns)
-        statements[key] = statement
+        let statement = Statement(handle: handle, columns: handle.columns, text: text)
+        statements[template] = statement
         return statement
     }
 

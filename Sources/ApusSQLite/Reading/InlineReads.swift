@@ -7,13 +7,13 @@ import Synchronization
 /// Short reads, which run at once on the caller's thread, even if it is an event loop: reading a few pages that are in
 /// memory takes microseconds, and handing the read to another thread and back takes several times as long.
 ///
-/// A read of many instructions is broken off and runs on a reader thread instead, and so do later reads of the same text.
+/// A read of many instructions is broken off and runs on a reader thread instead, and so do later reads of the same statement.
 /// So does a read that fails, because the database is locked for example, and while pages come slowly from the disk, all do.
 final class InlineReads: Sendable {
     private struct State {
         var idle: [InlineConnection] = []
-        /// The texts of reads that were too long.
-        var longTexts: Set<ExactString> = []
+        /// The statements of reads that were too long.
+        var longReads: Set<SQLTemplate> = []
         /// Until when all reads go to the threads.
         var suspendedUntil: ContinuousClock.Instant?
         /// The number of blocks that the process had read from disks at the end of the last slow read.
@@ -23,10 +23,10 @@ final class InlineReads: Sendable {
 
     /// How long a read takes that may have waited for the disk, and for how long no read runs at once after it.
     private static let (slowRead, suspension) = (Duration.milliseconds(5), Duration.seconds(1))
-    /// The size of a result, in bytes, from which on its text counts as long.
+    /// The size of a result, in bytes, from which on its statement counts as long.
     private static let maximumBytes = 256 << 10
-    /// The maximum number of remembered texts.
-    private static let maximumTexts = 1000
+    /// The maximum number of remembered statements.
+    private static let maximumLongReads = 1000
     /// The time of reads after which a task gives way to others, in nanoseconds: that of many short reads, or of few long
     /// ones.
     private static let turn = 500_000
@@ -65,37 +65,55 @@ final class InlineReads: Sendable {
     /// Runs a query.
     /// - Returns: Its rows, and how long it took; `nil` if it has to run on a reader thread.
     func rows(of sql: ApusData.SQL) throws -> (rows: [ApusData.Row], duration: Duration)? {
-        let (text, values) = try sql.rendered(for: .sqlite)
-        let start = ContinuousClock.now
-        guard let connection = take(text, at: start) else { return nil }
-        defer { give(connection) }
-        guard gate.enterIfOpen() else { return nil }
-        defer {
-            gate.leave()
-            // Reads are far shorter than a second.
-            time.wrappingAdd(
-                start.duration(to: .now).components.attoseconds / 1_000_000_000, ordering: .relaxed)
-        }
+        let sql = sql.resolvingLists(for: .sqlite)
         do {
-            let rows = try connection.rows(of: text, values, instructions: instructions)
-            let duration = start.duration(to: .now)
-            if duration > Self.slowRead { suspendIfDiskWasRead() }
-            if rows.reduce(0, { $0 + $1.size }) > Self.maximumBytes { remember(text) }
-            return (rows, duration)
+            guard
+                let result = try read(
+                    sql.template, { try $0.rows(of: sql, instructions: instructions) })
+            else { return nil }
+            if ApusData.Row.size(of: result.rows) > Self.maximumBytes { remember(sql.template) }
+            return result
         } catch let error as DatabaseError {
             // A reader thread runs it again, and reports what is wrong.
-            if error.resultCode == .SQLITE_INTERRUPT { remember(text) }
+            if error.resultCode == .SQLITE_INTERRUPT { remember(sql.template) }
             return nil
         }
     }
 
-    private func take(_ text: String, at now: ContinuousClock.Instant) -> InlineConnection? {
+    /// Runs queries in one transaction.
+    /// - Returns: The rows of each, and how long all took; `nil` if they have to run on a reader thread.
+    func rows(ofEach statements: [ApusData.SQL]) throws -> (rows: [[ApusData.Row]], duration: Duration)? {
+        do {
+            return try read(nil) { try $0.rows(ofEach: statements, instructions: instructions) }
+        } catch is DatabaseError {
+            return nil
+        }
+    }
+
+    private func read<Rows>(
+        _ template: SQLTemplate?, _ body: (InlineConnection) throws -> Rows
+    ) throws -> (rows: Rows, duration: Duration)? {
+        let start = ContinuousClock.now
+        guard gate.enterIfOpen() else { return nil }
+        // After the connection was given back: once no read runs, all connections are there to be closed.
+        defer { gate.leave() }
+        guard let connection = take(template, at: start) else { return nil }
+        defer { give(connection) }
+        let rows = try body(connection)
+        let duration = start.duration(to: .now)
+        // Reads are far shorter than a second.
+        time.wrappingAdd(duration.components.attoseconds / 1_000_000_000, ordering: .relaxed)
+        if duration > Self.slowRead { suspendIfDiskWasRead() }
+        return (rows, duration)
+    }
+
+    private func take(_ template: SQLTemplate?, at now: ContinuousClock.Instant) -> InlineConnection? {
         state.withLock { state in
             if let end = state.suspendedUntil {
                 guard now >= end else { return nil }
                 state.suspendedUntil = nil
             }
-            guard state.longTexts.isEmpty || !state.longTexts.contains(ExactString(text)) else { return nil }
+            if let template, !state.longReads.isEmpty, state.longReads.contains(template) { return nil }
             return state.idle.popLast()
         }
     }
@@ -104,10 +122,10 @@ final class InlineReads: Sendable {
         state.withLock { if !$0.isClosed { $0.idle.append(connection) } }
     }
 
-    private func remember(_ text: String) {
+    private func remember(_ template: SQLTemplate) {
         state.withLock { state in
-            if state.longTexts.count >= Self.maximumTexts { state.longTexts.removeAll() }
-            state.longTexts.insert(ExactString(text))
+            if state.longReads.count >= Self.maximumLongReads { state.longReads.removeAll() }
+            state.longReads.insert(template)
         }
     }
 

@@ -1,17 +1,20 @@
 import ApusCore
 import Foundation
+import Synchronization
 
 /// Lets reads pass, except while the writer pauses them.
 ///
-/// `@unchecked Sendable`: the mutable properties are accessed only under the condition's lock.
+/// `@unchecked Sendable`: the condition and the lock have no mutable state that is not their own.
 final class ReadGate: @unchecked Sendable {
+    /// Twice the number of reads, plus 1 during a pause.
+    private let state = Atomic(0)
     private let condition = NSCondition()
-    private var reads = 0
-    private var isPaused = false
+    /// One pause at a time.
+    private let pausing = NSLock()
 
     /// Runs a read, after the end of a pause.
     func pass(_ read: () -> Void) {
-        enter()
+        while !enterIfOpen() { waitForEnd() }
         read()
         leave()
     }
@@ -19,45 +22,43 @@ final class ReadGate: @unchecked Sendable {
     /// Lets a read pass that does not wait for the end of a pause. It must call ``leave()`` in the end.
     /// - Returns: Whether it may pass.
     func enterIfOpen() -> Bool {
-        condition.lock()
-        defer { condition.unlock() }
-        guard !isPaused else { return false }
-        reads += 1
-        return true
-    }
-
-    private func enter() {
-        condition.lock()
-        defer { condition.unlock() }
-        while isPaused { condition.wait() }
-        reads += 1
+        guard state.wrappingAdd(2, ordering: .acquiringAndReleasing).newValue & 1 == 1 else { return true }
+        leave()
+        return false
     }
 
     func leave() {
-        condition.lock()
-        defer { condition.unlock() }
-        reads -= 1
-        if isPaused { condition.broadcast() }
+        // The last one of a pause.
+        if state.wrappingSubtract(2, ordering: .acquiringAndReleasing).newValue == 1 { broadcast() }
     }
 
     /// Runs a closure while no read runs, or after a time limit although some still do.
     func pause(upTo limit: Duration, _ body: () -> Void) {
+        pausing.lock()
+        defer { pausing.unlock() }
         begin(until: Date(timeIntervalSinceNow: limit.seconds))
         body()
-        end()
+        state.wrappingSubtract(1, ordering: .acquiringAndReleasing)
+        broadcast()
     }
 
     private func begin(until deadline: Date) {
+        state.wrappingAdd(1, ordering: .acquiringAndReleasing)
         condition.lock()
         defer { condition.unlock() }
-        isPaused = true
-        while reads > 0, condition.wait(until: deadline) {}
+        while state.load(ordering: .acquiring) != 1, condition.wait(until: deadline) {}
     }
 
-    private func end() {
+    private func waitForEnd() {
         condition.lock()
         defer { condition.unlock() }
-        isPaused = false
+        while state.load(ordering: .acquiring) & 1 == 1 { condition.wait() }
+    }
+
+    /// Wakes who waits. With the lock, so that it comes before or after a look at the state and the wait, not in between.
+    private func broadcast() {
+        condition.lock()
         condition.broadcast()
+        condition.unlock()
     }
 }

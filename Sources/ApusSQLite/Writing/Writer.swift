@@ -71,8 +71,12 @@ final class Writer: Sendable {
     private static let idleTime = 1.0
 
     private func loop() {
-        while let items = queue.pop(atMost: options.groupedWrites, until: idleDeadline) {
+        var gathers = false
+        while let items = queue.pop(atMost: options.groupedWrites, until: idleDeadline, gathers: gathers) {
             if items.isEmpty { checkpointWhenIdle() } else { process(items) }
+            // Several tasks write at the same time. If each write were committed as soon as it comes, the thread would use
+            // the processor for many small commits, and keep the tasks from coming together.
+            gathers = items.count > 1
         }
         checkpointer?.close()
         connection.close()

@@ -48,6 +48,24 @@ struct PostgresBatchTests {
         }
     }
 
+    @Test func `A value that cannot be sent leaves nothing of its batch behind`() async throws {
+        try await withTable { database async throws in
+            func sendBatch() async -> StatusCode? {
+                await code { _ = try await database.batch(["UPDATE t SET n = 70 WHERE id = 1", "SELECT \("a\0")"]) }
+            }
+            let alone = await sendBatch()
+            #expect(alone == .invalidArgument)
+            #expect(database.statistics.waiting == 0)
+            try await database.transaction {
+                let first = await sendBatch()
+                try await database.execute("UPDATE t SET n = 71 WHERE id = 2")
+                let later = await sendBatch()
+                #expect(first == .invalidArgument && later == .invalidArgument)
+            }
+            #expect(try await database.value("SELECT sum(n) FROM t WHERE n >= 70") == 71)
+        }
+    }
+
     @Test func `A batch in a transaction is part of it, also as its first statement`() async throws {
         try await withTable { database async throws in
             let error = await code {

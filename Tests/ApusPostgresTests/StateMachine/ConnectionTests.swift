@@ -32,13 +32,13 @@ struct ConnectionTests {
 
     @Test func `The outcome of a single write is unknown if the connection is lost, that of a read is not`() throws {
         var test = MachineUnderTest()
-        try test.machine.send(statement, [], token: 1)
-        try test.machine.send(PostgresStatement("UPDATE t SET n = 1"), [], token: 2)
-        try test.machine.send(PostgresStatement("UPDATE t SET n = 2"), [], token: 3)
+        test.machine.send(statement, [], token: 1)
+        test.machine.send(PostgresStatement("UPDATE t SET n = 1"), [], token: 2)
+        test.machine.send(PostgresStatement("UPDATE t SET n = 2"), [], token: 3)
         // A group, of which one changes something.
         let write = PostgresStatement("DELETE FROM t")
-        try test.machine.send(group: [(statement, [], true), (write, [], true)], token: 4)
-        try test.machine.send(group: [(statement, [], true), (statement, [], true)], token: 5)
+        test.machine.send(group: [(statement, []), (write, [])], token: 4)
+        test.machine.send(group: [(statement, []), (statement, [])], token: 5)
         test.loseConnection()
         #expect(test.outcome(1) == .failedByConnection(.unavailable))
         for request in 2...4 { #expect(test.outcome(request) == .failedByConnection(.unknown)) }
@@ -48,19 +48,19 @@ struct ConnectionTests {
     @Test func `A write that has failed, or is part of a transaction, has no unknown outcome`() throws {
         let write = PostgresStatement("UPDATE t SET n = 1")
         var failed = MachineUnderTest()
-        try failed.machine.send(write, [], token: 1)
+        failed.machine.send(write, [], token: 1)
         failed.receive(ServerMessage.error("22012"))
         failed.loseConnection()
         #expect(failed.outcome(1) == .failedByConnection(.invalidArgument))
         var first = MachineUnderTest()
         first.machine.sendFirst(PostgresStatement("BEGIN"))
-        try first.machine.send(write, [], token: 1)
+        first.machine.send(write, [], token: 1)
         first.loseConnection()
         #expect(first.outcome(1) == .failedByConnection(.unavailable))
         var later = MachineUnderTest()
-        try later.machine.send(statement, [], token: 1)
+        later.machine.send(statement, [], token: 1)
         later.receive(Answer.prepared() + Answer.rows() + ServerMessage.ready(.open))
-        try later.machine.send(write, [], token: 2)
+        later.machine.send(write, [], token: 2)
         later.loseConnection()
         #expect(later.outcome(2) == .failedByConnection(.unavailable))
     }
@@ -82,7 +82,7 @@ struct ConnectionTests {
 
     @Test func `A commit that is written together with a statement that fails is an error`() throws {
         var test = MachineUnderTest()
-        try test.machine.send(statement, [], token: 1)
+        test.machine.send(statement, [], token: 1)
         test.machine.send(.commit, token: 2)
         #expect(test.sentKinds() == "PDBESQ")
         test.receive(ServerMessage.error("23505") + ServerMessage.ready(.failed))
@@ -95,7 +95,7 @@ struct ConnectionTests {
         var test = MachineUnderTest()
         test.machine.sendFirst(PostgresStatement("BEGIN"))
         test.machine.sendFirst(PostgresStatement("SET LOCAL lock_timeout = '2s'"))
-        try test.machine.send(statement, [], token: 1)
+        test.machine.send(statement, [], token: 1)
         #expect(test.sentKinds() == "PBEPBEPDBES")
         for tag in ["BEGIN", "SET"] {
             test.receive(ServerMessage.parseComplete + ServerMessage.bindComplete + ServerMessage.complete(tag))
@@ -109,7 +109,7 @@ struct ConnectionTests {
         var test = MachineUnderTest()
         for isReadOnly in [true, false] {
             test.machine.isTransactionReadOnly = isReadOnly
-            try test.machine.send(statement, [], token: isReadOnly ? 1 : 2)
+            test.machine.send(statement, [], token: isReadOnly ? 1 : 2)
             test.receive(ServerMessage.error("25006") + ServerMessage.ready(.failed))
             #expect(test.machine.isCondemned == !isReadOnly)
         }
@@ -120,7 +120,7 @@ struct ConnectionTests {
     @Test func `A transaction begins in one write with its first statement`() throws {
         var test = MachineUnderTest()
         test.machine.sendFirst(PostgresStatement("BEGIN"))
-        try test.machine.send(statement, [], token: 1)
+        test.machine.send(statement, [], token: 1)
         #expect(test.sentKinds() == "PBEPDBES")
         test.receive(ServerMessage.parseComplete + ServerMessage.bindComplete + ServerMessage.complete("BEGIN"))
         test.receive(Answer.prepared() + Answer.rows("1") + ServerMessage.ready(.open))
@@ -131,17 +131,17 @@ struct ConnectionTests {
     @Test func `If a transaction cannot begin, its first statement fails and is not prepared`() throws {
         var test = MachineUnderTest()
         test.machine.sendFirst(PostgresStatement("BEGIN"))
-        try test.machine.send(statement, [], token: 1)
+        test.machine.send(statement, [], token: 1)
         _ = test.sent()
         test.receive(ServerMessage.error("57014") + ServerMessage.ready())
         #expect(test.outcome(1) == .failed(.cancelled))
-        try test.machine.send(statement, [], token: 2)
+        test.machine.send(statement, [], token: 2)
         #expect(test.sentKinds() == "PDBES")
     }
 
     @Test func `When the connection is lost, everybody who waits is told`() throws {
         var test = MachineUnderTest()
-        for token in 1...3 { try test.machine.send(statement, [], token: token) }
+        for token in 1...3 { test.machine.send(statement, [], token: token) }
         test.machine.abandon { $0 == 2 }
         test.receive(ServerMessage.parseComplete)
         test.loseConnection()
@@ -154,7 +154,7 @@ struct ConnectionTests {
 
     @Test func `A fatal error ends the connection`() throws {
         var test = MachineUnderTest()
-        for token in 1...2 { try test.machine.send(statement, [], token: token) }
+        for token in 1...2 { test.machine.send(statement, [], token: token) }
         test.receive(ServerMessage.error("57P01", severity: "FATAL"))
         #expect(test.machine.hasEnded && test.failure?.code == .unavailable)
         #expect(test.outcome(1) == .failedByConnection(.unavailable))
@@ -169,7 +169,7 @@ struct ConnectionTests {
 
     @Test func `A connection to a server that has become a standby is not used again`() throws {
         var test = MachineUnderTest()
-        try test.machine.send(statement, [], token: 1)
+        test.machine.send(statement, [], token: 1)
         test.receive(
             Answer.prepared() + ServerMessage.bindComplete + ServerMessage.error("25006") + ServerMessage.ready())
         #expect(test.outcome(1) == .failed(.unavailable))
@@ -210,8 +210,8 @@ struct ConnectionTests {
     ])
     func `A violation of the protocol ends the connection, and who waits is told`(messages: [UInt8]) throws {
         var test = MachineUnderTest()
-        try test.machine.send(statement, [], token: 1)
-        try test.machine.send(statement, [], token: 2)
+        test.machine.send(statement, [], token: 1)
+        test.machine.send(statement, [], token: 2)
         test.receive(messages)
         #expect(test.machine.hasEnded)
         #expect(
@@ -235,7 +235,7 @@ struct ConnectionTests {
         let notice = ServerMessage.bytes("N", Array(ServerMessage.error("01000", severity: "NOTICE").dropFirst(5)))
         let between = notification + parameter + notice
         test.receive(between)
-        try test.machine.send(statement, [], token: 1)
+        test.machine.send(statement, [], token: 1)
         let answer = [
             ServerMessage.parseComplete, ServerMessage.parameters([]), Answer.columns, ServerMessage.bindComplete,
             ServerMessage.row([Array("1".utf8)]), ServerMessage.complete("SELECT 1"), ServerMessage.ready(),

@@ -104,9 +104,9 @@ struct InterleavingTests {
             case 0..<3 where next < total:
                 let group = (0..<Int.random(in: 1...4, using: &random)).map { _ in
                     let statement = statements.randomElement(using: &random) ?? statements[0]
-                    return (statement, [SQLValue.integer(Int64(next))], keepsPrepared: true)
+                    return (statement, [SQLValue.integer(Int64(next))])
                 }
-                try test.machine.send(group: group, token: next)
+                test.machine.send(group: group, token: next)
                 sizes.append(group.count)
                 next += 1
             case 3 where next > 0:
@@ -153,7 +153,7 @@ struct InterleavingTests {
     func `Random bytes from the server never crash, and end the connection or wait for more`(seed: Int) throws {
         var random = SeededGenerator(state: UInt64(seed) &+ 1_000_000)
         var test = MachineUnderTest()
-        for token in 0..<4 { try test.machine.send(PostgresStatement("SELECT \(token)"), [], token: token) }
+        for token in 0..<4 { test.machine.send(PostgresStatement("SELECT \(token)"), [], token: token) }
         let kinds = Array("RK23CdcGHDIEvnNAtS1ZTW?".unicodeScalars)
         for _ in 0..<50 {
             let kind = kinds.randomElement(using: &random) ?? "Z"

@@ -53,10 +53,13 @@ struct MachineUnderTest {
         reader.append(ByteBuffer(bytes: bytes))
         var actions: [Machine.Action] = []
         do {
-            while !machine.hasEnded, let message = try reader.next() {
+            var reader = reader
+            defer { self.reader = reader }
+            try reader.read { message in
                 let action = machine.received(message)
                 note(action)
                 actions.append(action)
+                return !machine.hasEnded
             }
         } catch {
             Issue.record(error)
@@ -69,8 +72,8 @@ struct MachineUnderTest {
     private mutating func note(_ action: Machine.Action) {
         switch action {
         case .none, .deriveKey, .started, .copyIn, .copyOut, .notice: break
-        case .answered(let request, let answer): note(request, answer)
-        case .answeredGroup(let group): for (request, answer) in group { note(request, answer) }
+        case .answered(let slot): note(slot)
+        case .answeredGroup(let slots): for slot in slots { note(slot) }
         case .notification(let notification): notifications.append(notification)
         case .failed(let error, let waiting):
             failure = error
@@ -78,9 +81,9 @@ struct MachineUnderTest {
         }
     }
 
-    private mutating func note(_ request: Int?, _ answer: Machine.Answer) {
-        guard let request else { return }
-        switch answer {
+    private mutating func note(_ slot: Slot<Int>) {
+        guard let request = slot.waiting else { return }
+        switch slot.takeAnswer() {
         case .success(let result):
             let values = result.rows.map { (try? $0.get(0, as: SQLValue.self)) ?? .null }
             answers.append((request, .rows(values, affected: result.affectedRows)))
@@ -89,6 +92,15 @@ struct MachineUnderTest {
     }
 
     func outcome(_ request: Int) -> Outcome? { answers.first { $0.request == request }?.outcome }
+}
+
+extension PostgresConnectionStateMachine {
+    /// Writes statements that share their fate.
+    mutating func send(group: [(statement: PostgresStatement, values: [SQLValue])], token: Token) {
+        for (index, part) in group.enumerated() {
+            send(part.statement, part.values, token: token, endsGroup: index == group.count - 1)
+        }
+    }
 }
 
 /// The answers of a server to a query of one `int4` column.

@@ -11,7 +11,9 @@ struct ValueTests {
     private func roundTrip(_ value: SQLValue, _ type: PostgresType) throws -> SQLValue? {
         try #require(ValueEncoder.format(of: value, as: type) == .binary)
         var output = ByteBuffer()
-        ValueEncoder.write(value, as: type, to: &output)
+        output.write(upTo: ValueEncoder.maximumSize(of: value, as: type)) {
+            ValueEncoder.write(value, as: type, to: &$0)
+        }
         let prefix = output.readInteger(as: Int32.self)
         let length = try #require(prefix)
         if length < 0 { return nil }

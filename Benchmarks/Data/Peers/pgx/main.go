@@ -43,8 +43,8 @@ func main() {
 		count, elapsed, _ := measure(64, duration, func(numbers *rand.Rand) error { return read(pool, numbers) })
 		fmt.Printf("FIGURE %s %.1f reads/s\n", name, float64(count)/elapsed.Seconds())
 	case "postgres-batch-cpu":
-		pool := open(os.Args[2], 1)
-		count, _, used := measure(1, duration, func(numbers *rand.Rand) error { return readBatch(pool, numbers) })
+		pool := open(os.Args[2], 16)
+		count, _, used := measure(64, duration, func(numbers *rand.Rand) error { return readBatch(pool, numbers) })
 		fmt.Printf("FIGURE %s %.1f µs/20-reads\n", name, float64(used.Nanoseconds())/1000/float64(count))
 	default:
 		fail("There is no figure " + name)
