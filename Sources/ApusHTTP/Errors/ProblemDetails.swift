@@ -55,7 +55,7 @@ extension Response {
         switch type {
         case "text/html":
             headers[.contentType] = "text/html; charset=utf-8"
-            body = .text(problem.page)
+            body = .text(problem.page.text)
         case "text/plain":
             headers[.contentType] = "text/plain; charset=utf-8"
             body = .text(problem.text)
@@ -74,14 +74,12 @@ extension ProblemDetails {
     }
 
     /// The problem as an HTML page, for browsers.
-    fileprivate var page: String {
-        let title = Self.escaped("\(status) \(title)")
-        let lines = text.split(at: "\n").dropFirst().map { "<p>\(Self.escaped(String($0)))</p>" }
-        return "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>\(title)</title></head>"
-            + "<body><h1>\(title)</h1>\(lines.joined())</body></html>"
-    }
-
-    private static func escaped(_ text: String) -> String {
-        text.replacing(["&": "&amp;", "<": "&lt;", ">": "&gt;", "\"": "&quot;"])
+    fileprivate var page: HTML {
+        let title = "\(status) \(title)"
+        let lines = text.split(at: "\n").dropFirst().map { line -> HTML in "<p>\(String(line))</p>" }
+        return """
+            <!doctype html><html lang="en"><head><meta charset="utf-8"><title>\(title)</title></head>\
+            <body><h1>\(title)</h1>\(lines)</body></html>
+            """
     }
 }
