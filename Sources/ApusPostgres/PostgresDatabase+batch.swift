@@ -22,9 +22,9 @@ extension PostgresDatabase {
         } else {
             result = try await runAlone(group)
         }
-        let rows = result.group.reduce(result.affectedRows) { $0 + $1.count }
         queries.record(
-            .joined(statements, separator: "; "), duration: .nanoseconds(result.duration.nanoseconds), rows: rows)
+            .joined(statements, separator: "; "), duration: .nanoseconds(result.duration.nanoseconds),
+            rows: result.affectedRows)
         return result.group
     }
 

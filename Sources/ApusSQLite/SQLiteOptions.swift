@@ -13,7 +13,7 @@ public struct SQLiteOptions: Sendable {
     /// The number of reader threads, and of connections for reads that run at once. 2.
     public var readers = 2
     /// The number of instructions of SQLite's virtual machine after which a read that runs at once, on the thread of its
-    /// caller, is broken off and runs on a reader thread instead, as later reads of the same text do. 10,000, some hundred
+    /// caller, is broken off and runs on a reader thread instead, as later reads of the same statement do. 10,000, some hundred
     /// rows; with 0, all reads run on reader threads.
     public var inlineReadInstructions = 10_000
     /// The maximum number of streams and read-only transactions at the same time. 4.

@@ -2,6 +2,7 @@ import ApusCore
 import ApusData
 import ApusTesting
 import GRDBSQLite
+import Synchronization
 import Testing
 
 @testable import ApusSQLite
@@ -47,6 +48,23 @@ import Testing
             #expect(try statement("SELECT \(3)") === first)
             cache.removeAll()
         }
+    }
+
+    @Test func `The end of a transaction is not broken off when its task is cancelled`() throws {
+        let connection = try connection()
+        defer { connection.close() }
+        let current = Mutex<ApusSQLite.Operation?>(nil)
+        let operation = Operation(
+            { open in
+                current.withLock { $0 }?.cancel()
+                for _ in 0..<2000 {
+                    try open.control("SAVEPOINT a")
+                    try open.control("RELEASE a")
+                }
+            }, completion: { _ in })
+        current.withLock { $0 = operation }
+        #expect(operation.begin())
+        try connection.run(operation)
     }
 
     @Test func `Long statements do not fill the memory`() throws {

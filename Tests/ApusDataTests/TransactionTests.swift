@@ -28,6 +28,34 @@ import Testing
         try await database.query("SELECT title FROM notes ORDER BY title", as: String.self)
     }
 
+    @Test func `A cancelled change cannot be ignored, unless its savepoint is undone`() async throws {
+        try await withDatabase { database async throws in
+            func deleteCancelled() async {
+                let task = Task {
+                    withUnsafeCurrentTask { $0?.cancel() }
+                    try await database.execute("DELETE FROM notes")
+                }
+                await #expect(throws: CancellationError.self) { try await task.value }
+            }
+            let ignored = await code {
+                try await database.transaction {
+                    try await insert(database, "a")
+                    await deleteCancelled()
+                }
+            }
+            #expect(ignored == .aborted)
+            #expect(try await titles(database) == [])
+            try await database.transaction {
+                try await insert(database, "b")
+                try? await database.transaction(.savepoint) {
+                    await deleteCancelled()
+                    throw Failure()
+                }
+            }
+            #expect(try await titles(database) == ["b"])
+        }
+    }
+
     @Test func `A savepoint that fails is undone, and the transaction around it goes on`() async throws {
         try await withDatabase { database async throws in
             let log = Log()

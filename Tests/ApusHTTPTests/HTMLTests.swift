@@ -22,6 +22,7 @@ struct HTMLTests {
     @Test func `HTML in HTML stays as it is, and pieces are put together`() {
         let pieces = [1, 2].map { number -> HTML in "<li>\(number)</li>" }
         var list: HTML = "<ul>\(pieces)</ul>"
+        #expect(("<ul>\(pieces.prefix(1))</ul>" as HTML).text == "<ul><li>1</li></ul>")
         list += HTML(markup: "<hr>")
         #expect(("<body>\(list)</body>" as HTML).text == "<body><ul><li>1</li><li>2</li></ul><hr></body>")
     }

@@ -283,6 +283,18 @@ import Testing
         }
     }
 
+    @Test(arguments: Implementation.available) func `A key may have many tags, each of which removes it`(
+        implementation: Implementation
+    ) async throws {
+        try await withCache(implementation) { cache in
+            let key = CacheKey("k", tags: (0..<300).map { "tag:\($0)" })
+            try await cache.set(key, 1)
+            #expect(await cache.get(key, as: Int.self) == 1)
+            await cache.remove(tag: "tag:299")
+            #expect(await cache.get(key, as: Int.self) == nil)
+        }
+    }
+
     @Test(arguments: Implementation.available) func `Keys are compared byte by byte, and tags belong to them`(
         implementation: Implementation
     ) async throws {

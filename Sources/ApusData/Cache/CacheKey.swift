@@ -14,15 +14,14 @@ public struct CacheKey: Sendable, Hashable, ExpressibleByStringInterpolation {
     /// The tags, sorted by their bytes and without repetitions.
     public let tags: [String]
 
-    /// The maximum number of prefixes and of tags each.
-    package static let maximumGroups = 8
+    /// The maximum number of prefixes that are groups.
+    private static let maximumPrefixes = 8
 
     /// Creates a key.
     /// - Parameters:
     ///   - name: The name. Only the first eight prefixes are groups.
-    ///   - tags: At most eight tags.
+    ///   - tags: The tags. Each one makes looking up the key a little slower.
     public init(_ name: String, tags: [String] = []) {
-        precondition(tags.count <= Self.maximumGroups, "A cache key has more than \(Self.maximumGroups) tags.")
         self.name = name
         self.tags = tags.count < 2 ? tags : Self.sorted(tags)
     }
@@ -42,7 +41,7 @@ public struct CacheKey: Sendable, Hashable, ExpressibleByStringInterpolation {
         var groups: [CacheGroup] = []
         for index in name.utf8.indices where name.utf8[index] == UInt8(ascii: ":") {
             groups.append(.prefix(ExactString(String(name[...index]))))
-            if groups.count == maximumGroups { break }
+            if groups.count == maximumPrefixes { break }
         }
         return groups
     }

@@ -1,6 +1,6 @@
 import ApusCore
 
-/// A row of a query result.
+/// A row of a query result. All rows of a result share their values, so one that is kept keeps them all in memory.
 public struct Row: Sendable {
     /// The names of the columns, in the order of the statement.
     public let columns: [String]

@@ -42,7 +42,8 @@ extension AmbientTransaction {
         try current.state.withLock { try current.check($0) }
     }
 
-    /// Runs a statement of the current task.
+    /// Runs a statement of the current task. A change that is cancelled, even before it ran, keeps this transaction from
+    /// being committed, unless its savepoint is undone: what was cancelled too late has had its effect.
     /// - Parameter isWrite: Whether it may change data.
     package func run<Result>(isWrite: Bool, _ statement: () async throws -> Result) async throws -> Result {
         try state.withLock { state in
@@ -51,7 +52,12 @@ extension AmbientTransaction {
             if isWrite { state.hasWritten = true }
         }
         defer { state.withLock { $0.statements -= 1 } }
-        return try await statement()
+        do {
+            return try await statement()
+        } catch let error as CancellationError {
+            if isWrite { state.withLock { $0.failure = $0.failure ?? error } }
+            throw error
+        }
     }
 
     /// Runs a closure that may run several statements, such as that of a stream.

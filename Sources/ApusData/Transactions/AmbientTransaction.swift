@@ -65,8 +65,8 @@ package final class AmbientTransaction: Sendable {
     package func prepareCommit(_ database: any Database) throws -> CommitHook? {
         let hasWritten = try state.withLock { state in
             if let failure = state.failure {
-                throw AppError(
-                    .aborted, "A nested transaction failed, so the transaction was not committed.", cause: failure)
+                let reason = failure is CancellationError ? "A statement was cancelled" : "A nested transaction failed"
+                throw AppError(.aborted, "\(reason), so the transaction was not committed.", cause: failure)
             }
             guard state.statements == 0, state.closures == 0 else {
                 throw TransactionMisuse.unfinished(name).appError

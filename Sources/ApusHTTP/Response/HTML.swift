@@ -8,8 +8,8 @@ import NIOCore
 /// return "<!doctype html><title>Orders</title><table>\(rows)</table>" as HTML
 /// ```
 ///
-/// Text is safe in elements and in attribute values between quotes. It is not in scripts, styles, names, attributes
-/// without quotes, nor as the URL of a link, where a scheme such as `javascript:` must be ruled out.
+/// Text is safe in elements and in attribute values between quotes. It is not safe in scripts, styles, names or attributes
+/// without quotes. For the URL of a link, first rule out schemes such as `javascript:`.
 public struct HTML: Sendable, ExpressibleByStringInterpolation, ResponseConvertible {
     /// The text in UTF-8.
     private var bytes: [UInt8]
@@ -51,7 +51,10 @@ public struct HTML: Sendable, ExpressibleByStringInterpolation, ResponseConverti
         public mutating func appendInterpolation(_ html: HTML) { bytes += html.bytes }
 
         /// Appends pieces of HTML as they are, one after the other.
-        public mutating func appendInterpolation(_ pieces: [HTML]) {
+        public mutating func appendInterpolation(_ pieces: [HTML]) { appendInterpolation(pieces[...]) }
+
+        /// Appends pieces of HTML as they are, one after the other.
+        public mutating func appendInterpolation(_ pieces: ArraySlice<HTML>) {
             for piece in pieces { bytes += piece.bytes }
         }
     }

@@ -10,8 +10,9 @@ extension PendingRequest {
         result.group.reserveCapacity(slots.count)
         for slot in slots where slot.token === self {
             if slot.hasFailed, let failure = slot.failure { return .failure(failure) }
-            result.group.append(slot.takeRows())
-            result.affectedRows += slot.affectedRows
+            let rows = slot.takeRows()
+            result.group.append(rows)
+            result.affectedRows += rows.isEmpty ? slot.affectedRows : rows.count
         }
         return .success(result)
     }

@@ -10,10 +10,12 @@ extension PostgresConnection: PendingRequest.Owner {
     /// statement has ended, the server has closed the connection that carried the request, so that it can no longer
     /// arrive, and a statement has shown that none is pending.
     struct Cancellation {
-        fileprivate(set) var isDelivered = false
+        /// How many cancel requests are on their way.
+        fileprivate var deliveries = 0
+        fileprivate var isDelivered: Bool { deliveries == 0 }
         fileprivate var isProbing = false
         fileprivate var probes = 0
-        fileprivate let watchdog: Scheduled<Void>
+        fileprivate var watchdog: Scheduled<Void>
         fileprivate var waiters: [UnsafeContinuation<Void, Never>] = []
         /// The statements of the transaction that came meanwhile, such as the return to a savepoint.
         fileprivate var held: [PendingRequest] = []
@@ -71,17 +73,40 @@ extension PostgresConnection: PendingRequest.Owner {
         return true
     }
 
-    private func cancelHead(_ request: PendingRequest) {
-        guard cancellation == nil, let key = machine.backendKey, let address = channelContext?.remoteAddress else {
-            return
+    /// Cancels the next statement if its task is gone and it takes long: it was written behind others, so it could not be
+    /// cancelled when its task was.
+    func watchAbandonedHead() {
+        guard let head = machine.abandonedHead else { return }
+        loop.scheduleTask(in: Self.slowDuration) {
+            if self.machine.isHead(where: { $0 === head }) { self.cancelHead(head) }
         }
+    }
+
+    private func cancelHead(_ request: PendingRequest) {
+        guard let key = machine.backendKey, let address = channelContext?.remoteAddress else { return }
         flush()
         machine.isCancelling = true
-        let watchdog = loop.scheduleTask(in: Self.cancellationTimeout) {
-            self.perform(self.machine.fail(AppError(.unavailable, "A cancelled statement did not end.")))
+        let watchdog = watchdog(of: request)
+        if cancellation == nil {
+            cancellation = Cancellation(watchdog: watchdog)
+        } else {
+            // An earlier statement has ended, and this one was written behind it.
+            cancellation?.watchdog.cancel()
+            cancellation?.watchdog = watchdog
         }
-        cancellation = Cancellation(watchdog: watchdog)
         deliver(key, to: address, for: request, repetition: Self.firstRepetition)
+    }
+
+    /// Closes the connection if a cancelled statement, or the probe after it, does not end in time. Others may take as
+    /// long as they do.
+    private func watchdog(of request: PendingRequest) -> Scheduled<Void> {
+        loop.scheduleTask(in: Self.cancellationTimeout) {
+            guard let current = self.cancellation else { return }
+            guard !current.isProbing, !self.machine.isHead(where: { $0 === request }) else {
+                return self.perform(self.machine.fail(AppError(.unavailable, "A cancelled statement did not end.")))
+            }
+            self.cancellation?.watchdog = self.watchdog(of: request)
+        }
     }
 
     private func deliver(
@@ -92,11 +117,11 @@ extension PostgresConnection: PendingRequest.Owner {
             // A cancel request that has overtaken its statement, or was lost, has no effect.
             self.loop.scheduleTask(in: repetition) {
                 guard self.cancellation != nil, self.machine.isHead(where: { $0 === request }) else { return }
-                self.cancellation?.isDelivered = false
                 let next = min(repetition * 2, Self.maximumRepetition)
                 self.deliver(key, to: address, for: request, repetition: next)
             }
         }
+        cancellation?.deliveries += 1
         let courier = CancelCourier(key, tls: isEncrypted ? tls : nil, host: host)
         let connecting = ClientBootstrap(group: loop).connectTimeout(Self.deliveryTimeout)
             .channelInitializer { channel in
@@ -117,7 +142,7 @@ extension PostgresConnection: PendingRequest.Owner {
     }
 
     private func delivered() {
-        cancellation?.isDelivered = true
+        cancellation?.deliveries -= 1
         cancellationAdvanced()
         delegate?.connectionAdvanced(self)
     }

@@ -67,6 +67,7 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
     @exclusivity(unchecked) weak var delegate: (any Delegate)?
     @exclusivity(unchecked) private var reader: MessageReader
     @exclusivity(unchecked) private var isFlushScheduled = false
+    @exclusivity(unchecked) private var isClosing = false
     @exclusivity(unchecked) private var readAt = NIODeadline.now()
     /// Since when the server works on the first request that is not answered.
     @exclusivity(unchecked) private(set) var headSince = NIODeadline.now()
@@ -84,7 +85,7 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
     /// After how long no further statements are written behind one that is not answered.
     static let maximumHeadDuration = TimeAmount.milliseconds(30)
     /// How long a statement takes that is run on a connection of its own the next time.
-    private static let slowDuration = TimeAmount.milliseconds(100)
+    static let slowDuration = TimeAmount.milliseconds(100)
     /// The capacity beyond which the buffer for writes is not kept.
     private static let maximumKeptCapacity = 64 << 10
 
@@ -228,6 +229,7 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
     /// Ends the connection in order.
     func close() {
         guard transport != .closed else { return }
+        isClosing = true
         machine.terminate()
         flush()
         perform(machine.fail(AppError(.unavailable, "The connection to the database was closed.")))
@@ -261,6 +263,8 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        // A write that fails reads what is left, maybe while a message is passed on.
+        guard !isClosing else { return }
         let bytes = unwrapInboundIn(data)
         switch transport {
         case .open: break
@@ -347,6 +351,7 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
         }
         if request?.isUnproven == true { unprovenCount -= 1 }
         headSince = readAt
+        watchAbandonedHead()
         switch answer {
         case .success(var result):
             result.duration = duration

@@ -3,14 +3,16 @@ import ApusCore
 extension AppError {
     /// Creates the error that callers see for an error of the server. The SQLSTATE and the text are only logged.
     init(postgres error: PostgresError) {
-        let (code, message) =
-            error.sqlState == "25006" && error.isInReadOnlyTransaction
-            ? (StatusCode.failedPrecondition, "The transaction is read-only.") : Self.description(of: error.sqlState)
+        let (code, message) = Self.description(of: error, error.sqlState)
         self.init(code, message, cause: error)
     }
 
-    private static func description(of sqlState: String) -> (StatusCode, String) {
+    private static func description(of error: PostgresError, _ sqlState: String) -> (StatusCode, String) {
         switch sqlState {
+        case "25006" where error.isInReadOnlyTransaction: (.failedPrecondition, "The transaction is read-only.")
+        // `statement_timeout` has the same SQLSTATE as a cancel request. In another language, it cannot be told apart.
+        case "57014" where error.message.contains(bytesOf: "statement timeout"):
+            (.deadlineExceeded, "The statement took longer than the database allows.")
         case "23505": (.alreadyExists, "An entry with the same key already exists.")
         case _ where sqlState.starts(withBytesOf: "23"):
             (.failedPrecondition, "The change violates a constraint of the database.")

@@ -192,6 +192,12 @@ struct PostgresConnectionStateMachine<Token> {
         for slot in queue { if let token = slot.token, isMatch(token) { slot.isAbandoned = true } }
     }
 
+    /// Who has asked for the request that the server works on next, if the task is gone.
+    var abandonedHead: Token? {
+        guard let slot = progress ?? queue.first, slot.isAbandoned else { return nil }
+        return slot.token
+    }
+
     /// Whether a request is the one that the server works on, or the first of its group that somebody waits for.
     func isHead(where isMatch: (Token) -> Bool) -> Bool {
         if let slot = progress {

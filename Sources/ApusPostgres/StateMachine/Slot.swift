@@ -5,7 +5,7 @@ import NIOCore
 /// The result of a statement.
 struct StatementResult: Sendable {
     var rows: [Row] = []
-    /// The number of rows that the statement inserted, updated or deleted, or copied.
+    /// The number of rows that the statement inserted, updated or deleted, or copied; of a group, with those returned.
     var affectedRows = 0
     /// How long the server has worked on it, with the way there and back.
     var duration = TimeAmount.zero

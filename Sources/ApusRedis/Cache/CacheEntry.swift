@@ -17,10 +17,10 @@ struct CacheEntry: Equatable {
 
     var encoded: [UInt8] {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(10 + 8 * generations.count + value.count)
+        bytes.reserveCapacity(11 + 8 * generations.count + value.count)
         bytes.append(kind.rawValue)
         Self.append(version, to: &bytes)
-        bytes.append(UInt8(clamping: generations.count))
+        withUnsafeBytes(of: UInt16(clamping: generations.count).bigEndian) { bytes.append(contentsOf: $0) }
         for generation in generations { Self.append(generation, to: &bytes) }
         bytes += value
         return bytes
@@ -38,7 +38,7 @@ struct CacheEntry: Equatable {
         var bytes = bytes
         guard let kind = bytes.readInteger(as: UInt8.self).flatMap(Kind.init),
             let version = bytes.readInteger(as: UInt64.self),
-            let count = bytes.readInteger(as: UInt8.self)
+            let count = bytes.readInteger(as: UInt16.self)
         else { return nil }
         var generations: [UInt64] = []
         for _ in 0..<count {

@@ -5,10 +5,12 @@ import GRDB
 struct OpenConnection {
     let database: GRDB.Database
     private let statements: StatementCache
+    private let monitor: StatementMonitor
 
-    init(_ database: GRDB.Database, _ statements: StatementCache) {
+    init(_ database: GRDB.Database, _ statements: StatementCache, _ monitor: StatementMonitor) {
         self.database = database
         self.statements = statements
+        self.monitor = monitor
     }
 
     // MARK: Statements
@@ -28,11 +30,12 @@ struct OpenConnection {
     /// - Throws: If the transaction must not be committed.
     func run(_ hook: CommitHook) throws { try hook.check(try executeUpdate(hook.statement)) }
 
-    /// Runs a statement that begins or ends a transaction or a savepoint.
+    /// Runs a statement that begins or ends a transaction or a savepoint. It is not ended when its task is cancelled.
     func control(_ sql: String) throws {
         let template = SQL(text: sql).template
         do {
-            try statements.statement(template, on: database, isControl: true).execute()
+            let statement = try statements.statement(template, on: database, isControl: true)
+            try monitor.suspend { try statement.execute() }
         } catch {
             statements.remove(template)
             throw error
@@ -58,8 +61,8 @@ struct OpenConnection {
 
     /// Runs a closure whose reads see one moment.
     func inReadTransaction<Result>(_ body: () throws -> Result) throws -> Result {
-        try control("BEGIN")
         defer { if isInsideTransaction { try? control("ROLLBACK") } }
+        try control("BEGIN")
         return try body()
     }
 

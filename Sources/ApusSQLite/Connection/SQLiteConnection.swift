@@ -45,7 +45,7 @@ struct SQLiteConnection: Sendable {
 
     /// Runs a closure with the connection. Synchronous, because GRDB's asynchronous access costs fifty times as much.
     func use<Result>(_ body: (OpenConnection) throws -> Result) throws -> Result {
-        try Self.translatingErrors { try queue.inDatabase { try body(OpenConnection($0, statements)) } }
+        try Self.translatingErrors { try queue.inDatabase { try body(OpenConnection($0, statements, monitor)) } }
     }
 
     /// Runs an operation. It ends with an error of code `cancelled` when its task is cancelled.

@@ -51,6 +51,17 @@ final class StatementMonitor: Sendable {
         try watch(.questions(instructions / Int(Self.interval)), body)
     }
 
+    /// Runs a statement that nothing ends, inside of ``watch(_:_:)-(Operation,_)`` or outside: one that ends a transaction
+    /// might leave it open.
+    func suspend<Result>(_ body: () throws -> Result) rethrows -> Result {
+        let suspended = limit.withLock { limit in
+            defer { limit = .none }
+            return limit
+        }
+        defer { limit.withLock { $0 = suspended } }
+        return try body()
+    }
+
     private func watch<Result>(_ newLimit: Limit, _ body: () throws -> Result) throws -> Result {
         limit.withLock { $0 = newLimit }
         defer { limit.withLock { $0 = .none } }

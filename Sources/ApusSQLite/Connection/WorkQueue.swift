@@ -42,9 +42,10 @@ final class WorkQueue<Element: Sendable>: @unchecked Sendable {
         return taken
     }
 
-    /// Waits as long as elements keep arriving, for a millisecond at most. Called with the lock.
+    /// Waits as long as elements keep arriving, for about a millisecond at most. Called with the lock.
     private func gather(atMost limit: Int) {
-        for _ in 0..<20 where elements.count < limit && !isClosed {
+        let end = ContinuousClock.now + .milliseconds(1)
+        while elements.count < limit, !isClosed, .now < end {
             let count = elements.count
             condition.unlock()
             usleep(50)

@@ -44,16 +44,16 @@ final class InlineConnection: @unchecked Sendable {
         try monitor.watch(instructions: instructions) { try rows(of: sql) }
     }
 
-    /// Runs queries whose text only reads, in one transaction.
-    /// - Parameter instructions: As of ``rows(of:instructions:)``, for all together.
-    /// - Throws: As ``rows(of:instructions:)``.
-    func rows(ofEach statements: [ApusData.SQL], instructions: Int) throws -> [[ApusData.Row]] {
-        try monitor.watch(instructions: instructions) {
-            _ = try rows(of: Self.begin)
-            defer { _ = try? rows(of: Self.end) }
-            return try statements.map { try rows(of: $0.resolvingLists(for: .sqlite)) }
-        }
+    /// Runs a closure whose reads see one moment.
+    func inTransaction<Result>(_ body: () throws -> Result) throws -> Result {
+        // Neither the beginning nor the end is watched: broken off, they might leave the transaction open.
+        defer { if isInTransaction { _ = try? rows(of: Self.end) } }
+        _ = try rows(of: Self.begin)
+        return try body()
     }
+
+    /// Whether a transaction is open, which keeps later reads from seeing what was changed meanwhile.
+    var isInTransaction: Bool { sqlite3_get_autocommit(connection) == 0 }
 
     /// The beginning and the end of a transaction that only reads.
     private static let (begin, end): (ApusData.SQL, ApusData.SQL) = ("BEGIN", "ROLLBACK")

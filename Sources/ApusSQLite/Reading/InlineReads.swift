@@ -27,6 +27,8 @@ final class InlineReads: Sendable {
     private static let maximumBytes = 256 << 10
     /// The maximum number of remembered statements.
     private static let maximumLongReads = 1000
+    /// How long the statements of a batch take of which the rest runs on a reader thread.
+    private static let longestBatch = Duration.milliseconds(2)
     /// The time of reads after which a task gives way to others, in nanoseconds: that of many short reads, or of few long
     /// ones.
     private static let turn = 500_000
@@ -66,40 +68,59 @@ final class InlineReads: Sendable {
     /// - Returns: Its rows, and how long it took; `nil` if it has to run on a reader thread.
     func rows(of sql: ApusData.SQL) throws -> (rows: [ApusData.Row], duration: Duration)? {
         let sql = sql.resolvingLists(for: .sqlite)
-        do {
-            guard
-                let result = try read(
-                    sql.template, { try $0.rows(of: sql, instructions: instructions) })
-            else { return nil }
-            if ApusData.Row.size(of: result.rows) > Self.maximumBytes { remember(sql.template) }
-            return result
-        } catch let error as DatabaseError {
-            // A reader thread runs it again, and reports what is wrong.
-            if error.resultCode == .SQLITE_INTERRUPT { remember(sql.template) }
-            return nil
-        }
+        return try read({ $0.contains(sql.template) }) { connection, _ in try rows(of: sql, on: connection) }
     }
 
     /// Runs queries in one transaction.
     /// - Returns: The rows of each, and how long all took; `nil` if they have to run on a reader thread.
     func rows(ofEach statements: [ApusData.SQL]) throws -> (rows: [[ApusData.Row]], duration: Duration)? {
-        do {
-            return try read(nil) { try $0.rows(ofEach: statements, instructions: instructions) }
-        } catch is DatabaseError {
-            return nil
+        let statements = statements.map { $0.resolvingLists(for: .sqlite) }
+        return try read({ longReads in statements.contains { longReads.contains($0.template) } }) { connection, start in
+            try connection.inTransaction {
+                try statements.map { sql in
+                    // Each is short, but there may be many.
+                    guard start.duration(to: .now) < Self.longestBatch else { throw TakesLong() }
+                    return try rows(of: sql, on: connection)
+                }
+            }
         }
     }
 
+    /// A batch that goes on on a reader thread.
+    private struct TakesLong: Error {}
+
+    private func rows(of sql: ApusData.SQL, on connection: InlineConnection) throws -> [ApusData.Row] {
+        do {
+            let rows = try connection.rows(of: sql, instructions: instructions)
+            if ApusData.Row.size(of: rows) > Self.maximumBytes { remember(sql.template) }
+            return rows
+        } catch let error as DatabaseError where error.resultCode == .SQLITE_INTERRUPT {
+            remember(sql.template)
+            throw error
+        }
+    }
+
+    /// Reads on a connection.
+    /// - Parameter isLong: Whether what is to be read is among the statements of reads that were too long.
+    /// - Returns: `nil` if it has to be read on a reader thread, which also reports what is wrong with a statement.
     private func read<Rows>(
-        _ template: SQLTemplate?, _ body: (InlineConnection) throws -> Rows
+        _ isLong: (Set<SQLTemplate>) -> Bool,
+        _ body: (InlineConnection, ContinuousClock.Instant) throws -> Rows
     ) throws -> (rows: Rows, duration: Duration)? {
         let start = ContinuousClock.now
         guard gate.enterIfOpen() else { return nil }
         // After the connection was given back: once no read runs, all connections are there to be closed.
         defer { gate.leave() }
-        guard let connection = take(template, at: start) else { return nil }
+        guard let connection = take(isLong, at: start) else { return nil }
         defer { give(connection) }
-        let rows = try body(connection)
+        let rows: Rows
+        do {
+            rows = try body(connection, start)
+        } catch is DatabaseError {
+            return nil
+        } catch is TakesLong {
+            return nil
+        }
         let duration = start.duration(to: .now)
         // Reads are far shorter than a second.
         time.wrappingAdd(duration.components.attoseconds / 1_000_000_000, ordering: .relaxed)
@@ -107,18 +128,22 @@ final class InlineReads: Sendable {
         return (rows, duration)
     }
 
-    private func take(_ template: SQLTemplate?, at now: ContinuousClock.Instant) -> InlineConnection? {
+    private func take(
+        _ isLong: (Set<SQLTemplate>) -> Bool, at now: ContinuousClock.Instant
+    ) -> InlineConnection? {
         state.withLock { state in
             if let end = state.suspendedUntil {
                 guard now >= end else { return nil }
                 state.suspendedUntil = nil
             }
-            if let template, !state.longReads.isEmpty, state.longReads.contains(template) { return nil }
+            guard state.longReads.isEmpty || !isLong(state.longReads) else { return nil }
             return state.idle.popLast()
         }
     }
 
     private func give(_ connection: InlineConnection) {
+        // One whose transaction cannot be ended is closed.
+        guard !connection.isInTransaction else { return }
         state.withLock { if !$0.isClosed { $0.idle.append(connection) } }
     }
 

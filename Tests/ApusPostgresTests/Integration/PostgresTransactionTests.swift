@@ -39,6 +39,26 @@ struct PostgresTransactionTests {
         }
     }
 
+    @Test func `A cancelled change cannot be ignored`() async throws {
+        try await withTable { database, _ async throws in
+            func run(_ sql: SQL) async -> StatusCode? {
+                await code {
+                    try await database.transaction {
+                        try await database.execute("UPDATE t SET n = 1 WHERE id = 1")
+                        let task = Task {
+                            withUnsafeCurrentTask { $0?.cancel() }
+                            _ = try await database.query(sql)
+                        }
+                        await #expect(throws: CancellationError.self) { try await task.value }
+                    }
+                }
+            }
+            let change = await run("UPDATE t SET n = 2 WHERE id = 2")
+            #expect(change == .aborted)
+            #expect(try await database.value("SELECT sum(n) FROM t") == 0)
+        }
+    }
+
     @Test func `A nested transaction joins, and its failure cannot be ignored`() async throws {
         try await withTable { database, _ async throws in
             let error = await code {
