@@ -1,6 +1,7 @@
 import ApusCore
 
-/// A row of a query result. All rows of a result share their values, so one that is kept keeps them all in memory.
+/// A row of a query result. All rows of a result or a batch share their values, so one that is kept keeps them all in
+/// memory.
 public struct Row: Sendable {
     /// The names of the columns, in the order of the statement.
     public let columns: [String]
@@ -23,11 +24,11 @@ public struct Row: Sendable {
 
     /// Creates the rows of a result.
     /// - Parameters:
-    ///   - count: The number of rows.
+    ///   - positions: Which rows of the values are those of the result.
     ///   - values: The values of all rows, one row after the other.
-    package static func rows(_ count: Int, columns: [String], values: [SQLValue]) -> [Row] {
+    package static func rows(_ positions: Range<Int>, columns: [String], values: [SQLValue]) -> [Row] {
         let width = columns.count
-        return (0..<count).map { index in
+        return positions.map { index in
             Row(columns: columns, storage: values, range: index * width..<(index + 1) * width)
         }
     }

@@ -7,12 +7,10 @@ extension PendingRequest {
     /// - Parameter slots: The requests that were answered, with those that begin a transaction.
     func groupAnswer(_ slots: [Slot<PendingRequest>]) -> Result<StatementResult, AppError> {
         var result = StatementResult()
-        result.group.reserveCapacity(slots.count)
+        result.group.reserveCapacity(statements.count)
         for slot in slots where slot.token === self {
             if slot.hasFailed, let failure = slot.failure { return .failure(failure) }
-            let rows = slot.takeRows()
-            result.group.append(rows)
-            result.affectedRows += rows.isEmpty ? slot.affectedRows : rows.count
+            slot.takeResults(&result)
         }
         return .success(result)
     }
@@ -48,12 +46,7 @@ extension PostgresConnection {
             try ValueEncoder.validate(group[index].values)
         }
         guard try joinTransaction(request) else { return }
-        for index in group.indices {
-            let statement = statements[index]
-            machine.send(
-                statement, group[index].values, token: request, keepsPrepared: statement.isKept,
-                endsGroup: index == group.count - 1)
-        }
+        machine.send(group: group, statements, token: request)
         if request.hasUnprovenStatement { noteUnproven(request) }
     }
 }

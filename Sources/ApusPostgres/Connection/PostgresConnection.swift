@@ -317,7 +317,7 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
     func perform(_ action: Machine.Action) {
         switch action {
         case .none: break
-        case .answered(let slot): answered(slot.waiting, slot.takeAnswer())
+        case .answered(let slot): answered(slot)
         case .answeredGroup(let slots): answeredGroup(slots)
         case .started:
             lastUse = .now()
@@ -329,6 +329,12 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
         case .notice(let notice): log.debug("notice of the database", metadata: ["notice": "\(notice)"])
         case .failed(let error, let waiting): closed(error, waiting)
         }
+    }
+
+    private func answered(_ slot: Slot<PendingRequest>) {
+        let request = slot.waiting
+        if let request, case .group = request.kind { return answered(request, request.groupAnswer([slot])) }
+        answered(request, slot.takeAnswer())
     }
 
     private func answeredGroup(_ slots: [Slot<PendingRequest>]) {

@@ -102,7 +102,7 @@ extension PostgresConnectionStateMachine {
     private mutating func receivedCompletion(_ message: BackendMessage, _ current: Slot<Token>) throws {
         try current.receivedCompletion(message)
         // The next request of the group is answered without a ReadyForQuery in between.
-        if !current.endsGroup {
+        if current.isComplete, !current.endsGroup {
             answeredInGroup.append(current)
             progress = nil
         }

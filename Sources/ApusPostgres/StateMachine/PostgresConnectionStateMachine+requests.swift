@@ -6,14 +6,15 @@ extension PostgresConnectionStateMachine {
     /// Writes a statement: as one group of messages, so that nothing can come between preparing and executing it.
     /// - Parameters:
     ///   - values: The values, which were validated.
+    ///   - further: The values of further executions of the statement that follow this one, with the same text.
     ///   - token: Who waits for the answer.
     ///   - keepsPrepared: Whether the statement may stay prepared for later executions.
     ///   - endsGroup: Whether the group ends here. If not, requests that follow share the fate of this one: outside of a
     ///     transaction, they are one.
     ///   - isRetry: Whether it is written again after a failure.
     mutating func send(
-        _ statement: PostgresStatement, _ values: [SQLValue], token: Token?, keepsPrepared: Bool = true,
-        endsGroup: Bool = true, isRetry: Bool = false
+        _ statement: PostgresStatement, _ values: [SQLValue], further: ArraySlice<SQL> = [], token: Token?,
+        keepsPrepared: Bool = true, endsGroup: Bool = true, isRetry: Bool = false
     ) {
         let start = output.writerIndex
         let isNamed = keepsPrepared && options.preparesStatements
@@ -21,7 +22,7 @@ extension PostgresConnectionStateMachine {
         if let group = known?.unconfirmedGroup, group != currentGroup { known = nil }
         // What another connection has learnt is used as well. The types of the parameters are declared, so they stay true.
         var description = known == nil ? statement.description : known?.description
-        if let types = description?.parameters, !ValueEncoder.fit(values, types) {
+        if let types = description?.parameters, !ValueEncoder.fit(values, further, types) {
             // The column may have a larger type by now. If the server infers the same one again, it reports the error.
             (known, description) = (nil, nil)
         }
@@ -34,14 +35,30 @@ extension PostgresConnectionStateMachine {
             if queue.last?.endsGroup == false { current.unconfirmedGroup = currentGroup }
             closed = parse(current, values, description, isRetry: isRetry)
         }
-        execute(current, values, description, endsGroup: endsGroup)
+        execute(current, values, further: further, description, endsGroup: endsGroup)
         let slot = Slot(
-            kind: .statement(current), token: token, values: values, parses: known == nil,
+            kind: .statement(current), token: token, values: values, further: further, parses: known == nil,
             requested: description?.columns)
         slot.endsGroup = endsGroup
         slot.isRetry = isRetry
         slot.closed = closed
         append(slot, from: start)
+    }
+
+    /// Writes statements that share their fate, whose values were validated. Executions of one statement that follow each
+    /// other are one request.
+    /// - Parameter statements: The statement of each.
+    mutating func send(group: [SQL], _ statements: [PostgresStatement], token: Token?) {
+        var start = 0
+        while start < group.count {
+            let statement = statements[start]
+            var end = start + 1
+            while end < group.count, statements[end] === statement { end += 1 }
+            send(
+                statement, group[start].values, further: group[(start + 1)..<end], token: token,
+                keepsPrepared: statement.isKept, endsGroup: end == group.count)
+            start = end
+        }
     }
 
     /// Writes a statement without values or rows that begins a group, such as `BEGIN`. If it fails, what follows is not
@@ -50,7 +67,7 @@ extension PostgresConnectionStateMachine {
         let start = output.writerIndex
         let current = PreparedStatement(statement, isNamed: false)
         FrontendMessage.parse("", statement.sql, types: [], to: &output)
-        execute(current, [], nil, endsGroup: false)
+        execute(current, [], further: [], nil, endsGroup: false)
         let slot = Slot<Token>(kind: .statement(current), token: nil, parses: true)
         slot.endsGroup = false
         append(slot, from: start)
@@ -86,36 +103,55 @@ extension PostgresConnectionStateMachine {
         return closed
     }
 
-    /// Writes Bind and Execute for the unnamed portal, and Sync at the end of a group.
+    /// Writes Bind and Execute for each execution, and Sync at the end of a group.
     private mutating func execute(
-        _ current: PreparedStatement, _ values: [SQLValue], _ description: StatementDescription?, endsGroup: Bool
+        _ current: PreparedStatement, _ values: [SQLValue], further: ArraySlice<SQL>,
+        _ description: StatementDescription?, endsGroup: Bool
     ) {
         // Until the server has described the statement, only the types are certain that were declared, by whichever
         // request has prepared it.
         let types = description?.parameters ?? current.declaredTypes
-        let isTyped = types.count == values.count
         let columns = description?.columns
-        // With the counts, and the other messages.
+        var size = FrontendMessage.sync.count + Self.maximumSize(current, values, types, columns)
+        for index in further.indices { size += Self.maximumSize(current, further[index].values, types, columns) }
+        output.write(upTo: size) { output in
+            Self.execute(current, values, types, columns, &output)
+            for index in further.indices { Self.execute(current, further[index].values, types, columns, &output) }
+            if endsGroup { output.write(FrontendMessage.sync) }
+        }
+    }
+
+    private static func maximumSize(
+        _ current: PreparedStatement, _ values: [SQLValue], _ types: [PostgresType], _ columns: ColumnDescription?
+    ) -> Int {
+        let isTyped = types.count == values.count
+        // With the counts, and the other message.
         var size = current.bindStart.count + 2 * (values.count + (columns?.formats.count ?? 0)) + 32
         for index in values.indices {
             size += ValueEncoder.maximumSize(of: values[index], as: isTyped ? types[index] : .unknown)
         }
-        output.write(upTo: size) { output in
-            let start = output.count
-            output.write(current.bindStart)
-            output.write(UInt16(truncatingIfNeeded: values.count))
-            for index in values.indices {
-                output.write(ValueEncoder.format(of: values[index], as: isTyped ? types[index] : .unknown).rawValue)
-            }
-            output.write(UInt16(truncatingIfNeeded: values.count))
-            for index in values.indices {
-                ValueEncoder.write(values[index], as: isTyped ? types[index] : .unknown, to: &output)
-            }
-            Self.writeResultFormats(columns, to: &output)
-            output.replace(at: start + 1, with: UInt32(truncatingIfNeeded: output.count - start - 1))
-            output.write(FrontendMessage.execute)
-            if endsGroup { output.write(FrontendMessage.sync) }
+        return size
+    }
+
+    /// Writes Bind and Execute for the unnamed portal.
+    private static func execute(
+        _ current: PreparedStatement, _ values: [SQLValue], _ types: [PostgresType], _ columns: ColumnDescription?,
+        _ output: inout MessageWriter
+    ) {
+        let isTyped = types.count == values.count
+        let start = output.count
+        output.write(current.bindStart)
+        output.write(UInt16(truncatingIfNeeded: values.count))
+        for index in values.indices {
+            output.write(ValueEncoder.format(of: values[index], as: isTyped ? types[index] : .unknown).rawValue)
         }
+        output.write(UInt16(truncatingIfNeeded: values.count))
+        for index in values.indices {
+            ValueEncoder.write(values[index], as: isTyped ? types[index] : .unknown, to: &output)
+        }
+        writeResultFormats(columns, to: &output)
+        output.replace(at: start + 1, with: UInt32(truncatingIfNeeded: output.count - start - 1))
+        output.write(FrontendMessage.execute)
     }
 
     private static func writeResultFormats(_ columns: ColumnDescription?, to output: inout MessageWriter) {
@@ -161,8 +197,9 @@ extension PostgresConnectionStateMachine {
             switch slot.kind {
             case .statement(let prepared):
                 send(
-                    prepared.statement, slot.values, token: slot.token, keepsPrepared: !prepared.name.isEmpty,
-                    endsGroup: slot.endsGroup, isRetry: slot.isRetry || index == failedIndex)
+                    prepared.statement, slot.values, further: slot.further, token: slot.token,
+                    keepsPrepared: !prepared.name.isEmpty, endsGroup: slot.endsGroup,
+                    isRetry: slot.isRetry || index == failedIndex)
             case .simple, .commit, .copyIn, .copyOut: send(slot.kind, token: slot.token)
             }
         }

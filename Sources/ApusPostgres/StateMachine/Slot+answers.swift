@@ -10,7 +10,7 @@ extension Slot {
     }
 
     func receivedParameterDescription(_ message: BackendMessage) throws {
-        guard hasParsed, !hasBound else { throw message.unexpected }
+        guard hasParsed, !hasBound, !isBetweenExecutions else { throw message.unexpected }
         var body = message.body
         guard let count = body.readInteger(as: UInt16.self), body.readableBytes == 4 * Int(count) else {
             throw message.malformed
@@ -22,7 +22,7 @@ extension Slot {
         guard !isComplete || isSimple else { throw message.unexpected }
         beginResult(columns)
         guard case .statement(let prepared) = kind else { return }
-        guard hasParsed, !hasBound else { throw message.unexpected }
+        guard hasParsed, !hasBound, !isBetweenExecutions else { throw message.unexpected }
         let description = StatementDescription(parameterOIDs: parameterOIDs, columns: columns)
         prepared.description = description
         prepared.statement.described(description, generation: prepared.generation)
@@ -58,7 +58,7 @@ extension Slot {
         case .simple, .commit: break
         case .copyIn, .copyOut: guard case .ended = copy, !isComplete else { throw message.unexpected }
         }
-        isComplete = true
+        endExecution()
         guard message.kind == .commandComplete else { return }
         guard let tag = CommandTag(message.bytes) else { throw message.malformed }
         let rows = affectedRows.addingReportingOverflow(tag.affectedRows)

@@ -57,6 +57,8 @@ final class Slot<Token> {
     /// Who waits for the answer; `nil` if nobody does.
     let token: Token?
     let values: [SQLValue]
+    /// Further executions of the statement in the same request.
+    let further: ArraySlice<SQL>
     /// Whether the statement is prepared in this request.
     let parses: Bool
     /// The columns whose formats were requested; `nil` if all were requested in text format.
@@ -90,12 +92,17 @@ final class Slot<Token> {
     /// The number of rows of the current result, and their values.
     @exclusivity(unchecked) private var rowCount = 0
     @exclusivity(unchecked) private var rowValues: [SQLValue] = []
+    /// The number of rows after each execution that is complete, apart from the last one.
+    @exclusivity(unchecked) private var executionEnds: [Int] = []
 
-    init(kind: Kind, token: Token?, values: [SQLValue] = [], parses: Bool = false, requested: ColumnDescription? = nil)
-    {
+    init(
+        kind: Kind, token: Token?, values: [SQLValue] = [], further: ArraySlice<SQL> = [], parses: Bool = false,
+        requested: ColumnDescription? = nil
+    ) {
         self.kind = kind
         self.token = token
         self.values = values
+        self.further = further
         self.parses = parses
         self.requested = requested
     }
@@ -160,9 +167,19 @@ final class Slot<Token> {
         (rowCount, rowValues) = (0, [])
     }
 
+    /// Whether an execution is complete, but not all are.
+    var isBetweenExecutions: Bool { !executionEnds.isEmpty && !hasBound }
+
+    /// Called when an execution is complete.
+    func endExecution() {
+        guard executionEnds.count < further.count else { return isComplete = true }
+        executionEnds.append(rowCount)
+        hasBound = false
+    }
+
     private func endResult() {
         guard rowCount > 0 else { return }
-        let result = Row.rows(rowCount, columns: columns?.names ?? [], values: rowValues)
+        let result = Row.rows(0..<rowCount, columns: columns?.names ?? [], values: rowValues)
         if rows.isEmpty { rows = result } else { rows += result }
         (rowCount, rowValues) = (0, [])
     }
@@ -173,9 +190,22 @@ final class Slot<Token> {
         return .success(StatementResult(rows: takeRows(), affectedRows: affectedRows))
     }
 
-    func takeRows() -> [Row] {
+    private func takeRows() -> [Row] {
         endResult()
         defer { rows = [] }
         return rows
+    }
+
+    /// Appends the rows of each execution to the results of a group. The rows are handed over.
+    func takeResults(_ result: inout StatementResult) {
+        result.affectedRows += rowCount > 0 ? rowCount : affectedRows
+        let names = columns?.names ?? []
+        var start = 0
+        for end in executionEnds {
+            result.group.append(Row.rows(start..<end, columns: names, values: rowValues))
+            start = end
+        }
+        result.group.append(Row.rows(start..<rowCount, columns: names, values: rowValues))
+        dropRows()
     }
 }

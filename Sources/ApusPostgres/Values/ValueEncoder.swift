@@ -53,6 +53,13 @@ enum ValueEncoder {
         return true
     }
 
+    /// Whether integer parameters can hold the numbers of several executions.
+    static func fit(_ values: [SQLValue], _ further: ArraySlice<SQL>, _ types: [PostgresType]) -> Bool {
+        guard fit(values, types) else { return false }
+        for index in further.indices where !fit(further[index].values, types) { return false }
+        return true
+    }
+
     /// Returns the type to declare for a parameter when its statement is prepared; 0 leaves it to the server.
     /// - Parameter declaresNumbers: Whether to declare numbers as well, for statements in which the server cannot infer
     ///   their types.

@@ -28,7 +28,7 @@ struct StatementHandle {
                 }
                 count += 1
                 for index in 0..<Int32(columns?.count ?? 0) { values.append(value(at: index)) }
-            case SQLITE_DONE: return ApusData.Row.rows(count, columns: columns ?? [], values: values)
+            case SQLITE_DONE: return ApusData.Row.rows(0..<count, columns: columns ?? [], values: values)
             case let code: throw error(code, sql)
             }
         }

@@ -71,6 +71,44 @@ struct GroupTests {
         #expect(test.answers.last?.outcome == .rows([.integer(2)], affected: 0))
     }
 
+    @Test func `Executions of one statement are one request, and are repeated together`() throws {
+        var test = MachineUnderTest()
+        let prepared = Answer.prepared(parameters: [23])
+        try send(&test, [(statement, .integer(1)), (statement, .integer(2)), (statement, .integer(3))], token: 1)
+        #expect(test.sentKinds() == "PDBEBEBES" && test.machine.unansweredCount == 1)
+        test.receive(prepared + Answer.rows("1") + Answer.rows() + ServerMessage.bindComplete)
+        test.receive(ServerMessage.complete("SELECT 0") + ServerMessage.ready())
+        #expect(
+            test.answers.map(\.outcome) == [
+                .rows([.integer(1)], affected: 0), .rows([], affected: 0), .rows([], affected: 0),
+            ])
+        try send(&test, [(statement, .integer(4)), (statement, .integer(5))], token: 2)
+        #expect(test.sentKinds() == "BEBES")
+        test.receive(ServerMessage.error("0A000") + ServerMessage.ready())
+        #expect(test.sentKinds() == "CPDBEBES")
+        test.receive(
+            ServerMessage.closeComplete + prepared + Answer.rows("4", "5") + Answer.rows("6") + ServerMessage.ready())
+        #expect(
+            test.answers.suffix(2).map(\.outcome) == [
+                .rows([.integer(4), .integer(5)], affected: 0), .rows([.integer(6)], affected: 0),
+            ])
+        #expect(test.machine.unansweredCount == 0 && test.machine.unansweredBytes == 0)
+    }
+
+    @Test(arguments: ["described again", "not bound", "too few"])
+    func `An answer that does not belong between executions ends the connection`(violation: String) throws {
+        var test = MachineUnderTest()
+        try send(&test, [(statement, .integer(1)), (statement, .integer(2))], token: 1)
+        test.receive(Answer.prepared(parameters: [23]) + Answer.rows("1"))
+        switch violation {
+        case "described again": test.receive(Answer.columns)
+        case "not bound": test.receive(ServerMessage.row([[49]]))
+        default: test.receive(ServerMessage.ready())
+        }
+        #expect(test.failure?.code == .unavailable)
+        #expect(test.outcome(1) == .failedByConnection(.unavailable))
+    }
+
     @Test func `A group whose statement is invalid twice fails`() throws {
         var test = MachineUnderTest()
         try send(&test, [(statement, .integer(1)), (other, .integer(2))], token: 0)

@@ -81,13 +81,18 @@ struct MachineUnderTest {
         }
     }
 
+    /// Notes the outcome of each execution of a request.
     private mutating func note(_ slot: Slot<Int>) {
         guard let request = slot.waiting else { return }
-        switch slot.takeAnswer() {
-        case .success(let result):
-            let values = result.rows.map { (try? $0.get(0, as: SQLValue.self)) ?? .null }
-            answers.append((request, .rows(values, affected: result.affectedRows)))
-        case .failure(let error): answers.append((request, .failed(error.code)))
+        if let error = slot.failure {
+            for _ in 0...slot.further.count { answers.append((request, .failed(error.code))) }
+            return
+        }
+        var result = StatementResult()
+        slot.takeResults(&result)
+        for rows in result.group {
+            let values = rows.map { (try? $0.get(0, as: SQLValue.self)) ?? .null }
+            answers.append((request, .rows(values, affected: slot.affectedRows)))
         }
     }
 
@@ -97,9 +102,8 @@ struct MachineUnderTest {
 extension PostgresConnectionStateMachine {
     /// Writes statements that share their fate.
     mutating func send(group: [(statement: PostgresStatement, values: [SQLValue])], token: Token) {
-        for (index, part) in group.enumerated() {
-            send(part.statement, part.values, token: token, endsGroup: index == group.count - 1)
-        }
+        let statements = group.map { SQL(template: SQL(text: "").template, values: $0.values) }
+        send(group: statements, group.map(\.statement), token: token)
     }
 }
 
