@@ -64,10 +64,9 @@ import Testing
 
     private func add(
         _ machine: inout Machine, _ waiter: String, _ answer: Machine.Answer = .reply,
-        deadline: ContinuousClock.Instant? = nil
+        deadline: NIODeadline? = nil
     ) {
-        let ticket = UInt64(waiter.utf8.reduce(0) { $0 &* 256 &+ UInt64($1) })
-        #expect(machine.add(waiter, answer, ticket: ticket, deadline: deadline) == .admitted)
+        #expect(machine.add(waiter, answer, deadline: deadline) == .admitted)
     }
 
     // MARK: Handshake
@@ -77,7 +76,7 @@ import Testing
         let requirements = Handshake.Requirements(
             user: "ada", password: Secret("s3cret"), clientName: "orders", database: 2, requiresPrimary: true)
         #expect(text(machine.connected(requirements)) == "send HELLO 3 AUTH ada s3cret SETNAME orders")
-        #expect(machine.add("a", .reply, ticket: 1, deadline: nil) == .closed)
+        #expect(machine.add("a", .reply, deadline: nil) == .closed)
         #expect(text(machine.received(.map([]))) == "send SELECT 2")
         #expect(text(machine.received(ok)) == "send ROLE")
         #expect(text(machine.received(.array([RedisValue("master"), .integer(0), .array([])]))) == "ready")
@@ -150,8 +149,8 @@ import Testing
     @Test func `A cancelled command keeps its slot, and its reply is discarded`() {
         var machine = ready()
         for waiter in ["a", "b", "c"] { add(&machine, waiter) }
-        #expect(machine.cancel(ticket: UInt64(UInt8(ascii: "b"))) == "b")
-        #expect(machine.cancel(ticket: UInt64(UInt8(ascii: "b"))) == nil)
+        #expect(machine.cancel(where: { $0 == "b" }) == "b")
+        #expect(machine.cancel(where: { $0 == "b" }) == nil)
         #expect(text(machine.received(.integer(1))) == "a: 1")
         #expect(text(machine.received(.integer(2))) == "discard")
         #expect(text(machine.received(.integer(3))) == "c: 3")
@@ -159,7 +158,7 @@ import Testing
 
     @Test func `A deadline never shifts the replies`() {
         var machine = ready()
-        let now = ContinuousClock.now
+        let now = NIODeadline.uptimeNanoseconds(5)
         add(&machine, "a", deadline: now)
         add(&machine, "b")
         add(&machine, "c", deadline: now + .seconds(2))
@@ -187,27 +186,28 @@ import Testing
         var generator = SeededGenerator(state: 1113)
         for _ in 0..<100 {
             var machine = ready()
-            var written: [(ticket: UInt64, isCancelled: Bool)] = []
-            var next: UInt64 = 0
+            var written: [(number: Int64, isCancelled: Bool)] = []
+            var next: Int64 = 0
             for _ in 0..<200 {
                 switch Int.random(in: 0..<3, using: &generator) {
                 case 0 where written.count < 100:
                     next += 1
-                    #expect(machine.add("\(next)", .reply, ticket: next, deadline: nil) == .admitted)
+                    #expect(machine.add("\(next)", .reply, deadline: nil) == .admitted)
                     written.append((next, false))
                 case 1:
                     guard let index = written.indices.randomElement(using: &generator) else { continue }
-                    let expected = written[index].isCancelled ? nil : "\(written[index].ticket)"
-                    #expect(machine.cancel(ticket: written[index].ticket) == expected)
+                    let waiter = "\(written[index].number)"
+                    let cancelled = machine.cancel { $0 == waiter }
+                    #expect(cancelled == (written[index].isCancelled ? nil : waiter))
                     written[index].isCancelled = true
                 default:
                     guard !written.isEmpty else { continue }
                     let first = written.removeFirst()
-                    let expected = first.isCancelled ? "discard" : "\(first.ticket): \(first.ticket)"
-                    #expect(text(machine.received(.integer(Int64(first.ticket)))) == expected)
+                    let expected = first.isCancelled ? "discard" : "\(first.number): \(first.number)"
+                    #expect(text(machine.received(.integer(first.number))) == expected)
                 }
             }
-            #expect(machine.close() == written.filter { !$0.isCancelled }.map { "\($0.ticket)" })
+            #expect(machine.close() == written.filter { !$0.isCancelled }.map { "\($0.number)" })
         }
     }
 
@@ -220,12 +220,12 @@ import Testing
         var machine = ready(maximumSlots: 2)
         add(&machine, "a")
         add(&machine, "b")
-        #expect(machine.add("c", .reply, ticket: 9, deadline: nil) == .full)
+        #expect(machine.add("c", .reply, deadline: nil) == .full)
         // A cancelled command still counts: its slot is what is bounded.
-        _ = machine.cancel(ticket: UInt64(UInt8(ascii: "a")))
-        #expect(machine.add("c", .reply, ticket: 9, deadline: nil) == .full)
+        _ = machine.cancel { $0 == "a" }
+        #expect(machine.add("c", .reply, deadline: nil) == .full)
         _ = machine.received(ok)
-        #expect(machine.add("c", .reply, ticket: 9, deadline: nil) == .admitted)
+        #expect(machine.add("c", .reply, deadline: nil) == .admitted)
     }
 
     // MARK: Refusals
@@ -236,7 +236,7 @@ import Testing
         add(&machine, "a")
         add(&machine, "b")
         #expect(text(machine.received(.error(RedisError(reply: reply)))) == "a: \(reply), replace")
-        #expect(machine.add("c", .reply, ticket: 9, deadline: nil) == .closed)
+        #expect(machine.add("c", .reply, deadline: nil) == .closed)
         #expect(text(machine.received(ok)) == "b: OK, close")
         machine = ready()
         add(&machine, "a")
@@ -349,12 +349,12 @@ import Testing
     @Test func `A closed connection tells everyone who waits, once, and accepts nothing`() {
         var machine = ready()
         for waiter in ["a", "b", "c"] { add(&machine, waiter) }
-        _ = machine.cancel(ticket: UInt64(UInt8(ascii: "b")))
+        _ = machine.cancel { $0 == "b" }
         #expect(machine.close() == ["a", "c"])
         let again = machine.close()
         #expect(again.isEmpty)
         #expect(text(machine.received(ok)) == "none")
-        #expect(machine.add("d", .reply, ticket: 9, deadline: nil) == .closed)
+        #expect(machine.add("d", .reply, deadline: nil) == .closed)
     }
 
     @Test func `A draining connection closes after its last reply`() {

@@ -39,7 +39,8 @@ final class PendingRequest: @unchecked Sendable {
     @exclusivity(unchecked) var statements: [PostgresStatement] = []
     /// Whether it was not known whether the statement is fast when it was written.
     @exclusivity(unchecked) var isUnproven = false
-    @exclusivity(unchecked) weak var owner: (any Owner)?
+    /// `nil` before the request is submitted, and after its answer. Not weak, because that makes retaining the owner slower.
+    @exclusivity(unchecked) var owner: (any Owner)?
     /// The data of a COPY.
     var copy: CopyChannel?
     @exclusivity(unchecked) private(set) var isCancelled = false

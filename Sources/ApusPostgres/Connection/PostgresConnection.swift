@@ -64,7 +64,8 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
     /// Whether the connection leads through a connection pooler.
     @exclusivity(unchecked) var isPooled = false
     @exclusivity(unchecked) var channelContext: ChannelHandlerContext?
-    @exclusivity(unchecked) weak var delegate: (any Delegate)?
+    /// `nil` once the connection is closed. Not weak, because that makes retaining the delegate slower.
+    @exclusivity(unchecked) var delegate: (any Delegate)?
     @exclusivity(unchecked) private var reader: MessageReader
     @exclusivity(unchecked) private var isFlushScheduled = false
     @exclusivity(unchecked) private var isClosing = false
@@ -397,6 +398,7 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
         cancellation?.connectionClosed(error)
         cancellation = nil
         delegate?.connectionClosed(self)
+        delegate = nil
         channelContext?.close(promise: nil)
     }
 }

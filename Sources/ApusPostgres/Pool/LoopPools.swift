@@ -29,7 +29,7 @@ final class LoopPools: Sendable {
         if start.isNew, !start.close {
             let tick = tick.withLock { $0 }
             loop.runNowOrSoon {
-                pool.statements.slownessChanged = { [weak self, weak pool] in self?.tell($0, isSlow: $1, except: pool) }
+                pool.statements.slownessChanged = { [weak self] in self?.tell($0, isSlow: $1, except: loop) }
                 pool.start(tick: tick)
             }
         } else if start.close {
@@ -39,8 +39,8 @@ final class LoopPools: Sendable {
     }
 
     /// Tells the other event loops that a statement has turned out to be slow, or no longer is.
-    private func tell(_ sql: String, isSlow: Bool, except origin: LoopPool?) {
-        for pool in state.withLock({ Array($0.pools.values) }) where pool !== origin {
+    private func tell(_ sql: String, isSlow: Bool, except origin: any EventLoop) {
+        for pool in state.withLock({ Array($0.pools.values) }) where pool.loop !== origin {
             pool.loop.execute { pool.statements.statement(sql).speed = isSlow ? .slow : .unknown }
         }
     }

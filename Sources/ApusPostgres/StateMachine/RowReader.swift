@@ -26,7 +26,6 @@ enum RowReader {
         guard count == columns.types.count else {
             throw ProtocolViolation("A row has \(count) columns instead of \(columns.types.count).")
         }
-        if values.isEmpty { values.reserveCapacity(count) }
         for index in 0..<count { values.append(try reader.value(index, columns, requested)) }
     }
 

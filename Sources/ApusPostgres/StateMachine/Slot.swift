@@ -51,6 +51,8 @@ final class Slot<Token> {
         @exclusivity(unchecked) var failure: AppError?
     }
 
+    private static var maximumReservedRows: Int { 1024 }
+
     // MARK: The request
 
     let kind: Kind
@@ -132,6 +134,10 @@ final class Slot<Token> {
 
     /// Appends a row of the current result.
     func appendRow(_ bytes: UnsafeRawBufferPointer, _ columns: ColumnDescription) throws {
+        if rowValues.isEmpty {
+            // Statements of a batch often return one row each.
+            rowValues.reserveCapacity(columns.types.count * min(1 + further.count, Self.maximumReservedRows))
+        }
         try RowReader.append(bytes, columns, requested: requested, to: &rowValues)
         rowCount += 1
     }
@@ -172,7 +178,10 @@ final class Slot<Token> {
 
     /// Called when an execution is complete.
     func endExecution() {
-        guard executionEnds.count < further.count else { return isComplete = true }
+        guard executionEnds.count < further.count else {
+            isComplete = true
+            return
+        }
         executionEnds.append(rowCount)
         hasBound = false
     }

@@ -188,12 +188,12 @@ public final class RedisCache: Cache {
     // MARK: Errors
 
     /// The task's deadline, or that of one access to Redis.
-    private var deadline: ContinuousClock.Instant {
-        let own = ContinuousClock.now + timeout
-        return min(client.core.deadline ?? own, own)
+    private var deadline: NIODeadline {
+        let own = NIODeadline.now() + TimeAmount(timeout)
+        return min(Deadline.currentOnEventLoop ?? own, own)
     }
 
-    private var hasTaskExpired: Bool { client.core.deadline.map { $0 <= .now } ?? false }
+    private var hasTaskExpired: Bool { ServiceContext.current?.deadline?.hasPassed ?? false }
 
     /// Runs an operation, and turns its error into `nil`.
     private func attempt<Result>(_ operation: () async throws -> Result) async -> Result? {
@@ -223,9 +223,9 @@ public final class RedisCache: Cache {
 /// Runs commands with a deadline.
 private struct BoundedSender: RedisCommands {
     let client: RedisClient
-    let deadline: ContinuousClock.Instant
+    let deadline: NIODeadline
 
-    init(_ client: RedisClient, _ deadline: ContinuousClock.Instant) {
+    init(_ client: RedisClient, _ deadline: NIODeadline) {
         self.client = client
         self.deadline = deadline
     }

@@ -1,4 +1,5 @@
 import ApusCore
+import NIOCore
 
 extension ClientCore {
     /// How often a command is asked again that a server refused to run.
@@ -48,7 +49,7 @@ extension ClientCore {
 
     /// Does what an error reply asks for. Only errors that prove that the command has not run ask for anything.
     func follow(
-        _ first: RedisError, after command: RedisCommand, at node: NodeID, deadline: ContinuousClock.Instant?
+        _ first: RedisError, after command: RedisCommand, at node: NodeID, deadline: NIODeadline?
     ) async throws -> RedisValue {
         try await follow(first, at: node, deadline: deadline) { target in
             switch target {
@@ -75,7 +76,7 @@ extension ClientCore {
     /// - Parameter send: Sends the commands, and returns their reply or the error that asks for something.
     /// - Throws: The last error if it asks for nothing or has been asked for too often.
     func follow(
-        _ first: RedisError, at node: NodeID, deadline: ContinuousClock.Instant?,
+        _ first: RedisError, at node: NodeID, deadline: NIODeadline?,
         _ send: (Target) async throws -> RedisValue
     ) async throws -> RedisValue {
         var error = first
@@ -111,10 +112,10 @@ extension ClientCore {
         throw error
     }
 
-    private func pause(after attempt: Int, _ deadline: ContinuousClock.Instant?) async throws {
-        let end = ContinuousClock.now + configuration.reconnect.delay(after: attempt)
-        if let deadline, deadline <= end { throw Deadline.exceeded }
-        try await Task.sleep(until: end, clock: .continuous)
+    private func pause(after attempt: Int, _ deadline: NIODeadline?) async throws {
+        let delay = configuration.reconnect.delay(after: attempt)
+        if let deadline, deadline <= .now() + TimeAmount(delay) { throw Deadline.exceeded }
+        try await Task.sleep(for: delay)
     }
 
     private func endpoint(of redirect: RedisError.Redirect, from node: NodeID) -> RedisEndpoint? {

@@ -1,14 +1,11 @@
 import NIOCore
-import Synchronization
 
 /// The connections that the tasks of one event loop share, to all servers.
 ///
-/// `@unchecked Sendable`: every stored property is accessed only on the event loop, except for the tickets, which are
-/// atomic.
+/// `@unchecked Sendable`: every stored property is accessed only on the event loop.
 final class LoopConnections: RequestTarget, @unchecked Sendable {
     let eventLoop: any EventLoop
     private let core: ClientCore
-    private let tickets = Atomic<UInt64>(0)
     @exclusivity(unchecked) private var primary: NodeConnections?
     private var members: [RedisEndpoint: NodeConnections] = [:]
     /// The connections for large commands, behind which small ones would wait.
@@ -25,21 +22,10 @@ final class LoopConnections: RequestTarget, @unchecked Sendable {
         self.core = core
     }
 
-    func nextTicket() -> UInt64 { tickets.add(1, ordering: .relaxed).newValue }
-
-    func submit(_ request: RedisRequest, _ continuation: ReplyContinuation) {
-        guard !isClosed else {
-            return continuation.resume(throwing: ConnectionFailure.clientClosed.errorBeforeSending)
-        }
+    func submit(_ request: RedisRequest) {
+        guard !isClosed else { return request.finish(.failure(ConnectionFailure.clientClosed.errorBeforeSending)) }
         let isLarge = request.content.exceeds(bytes: Self.largeCommand)
-        (isLarge ? bulkConnections(to: request.node) : connections(to: request.node)).submit(request, continuation)
-    }
-
-    func cancel(ticket: UInt64) {
-        primary?.cancel(ticket: ticket)
-        for member in members.values { member.cancel(ticket: ticket) }
-        for connections in bulk.values { connections.cancel(ticket: ticket) }
-        for member in leaving { member.cancel(ticket: ticket) }
+        (isLarge ? bulkConnections(to: request.node) : connections(to: request.node)).submit(request)
     }
 
     private func connections(to node: NodeID) -> NodeConnections {

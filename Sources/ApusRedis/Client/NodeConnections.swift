@@ -4,10 +4,9 @@ import NIOCore
 /// Connections to one server that the tasks of one event loop share, and the commands that wait for them.
 ///
 /// `@unchecked Sendable`: every stored property is accessed only on the event loop.
-final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
+final class NodeConnections: RedisConnection.Owner, RedisRequest.Owner, @unchecked Sendable {
     private struct Waiting {
         let request: RedisRequest
-        let continuation: ReplyContinuation
         var timer: Scheduled<Void>?
     }
 
@@ -44,26 +43,24 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
 
     // MARK: Requests
 
-    func submit(_ request: RedisRequest, _ continuation: ReplyContinuation) {
+    func submit(_ request: RedisRequest) {
         if connections.count < count { openMissing() }
-        if let connection = leastBusy() { return connection.submit(request, continuation) }
-        guard !isClosed else {
-            return continuation.resume(throwing: ConnectionFailure.clientClosed.errorBeforeSending)
-        }
-        if request.isCancelled { return continuation.resume(throwing: CancellationError()) }
+        if let connection = leastBusy() { return connection.submit(request) }
+        guard !isClosed else { return request.finish(.failure(ConnectionFailure.clientClosed.errorBeforeSending)) }
         if let lastFailure, !mayWait(request) {
             core.outages.rejectedCommand(name)
-            return continuation.resume(throwing: lastFailure.errorBeforeSending)
+            return request.finish(.failure(lastFailure.errorBeforeSending))
         }
         guard waiting.count < core.configuration.waitingCommands else {
             core.outages.rejectedCommand(name)
-            return continuation.resume(
-                throwing: AppError(
-                    .unavailable,
-                    "Redis is not available, and \(core.configuration.waitingCommands) commands wait for it already.",
-                    reason: .redisUnavailable, cause: lastFailure))
+            return request.finish(
+                .failure(
+                    AppError(
+                        .unavailable,
+                        "Redis is not available, and \(core.configuration.waitingCommands) commands wait for it already.",
+                        reason: .redisUnavailable, cause: lastFailure)))
         }
-        wait(request, continuation)
+        wait(request)
     }
 
     private func mayWait(_ request: RedisRequest) -> Bool {
@@ -71,38 +68,31 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
     }
 
     private func leastBusy() -> RedisConnection? {
-        guard var best = connections.first else { return nil }
-        for connection in connections.dropFirst() where connection.pending < best.pending { best = connection }
-        return best
+        guard connections.count > 1 else { return connections.first }
+        return connections.min { $0.pending < $1.pending }
     }
 
-    private func wait(_ request: RedisRequest, _ continuation: ReplyContinuation) {
+    private func wait(_ request: RedisRequest) {
         // A task without a deadline waits no longer than it would for a reply.
-        let limit = ContinuousClock.now + core.configuration.responseTimeout
+        let now = NIODeadline.now()
+        let limit = now + TimeAmount(core.configuration.responseTimeout)
         let deadline = min(request.deadline ?? limit, limit)
         let isTaskDeadline = deadline == request.deadline
-        let ticket = request.ticket
-        let delay = TimeAmount(max(.zero, ContinuousClock.now.duration(to: deadline)))
-        let timer = eventLoop.scheduleTask(in: delay) {
-            guard let waiting = self.removeWaiting(ticket) else { return }
-            let failure = self.lastFailure ?? .unreachable(ChannelError.connectTimeout(delay))
-            waiting.continuation.resume(throwing: isTaskDeadline ? Deadline.exceeded : failure.errorBeforeSending)
+        let timer = eventLoop.scheduleTask(deadline: deadline) {
+            let failure = self.lastFailure ?? .unreachable(ChannelError.connectTimeout(deadline - now))
+            self.endWaiting(request, isTaskDeadline ? Deadline.exceeded : failure.errorBeforeSending)
         }
-        waiting.append(Waiting(request: request, continuation: continuation, timer: timer))
+        request.owner = self
+        waiting.append(Waiting(request: request, timer: timer))
     }
 
-    private func removeWaiting(_ ticket: UInt64) -> Waiting? {
-        guard let index = waiting.firstIndex(where: { $0.request.ticket == ticket }) else { return nil }
-        let removed = waiting.remove(at: index)
-        removed.timer?.cancel()
-        return removed
+    private func endWaiting(_ request: RedisRequest, _ error: any Error) {
+        guard let index = waiting.firstIndex(where: { $0.request === request }) else { return }
+        waiting.remove(at: index).timer?.cancel()
+        request.finish(.failure(error))
     }
 
-    func cancel(ticket: UInt64) {
-        if let waiting = removeWaiting(ticket) { return waiting.continuation.resume(throwing: CancellationError()) }
-        for connection in connections { connection.cancel(ticket: ticket) }
-        for connection in draining { connection.cancel(ticket: ticket) }
-    }
+    func cancel(_ request: RedisRequest) { endWaiting(request, CancellationError()) }
 
     // MARK: Opening
 
@@ -143,7 +133,7 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
     private func sendWaiting() {
         while let connection = leastBusy(), let next = waiting.popFirst() {
             next.timer?.cancel()
-            connection.submit(next.request, next.continuation)
+            connection.submit(next.request)
         }
     }
 
@@ -165,7 +155,7 @@ final class NodeConnections: RedisConnection.Owner, @unchecked Sendable {
             } else {
                 next.timer?.cancel()
                 core.outages.rejectedCommand(name)
-                next.continuation.resume(throwing: failure.errorBeforeSending)
+                next.request.finish(.failure(failure.errorBeforeSending))
             }
         }
         waiting = remaining

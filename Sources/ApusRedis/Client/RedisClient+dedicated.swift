@@ -1,5 +1,4 @@
 import ApusCore
-import ServiceContextModule
 import Synchronization
 
 extension RedisClient {
@@ -17,7 +16,7 @@ extension RedisClient {
         let node = try await core.node(for: command)
         let reply = try await withSession(at: node) { try await $0.perform(.command(command)) }
         guard case .error(let error) = reply else { return reply }
-        return try await core.follow(error, at: node, deadline: core.deadline) { target in
+        return try await core.follow(error, at: node, deadline: Deadline.currentOnEventLoop) { target in
             switch target {
             case .again(let node, _):
                 let node = if let node { node } else { try await core.node(for: command) }
@@ -60,7 +59,7 @@ extension RedisClient {
         let node = try await core.node(for: watch)
         var result = try await transaction(watch, at: node, attempts, body)
         if case .error(let error) = result {
-            result = try await core.follow(error, at: node, deadline: core.deadline) { target in
+            result = try await core.follow(error, at: node, deadline: Deadline.currentOnEventLoop) { target in
                 switch target {
                 case .again(let node, _):
                     let node = if let node { node } else { try await core.node(for: watch) }
@@ -127,7 +126,7 @@ public final class RedisSession: RedisCommands {
         guard !hasEnded.load(ordering: .acquiring) else {
             throw AppError(.internal, "A Redis session was used after the end of the closure that it was passed to.")
         }
-        return try await connection.perform(content, deadline: ServiceContext.current?.deadline?.instant)
+        return try await connection.perform(content, deadline: Deadline.currentOnEventLoop)
     }
 
     func end() { hasEnded.store(true, ordering: .releasing) }

@@ -14,7 +14,7 @@ extension RedisClient {
         for command in commands { try command.requireOrdinary() }
         let node = try await core.node(for: commands)
         let group = Self.transaction(of: commands)
-        let deadline = core.deadline
+        let deadline = Deadline.currentOnEventLoop
         let reply = try await core.current.perform(.group(group), node: node, deadline: deadline)
         var result = Self.result(of: reply)
         if case .error(let error) = result {

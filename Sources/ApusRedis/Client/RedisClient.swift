@@ -1,6 +1,6 @@
 import ApusCore
 public import Logging
-import ServiceContextModule
+import NIOCore
 
 /// A client of Redis, or of a server that speaks its protocol.
 ///
@@ -57,11 +57,12 @@ public final class RedisClient: RedisCommands {
     }
 
     public func send(_ command: RedisCommand) async throws -> RedisValue {
-        try await send(command, deadline: core.deadline)
+        try await send(command, deadline: Deadline.currentOnEventLoop)
     }
 
     /// Runs a command with a deadline other than the task's.
-    func send(_ command: RedisCommand, deadline: ContinuousClock.Instant?) async throws -> RedisValue {
+    @inline(__always)
+    func send(_ command: RedisCommand, deadline: NIODeadline?) async throws -> RedisValue {
         try command.requireShareable()
         let node = core.cluster == nil ? NodeID.primary : try await core.node(for: command)
         let reply = try await core.current.perform(.command(command), node: node, deadline: deadline)
@@ -77,10 +78,10 @@ public final class RedisClient: RedisCommands {
     /// - Returns: The replies in the order of the commands. Error replies are values here.
     /// - Throws: The errors of ``send(_:)`` except for error replies.
     public func pipeline(_ commands: [RedisCommand]) async throws -> [RedisValue] {
-        try await pipeline(commands, deadline: core.deadline)
+        try await pipeline(commands, deadline: Deadline.currentOnEventLoop)
     }
 
-    func pipeline(_ commands: [RedisCommand], deadline: ContinuousClock.Instant?) async throws -> [RedisValue] {
+    func pipeline(_ commands: [RedisCommand], deadline: NIODeadline?) async throws -> [RedisValue] {
         for command in commands { try command.requireShareable() }
         guard core.cluster == nil else { return try await pipelineInCluster(commands, deadline) }
         let reply = try await core.current.perform(.group(commands), deadline: deadline)
@@ -89,7 +90,7 @@ public final class RedisClient: RedisCommands {
 
     /// Sends the commands separately, because they may go to different servers.
     private func pipelineInCluster(
-        _ commands: [RedisCommand], _ deadline: ContinuousClock.Instant?
+        _ commands: [RedisCommand], _ deadline: NIODeadline?
     ) async throws -> [RedisValue] {
         try await withThrowingTaskGroup(of: (Int, RedisValue).self) { group in
             for (index, command) in commands.enumerated() {
@@ -106,9 +107,4 @@ public final class RedisClient: RedisCommands {
             return replies
         }
     }
-}
-
-extension ClientCore {
-    /// The deadline of the current task.
-    var deadline: ContinuousClock.Instant? { ServiceContext.current?.deadline?.instant }
 }

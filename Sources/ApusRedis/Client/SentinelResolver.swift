@@ -54,8 +54,7 @@ final class SentinelResolver: Sendable {
         var command = RedisCommand("SENTINEL")
         command.append("get-master-addr-by-name")
         command.append(name)
-        let timeout = Duration.nanoseconds(settings.connectTimeout.nanoseconds)
-        let reply = try await connection.perform(.command(command), deadline: .now + timeout)
+        let reply = try await connection.perform(.command(command), deadline: .now() + settings.connectTimeout)
         switch reply {
         case .null: return nil
         case .error(let error): throw error

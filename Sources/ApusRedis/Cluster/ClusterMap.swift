@@ -75,7 +75,7 @@ final class ClusterMap: Sendable {
             do {
                 var command = RedisCommand("CLUSTER")
                 command.append("SLOTS")
-                let deadline = ContinuousClock.now + core.configuration.connectTimeout
+                let deadline = NIODeadline.now() + TimeAmount(core.configuration.connectTimeout)
                 let reply = try await core.current.perform(
                     .command(command), node: .member(endpoint), deadline: deadline)
                 let ranges = try ClusterSlots.parse(reply, from: endpoint)

@@ -20,14 +20,14 @@ struct ConnectionStateMachine<Waiter> {
 
     struct Slot {
         var waiter: Waiter?
-        let ticket: UInt64
-        let deadline: ContinuousClock.Instant?
+        let deadline: NIODeadline?
         var answer: Answer
     }
 
     private enum Phase {
         case connecting
-        case handshake(Handshake)
+        // Indirect, so that it does not make the phase larger, which each reply looks at.
+        indirect case handshake(Handshake)
         case ready
         /// Accepts no commands, and closes after the last reply.
         case draining
@@ -133,25 +133,25 @@ struct ConnectionStateMachine<Waiter> {
 
     /// Adds the slot of a command that is about to be written.
     mutating func add(
-        _ waiter: Waiter?, _ answer: Answer, ticket: UInt64, deadline: ContinuousClock.Instant?
+        _ waiter: Waiter, _ answer: Answer, deadline: NIODeadline?
     ) -> Admission {
         guard case .ready = phase else { return .closed }
         guard slots.count < maximumSlots else { return .full }
-        slots.append(Slot(waiter: waiter, ticket: ticket, deadline: deadline, answer: answer))
+        slots.append(Slot(waiter: waiter, deadline: deadline, answer: answer))
         return .admitted
     }
 
     /// Removes the waiter of a command that was cancelled. Its slot stays.
-    mutating func cancel(ticket: UInt64) -> Waiter? {
-        guard let index = slots.lastIndex(where: { $0.ticket == ticket && $0.waiter != nil }) else { return nil }
+    mutating func cancel(where isMatch: (Waiter) -> Bool) -> Waiter? {
+        guard let index = slots.lastIndex(where: { $0.waiter.map(isMatch) ?? false }) else { return nil }
         return slots[index].waiter.take()
     }
 
     /// Removes the waiters of commands whose deadline has passed. Their slots stay.
     /// - Returns: The waiters, and the next deadline.
-    mutating func expire(now: ContinuousClock.Instant) -> (expired: [Waiter], next: ContinuousClock.Instant?) {
+    mutating func expire(now: NIODeadline) -> (expired: [Waiter], next: NIODeadline?) {
         var expired: [Waiter] = []
-        var next: ContinuousClock.Instant?
+        var next: NIODeadline?
         for index in slots.indices where slots[index].waiter != nil {
             guard let deadline = slots[index].deadline else { continue }
             if deadline <= now {
@@ -168,7 +168,7 @@ struct ConnectionStateMachine<Waiter> {
     /// Notes that bytes have arrived.
     mutating func receivedBytes(now: NIODeadline) { lastReceived = now }
 
-    mutating func received(_ value: RedisValue) -> Action {
+    mutating func received(_ value: consuming RedisValue) -> Action {
         switch phase {
         case .closed: return .none
         case .connecting: return .fail(.violation("a reply came before the first command"))
@@ -186,7 +186,7 @@ struct ConnectionStateMachine<Waiter> {
         }
     }
 
-    private mutating func reply(_ value: RedisValue) -> Action {
+    private mutating func reply(_ value: consuming RedisValue) -> Action {
         guard let head = slots.indices.first else { return .fail(.violation("a reply came without a command")) }
         switch slots[head].answer {
         case .reply: return finish(value, isRefusal: Self.isRefusal(value))
@@ -237,7 +237,7 @@ struct ConnectionStateMachine<Waiter> {
         return .confirmed(message, waiter, then: .close)
     }
 
-    private mutating func finish(_ value: RedisValue, isRefusal: Bool) -> Action {
+    private mutating func finish(_ value: consuming RedisValue, isRefusal: Bool) -> Action {
         let slot = slots.removeFirst()
         var next = Next.nothing
         if case .draining = phase {
@@ -270,7 +270,7 @@ struct ConnectionStateMachine<Waiter> {
         if slots.isEmpty {
             guard case .ready = phase, now - lastReceived >= keepAlive else { return .none }
             lastReceived = now
-            slots.append(Slot(waiter: nil, ticket: 0, deadline: nil, answer: .pong))
+            slots.append(Slot(waiter: nil, deadline: nil, answer: .pong))
             return .ping
         }
         guard let responseTimeout, now - lastReceived >= responseTimeout else { return .none }

@@ -9,7 +9,7 @@ import Synchronization
 /// `@unchecked Sendable`: every stored property is accessed only on the channel's event loop, except for those that are
 /// atomic. Exclusivity checks are disabled where every command would pay for them: no access to such a property spans a
 /// call to other code, because the state machine and the reader return what is to be done, and it is done afterwards.
-final class RedisConnection: ChannelInboundHandler, RequestTarget, @unchecked Sendable {
+final class RedisConnection: ChannelInboundHandler, RequestTarget, RedisRequest.Owner, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
@@ -38,16 +38,16 @@ final class RedisConnection: ChannelInboundHandler, RequestTarget, @unchecked Se
     private let purpose: Purpose
     private let settings: ConnectionSettings
     private let ready: EventLoopPromise<RedisConnection>
-    weak var owner: (any Owner)?
-    private let tickets = Atomic<UInt64>(0)
+    /// `nil` once the connection has ended. Not weak, because that makes retaining the owner slower.
+    @exclusivity(unchecked) var owner: (any Owner)?
     private let isOpenFlag = Atomic(true)
 
-    @exclusivity(unchecked) private var machine: ConnectionStateMachine<ReplyContinuation>
+    @exclusivity(unchecked) private var machine: ConnectionStateMachine<RedisRequest>
     @exclusivity(unchecked) private var reader: RESPReader
     @exclusivity(unchecked) private var output = ByteBuffer()
     @exclusivity(unchecked) private var isFlushScheduled = false
     /// When the timer for the earliest deadline fires.
-    @exclusivity(unchecked) private var nextExpiry: ContinuousClock.Instant?
+    @exclusivity(unchecked) private var nextExpiry: NIODeadline?
     private var expiryTimer: Scheduled<Void>?
     private var ticker: RepeatedTask?
     private var channelContext: ChannelHandlerContext?
@@ -88,43 +88,38 @@ final class RedisConnection: ChannelInboundHandler, RequestTarget, @unchecked Se
 
     // MARK: Requests
 
-    func nextTicket() -> UInt64 { tickets.add(1, ordering: .relaxed).newValue }
-
-    func submit(_ request: RedisRequest, _ continuation: ReplyContinuation) {
-        if request.isCancelled { return continuation.resume(throwing: CancellationError()) }
-        let answer: ConnectionStateMachine<ReplyContinuation>.Answer
+    func submit(_ request: RedisRequest) {
+        let answer: ConnectionStateMachine<RedisRequest>.Answer
         switch request.content {
         case .command: answer = .reply
         case .group(let commands):
-            guard !commands.isEmpty else { return continuation.resume(returning: .array([])) }
+            guard !commands.isEmpty else { return request.finish(.success(.array([]))) }
             answer = .group(commands.count)
         case .subscription(_, let kind, let isSubscribing, let count):
             answer = .confirmations(kind, isSubscribing: isSubscribing, count)
-        case .ping: answer = .pong
         }
         if machine.pending == 0 { machine.writing(now: .now()) }
-        switch machine.add(continuation, answer, ticket: request.ticket, deadline: request.deadline) {
-        case .admitted: break
-        case .closed:
-            return continuation.resume(throwing: (failure ?? .lost(nil)).errorBeforeSending)
+        switch machine.add(request, answer, deadline: request.deadline) {
+        case .admitted: request.owner = self
+        case .closed: return request.finish(.failure((failure ?? .lost(nil)).errorBeforeSending))
         case .full:
-            return continuation.resume(
-                throwing: AppError(
-                    .resourceExhausted,
-                    "Redis does not keep up: \(settings.pendingCommands) commands wait for their replies."))
+            return request.finish(
+                .failure(
+                    AppError(
+                        .resourceExhausted,
+                        "Redis does not keep up: \(settings.pendingCommands) commands wait for their replies.")))
         }
         switch request.content {
         case .command(let command), .subscription(let command, _, _, _): command.write(to: &output)
         case .group(let commands): for command in commands { command.write(to: &output) }
-        case .ping: Self.ping.write(to: &output)
         }
         scheduleFlush()
         if let deadline = request.deadline { expire(at: deadline) }
     }
 
-    func cancel(ticket: UInt64) {
-        guard let waiter = machine.cancel(ticket: ticket) else { return }
-        waiter.resume(throwing: CancellationError())
+    func cancel(_ request: RedisRequest) {
+        guard let request = machine.cancel(where: { $0 === request }) else { return }
+        request.finish(.failure(CancellationError()))
         // A blocked command would keep the connection from its next user.
         if purpose == .dedicated { end(.abandoned) }
     }
@@ -154,18 +149,17 @@ final class RedisConnection: ChannelInboundHandler, RequestTarget, @unchecked Se
 
     // MARK: Deadlines
 
-    private func expire(at deadline: ContinuousClock.Instant) {
+    private func expire(at deadline: NIODeadline) {
         if let nextExpiry, nextExpiry <= deadline { return }
         expiryTimer?.cancel()
         nextExpiry = deadline
-        let delay = max(.zero, ContinuousClock.now.duration(to: deadline))
-        expiryTimer = eventLoop.scheduleTask(in: TimeAmount(delay)) { self.expire() }
+        expiryTimer = eventLoop.scheduleTask(deadline: deadline) { self.expire() }
     }
 
     private func expire() {
         nextExpiry = nil
-        let (expired, next) = machine.expire(now: .now)
-        for waiter in expired { waiter.resume(throwing: Deadline.exceeded) }
+        let (expired, next) = machine.expire(now: .now())
+        for request in expired { request.finish(.failure(Deadline.exceeded)) }
         if let next { expire(at: next) }
         if purpose == .dedicated, !expired.isEmpty { end(.abandoned) }
     }
@@ -221,28 +215,28 @@ final class RedisConnection: ChannelInboundHandler, RequestTarget, @unchecked Se
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { end(.lost(error)) }
 
-    private func perform(_ action: ConnectionStateMachine<ReplyContinuation>.Action) {
+    private func perform(_ action: ConnectionStateMachine<RedisRequest>.Action) {
         switch action {
         case .none: break
         case .send(let command):
             command.write(to: &output)
             scheduleFlush()
         case .ready: becomeReady()
-        case .resume(let waiter, let value, let next):
+        case .resume(let request, let value, let next):
             // First, so that a task that is refused does not meet the connection again.
             follow(next)
-            waiter.resume(returning: value)
+            request.finish(.success(value))
         case .discard(let next): follow(next)
         case .push(let message): owner?.connection(self, received: message)
-        case .confirmed(let message, let waiter, let next):
+        case .confirmed(let message, let request, let next):
             owner?.connection(self, received: message)
-            waiter?.resume(returning: .null)
+            request?.finish(.success(.null))
             follow(next)
         case .fail(let failure): end(failure)
         }
     }
 
-    private func follow(_ next: ConnectionStateMachine<ReplyContinuation>.Next) {
+    private func follow(_ next: ConnectionStateMachine<RedisRequest>.Next) {
         switch next {
         case .nothing: break
         case .replace: owner?.connectionRefused(self)
@@ -256,9 +250,7 @@ final class RedisConnection: ChannelInboundHandler, RequestTarget, @unchecked Se
     private func becomeReady() {
         readyAt = .now()
         let interval = min(.seconds(1), settings.keepAlive, settings.responseTimeout)
-        ticker = eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { [weak self] _ in
-            self?.tick()
-        }
+        ticker = eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in self.tick() }
         ready.succeed(self)
     }
 
@@ -287,15 +279,16 @@ final class RedisConnection: ChannelInboundHandler, RequestTarget, @unchecked Se
         guard !machine.isClosed else { return }
         self.failure = failure
         isOpenFlag.store(false, ordering: .releasing)
-        let waiters = machine.close()
+        let waiting = machine.close()
         expiryTimer?.cancel()
-        ticker?.cancel()
+        ticker.take()?.cancel()
         output.clear()
         // Fails only if the connection has never been ready.
         ready.fail(failure)
         channelContext?.close(promise: nil)
         // First, so that the log says why before tasks report that they failed.
         if readyAt != nil { owner?.connectionEnded(self, failure) }
-        for waiter in waiters { waiter.resume(throwing: failure.errorAfterSending) }
+        owner = nil
+        for request in waiting { request.finish(.failure(failure.errorAfterSending)) }
     }
 }

@@ -53,12 +53,12 @@ final class SubscriberConnection: RedisConnection.Owner, @unchecked Sendable {
 
     /// Adds a subscriber, and waits until the server has confirmed the subscription.
     /// - Throws: An `AppError`, after which the subscriber has been removed.
-    func add(_ subscriber: Subscriber, to topic: Topic, deadline: ContinuousClock.Instant?) async throws {
+    func add(_ subscriber: Subscriber, to topic: Topic, deadline: NIODeadline?) async throws {
         let confirmed = eventLoop.makePromise(of: Void.self)
         // A task without a deadline waits no longer than it would for a reply.
-        let limit = ContinuousClock.now + core.configuration.responseTimeout
-        let delay = TimeAmount(max(.zero, ContinuousClock.now.duration(to: min(deadline ?? limit, limit))))
-        eventLoop.execute { self.add(subscriber, topic, confirmed, delay) }
+        let limit = NIODeadline.now() + TimeAmount(core.configuration.responseTimeout)
+        let deadline = min(deadline ?? limit, limit)
+        eventLoop.execute { self.add(subscriber, topic, confirmed, deadline) }
         do {
             try await withTaskCancellationHandler {
                 try await confirmed.futureResult.get()
@@ -72,13 +72,13 @@ final class SubscriberConnection: RedisConnection.Owner, @unchecked Sendable {
     }
 
     private func add(
-        _ subscriber: Subscriber, _ topic: Topic, _ confirmed: EventLoopPromise<Void>, _ delay: TimeAmount
+        _ subscriber: Subscriber, _ topic: Topic, _ confirmed: EventLoopPromise<Void>, _ deadline: NIODeadline
     ) {
         guard !isClosed else { return confirmed.fail(ConnectionFailure.clientClosed.errorBeforeSending) }
         topics[topic, default: Entry()].subscribers.append(subscriber)
         if topics[topic]?.isConfirmed == true { return confirmed.succeed() }
         topics[topic]?.waiters.append((subscriber, confirmed))
-        let timer = eventLoop.scheduleTask(in: delay) { confirmed.fail(Deadline.exceeded) }
+        let timer = eventLoop.scheduleTask(deadline: deadline) { confirmed.fail(Deadline.exceeded) }
         confirmed.futureResult.whenComplete { _ in timer.cancel() }
         if let connection {
             if topics[topic]?.subscribers.count == 1 { subscribe(to: [topic], on: connection) }
@@ -124,9 +124,7 @@ final class SubscriberConnection: RedisConnection.Owner, @unchecked Sendable {
         _ content: RedisRequest.Content, on connection: RedisConnection
     ) -> EventLoopFuture<RedisValue> {
         let replied = eventLoop.makePromise(of: RedisValue.self)
-        let request = RedisRequest(
-            content: content, deadline: nil, ticket: connection.nextTicket(), cancellation: nil)
-        connection.submit(request, .promise(replied))
+        connection.submit(RedisRequest(content, replied))
         return replied.futureResult
     }
 

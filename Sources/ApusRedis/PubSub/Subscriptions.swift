@@ -25,7 +25,7 @@ final class Subscriptions: Sendable {
         do {
             try await add(subscriber, topic, at: node)
         } catch let error as RedisError {
-            _ = try await core.follow(error, at: node, deadline: core.deadline) { target in
+            _ = try await core.follow(error, at: node, deadline: Deadline.currentOnEventLoop) { target in
                 // A server subscribes to channels of a slot for as long as it has the slot, so none answers ASK.
                 guard case .again(let known, _) = target else { throw error }
                 let node = if let known { known } else { try await core.node(for: command) }
@@ -47,7 +47,7 @@ final class Subscriptions: Sendable {
             state.nodes[node] = connection
             return connection
         }
-        try await connection.add(subscriber, to: topic, deadline: core.deadline)
+        try await connection.add(subscriber, to: topic, deadline: Deadline.currentOnEventLoop)
     }
 
     func remove(_ subscriber: Subscriber) {

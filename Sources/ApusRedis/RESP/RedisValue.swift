@@ -17,10 +17,11 @@ public enum RedisValue: Sendable, Hashable {
     case boolean(Bool)
     /// An integer of any size, as its decimal digits with an optional sign (RESP3).
     case bigNumber(String)
+    // Indirect, as errors are, so that what is rare and large does not make what is common larger.
     /// A string with a format of three characters, such as `txt` or `mkd` (RESP3).
-    case verbatim(format: String, ByteBuffer)
+    indirect case verbatim(format: String, ByteBuffer)
     /// An error reply.
-    case error(RedisError)
+    indirect case error(RedisError)
     /// A list of values.
     case array([RedisValue])
     /// A list of values without an order (RESP3).

@@ -1,5 +1,6 @@
 import ApusCore
 public import ApusRateLimit
+import NIOCore
 import ServiceContextModule
 import Synchronization
 
@@ -45,11 +46,11 @@ public final class RedisRateLimiter: RateLimiter {
             return try await local.take(key, limit: limit)
         }
         let callers = ServiceContext.current?.deadline
-        let own = ContinuousClock.now + timeout
+        let own = NIODeadline.now() + TimeAmount(timeout)
         do {
             let reply = try await client.run(
                 RateLimitScript.script, keys: [prefix + key], arguments: RateLimitScript.arguments(limit),
-                deadline: min(callers?.instant ?? own, own))
+                deadline: min(callers?.onEventLoop ?? own, own))
             let decision = try RateLimitScript.decision(reply)
             answered()
             return decision
@@ -88,7 +89,7 @@ public final class RedisRateLimiter: RateLimiter {
 extension RedisClient {
     /// Runs a script with a deadline other than the task's.
     func run(
-        _ script: RedisScript, keys: [String], arguments: [any RedisEncodable], deadline: ContinuousClock.Instant?
+        _ script: RedisScript, keys: [String], arguments: [any RedisEncodable], deadline: NIODeadline?
     ) async throws -> RedisValue {
         do {
             return try await send(script.evaluateByDigest(keys, arguments), deadline: deadline)

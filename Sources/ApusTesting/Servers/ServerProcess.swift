@@ -28,9 +28,15 @@ final class ServerProcess: Sendable {
     private static let spawning = Mutex(())
 
     private let pipe: Pipe
+    /// What the server prints. Kept here, because `Process` releases it when it notices that the server has ended, maybe
+    /// before the end of the output was read, which is then never reported.
+    private let printed: Pipe
     private let output = Mutex(Output())
 
-    private init(pipe: Pipe) { self.pipe = pipe }
+    private init(pipe: Pipe, printed: Pipe) {
+        self.pipe = pipe
+        self.printed = printed
+    }
 
     /// Starts a server and waits for a line of its output.
     /// - Parameters:
@@ -66,7 +72,7 @@ final class ServerProcess: Sendable {
             _ = fcntl(input.fileHandleForWriting.fileDescriptor, F_SETFD, FD_CLOEXEC)
             process.standardInput = input
             process.standardOutput = text
-            let server = ServerProcess(pipe: input)
+            let server = ServerProcess(pipe: input, printed: text)
             text.fileHandleForReading.readabilityHandler = { handle in
                 let data = handle.availableData
                 if data.isEmpty { handle.readabilityHandler = nil }

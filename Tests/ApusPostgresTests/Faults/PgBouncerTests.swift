@@ -28,7 +28,7 @@ struct PgBouncerTests {
     }
 
     /// Runs statements and transactions of many tasks.
-    private func work(_ database: PostgresDatabase) async throws -> [AppError] {
+    private func work(_ database: PostgresDatabase) async -> [AppError] {
         await withTaskGroup(of: AppError?.self) { group in
             for number in 0..<300 {
                 group.addTask {
@@ -38,7 +38,8 @@ struct PgBouncerTests {
                             let row = try await database.query("SELECT \(number)::int AS a, \("t\(number)") AS b")[0]
                             #expect(try row.get("a", as: Int.self) == number)
                             #expect(try row.get("b", as: String.self) == "t\(number)")
-                        case 1: try await database.execute("UPDATE t SET n = n + \(1)")
+                        // One row each: a statement that locks both, in an order of the server's, could deadlock.
+                        case 1: try await database.execute("UPDATE t SET n = n + \(1) WHERE id = \(number % 2 + 1)")
                         default:
                             try await database.transaction {
                                 for id in 1...2 {
@@ -61,10 +62,12 @@ struct PgBouncerTests {
         settings: [String: String], parameters: String
     ) async throws {
         try await withPooler(settings: settings, parameters: parameters) { database, _ async throws in
-            #expect(try await work(database).map { String(reflecting: $0) } == [])
+            var errors = await work(database).map { String(reflecting: $0) }
+            #expect(errors.isEmpty, "\(errors)")
             let row = try await database.query("SELECT min(n), max(n) FROM t")[0]
-            #expect(try row.get(0, as: Int.self) == 200 && row.get(1, as: Int.self) == 200)
-            #expect(try await work(database).map { String(reflecting: $0) } == [])
+            #expect(try row.get(0, as: Int.self) == 150 && row.get(1, as: Int.self) == 150)
+            errors = await work(database).map { String(reflecting: $0) }
+            #expect(errors.isEmpty, "\(errors)")
         }
     }
 
@@ -131,7 +134,8 @@ struct PgBouncerTests {
         }
         let settings = ["max_prepared_statements": "100"]
         try await withPooler(settings: settings, parameters: "prepare=on") { database, _ async throws in
-            #expect(try await work(database).map { String(reflecting: $0) } == [])
+            let errors = await work(database).map { String(reflecting: $0) }
+            #expect(errors.isEmpty, "\(errors)")
             #expect(try await database.value("SELECT count(*) > 0 FROM pg_prepared_statements", as: Bool.self))
         }
     }
