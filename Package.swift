@@ -295,7 +295,7 @@ let package = Package(
         .executableTarget(
             name: "fuzz-parsers",
             dependencies: [
-                "ApusHTTP", "ApusJSON", "ApusServer", "ApusWebSocket",
+                "ApusHTTP", "ApusJSON", "ApusRedis", "ApusServer", "ApusWebSocket",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ],

@@ -9,7 +9,7 @@ import NIOCore
 /// A parser of untrusted input. Each target must accept any input without crashing. It checks invariants with
 /// preconditions, whose failure ends the process and is thereby reported to the fuzzer.
 enum FuzzTarget: String, CaseIterable {
-    case http1, http2, json, proxy, websocket, target, multipart, fields
+    case http1, http2, json, proxy, websocket, target, multipart, fields, resp
 
     func run(_ input: UnsafeRawBufferPointer) {
         switch self {
@@ -21,6 +21,7 @@ enum FuzzTarget: String, CaseIterable {
         case .target: Self.fuzzTarget(input)
         case .multipart: Self.fuzzMultipart(input)
         case .fields: Self.fuzzFields(input)
+        case .resp: Self.fuzzRESP(input)
         }
     }
 

@@ -9,7 +9,7 @@ struct ConfigurationTests {
             "postgresql://us%40er:p%3Ass@a:1234,b,[::1]:99/data%2Dbase?sslmode=verify-full&sslrootcert=/ca.pem"
             + "&target_session_attrs=read-write&application_name=app%20one&connect_timeout=3&statement_timeout=30s"
             + "&pool_size=7&shared_connections=2&prepare=off&plan_cache_mode=force_custom_plan"
-            + "&direct_host=c,d:77"
+            + "&direct_host=c,d:77&sslcert=/c.pem&sslkey=/k.pem&channel_binding=require"
         let configuration = try PostgresConfiguration(url: url)
         #expect(configuration.user == "us@er")
         #expect(configuration.password?.reveal() == "p:ss")
@@ -17,7 +17,8 @@ struct ConfigurationTests {
         #expect(configuration.hosts == [.tcp("a", port: 1234), .tcp("b", port: 5432), .tcp("::1", port: 99)])
         #expect(configuration.directHosts == [.tcp("c", port: 5432), .tcp("d", port: 77)])
         #expect(configuration.tls == .verifyFull && configuration.rootCertificate == "/ca.pem")
-        #expect(configuration.targetSession == .readWrite)
+        #expect(configuration.clientCertificate == "/c.pem" && configuration.clientKey == "/k.pem")
+        #expect(configuration.channelBinding == .require && configuration.targetSession == .readWrite)
         #expect(configuration.applicationName == "app one")
         #expect(configuration.connectTimeout == .seconds(3) && configuration.statementTimeout == .seconds(30))
         #expect(configuration.poolSize == 7 && configuration.sharedConnections == 2)
@@ -40,7 +41,12 @@ struct ConfigurationTests {
         ("postgres://me@/x", "has no host"), ("postgres://me@a,,b/x", "a host is empty"),
         ("postgres://me@a:0/x", "the port \"0\""), ("postgres://me@a:x/x", "the port \"x\""),
         ("postgres://me@[::1/x", "has no \"]\""), ("postgres://me@a/x/y", "has a \"/\""),
-        ("postgres://me@a/x?sslmode=on", "sslmode is \"on\", but must be one of disable, prefer, require"),
+        ("postgres://me@a/x?sslmode=on", "sslmode is \"on\", but must be one of disable, allow, prefer, require"),
+        (
+            "postgres://me@a/x?channel_binding=yes",
+            "channel_binding is \"yes\", but must be one of disable, prefer, require"
+        ),
+        ("postgres://me@a/x?sslcert=/c.pem", "sslcert and sslkey must be given together"),
         ("postgres://me@a/x?ssl=true", "the parameter \"ssl\" is not known"),
         ("postgres://me@a/x?sslmode", "the parameter \"sslmode\" has no value"),
         ("postgres://me@a/x?pool_size=0", "pool_size is \"0\""),

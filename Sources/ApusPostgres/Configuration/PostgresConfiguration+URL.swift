@@ -3,10 +3,11 @@ import ApusCore
 extension PostgresConfiguration {
     /// Reads a URL: `postgres://user:password@host:port,host2/database?sslmode=verify-full`.
     ///
-    /// Characters with a meaning in URLs are percent-encoded. Parameters: `sslmode`, `sslrootcert`,
-    /// `target_session_attrs`, `application_name`, `connect_timeout` (seconds), `statement_timeout` (such as `30s` or
-    /// `500ms`), `pool_size`, `shared_connections`, `prepare` (`on` or `off`), `plan_cache_mode`, `direct_host` (the
-    /// hosts behind a connection pooler, as in the URL; see ``directHosts``) and `host`, the folder of a Unix socket.
+    /// Characters with a meaning in URLs are percent-encoded. Parameters: `sslmode`, `sslrootcert`, `sslcert` and `sslkey`
+    /// (files), `channel_binding`, `target_session_attrs`, `application_name`, `connect_timeout` (seconds),
+    /// `statement_timeout` (such as `30s` or `500ms`), `pool_size`, `shared_connections`, `prepare` (`on` or `off`),
+    /// `plan_cache_mode`, `direct_host` (the hosts behind a connection pooler, as in the URL; see ``directHosts``) and
+    /// `host`, the folder of a Unix socket.
     /// - Throws: An `AppError` of code `invalidArgument` that names the mistake. It never contains the password.
     public init(url: String) throws {
         guard let scheme = ["postgres://", "postgresql://"].first(where: { url.starts(withBytesOf: $0) }) else {
@@ -34,6 +35,9 @@ extension PostgresConfiguration {
             try set(String(name), try Self.decode(value, "the parameter \(name)"))
         }
         guard !self.hosts.isEmpty else { throw Self.mistake("it has no host; write postgres://user@host/database") }
+        guard (clientCertificate == nil) == (clientKey == nil) else {
+            throw Self.mistake("sslcert and sslkey must be given together")
+        }
     }
 
     private static func mistake(_ text: String) -> AppError {
@@ -71,6 +75,9 @@ extension PostgresConfiguration {
         switch name {
         case "sslmode": tls = try Self.choice(name, value)
         case "sslrootcert": rootCertificate = value
+        case "sslcert": clientCertificate = value
+        case "sslkey": clientKey = value
+        case "channel_binding": channelBinding = try Self.choice(name, value)
         case "target_session_attrs": targetSession = try Self.choice(name, value)
         case "direct_host":
             directHosts = try value.split(separator: ",", omittingEmptySubsequences: false).map(Self.host)

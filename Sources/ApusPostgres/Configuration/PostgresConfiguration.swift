@@ -31,7 +31,10 @@ public struct PostgresConfiguration: Sendable {
     public enum TLSMode: String, Sendable, CaseIterable {
         /// Never encrypted.
         case disable
-        /// Encrypted if the server offers it. An attacker who can change the traffic can prevent it.
+        /// Encrypted only if the server refuses a connection that is not.
+        case allow
+        /// Encrypted if the server offers it, unless it refuses a connection that is. An attacker who can change the traffic
+        /// can prevent it.
         case prefer
         /// Encrypted. Who the server is is not verified, unless a root certificate is given.
         case require
@@ -39,6 +42,17 @@ public struct PostgresConfiguration: Sendable {
         case verifyCA = "verify-ca"
         /// Encrypted, with a certificate that a trusted authority has issued for the host.
         case verifyFull = "verify-full"
+    }
+
+    /// Whether authentication is bound to the encrypted connection, as `channel_binding` of libpq. Then nobody can pass on
+    /// what the client and the server say, even with a certificate that this side accepts.
+    public enum ChannelBinding: String, Sendable, CaseIterable {
+        /// Never bound.
+        case disable
+        /// Bound if the connection is encrypted and the server offers it.
+        case prefer
+        /// Bound. Any other authentication is refused, and so is a server that asks for none.
+        case require
     }
 
     /// The hosts, which are tried in order.
@@ -54,6 +68,13 @@ public struct PostgresConfiguration: Sendable {
     public var tls = TLSMode.prefer
     /// The path of a file with the certificates of trusted authorities, in PEM format. By default those of the system.
     public var rootCertificate: String?
+    /// The path of a file with the certificate that the client shows, and those of its issuers, in PEM format. Needs
+    /// ``clientKey``.
+    public var clientCertificate: String?
+    /// The path of a file with the key of ``clientCertificate``, in PEM format, without a passphrase.
+    public var clientKey: String?
+    /// `prefer` by default.
+    public var channelBinding = ChannelBinding.prefer
     public var targetSession = TargetSession.any
     /// The name that the server shows for the connections.
     public var applicationName = "apus"

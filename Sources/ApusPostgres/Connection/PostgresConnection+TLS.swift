@@ -18,7 +18,7 @@ extension PostgresConnection {
         // What follows the answer was not encrypted: somebody in the middle may have added it (CVE-2021-23222).
         case UInt8(ascii: "S") where bytes.readableBytes == 1: encrypt(context)
         case UInt8(ascii: "N") where bytes.readableBytes == 1:
-            guard tls.isRequired else { return startSession() }
+            guard encryption == .encrypted else { return startSession() }
             perform(
                 machine.fail(
                     AppError(

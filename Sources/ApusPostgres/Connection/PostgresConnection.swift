@@ -53,6 +53,7 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
     let loop: any EventLoop
     let host: PostgresConfiguration.Host
     let tls: TLSSettings
+    let encryption: TLSSettings.Attempt
     let statements: LoopStatements
     let createdAt = NIODeadline.now()
     let lifetimeFactor = Double.random(in: 0.9...1)
@@ -92,11 +93,12 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
 
     init(
         loop: any EventLoop, host: PostgresConfiguration.Host, options: Machine.Options, maximumMessageBytes: Int,
-        tls: TLSSettings, statements: LoopStatements, log: Logger
+        tls: TLSSettings, encryption: TLSSettings.Attempt, statements: LoopStatements, log: Logger
     ) {
         self.loop = loop
         self.host = host
         self.tls = tls
+        self.encryption = encryption
         self.statements = statements
         self.log = log
         machine = Machine(options)
@@ -252,7 +254,7 @@ final class PostgresConnection: ChannelInboundHandler, PendingRequest.Target, @u
 
     private func opened(_ context: ChannelHandlerContext) {
         guard case .connecting = transport else { return }
-        if tls.isWanted(by: host) { askForTLS(context) } else { startSession() }
+        if encryption == .plain { startSession() } else { askForTLS(context) }
     }
 
     /// Begins the session, once the transport is as secure as it will be.

@@ -58,11 +58,29 @@ struct PostgresConnector: Sendable {
     private func connect(
         to host: PostgresConfiguration.Host, on loop: any EventLoop, _ statements: LoopStatements
     ) async throws -> PostgresConnection {
+        let attempts = tls.attempts(for: host)
         do {
-            return try await connect(to: host, on: loop, statements, isMinimal: false)
-        } catch let error as AppError where Self.isUnknownParameter(error) {
-            return try await connect(to: host, on: loop, statements, isMinimal: true)
+            return try await connect(to: host, attempts[0], on: loop, statements)
+        } catch let error as AppError where attempts.count > 1 && Self.isRefusal(error) {
+            return try await connect(to: host, attempts[1], on: loop, statements)
         }
+    }
+
+    private func connect(
+        to host: PostgresConfiguration.Host, _ encryption: TLSSettings.Attempt, on loop: any EventLoop,
+        _ statements: LoopStatements
+    ) async throws -> PostgresConnection {
+        do {
+            return try await connect(to: host, encryption, on: loop, statements, isMinimal: false)
+        } catch let error as AppError where Self.isUnknownParameter(error) {
+            return try await connect(to: host, encryption, on: loop, statements, isMinimal: true)
+        }
+    }
+
+    /// Whether the server has refused the session for another reason than the password, such as that `pg_hba.conf` has no
+    /// entry for connections that are encrypted, or not.
+    private static func isRefusal(_ error: AppError) -> Bool {
+        (error.cause as? PostgresError)?.sqlState == "28000"
     }
 
     /// Whether a connection pooler has rejected a parameter of the startup message.
@@ -71,18 +89,21 @@ struct PostgresConnector: Sendable {
     }
 
     private func connect(
-        to host: PostgresConfiguration.Host, on loop: any EventLoop, _ statements: LoopStatements, isMinimal: Bool
+        to host: PostgresConfiguration.Host, _ encryption: TLSSettings.Attempt, on loop: any EventLoop,
+        _ statements: LoopStatements, isMinimal: Bool
     ) async throws -> PostgresConnection {
         var options = PostgresConnection.Machine.Options()
         options.user = configuration.user
         options.password = configuration.password
         options.parameters = configuration.startupParameters(isMinimal: isMinimal)
         options.preparesStatements = configuration.preparesStatements ?? true
+        options.channelBinding = configuration.channelBinding
         let (finalOptions, timeout) = (options, TimeAmount(configuration.connectTimeout))
         let connection = try await open(host, on: loop).flatMapThrowing { channel in
             let connection = PostgresConnection(
                 loop: loop, host: host, options: finalOptions,
-                maximumMessageBytes: configuration.maximumMessageBytes, tls: tls, statements: statements, log: log)
+                maximumMessageBytes: configuration.maximumMessageBytes, tls: tls,
+                encryption: encryption, statements: statements, log: log)
             try channel.pipeline.syncOperations.addHandler(connection)
             let watchdog = loop.scheduleTask(in: timeout) {
                 connection.perform(

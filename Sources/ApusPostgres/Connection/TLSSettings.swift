@@ -3,10 +3,18 @@ import NIOSSL
 
 /// How connections are encrypted. The context is created once for all connections.
 struct TLSSettings: Sendable {
+    /// How one attempt to connect is encrypted.
+    enum Attempt {
+        case plain
+        /// Encrypted if the server offers it.
+        case encryptedIfOffered
+        case encrypted
+    }
+
     let mode: PostgresConfiguration.TLSMode
     private let context: NIOSSLContext?
 
-    /// - Throws: An `AppError` of code `invalidArgument` if the root certificate cannot be read.
+    /// - Throws: An `AppError` of code `invalidArgument` if a certificate or the key cannot be read.
     init(_ configuration: PostgresConfiguration) throws {
         mode = configuration.tls
         guard mode != .disable else {
@@ -16,35 +24,51 @@ struct TLSSettings: Sendable {
         var tls = TLSConfiguration.makeClientConfiguration()
         tls.minimumTLSVersion = .tlsv12
         if let path = configuration.rootCertificate {
-            do {
-                tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(path))
-            } catch {
-                throw AppError(
-                    .invalidArgument, "sslrootcert: the certificates in \(path) cannot be read.", cause: error)
+            let certificates = try Self.read("sslrootcert", path) { try NIOSSLCertificate.fromPEMFile(path) }
+            tls.trustRoots = .certificates(certificates)
+        }
+        if let path = configuration.clientCertificate {
+            guard let key = configuration.clientKey else {
+                throw AppError(.invalidArgument, "sslcert is set, but not sslkey, the file with its key.")
             }
+            let certificates = try Self.read("sslcert", path) { try NIOSSLCertificate.fromPEMFile(path) }
+            tls.certificateChain = certificates.map { .certificate($0) }
+            tls.privateKey = .privateKey(try Self.read("sslkey", key) { try NIOSSLPrivateKey(file: key, format: .pem) })
         }
         switch mode {
-        case .disable, .prefer: tls.certificateVerification = .none
+        case .disable, .allow, .prefer: tls.certificateVerification = .none
         case .require:
             // As libpq: a root certificate would otherwise be ignored silently.
             tls.certificateVerification = configuration.rootCertificate == nil ? .none : .noHostnameVerification
         case .verifyCA: tls.certificateVerification = .noHostnameVerification
         case .verifyFull: tls.certificateVerification = .fullVerification
         }
-        context = try NIOSSLContext(configuration: tls)
+        do {
+            context = try NIOSSLContext(configuration: tls)
+        } catch {
+            throw AppError(
+                .invalidArgument, "The settings for TLS do not fit each other, such as sslcert and sslkey.",
+                cause: error)
+        }
     }
 
-    /// Whether to ask the server for encryption.
-    func isWanted(by host: PostgresConfiguration.Host) -> Bool {
-        if case .unixSocket = host { return false }
-        return mode != .disable
+    private static func read<Value>(_ setting: String, _ path: String, _ read: () throws -> Value) throws -> Value {
+        do {
+            return try read()
+        } catch {
+            throw AppError(.invalidArgument, "\(setting): \(path) cannot be read as PEM.", cause: error)
+        }
     }
 
-    /// Whether a connection that is not encrypted is refused.
-    var isRequired: Bool {
-        switch mode {
-        case .disable, .prefer: false
-        case .require, .verifyCA, .verifyFull: true
+    /// Returns how a host is connected to. If the server refuses the first attempt because of how it is encrypted, the
+    /// second one follows.
+    func attempts(for host: PostgresConfiguration.Host) -> [Attempt] {
+        if case .unixSocket = host { return [.plain] }
+        return switch mode {
+        case .disable: [.plain]
+        case .allow: [.plain, .encryptedIfOffered]
+        case .prefer: [.encryptedIfOffered, .plain]
+        case .require, .verifyCA, .verifyFull: [.encrypted]
         }
     }
 

@@ -23,22 +23,26 @@ struct Authentication {
 
     private let user: String
     private let password: Secret<String>?
+    private let channelBinding: PostgresConfiguration.ChannelBinding
     private let binding: SCRAM.ChannelBinding
     private let isConfidential: Bool
     private let nonce: String?
     private var state = State.initial
+    /// Whether the authentication is bound to the connection.
+    private var isBound = false
 
     /// - Parameters:
     ///   - binding: What SCRAM can be bound to.
     ///   - isConfidential: Whether nobody else can read the connection. Otherwise, the password is not sent as it is.
     ///   - nonce: The nonce of SCRAM, for tests. By default it is random.
     init(
-        user: String, password: Secret<String>?, binding: SCRAM.ChannelBinding, isConfidential: Bool,
-        nonce: String? = nil
+        user: String, password: Secret<String>?, channelBinding: PostgresConfiguration.ChannelBinding = .prefer,
+        binding: SCRAM.ChannelBinding, isConfidential: Bool, nonce: String? = nil
     ) {
         self.user = user
         self.password = password
-        self.binding = binding
+        self.channelBinding = channelBinding
+        self.binding = channelBinding == .disable ? .unsupported : binding
         self.isConfidential = isConfidential
         self.nonce = nonce
     }
@@ -49,6 +53,8 @@ struct Authentication {
         guard let kind = body.readInteger(as: UInt32.self) else {
             throw ProtocolViolation("An authentication message is cut short.")
         }
+        // Before the password is sent in any form.
+        if [0, 3, 5].contains(kind) { try requireBinding() }
         switch (kind, state) {
         case (0, .initial), (0, .passwordSent), (0, .serverVerified):
             state = .ended
@@ -94,7 +100,9 @@ struct Authentication {
         if case .serverEndPoint = binding, mechanisms.contains("SCRAM-SHA-256-PLUS") {
             mechanism = "SCRAM-SHA-256-PLUS"
             scram = makeSCRAM(binding)
+            isBound = true
         } else if mechanisms.contains("SCRAM-SHA-256") {
+            try requireBinding()
             mechanism = "SCRAM-SHA-256"
             if case .serverEndPoint = binding {
                 scram = makeSCRAM(.notOffered)
@@ -108,6 +116,15 @@ struct Authentication {
         }
         FrontendMessage.saslInitialResponse(mechanism, scram.clientFirst, to: &output)
         state = .awaitsServerFirst(scram)
+    }
+
+    /// - Throws: An `AppError` of code `failedPrecondition` if channel binding is required, and not used.
+    private func requireBinding() throws {
+        guard channelBinding == .require, !isBound else { return }
+        throw AppError(
+            .failedPrecondition,
+            "channel_binding=require needs scram-sha-256 and an encrypted connection; the database does not offer both."
+        )
     }
 
     private func makeSCRAM(_ binding: SCRAM.ChannelBinding) -> SCRAM {

@@ -34,6 +34,7 @@ struct PostgresConnectionStateMachine<Token> {
     struct Options {
         var user = ""
         var password: Secret<String>?
+        var channelBinding = PostgresConfiguration.ChannelBinding.prefer
         /// The parameters of the startup message, with the user and the database.
         var parameters: [(name: String, value: String)] = []
         /// Whether statements stay prepared on the server. Without, each execution prepares its statement.
@@ -111,8 +112,9 @@ struct PostgresConnectionStateMachine<Token> {
         FrontendMessage.startup(options.parameters, to: &output)
         state = .authenticating(
             Authentication(
-                user: options.user, password: options.password, binding: binding, isConfidential: isConfidential,
-                nonce: options.nonce))
+                user: options.user, password: options.password, channelBinding: options.channelBinding,
+                binding: binding,
+                isConfidential: isConfidential, nonce: options.nonce))
     }
 
     /// Called with the key that was asked for.

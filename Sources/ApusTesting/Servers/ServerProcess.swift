@@ -19,7 +19,9 @@ final class ServerProcess: Sendable {
     private struct Output {
         var text = ""
         var isReady = false
+        /// Whether the server has ended, and whether its folder is removed.
         var hasEnded = false
+        var isCleanedUp = false
         var waiter: CheckedContinuation<Void, any Error>?
         var endWaiters: [CheckedContinuation<Void, Never>] = []
     }
@@ -31,11 +33,14 @@ final class ServerProcess: Sendable {
     /// What the server prints. Kept here, because `Process` releases it when it notices that the server has ended, maybe
     /// before the end of the output was read, which is then never reported.
     private let printed: Pipe
+    /// Ends when the shell has ended that cleans up. Kept for the same reason.
+    private let cleanup: Pipe
     private let output = Mutex(Output())
 
-    private init(pipe: Pipe, printed: Pipe) {
+    private init(pipe: Pipe, printed: Pipe, cleanup: Pipe) {
         self.pipe = pipe
         self.printed = printed
+        self.cleanup = cleanup
     }
 
     /// Starts a server and waits for a line of its output.
@@ -60,37 +65,54 @@ final class ServerProcess: Sendable {
                     sleep 0.02
                 done
                 if [ "$folders" != keep ]; then rm -rf "$folder"; fi
-            ) &
+            ) >/dev/null &
             exec "$@" 3<&- </dev/null 2>&1
             """
         let process = Process()
         process.executableURL = URL(filePath: "/bin/sh")
         process.arguments = ["-c", script, "sh", folder] + command
-        process.standardError = FileHandle.nullDevice
         let server = try spawning.withLock { _ in
-            let (input, text) = (Pipe(), Pipe())
+            let (input, text, cleanup) = (Pipe(), Pipe(), Pipe())
             _ = fcntl(input.fileHandleForWriting.fileDescriptor, F_SETFD, FD_CLOEXEC)
             process.standardInput = input
             process.standardOutput = text
-            let server = ServerProcess(pipe: input, printed: text)
+            // The server itself writes its errors to its output.
+            process.standardError = cleanup
+            let server = ServerProcess(pipe: input, printed: text, cleanup: cleanup)
             text.fileHandleForReading.readabilityHandler = { handle in
                 let data = handle.availableData
                 if data.isEmpty { handle.readabilityHandler = nil }
                 server.received(data, line)
             }
+            cleanup.fileHandleForReading.readabilityHandler = { handle in
+                guard handle.availableData.isEmpty else { return }
+                handle.readabilityHandler = nil
+                server.cleanedUp()
+            }
             try process.run()
+            // Otherwise their ends would not be noticed.
+            for pipe in [text, cleanup] { try? pipe.fileHandleForWriting.close() }
             return server
         }
+        do {
+            try await server.waitUntilReady()
+        } catch {
+            await server.stop()
+            throw error
+        }
+        return server
+    }
+
+    private func waitUntilReady() async throws {
         try await withCheckedThrowingContinuation { continuation in
-            let result = server.output.withLock { output -> Result<Void, any Error>? in
+            let result = output.withLock { output -> Result<Void, any Error>? in
                 if output.isReady { return .success(()) }
-                if output.hasEnded { return .failure(failure(output.text)) }
+                if output.hasEnded { return .failure(Self.failure(output.text)) }
                 output.waiter = continuation
                 return nil
             }
             if let result { continuation.resume(with: result) }
         }
-        return server
     }
 
     private static func failure(_ text: String) -> AppError {
@@ -98,17 +120,23 @@ final class ServerProcess: Sendable {
     }
 
     private func received(_ data: Data, _ line: String) {
-        let (waiter, isReady, text, ended) = output.withLock { output in
+        let (waiter, isReady, text) = output.withLock { output in
             if output.text.utf8.count < 64 << 10 { output.text += String(decoding: data, as: UTF8.self) }
             if !output.isReady { output.isReady = output.text.contains(line) }
             if data.isEmpty { output.hasEnded = true }
             let isDone = output.isReady || output.hasEnded
-            let ended = output.hasEnded ? output.endWaiters : []
-            if output.hasEnded { output.endWaiters = [] }
-            return (isDone ? output.waiter.take() : nil, output.isReady, output.text, ended)
+            return (isDone ? output.waiter.take() : nil, output.isReady, output.text)
         }
         if isReady { waiter?.resume() } else { waiter?.resume(throwing: Self.failure(text)) }
-        for waiter in ended { waiter.resume() }
+    }
+
+    private func cleanedUp() {
+        let waiters = output.withLock { output in
+            output.isCleanedUp = true
+            defer { output.endWaiters = [] }
+            return output.endWaiters
+        }
+        for waiter in waiters { waiter.resume() }
     }
 
     /// Stops the server and waits until it has ended.
@@ -117,11 +145,11 @@ final class ServerProcess: Sendable {
         if keepsFolder { try? pipe.fileHandleForWriting.write(contentsOf: Data("keep\n".utf8)) }
         try? pipe.fileHandleForWriting.close()
         await withCheckedContinuation { continuation in
-            let hasEnded = output.withLock { output in
-                if !output.hasEnded { output.endWaiters.append(continuation) }
-                return output.hasEnded
+            let isCleanedUp = output.withLock { output in
+                if !output.isCleanedUp { output.endWaiters.append(continuation) }
+                return output.isCleanedUp
             }
-            if hasEnded { continuation.resume() }
+            if isCleanedUp { continuation.resume() }
         }
     }
 

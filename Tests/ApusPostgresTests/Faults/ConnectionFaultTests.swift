@@ -174,7 +174,7 @@ struct ConnectionFaultTests {
         options.authentication = "scram-sha-256"
         options.password = "pencil"
         options.settings = ["ssl": "on"]
-        options.files = ["server.crt": certificates.certificate, "server.key": certificates.key]
+        options.files = ["server.crt": certificates.server.certificate, "server.key": certificates.server.key]
         let server = try await TestPostgres.start(options)
         try await onOneLoop {
             try await withProxy(server: server) { _, proxy, observer async throws in

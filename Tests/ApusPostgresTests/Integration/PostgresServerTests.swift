@@ -50,6 +50,13 @@ struct PostgresServerTests {
         }
     }
 
+    @Test func `A server that does not start says why`() async throws {
+        var options = TestPostgres.Options()
+        options.settings = ["shared_preload_libraries": "no_such_library"]
+        let error = await failure { await (try TestPostgres.start(options)).stop() }
+        #expect(error?.code == .unavailable && error?.message.contains("no_such_library") == true)
+    }
+
     @Test func `A server without encryption is used only where that is allowed`() async throws {
         let server = try await TestPostgres.shared()
         for mode in ["disable", "prefer"] {
@@ -68,7 +75,7 @@ struct PostgresServerTests {
         options.authentication = "scram-sha-256"
         options.password = "pencil"
         options.settings = ["ssl": "on"]
-        options.files = ["server.crt": certificates.certificate, "server.key": certificates.key]
+        options.files = ["server.crt": certificates.server.certificate, "server.key": certificates.server.key]
         let folder = FileManager.default.temporaryDirectory.appending(path: "apus-authority-\(UUID())")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }

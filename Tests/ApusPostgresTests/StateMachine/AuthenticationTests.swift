@@ -10,13 +10,15 @@ struct AuthenticationTests {
     private typealias Machine = PostgresConnectionStateMachine<Int>
 
     private func machine(
-        password: String? = "pencil", nonce: String? = nil, isConfidential: Bool = true
+        password: String? = "pencil", nonce: String? = nil, isConfidential: Bool = true,
+        channelBinding: PostgresConfiguration.ChannelBinding = .prefer
     ) -> MachineUnderTest {
         var options = Machine.Options()
         options.user = "user"
         options.password = password.map { Secret($0) }
         options.parameters = [("user", "user")]
         options.nonce = nonce
+        options.channelBinding = channelBinding
         var test = MachineUnderTest(options, isConfidential: isConfidential)
         test.machine.output.clear()
         return test
@@ -48,6 +50,18 @@ struct AuthenticationTests {
         #expect(test.sent().isEmpty)
         #expect(test.failure?.code == .failedPrecondition)
         #expect(test.failure?.message.contains("sslmode=require") == true)
+    }
+
+    @Test(arguments: [
+        ServerMessage.authenticationOK, ServerMessage.authentication(3), ServerMessage.authentication(5, [1, 2, 3, 4]),
+        ServerMessage.authentication(10, Array("SCRAM-SHA-256\0\0".utf8)),
+    ])
+    func `Where channel binding is required, nothing is sent without it`(message: [UInt8]) {
+        var test = machine(channelBinding: .require)
+        test.receive(message)
+        #expect(test.sent().isEmpty)
+        #expect(test.failure?.code == .failedPrecondition)
+        #expect(test.failure?.message.contains("channel_binding=require") == true)
     }
 
     @Test func `What does not leave the machine is confidential`() throws {
