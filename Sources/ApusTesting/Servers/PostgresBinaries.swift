@@ -21,7 +21,7 @@ struct Binaries: Sendable {
     /// The major version, such as 15.
     func majorVersion() async throws -> Int {
         // Such as `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
-        let text = try await ServerProcess.run(path("postgres"), ["--version"])
+        let text = try await Command.run(path("postgres"), ["--version"])
         let words = text.split(separator: " ").compactMap { Int($0.prefix { $0.isNumber }) }
         guard let version = words.first else {
             throw AppError(.unavailable, "The version of Postgres is unknown: \(text)")
@@ -42,7 +42,7 @@ struct Binaries: Sendable {
             arguments += ["--pwfile", passwordFile]
         }
         let (program, prefix) = account.command(path("initdb"))
-        _ = try await ServerProcess.run(program, prefix + arguments)
+        _ = try await Command.run(program, prefix + arguments)
     }
 
     /// Starts a server and waits until it accepts connections.

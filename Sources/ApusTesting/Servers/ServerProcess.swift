@@ -10,188 +10,122 @@ import Synchronization
     import Darwin
 #endif
 
-/// A server that runs as a process of its own, and ends with this one.
+/// A server that runs as a process of its own, and ends with this one, however this one ends.
 ///
-/// A shell waits until the pipe to it is closed, which happens even if this process crashes, and then stops the server
-/// and removes its folder.
+/// A shell between the two waits for the end of a pipe whose other end only this process holds: when this process stops
+/// the server, exits or crashes, the pipe ends, and the shell stops the server and removes its folder.
 final class ServerProcess: Sendable {
-    /// What the server has printed, up to a limit, and who waits for it.
-    private struct Output {
-        var text = ""
-        var isReady = false
-        /// Whether the server has ended, and whether its folder is removed.
+    private struct State {
+        /// The end of the pipe that keeps the server running, until it is stopped.
+        var lifeline: Int32?
         var hasEnded = false
-        var isCleanedUp = false
-        var waiter: CheckedContinuation<Void, any Error>?
-        var endWaiters: [CheckedContinuation<Void, Never>] = []
     }
 
-    /// Held while a process is started, so that it does not inherit a pipe to another one.
-    private static let spawning = Mutex(())
+    private let shell: ChildProcess
+    private let state: Mutex<State>
 
-    private let pipe: Pipe
-    /// What the server prints. Kept here, because `Process` releases it when it notices that the server has ended, maybe
-    /// before the end of the output was read, which is then never reported.
-    private let printed: Pipe
-    /// Ends when the shell has ended that cleans up. Kept for the same reason.
-    private let cleanup: Pipe
-    private let output = Mutex(Output())
-
-    private init(pipe: Pipe, printed: Pipe, cleanup: Pipe) {
-        self.pipe = pipe
-        self.printed = printed
-        self.cleanup = cleanup
+    private init(_ shell: ChildProcess, lifeline: Int32) {
+        self.shell = shell
+        state = Mutex(State(lifeline: lifeline))
     }
 
-    /// Starts a server and waits for a line of its output.
+    deinit { stop() }
+
+    /// Starts a server and waits until it prints a text. What it prints later is discarded.
     /// - Parameters:
     ///   - command: The program and its arguments.
-    ///   - stopSignal: The name of the signal that stops it.
-    ///   - removing: The folder to remove after it has ended.
+    ///   - stopSignal: The name of the signal that stops it, such as `INT`.
+    ///   - folder: The folder to remove after it has ended.
+    /// - Throws: An `AppError` of code `unavailable` with its output if it ends before that, and its folder is removed
+    ///   then; also if the task is cancelled.
     static func start(
-        _ command: [String], stopSignal: String, removing folder: String, readyWhen line: String
+        _ command: [String], stopSignal: String, removing folder: String, readyWhen text: String
     ) async throws -> ServerProcess {
-        // The shell becomes the server. Another one waits until the pipe is closed, and does not rely on SIGCHLD, which
-        // is blocked in children of a thread that blocks it.
+        // The shell closes its own output, so that the end of the server is the end of the output.
         let script = """
             folder=$1; shift
-            server=$$
-            exec 3<&0
-            (
-                read -r folders <&3
-                kill -\(stopSignal) $server
-                while kill -0 $server 2>/dev/null; do
-                    if grep -q '^State:.Z' /proc/$server/status 2>/dev/null; then break; fi
-                    sleep 0.02
-                done
-                if [ "$folders" != keep ]; then rm -rf "$folder"; fi
-            ) >/dev/null &
-            exec "$@" 3<&- </dev/null 2>&1
+            "$@" & server=$!
+            exec >/dev/null 2>&1
+            read -r word
+            kill -\(stopSignal) $server
+            wait $server
+            if [ "$word" != keep ]; then rm -rf "$folder"; fi
             """
-        let process = Process()
-        process.executableURL = URL(filePath: "/bin/sh")
-        process.arguments = ["-c", script, "sh", folder] + command
-        let server = try spawning.withLock { _ in
-            let (input, text, cleanup) = (Pipe(), Pipe(), Pipe())
-            _ = fcntl(input.fileHandleForWriting.fileDescriptor, F_SETFD, FD_CLOEXEC)
-            process.standardInput = input
-            process.standardOutput = text
-            // The server itself writes its errors to its output.
-            process.standardError = cleanup
-            let server = ServerProcess(pipe: input, printed: text, cleanup: cleanup)
-            text.fileHandleForReading.readabilityHandler = { handle in
-                let data = handle.availableData
-                if data.isEmpty { handle.readabilityHandler = nil }
-                server.received(data, line)
-            }
-            cleanup.fileHandleForReading.readabilityHandler = { handle in
-                guard handle.availableData.isEmpty else { return }
-                handle.readabilityHandler = nil
-                server.cleanedUp()
-            }
-            try process.run()
-            // Otherwise their ends would not be noticed.
-            for pipe in [text, cleanup] { try? pipe.fileHandleForWriting.close() }
-            return server
+        let (input, lifeline) = try ChildProcess.pipe()
+        let (reader, output) = try ChildProcess.pipe()
+        let words = ["/bin/sh", "-c", script, "sh", folder] + command
+        let shell = Result { try ChildProcess(words, input: input, output: output, errors: output) }
+        // Otherwise the end of the output would not be noticed.
+        close(input)
+        close(output)
+        let server: ServerProcess
+        do {
+            server = ServerProcess(try shell.get(), lifeline: lifeline)
+        } catch {
+            close(lifeline)
+            close(reader)
+            throw error
         }
         do {
-            try await server.waitUntilReady()
+            try await withTaskCancellationHandler {
+                try await readiness(reader, text)
+            } onCancel: {
+                server.letGo()
+            }
+            return server
         } catch {
             await server.stop()
             throw error
         }
-        return server
     }
 
-    private func waitUntilReady() async throws {
-        try await withCheckedThrowingContinuation { continuation in
-            let result = output.withLock { output -> Result<Void, any Error>? in
-                if output.isReady { return .success(()) }
-                if output.hasEnded { return .failure(Self.failure(output.text)) }
-                output.waiter = continuation
-                return nil
-            }
-            if let result { continuation.resume(with: result) }
-        }
-    }
-
-    private static func failure(_ text: String) -> AppError {
-        AppError(.unavailable, "The server did not start: \(text)")
-    }
-
-    private func received(_ data: Data, _ line: String) {
-        let (waiter, isReady, text) = output.withLock { output in
-            if output.text.utf8.count < 64 << 10 { output.text += String(decoding: data, as: UTF8.self) }
-            if !output.isReady { output.isReady = output.text.contains(line) }
-            if data.isEmpty { output.hasEnded = true }
-            let isDone = output.isReady || output.hasEnded
-            return (isDone ? output.waiter.take() : nil, output.isReady, output.text)
-        }
-        if isReady { waiter?.resume() } else { waiter?.resume(throwing: Self.failure(text)) }
-    }
-
-    private func cleanedUp() {
-        let waiters = output.withLock { output in
-            output.isCleanedUp = true
-            defer { output.endWaiters = [] }
-            return output.endWaiters
-        }
-        for waiter in waiters { waiter.resume() }
-    }
-
-    /// Stops the server and waits until it has ended.
-    /// - Parameter keepsFolder: Whether to leave its folder, so that it can be started again.
-    func stop(keepsFolder: Bool = false) async {
-        if keepsFolder { try? pipe.fileHandleForWriting.write(contentsOf: Data("keep\n".utf8)) }
-        try? pipe.fileHandleForWriting.close()
-        await withCheckedContinuation { continuation in
-            let isCleanedUp = output.withLock { output in
-                if !output.isCleanedUp { output.endWaiters.append(continuation) }
-                return output.isCleanedUp
-            }
-            if isCleanedUp { continuation.resume() }
-        }
-    }
-
-    /// Runs a program to its end.
-    /// - Returns: What it has printed to its standard output, without the last line break.
-    /// - Throws: An `AppError` of code `unavailable` with what it has printed to its standard error.
-    static func run(_ program: String, _ arguments: [String]) async throws -> String {
-        let process = Process()
-        process.executableURL = URL(filePath: program)
-        process.arguments = arguments
-        // Into files: a pipe would have to be read on a thread that blocks, until the end of all that have inherited it.
-        let (output, errors) = (try CapturedOutput(), try CapturedOutput())
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = output.handle
-        process.standardError = errors.handle
+    /// Reads what a server prints, to its end, and returns at a text.
+    private static func readiness(_ reader: Int32, _ text: String) async throws {
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
-            process.terminationHandler = { _ in continuation.resume() }
-            do { try spawning.withLock { _ in try process.run() } } catch { continuation.resume(throwing: error) }
+            Thread.detachNewThread {
+                var printed: [UInt8] = []
+                var isReady = false
+                var buffer = [UInt8](repeating: 0, count: 4096)
+                while true {
+                    let count = read(reader, &buffer, buffer.count)
+                    if count < 0, errno == EINTR { continue }
+                    if count <= 0 { break }
+                    guard !isReady else { continue }
+                    printed += buffer[..<count]
+                    guard String(decoding: printed, as: UTF8.self).contains(text) else { continue }
+                    isReady = true
+                    continuation.resume()
+                }
+                close(reader)
+                guard !isReady else { return }
+                let output = String(decoding: printed.suffix(4096), as: UTF8.self)
+                continuation.resume(throwing: AppError(.unavailable, "The server did not start. It printed: \(output)"))
+            }
         }
-        let (text, problem) = (try output.take(), try errors.take())
-        guard process.terminationStatus == 0 else {
-            throw AppError(.unavailable, "\(program) failed: \(problem)")
+    }
+
+    /// Lets the shell stop the server, without waiting.
+    private func letGo(_ word: String = "") {
+        state.withLock { state in
+            guard let lifeline = state.lifeline.take() else { return }
+            if !word.isEmpty { ChildProcess.write(word, to: lifeline) }
+            close(lifeline)
         }
-        return text.hasSuffix("\n") ? String(text.dropLast()) : text
-    }
-}
-
-/// A temporary file for what a program prints.
-private struct CapturedOutput {
-    let handle: FileHandle
-    private let path: String
-
-    init() throws {
-        path = FileManager.default.temporaryDirectory.appending(path: "apus-output-\(UUID())").path
-        try Data().write(to: URL(filePath: path), options: .withoutOverwriting)
-        handle = try FileHandle(forWritingTo: URL(filePath: path))
     }
 
-    /// Returns the text, and removes the file.
-    func take() throws -> String {
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        try handle.close()
-        return String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
+    /// Stops the server, and blocks until it has ended.
+    /// - Parameter keepsFolder: Whether to leave its folder, so that it can be started again.
+    func stop(keepsFolder: Bool = false) {
+        letGo(keepsFolder ? "keep\n" : "")
+        state.withLock { state in
+            guard !state.hasEnded else { return }
+            shell.wait()
+            state.hasEnded = true
+        }
+    }
+
+    /// Stops the server, and returns when it has ended.
+    func stop(keepsFolder: Bool = false) async {
+        try? await onOwnThread { self.stop(keepsFolder: keepsFolder) }
     }
 }

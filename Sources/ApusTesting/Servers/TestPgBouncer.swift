@@ -7,7 +7,8 @@ import Synchronization
 /// It stops when ``stop()`` is called, or when the process ends in whatever way.
 public final class TestPgBouncer: Sendable {
     /// The port, on 127.0.0.1.
-    public let port: Int
+    public var port: Int { reserved.number }
+    private let reserved: ReservedPort
     private let process: ServerProcess
 
     private static let program: String? = {
@@ -29,7 +30,7 @@ public final class TestPgBouncer: Sendable {
     /// Returns the version, such as `[1, 18, 0]`.
     public static func version() async throws -> [Int] {
         guard let program else { throw AppError(.unavailable, unavailableReason ?? "PgBouncer is not installed.") }
-        let line = try await ServerProcess.run(program, ["--version"]).split(separator: "\n").first ?? ""
+        let line = try await Command.run(program, ["--version"]).split(separator: "\n").first ?? ""
         return (line.split(separator: " ").last ?? "").split(separator: ".").compactMap { Int($0) }
     }
 
@@ -47,31 +48,30 @@ public final class TestPgBouncer: Sendable {
         try account.createFolder(folder)
         do {
             try account.createFile("\(folder)/users.txt", "\"postgres\" \"\"\n")
-            return try await withReservedPort { port in
-                let all = [
-                    "listen_addr": "127.0.0.1", "listen_port": "\(port)", "unix_socket_dir": "", "auth_type": "trust",
-                    "auth_file": "\(folder)/users.txt", "admin_users": "postgres", "pool_mode": "transaction",
-                    "max_client_conn": "500", "default_pool_size": "4",
-                ].merging(settings) { $1 }
-                let lines = all.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)\n" }.joined()
-                try account.createFile(
-                    "\(folder)/pgbouncer.ini",
-                    "[databases]\n* = host=127.0.0.1 port=\(server.port)\n[pgbouncer]\n" + lines)
-                let (command, prefix) = account.command(program)
-                // Other signals may be blocked in it, as they are in threads of a pool.
-                let process = try await ServerProcess.start(
-                    [command] + prefix + ["\(folder)/pgbouncer.ini"], stopSignal: "KILL", removing: folder,
-                    readyWhen: "process up")
-                return TestPgBouncer(port: port, process)
-            }
+            let port = try ReservedPort()
+            let all = [
+                "listen_addr": "127.0.0.1", "listen_port": "\(port.number)", "unix_socket_dir": "",
+                "auth_type": "trust",
+                "auth_file": "\(folder)/users.txt", "admin_users": "postgres", "pool_mode": "transaction",
+                "max_client_conn": "500", "default_pool_size": "4",
+            ].merging(settings) { $1 }
+            let lines = all.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)\n" }.joined()
+            try account.createFile(
+                "\(folder)/pgbouncer.ini",
+                "[databases]\n* = host=127.0.0.1 port=\(server.port)\n[pgbouncer]\n" + lines)
+            let (command, prefix) = account.command(program)
+            let process = try await ServerProcess.start(
+                [command] + prefix + ["\(folder)/pgbouncer.ini"], stopSignal: "KILL", removing: folder,
+                readyWhen: "process up")
+            return TestPgBouncer(port, process)
         } catch {
             try? FileManager.default.removeItem(atPath: folder)
             throw error
         }
     }
 
-    private init(port: Int, _ process: ServerProcess) {
-        self.port = port
+    private init(_ port: ReservedPort, _ process: ServerProcess) {
+        reserved = port
         self.process = process
     }
 

@@ -28,11 +28,10 @@ extension TestPostgres {
             "-D", folder, "-h", "127.0.0.1", "-p", "\(port)", "-U", "postgres", "-R", "--checkpoint=fast", "--no-sync",
         ]
         do {
-            _ = try await ServerProcess.run(program, prefix + arguments)
-            return try await withReservedPort { port in
-                let process = try await binaries.start(folder, port: port, options, account)
-                return TestPostgres(port: port, folder: folder, options, majorVersion: majorVersion, process)
-            }
+            _ = try await Command.run(program, prefix + arguments)
+            let port = try ReservedPort()
+            let process = try await binaries.start(folder, port: port.number, options, account)
+            return TestPostgres(port, folder: folder, options, majorVersion: majorVersion, process)
         } catch {
             try? FileManager.default.removeItem(atPath: folder)
             throw error

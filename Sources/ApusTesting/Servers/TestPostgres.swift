@@ -8,10 +8,11 @@ import Synchronization
 /// It stops when ``stop()`` is called, or when the process ends in whatever way.
 public final class TestPostgres: Sendable {
     /// The port of the server, on 127.0.0.1.
-    public let port: Int
+    public var port: Int { reserved.number }
     /// The folder with the server's data and its Unix socket.
     public let folder: String
     let options: Options
+    private let reserved: ReservedPort
     let process: Mutex<ServerProcess>
     let majorVersion: Int
 
@@ -62,10 +63,9 @@ public final class TestPostgres: Sendable {
             let version = try await binaries.majorVersion()
             try await binaries.initialize(folder, options, account)
             for (name, content) in options.files { try account.createFile("\(folder)/\(name)", content) }
-            return try await withReservedPort { port in
-                let process = try await binaries.start(folder, port: port, options, account)
-                return TestPostgres(port: port, folder: folder, options, majorVersion: version, process)
-            }
+            let port = try ReservedPort()
+            let process = try await binaries.start(folder, port: port.number, options, account)
+            return TestPostgres(port, folder: folder, options, majorVersion: version, process)
         } catch {
             try? FileManager.default.removeItem(atPath: folder)
             throw error
@@ -79,8 +79,8 @@ public final class TestPostgres: Sendable {
         return binaries
     }
 
-    init(port: Int, folder: String, _ options: Options, majorVersion: Int, _ process: ServerProcess) {
-        self.port = port
+    init(_ port: ReservedPort, folder: String, _ options: Options, majorVersion: Int, _ process: ServerProcess) {
+        reserved = port
         self.folder = folder
         self.options = options
         self.majorVersion = majorVersion
@@ -101,7 +101,7 @@ public final class TestPostgres: Sendable {
     public func psql(_ sql: String, database: String = "postgres") async throws -> String {
         let binaries = try Self.installed()
         let arguments = ["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", url(database: database), "-c", sql]
-        return try await ServerProcess.run(binaries.path("psql"), arguments)
+        return try await Command.run(binaries.path("psql"), arguments)
     }
 
     /// Creates an empty database, and returns its name.

@@ -28,14 +28,15 @@ public final class TestRedis: Sendable {
     package enum Mode: Sendable { case server, sentinel }
 
     /// The port.
-    public let port: Int
+    public var port: Int { reserved.number }
     /// The URL of the server, such as `redis://127.0.0.1:41234`.
     public var url: String { "redis://127.0.0.1:\(port)" }
     /// The folder of the server's files, which ``stop()`` removes.
     package let folder: String
 
     private let mode: Mode
-    private let process = Mutex<SpawnedProcess?>(nil)
+    private let reserved: ReservedPort
+    private let process = Mutex<ServerProcess?>(nil)
 
     private static let program = "redis-server"
 
@@ -68,24 +69,22 @@ public final class TestRedis: Sendable {
     }
 
     package static func start(configuration: [String], as mode: Mode) async throws -> TestRedis {
-        try await withReservedPort { port in
-            let server = try TestRedis(port: port, configuration: configuration, mode)
-            do {
-                try await server.launch()
-            } catch {
-                server.stop()
-                throw error
-            }
-            return server
+        let server = try TestRedis(configuration, mode)
+        do {
+            try await server.launch()
+        } catch {
+            server.stop()
+            throw error
         }
+        return server
     }
 
-    private init(port: Int, configuration: [String], _ mode: Mode) throws {
-        self.port = port
+    private init(_ configuration: [String], _ mode: Mode) throws {
         self.mode = mode
+        reserved = try ReservedPort()
         folder = FileManager.default.temporaryDirectory.appending(path: "apus-redis-\(UUID().uuidString)").path
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        var lines = ["port \(port)", "bind 127.0.0.1", "dir \(folder)", "daemonize no", "logfile \"\""]
+        var lines = ["port \(reserved.number)", "bind 127.0.0.1", "dir \(folder)", "daemonize no", "logfile \"\""]
         if mode == .server { lines += ["save \"\"", "appendonly no"] }
         let text = (lines + configuration).joined(separator: "\n") + "\n"
         try text.write(toFile: file, atomically: false, encoding: .utf8)
@@ -95,14 +94,15 @@ public final class TestRedis: Sendable {
 
     private func launch() async throws {
         let arguments = [Self.program, file] + (mode == .sentinel ? ["--sentinel"] : [])
-        let started = try SpawnedProcess(arguments)
-        process.withLock { $0 = started }
         // Sentinels do not announce that they accept connections, only who they are.
-        try await started.wait(for: mode == .sentinel ? "Sentinel ID is" : "Ready to accept connections")
+        let started = try await ServerProcess.start(
+            arguments, stopSignal: "KILL", removing: folder,
+            readyWhen: mode == .sentinel ? "Sentinel ID is" : "Ready to accept connections")
+        process.withLock { $0 = started }
     }
 
     /// Kills the server as a crash would: connections are reset, and data is lost. ``restart()`` starts it again.
-    public func kill() { process.withLock { $0.take() }?.stop() }
+    public func kill() { process.withLock { $0.take() }?.stop(keepsFolder: true) }
 
     /// Starts the server again on the same port, empty.
     public func restart() async throws {
@@ -113,6 +113,7 @@ public final class TestRedis: Sendable {
     /// Stops the server and removes its files.
     public func stop() {
         kill()
+        // Without a process if it has been killed before.
         try? FileManager.default.removeItem(atPath: folder)
     }
 }
