@@ -11,7 +11,7 @@ final class WriterProcess: Sendable {
     }
 
     let name: String
-    private let pid: pid_t
+    private let process: ChildProcess
     private let output = Mutex(Output())
     private let status = Mutex<Int32>(0)
     private let exit = Gate()
@@ -21,46 +21,18 @@ final class WriterProcess: Sendable {
         self.name = name
         let binary = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
             .appending(path: "sqlite-writer").path
-        var descriptors: [Int32] = [0, 0]
-        guard pipe(&descriptors) == 0 else { throw POSIXError(.EMFILE) }
-        // Otherwise the next process would inherit the pipe and keep it open after the exit of this process.
-        for descriptor in descriptors { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_adddup2(&actions, descriptors[1], STDOUT_FILENO)
-        let arguments: [String] = [binary, path, name, "\(count)"]
-        var words = arguments.map { strdup($0) } + [nil]
-        defer { for word in words { free(word) } }
-        var pid: pid_t = 0
-        let result = posix_spawn(&pid, binary, &actions, nil, &words, environ)
-        close(descriptors[1])
-        self.pid = pid
-        guard result == 0 else {
-            close(descriptors[0])
-            throw POSIXError(POSIXErrorCode(rawValue: result) ?? .EIO)
+        let source: Int32
+        (process, source) = try ChildProcess.start([binary, path, name, "\(count)"])
+        Thread.detachNewThread {
+            ChildProcess.read(source) { self.append($0) }
+            let status = self.process.wait()
+            self.status.withLock { $0 = status }
+            self.output.withLock { $0.waiter }?.gate.open()
+            self.exit.open()
         }
-        let source = descriptors[0]
-        Thread.detachNewThread { self.readOutput(from: source) }
     }
 
-    private func readOutput(from source: Int32) {
-        var buffer = [UInt8](repeating: 0, count: 65536)
-        while true {
-            let count = read(source, &buffer, buffer.count)
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { break }
-            append(buffer.prefix(count))
-        }
-        close(source)
-        var waitStatus: Int32 = 0
-        while waitpid(pid, &waitStatus, 0) < 0 && errno == EINTR {}
-        status.withLock { $0 = waitStatus & 0x7F == 0 ? waitStatus >> 8 & 0xFF : -(waitStatus & 0x7F) }
-        output.withLock { $0.waiter }?.gate.open()
-        exit.open()
-    }
-
-    private func append(_ bytes: ArraySlice<UInt8>) {
+    private func append(_ bytes: [UInt8]) {
         output.withLock { output in
             for byte in bytes {
                 guard byte == UInt8(ascii: "\n") else {
@@ -92,7 +64,7 @@ final class WriterProcess: Sendable {
         }
     }
 
-    func kill() { Foundation.kill(pid, SIGKILL) }
+    func kill() { process.signal(SIGKILL) }
 
     /// Waits for the exit.
     /// - Returns: The exit status, or the signal as a negative number.

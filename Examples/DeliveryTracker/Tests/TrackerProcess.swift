@@ -19,60 +19,29 @@ final class TrackerProcess: Sendable {
         }
     }
 
-    private let pid: pid_t
+    private let process: ChildProcess
     private let status = Mutex<Int32>(0)
     private let output = Mutex(Output())
     private let exit = Gate()
 
-    /// Starts the binary with `posix_spawn`, because Foundation's `Process` may miss the exit of a process that exits
-    /// at once.
+    /// Starts the binary.
     /// - Parameters:
     ///   - folder: The working directory, which will contain `data`.
     ///   - arguments: The command, if any, and flags.
     init(in folder: URL, _ arguments: [String]) throws {
         let binary = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
             .appending(path: "delivery-tracker").path
-        var descriptors: [Int32] = [0, 0]
-        guard pipe(&descriptors) == 0 else { throw Failure(output: ["pipe: \(errno)"]) }
-        // Otherwise the next process would inherit the pipe and keep it open after the exit of this process.
-        for descriptor in descriptors { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_adddup2(&actions, descriptors[1], STDOUT_FILENO)
-        posix_spawn_file_actions_adddup2(&actions, descriptors[1], STDERR_FILENO)
         // The shell changes the working directory and replaces itself with the binary.
         let shell = ["/bin/sh", "-c", "cd \"$0\" && exec \"$@\"", folder.path, binary]
-        var words = (shell + arguments).map { strdup($0) } + [nil]
-        defer { for word in words { free(word) } }
-        var pid: pid_t = 0
-        let result = posix_spawn(&pid, shell[0], &actions, nil, &words, environ)
-        close(descriptors[1])
-        self.pid = pid
-        guard result == 0 else {
-            close(descriptors[0])
-            throw Failure(output: ["\(binary) could not be started: error \(result)"])
+        let source: Int32
+        (process, source) = try ChildProcess.start(shell + arguments)
+        Thread.detachNewThread {
+            ChildProcess.read(source) { self.append($0) }
+            self.append([])
+            let status = self.process.wait()
+            self.status.withLock { $0 = status }
+            self.exit.open()
         }
-        let source = descriptors[0]
-        Thread.detachNewThread { self.readOutput(from: source) }
-    }
-
-    /// Reads the output of the process until it exits, and then its exit status.
-    private func readOutput(from source: Int32) {
-        var buffer = [UInt8](repeating: 0, count: 65536)
-        while true {
-            let count = read(source, &buffer, buffer.count)
-            if count < 0 && errno == EINTR { continue }
-            append(Data(buffer.prefix(max(0, count))))
-            if count <= 0 { break }
-        }
-        close(source)
-        var waitStatus: Int32 = 0
-        while waitpid(pid, &waitStatus, 0) < 0 && errno == EINTR {}
-        // The low seven bits are the signal; without one, the next byte is the exit code (wait(2)).
-        let code = waitStatus & 0x7F == 0 ? waitStatus >> 8 & 0xFF : -(waitStatus & 0x7F)
-        status.withLock { $0 = code }
-        exit.open()
     }
 
     /// Starts the server on a free port and waits until it listens.
@@ -125,7 +94,7 @@ final class TrackerProcess: Sendable {
         }
     }
 
-    func send(_ signal: Int32) { kill(pid, signal) }
+    func send(_ signal: Int32) { process.signal(signal) }
 
     /// Waits for the process to exit.
     /// - Returns: The exit code, or the signal that ended the process as a negative number.
@@ -134,14 +103,14 @@ final class TrackerProcess: Sendable {
         return status.withLock { $0 }
     }
 
-    private func append(_ data: Data) {
+    private func append(_ bytes: [UInt8]) {
         let met = output.withLock { output -> [(CheckedContinuation<Bool, Never>, Bool)] in
-            output.incompleteLine += String(decoding: data, as: UTF8.self)
+            output.incompleteLine += String(decoding: bytes, as: UTF8.self)
             while let end = output.incompleteLine.firstIndex(of: "\n") {
                 output.lines.append(String(output.incompleteLine[..<end]))
                 output.incompleteLine = String(output.incompleteLine[output.incompleteLine.index(after: end)...])
             }
-            output.isFinished = data.isEmpty
+            output.isFinished = bytes.isEmpty
             let (lines, isFinished) = (output.lines, output.isFinished)
             let done = output.waiters.filter { isFinished || $0.isMet(lines) }
             output.waiters.removeAll { waiter in done.contains { $0.id == waiter.id } }

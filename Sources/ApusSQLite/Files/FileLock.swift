@@ -35,7 +35,12 @@ struct FileLock: ~Copyable, Sendable {
         self.descriptor = descriptor
     }
 
-    deinit { Foundation.close(descriptor) }
+    deinit {
+        // A program that another thread is starting just now has inherited the descriptor until it is executed. The lock
+        // would be held until then.
+        flock(descriptor, LOCK_UN)
+        Foundation.close(descriptor)
+    }
 
     /// Returns the path behind symbolic links, which SQLite follows too: its other files lie beside the real file.
     static func resolved(_ path: String) -> String {

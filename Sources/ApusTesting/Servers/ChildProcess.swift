@@ -11,15 +11,21 @@ import Foundation
 
 /// A program that this process has started, and has to wait for.
 ///
+/// It inherits only the descriptors that it is given, and no blocked signals.
+///
 /// Foundation's `Process` is not used: it watches the end of a program and of its output by sources of events that it
 /// releases early, so that one end in some hundred is never reported.
-struct ChildProcess: Sendable {
+public struct ChildProcess: Sendable {
     private let id: pid_t
 
     /// Starts a program, which is found in the `PATH`.
-    /// - Parameter input: A file descriptor, or `nil` for an empty input.
+    /// - Parameters:
+    ///   - arguments: The program and its arguments.
+    ///   - input: A file descriptor, or `nil` for an empty input.
+    ///   - output: The file descriptor of the standard output.
+    ///   - errors: The file descriptor of the standard error.
     /// - Throws: An `AppError` of code `unavailable`.
-    init(_ arguments: [String], input: Int32? = nil, output: Int32, errors: Int32) throws {
+    public init(_ arguments: [String], input: Int32? = nil, output: Int32, errors: Int32) throws {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -30,6 +36,7 @@ struct ChildProcess: Sendable {
         }
         posix_spawn_file_actions_adddup2(&actions, output, 1)
         posix_spawn_file_actions_adddup2(&actions, errors, 2)
+        Self.closeOthers(&actions)
         // Threads of a pool block signals, among them the one by which a shell learns that its child has ended.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -37,7 +44,12 @@ struct ChildProcess: Sendable {
         var noSignals = sigset_t()
         sigemptyset(&noSignals)
         posix_spawnattr_setsigmask(&attributes, &noSignals)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+        #if canImport(Darwin)
+            let flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_CLOEXEC_DEFAULT
+        #else
+            let flags = POSIX_SPAWN_SETSIGMASK
+        #endif
+        posix_spawnattr_setflags(&attributes, Int16(flags))
         var words = arguments.map { strdup($0) }
         defer { for word in words { free(word) } }
         words.append(nil)
@@ -47,13 +59,55 @@ struct ChildProcess: Sendable {
         self.id = id
     }
 
+    /// Makes the program inherit no other descriptors. The sockets of NIO lack the flag for that, and a connection that
+    /// this process closes would stay open as long as the program runs.
+    private static func closeOthers(_ actions: inout posix_spawn_file_actions_t) {
+        #if !canImport(Darwin)
+            let open = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+            let highest = open.compactMap { Int32($0) }.max() ?? 2
+            // Some more, because other threads open files just now. To close what is not open is no error.
+            for descriptor in 3...max(3, highest + 32) { posix_spawn_file_actions_addclose(&actions, descriptor) }
+        #endif
+    }
+
+    /// Sends a signal, such as `SIGTERM`.
+    public func signal(_ number: Int32) { kill(id, number) }
+
     /// Blocks until the program has ended. Must be called once.
-    /// - Returns: Whether it has ended with status 0.
+    /// - Returns: The exit status, or the signal that ended it as a negative number.
     @discardableResult
-    func wait() -> Bool {
+    public func wait() -> Int32 {
         var status: Int32 = 0
         while waitpid(id, &status, 0) < 0, errno == EINTR {}
-        return status == 0
+        // The low seven bits are the signal; without one, the next byte is the exit status (wait(2)).
+        return status & 0x7F == 0 ? status >> 8 & 0xFF : -(status & 0x7F)
+    }
+
+    /// Starts a program whose output can be read.
+    /// - Returns: The program, and a descriptor for ``read(_:_:)`` with its standard output and its standard error.
+    /// - Throws: An `AppError` of code `unavailable`.
+    public static func start(_ arguments: [String]) throws -> (ChildProcess, output: Int32) {
+        let (reader, output) = try pipe()
+        // Otherwise the end of the output would not be noticed.
+        defer { close(output) }
+        do {
+            return (try ChildProcess(arguments, output: output, errors: output), reader)
+        } catch {
+            close(reader)
+            throw error
+        }
+    }
+
+    /// Reads the output of a program to its end, and closes the descriptor. Blocks.
+    public static func read(_ descriptor: Int32, _ received: ([UInt8]) -> Void) {
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        while true {
+            let count = recv(descriptor, &buffer, buffer.count, 0)
+            if count < 0, errno == EINTR { continue }
+            if count <= 0 { break }
+            received(Array(buffer[..<count]))
+        }
+        close(descriptor)
     }
 
     /// A pair of connected file descriptors that programs do not inherit unless they are given one.

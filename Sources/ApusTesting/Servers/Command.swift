@@ -9,10 +9,10 @@ enum Command {
     static func run(_ program: String, _ arguments: [String]) async throws -> String {
         // Into files: a pipe would have to be read until the end of all that have inherited it.
         let (output, errors) = (try CapturedOutput(), try CapturedOutput())
-        let hasSucceeded = try await onOwnThread {
+        let status = try await onOwnThread {
             try ChildProcess([program] + arguments, output: output.descriptor, errors: errors.descriptor).wait()
         }
-        guard hasSucceeded else { throw AppError(.unavailable, "\(program) failed: \(try errors.text())") }
+        guard status == 0 else { throw AppError(.unavailable, "\(program) failed: \(try errors.text())") }
         let text = try output.text()
         return text.hasSuffix("\n") ? String(text.dropLast()) : text
     }

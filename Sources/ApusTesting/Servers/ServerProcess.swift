@@ -85,18 +85,13 @@ final class ServerProcess: Sendable {
             Thread.detachNewThread {
                 var printed: [UInt8] = []
                 var isReady = false
-                var buffer = [UInt8](repeating: 0, count: 4096)
-                while true {
-                    let count = read(reader, &buffer, buffer.count)
-                    if count < 0, errno == EINTR { continue }
-                    if count <= 0 { break }
-                    guard !isReady else { continue }
-                    printed += buffer[..<count]
-                    guard String(decoding: printed, as: UTF8.self).contains(text) else { continue }
+                ChildProcess.read(reader) { bytes in
+                    guard !isReady else { return }
+                    printed += bytes
+                    guard String(decoding: printed, as: UTF8.self).contains(text) else { return }
                     isReady = true
                     continuation.resume()
                 }
-                close(reader)
                 guard !isReady else { return }
                 let output = String(decoding: printed.suffix(4096), as: UTF8.self)
                 continuation.resume(throwing: AppError(.unavailable, "The server did not start. It printed: \(output)"))
