@@ -1,4 +1,5 @@
 import ApusCore
+import Foundation
 import GRDB
 
 extension SQLiteConnection {
@@ -22,11 +23,26 @@ extension SQLiteConnection {
         try database.execute(sql: "PRAGMA wal_autocheckpoint = 0")
         guard purpose != .reading else { return }
         if !inMemory {
-            let mode = try String.fetchOne(database, sql: "PRAGMA journal_mode = WAL")
+            let mode = try setWriteAheadLog(database, timeout: options.busyTimeout)
             guard mode == "wal" else {
                 throw AppError(.unavailable, "The file system does not support write-ahead logging.")
             }
         }
         try database.execute(sql: "PRAGMA synchronous = \(options.durability.rawValue)")
+    }
+
+    /// Makes the database use a write-ahead log. While several connections open a new file at once, SQLite reports that it
+    /// is locked without asking the busy handler.
+    /// - Returns: The mode of the file.
+    private static func setWriteAheadLog(_ database: GRDB.Database, timeout: Duration) throws -> String? {
+        let start = ContinuousClock.now
+        while true {
+            do {
+                return try String.fetchOne(database, sql: "PRAGMA journal_mode = WAL")
+            } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
+                guard start.duration(to: .now) < timeout else { throw error }
+                usleep(5000)
+            }
+        }
     }
 }

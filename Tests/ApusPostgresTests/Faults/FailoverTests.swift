@@ -74,6 +74,10 @@ struct FailoverTests {
             }
             try await workload.check(database)
             let before = try await FaultScenario.write.effect(database)
+            let written = try await primary.psql("SELECT pg_current_wal_lsn()")
+            try await bounded {
+                while try await standby.psql("SELECT pg_last_wal_replay_lsn() >= '\(written)'") != "t" {}
+            }
             // A write on the standby is refused, and the connection is not used again.
             let reader = try open([standby], "any")
             #expect(await code { try await reader.execute("UPDATE t SET n = 0") } == .unavailable)
