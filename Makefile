@@ -3,7 +3,7 @@
 EXAMPLES := delivery-tracker
 # The products to build: the test bundle and all executables. A build without `--product` would also compile protoc, which
 # is part of SwiftProtobuf.
-PRODUCTS := apusPackageTests $(EXAMPLES) bench-data bench-parts bench-server fuzz-parsers interop-server protoc-gen-apus sqlite-writer
+PRODUCTS := apusPackageTests $(EXAMPLES) bench-data bench-jobs bench-parts bench-server fuzz-parsers interop-server protoc-gen-apus sqlite-writer
 # SwiftPM passes a package's traits to the compiler in the order of a hash table. Without a fixed seed, that order changes
 # from build to build, and whole packages are compiled again for no reason (SwiftPM's issue 10525, fixed in Swift 6.4).
 BUILD := SWIFT_DETERMINISTIC_HASHING=1 swift build

@@ -290,6 +290,15 @@ let package = Package(
             ],
             path: "Benchmarks/Data",
             exclude: ["Peers"]),
+        .executableTarget(
+            name: "bench-jobs",
+            dependencies: [
+                "ApusCore", "ApusData", "ApusJobs", "ApusPostgres", "ApusSQLite",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            path: "Benchmarks/Jobs"),
 
         // Hostile bytes for the parsers: see Fuzzing/run.
         .executableTarget(

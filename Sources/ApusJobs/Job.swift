@@ -1,32 +1,68 @@
+import ApusJSON
+
 /// A durable background job. Its arguments are stored as JSON until a ``Worker`` has performed it.
 ///
 /// A job is performed at least once. It may be performed again after a crash, so its worker must be idempotent: pass
-/// the other system an idempotency key, or call ``JobContext/complete()`` in the same transaction as the job's effects.
+/// the other system an idempotency key, or complete the job in the same transaction as its effects, by
+/// ``JobContext/complete(with:)``.
+///
+/// ```swift
+/// struct SendReceipt: Job {
+///     static let name = "send-receipt"
+///     let order: Order.ID
+/// }
+/// ```
 public protocol Job: Codable, Sendable {
     /// The stored name of the job. It must be stable: a new version of the program runs jobs that an old one enqueued.
     static var name: String { get }
+    /// The version of the arguments, stored with each job. 1 by default. Raise it when older programs cannot decode the
+    /// arguments any more: they leave the job to programs that know its version.
+    static var version: Int { get }
+    /// The queue. `default` by default.
+    static var queue: String { get }
+    /// Which of the due jobs of a queue run first. ``JobPriority/normal`` by default.
+    static var priority: JobPriority { get }
     /// The maximum number of attempts before the job becomes a dead letter. 20 by default.
     static var maxAttempts: Int { get }
     /// The maximum duration of one attempt. 60 seconds by default.
     static var timeout: Duration { get }
+    /// Which jobs of this kind are the same. By default, each is another one.
+    static var uniqueness: Uniqueness<Self>? { get }
+
+    /// Decodes stored arguments of this version or of an older one. By default as the coder of this type does.
+    /// - Throws: Any error. The job becomes a dead letter, with the reason.
+    static func decode(_ arguments: JobArguments) throws -> Self
 }
 
 extension Job {
+    public static var version: Int { 1 }
+    public static var queue: String { "default" }
+    public static var priority: JobPriority { .normal }
     public static var maxAttempts: Int { 20 }
     public static var timeout: Duration { .seconds(60) }
+    public static var uniqueness: Uniqueness<Self>? { nil }
+
+    public static func decode(_ arguments: JobArguments) throws -> Self { try arguments.decode(Self.self) }
 }
 
-/// Performs jobs of one kind.
-///
-/// The error that it throws determines what happens to the job. After an `AppError` with a transient code, or an error
-/// of another type, the job is retried with an increasing delay. After an `AppError` that a retry cannot fix, the job
-/// becomes a dead letter immediately.
-public protocol Worker<Work>: Sendable {
-    associatedtype Work: Job
+/// The stored arguments of a job.
+public struct JobArguments: Sendable {
+    /// The arguments, as JSON.
+    public let json: String
+    /// The ``Job/version`` of the program that enqueued the job.
+    public let version: Int
 
-    /// Performs a job.
-    /// - Parameters:
-    ///   - job: The job, with its arguments.
-    ///   - context: The current attempt, which can complete the job within a transaction.
-    func perform(_ job: Work, _ context: JobContext) async throws
+    /// Decodes the arguments as a type, for example that of an older version.
+    /// - Throws: `DecodingError`.
+    public func decode<Value: Decodable>(_ type: Value.Type) throws -> Value {
+        try JSON.Decoder.standard.decode(type, from: json.utf8)
+    }
+}
+
+/// Which of the due jobs of a queue run first. Those of one priority run in the order of their times.
+public enum JobPriority: Int, Codable, Sendable, CaseIterable {
+    case urgent = 0
+    case high = 1
+    case normal = 2
+    case low = 3
 }

@@ -6,27 +6,25 @@ import Synchronization
 /// One attempt at a job.
 public final class JobContext: Sendable {
     /// The id of the job. It is the same for every attempt, and therefore suitable as an idempotency key.
-    public let id: JobRecord.ID
+    public var id: JobRecord.ID { job.id }
     /// The number of this attempt, starting at 1.
-    public let attempt: Int
+    public var attempt: Int { job.attempt }
     /// The maximum number of attempts.
-    public let maxAttempts: Int
+    public var maxAttempts: Int { job.maxAttempts }
+    /// The job as it is stored.
+    public let job: JobRecord
     /// A logger whose metadata contains the id and the kind of the job.
     public let logger: Logger
 
     private let store: JobStore
-    private let fence: Int
     private let completed = Mutex(false)
 
-    init(_ record: JobRecord, store: JobStore, logger: Logger) {
-        id = record.id
-        attempt = record.attempt
-        maxAttempts = record.maxAttempts
-        fence = record.fence
+    init(_ job: JobRecord, store: JobStore, logger: Logger) {
+        self.job = job
         self.store = store
         var logger = logger
-        logger[metadataKey: "job_id"] = .string(record.id.description)
-        logger[metadataKey: "job"] = .string(record.kind)
+        logger[metadataKey: "job_id"] = .stringConvertible(job.id)
+        logger[metadataKey: "job"] = .string(job.kind)
         self.logger = logger
     }
 
@@ -34,10 +32,22 @@ public final class JobContext: Sendable {
     /// - Throws: An `AppError` of code `aborted` if another worker has taken over the job; the transaction must not
     ///   commit.
     public func complete() async throws {
-        guard try await store.complete(id, fence: fence) else {
+        guard try await store.complete(job.id, fence: job.fence) else {
             throw AppError(.aborted, "The job's lease was lost to another worker.")
         }
         UnitOfWork.afterCommit(of: store.database) { self.completed.withLock { $0 = true } }
+    }
+
+    /// Runs a closure and completes the job in one transaction: what the closure changes in the database is done exactly
+    /// once.
+    /// - Throws: The error of the closure, or an `AppError` of code `aborted` if another worker has taken over the job.
+    ///   Nothing is changed then.
+    public func complete<Result: Sendable>(with effects: () async throws -> Result) async throws -> Result {
+        try await store.database.transaction {
+            let result = try await effects()
+            try await complete()
+            return result
+        }
     }
 
     var isCompleted: Bool { completed.withLock { $0 } }

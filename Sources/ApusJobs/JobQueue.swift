@@ -1,6 +1,5 @@
 public import ApusCore
 public import ApusData
-import ApusJSON
 import FoundationEssentials
 
 /// A durable queue of jobs, stored in the database.
@@ -9,55 +8,122 @@ import FoundationEssentials
 public final class JobQueue: Sendable {
     package let database: any Database
     package let clock: any WallClock
-    package let signal = JobSignal()
+    package let signal: JobSignal
+    let store: JobStore
 
-    public init(_ database: any Database, clock: any WallClock = SystemClock()) {
+    /// Creates a queue.
+    /// - Parameters:
+    ///   - pubSub: Wakes the workers of other processes when jobs are enqueued. By default the database's own.
+    public init(_ database: any Database, clock: any WallClock = SystemClock(), pubSub: (any PubSub)? = nil) {
         self.database = database
         self.clock = clock
+        signal = JobSignal(pubSub ?? database.pubSub)
+        store = JobStore(database: database, clock: clock)
     }
 
     /// Enqueues a job.
-    /// - Parameters:
-    ///   - delay: The minimum delay before the job runs.
-    ///   - uniqueKey: While a job of the same kind with the same key is available or running, no other one is enqueued.
-    /// - Returns: The id of the job, or `nil` if it was not enqueued because of its key.
+    /// - Returns: The new job, or the one that forbids it, see ``Job/uniqueness``.
+    /// - Throws: An `AppError` of code `invalidArgument` if the job cannot be stored: it has no valid options, or its JSON
+    ///   contains U+0000 on Postgres.
+    @discardableResult
+    public func enqueue<Work: Job>(_ job: Work, _ options: JobOptions = JobOptions()) async throws -> EnqueuedJob {
+        let new = try NewJob(job, options, now: clock.now)
+        guard new.uniqueKey != nil else {
+            try await database.execute(NewJob.insertion([new]))
+            wake([new])
+            return EnqueuedJob(id: new.id, isNew: true)
+        }
+        // The job that forbids it may be done before it is found.
+        while true {
+            let inserted = try await database.query(NewJob.insertion([new])).isEmpty == false
+            if inserted {
+                wake([new])
+                return EnqueuedJob(id: new.id, isNew: true)
+            }
+            let other = try await database.query(
+                """
+                SELECT id FROM apus_job
+                WHERE kind = \(new.kind) AND unique_key = \(new.uniqueKey.sqlValue) AND \(CreateJobQueues.isUnique)
+                """)
+            if let id: JobRecord.ID = try other.first?.get(0) { return EnqueuedJob(id: id, isNew: false) }
+        }
+    }
+
+    /// Enqueues many jobs of one kind, with few statements and in one transaction.
+    /// - Returns: How many were enqueued: those of the others are forbidden by jobs with their keys.
+    /// - Throws: As ``enqueue(_:_:)``; no job is enqueued then.
     @discardableResult
     public func enqueue<Work: Job>(
-        _ job: Work, after delay: Duration = .zero, uniqueKey: String? = nil
-    ) async throws -> JobRecord.ID? {
-        let id = JobRecord.ID()
+        contentsOf jobs: [Work], _ options: JobOptions = JobOptions()
+    ) async throws -> Int {
         let now = clock.now
-        let payload = String(decoding: try JSON.Encoder.standard.encode(job), as: UTF8.self)
-        let count = try await database.execute(
-            """
-            INSERT INTO apus_jobs (id, kind, payload, state, max_attempts, unique_key, run_at, created_at)
-            VALUES (\(id), \(Work.name), \(payload), \(JobRecord.State.available), \(Work.maxAttempts), \(uniqueKey.sqlValue),
-                \(now.addingTimeInterval(delay.seconds)), \(now))
-            ON CONFLICT DO NOTHING
-            """)
-        guard count > 0 else { return nil }
-        let signal = signal
-        UnitOfWork.afterCommit(of: database) { signal.notify() }
-        return id
+        let new = try jobs.map { try NewJob($0, options, now: now) }
+        guard let first = new.first else { return 0 }
+        let count = try await database.insert(
+            into: "apus_job", columns: NewJob.columns, rows: new.map(\.values),
+            onConflict: first.uniqueKey == nil ? .fails : .isIgnored)
+        wake([first])
+        return count
     }
 
-    /// Returns the jobs in a state, newest first.
-    public func list(_ state: JobRecord.State, limit: Int = 100) async throws -> [JobRecord] {
-        try await database.query(
-            "SELECT * FROM apus_jobs WHERE state = \(state) ORDER BY id DESC LIMIT \(limit)"
-        ).map(JobRecord.init(row:))
+    private func wake(_ jobs: [NewJob]) {
+        for job in jobs where job.runAt <= clock.now {
+            UnitOfWork.afterCommit(of: database) { [signal] in signal.enqueued(in: job.queue) }
+        }
+    }
+}
+
+/// The result of ``JobQueue/enqueue(_:_:)``.
+public struct EnqueuedJob: Sendable, Hashable {
+    /// The id of the new job, or of the one that forbids it.
+    public let id: JobRecord.ID
+    /// Whether the job was enqueued.
+    public let isNew: Bool
+}
+
+/// A job that is about to be stored.
+struct NewJob: Sendable {
+    let id = JobRecord.ID()
+    let kind: String
+    let queue: String
+    let runAt: Date
+    let uniqueKey: String?
+    let values: [any SQLValueConvertible]
+
+    static let columns = [
+        "id", "kind", "version", "payload", "queue", "priority", "state", "run_at", "max_attempts", "timeout", "tags",
+        "unique_key", "unique_states", "created_at",
+    ]
+
+    init<Work: Job>(_ job: Work, _ options: JobOptions, now: Date) throws {
+        kind = Work.name
+        queue = options.queue ?? Work.queue
+        runAt = (options.time ?? now).addingTimeInterval(options.delay.seconds)
+        let maxAttempts = options.maxAttempts ?? Work.maxAttempts
+        guard maxAttempts >= 1 else {
+            throw AppError(.invalidArgument, "A job has at least 1 attempt, not \(maxAttempts).")
+        }
+        if let tag = options.tags.first(where: { $0.isEmpty || $0.utf8.contains(UInt8(ascii: "\n")) }) {
+            throw AppError(.invalidArgument, "The tag \"\(tag)\" is empty or has a line break.")
+        }
+        let uniqueness = options.uniqueKey.map { key in Uniqueness<Work>.byKey { _ in key } } ?? Work.uniqueness
+        uniqueKey = try uniqueness?.storedKey(of: job, at: runAt)
+        values = [
+            id, kind, Work.version, try JSONText.text(of: job), queue, (options.priority ?? Work.priority).rawValue,
+            JobState.available, runAt, maxAttempts, options.timeout.map { Int($0.microseconds) }.sqlValue,
+            (options.tags.isEmpty ? nil : options.tags.joined(separator: "\n")).sqlValue, uniqueKey.sqlValue,
+            uniqueKey == nil ? 0 : uniqueness?.states.mask ?? 0, now,
+        ]
     }
 
-    /// Makes a dead letter available again, with its number of attempts reset to 0.
-    /// - Throws: An `AppError` of code `notFound` if there is no dead letter with this id, and of code `alreadyExists` if
-    ///   another job with its unique key is waiting.
-    public func retry(_ id: JobRecord.ID) async throws {
-        let count = try await database.execute(
+    /// The statement that stores jobs. It returns the ids of those that are not forbidden by others.
+    static func insertion(_ jobs: [NewJob]) -> SQL {
+        let rows = jobs.map { job -> SQL in
+            "(\(SQL.joined(job.values.map { "\($0.sqlValue)" as SQL }, separator: ", ")))"
+        }
+        let names = SQL(stringLiteral: columns.joined(separator: ", "))
+        return """
+            INSERT INTO apus_job (\(names)) VALUES \(SQL.joined(rows, separator: ", ")) ON CONFLICT DO NOTHING RETURNING id
             """
-            UPDATE apus_jobs SET state = \(JobRecord.State.available), attempt = 0, run_at = \(clock.now), finished_at = NULL
-            WHERE id = \(id) AND state = \(JobRecord.State.discarded)
-            """)
-        guard count > 0 else { throw AppError(.notFound, "No dead letter with the id \(id) was found.") }
-        UnitOfWork.afterCommit(of: database) { [signal] in signal.notify() }
     }
 }

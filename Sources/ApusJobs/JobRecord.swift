@@ -6,76 +6,73 @@ public import FoundationEssentials
 public struct JobRecord: Identifiable, Sendable {
     public typealias ID = Identifier<JobRecord>
 
-    /// The state of a job.
-    public enum State: String, Sendable, SQLValueConvertible {
-        /// Waiting for its time or for a free worker.
-        case available
-        /// An attempt is in progress.
-        case running
-        /// Performed successfully.
-        case completed
-        /// A dead letter, which needs manual intervention.
-        case discarded
-    }
-
     public let id: ID
     /// The ``Job/name`` of the job.
     public let kind: String
-    /// The arguments, as JSON.
-    public let payload: String
-    public let state: State
+    /// The arguments, as JSON, and their version.
+    public let arguments: JobArguments
+    public let queue: String
+    public let priority: JobPriority
+    public let state: JobState
     /// The number of attempts started.
     public let attempt: Int
     public let maxAttempts: Int
+    /// The maximum duration of an attempt; `nil` if it is that of the kind.
+    public let timeout: Duration?
+    public let tags: [String]
+    /// What makes the job the same as another one of its kind.
+    public let uniqueKey: String?
     /// The fencing token. It increases with each attempt, so that a worker that lost its lease cannot complete a job
     /// that another one has taken over.
     public let fence: Int
     /// The earliest time of the next attempt.
     public let runAt: Date
-    /// The error of the last attempt.
+    public let createdAt: Date
+    /// When the last attempt started.
+    public let attemptedAt: Date?
+    /// When the job was completed, cancelled or discarded.
+    public let finishedAt: Date?
+    /// The error of the last attempt that has failed.
     public let lastError: String?
 
+    /// The columns that ``init(row:)`` reads, in order.
+    static let columns: SQL = """
+        id, kind, payload, version, queue, priority, state, attempt, max_attempts, timeout, tags, unique_key, fence, run_at,
+        created_at, attempted_at, finished_at, last_error
+        """
+
     init(row: Row) throws {
-        id = try row.get("id")
-        kind = try row.get("kind")
-        payload = try row.get("payload")
-        state = try row.get("state")
-        attempt = try row.get("attempt")
-        maxAttempts = try row.get("max_attempts")
-        fence = try row.get("fence")
-        runAt = try row.get("run_at")
-        lastError = try row.get("last_error")
+        id = try row.get(0)
+        kind = try row.get(1)
+        arguments = JobArguments(json: try row.get(2), version: try row.get(3))
+        queue = try row.get(4)
+        priority = JobPriority(rawValue: try row.get(5)) ?? .low
+        state = try row.get(6)
+        attempt = try row.get(7)
+        maxAttempts = try row.get(8)
+        timeout = try (row.get(9) as Int?).map { .microseconds($0) }
+        tags = try (row.get(10) as String?).map { $0.split(separator: "\n").map(String.init) } ?? []
+        uniqueKey = try row.get(11)
+        fence = try row.get(12)
+        runAt = try row.get(13)
+        createdAt = try row.get(14)
+        attemptedAt = try row.get(15)
+        finishedAt = try row.get(16)
+        lastError = try row.get(17)
     }
 }
 
-/// The migration that creates the table of jobs. Apps with a database apply it automatically.
-public enum CreateJobs: Migration {
-    public static let id = "apus-0001-jobs"
-    public static let statements: [SQL] = [
-        """
-        CREATE TABLE apus_jobs (
-            id TEXT PRIMARY KEY,
-            kind TEXT NOT NULL,
-            payload TEXT NOT NULL,
-            state TEXT NOT NULL,
-            attempt INTEGER NOT NULL DEFAULT 0,
-            max_attempts INTEGER NOT NULL,
-            fence \(type: .integer) NOT NULL DEFAULT 0,
-            unique_key TEXT,
-            run_at \(type: .timestamp) NOT NULL,
-            lease_until \(type: .timestamp),
-            last_error TEXT,
-            created_at \(type: .timestamp) NOT NULL,
-            finished_at \(type: .timestamp)
-        )\(SQL.strict)
-        """,
-        "CREATE INDEX apus_jobs_available ON apus_jobs (run_at, id) WHERE state = 'available'",
-        "CREATE INDEX apus_jobs_running ON apus_jobs (lease_until) WHERE state = 'running'",
-        "CREATE INDEX apus_jobs_finished ON apus_jobs (state, finished_at) WHERE finished_at IS NOT NULL",
-        """
-        CREATE UNIQUE INDEX apus_jobs_unique ON apus_jobs (kind, unique_key)
-        WHERE unique_key IS NOT NULL AND state IN ('available', 'running')
-        """,
-    ]
-    public static let undo: [SQL] = ["DROP TABLE apus_jobs"]
+/// Why an attempt at a job has failed.
+public struct JobError: Sendable, RowDecodable {
+    /// The number of the attempt, starting at 1.
+    public let attempt: Int
+    public let time: Date
+    /// The error with its causes.
+    public let description: String
+
+    public init(row: Row) throws {
+        attempt = try row.get(0)
+        time = try row.get(1)
+        description = try row.get(2)
+    }
 }

@@ -202,8 +202,8 @@ import Testing
                 paid: try await count(
                     "SELECT COUNT(*) FROM orders JOIN payments ON order_id = orders.id AND payments.state = 'confirmed' WHERE orders.state = 'paid'"
                 ),
-                jobs: try await count("SELECT COUNT(*) FROM apus_jobs WHERE kind = 'send-push'"),
-                unfinished: try await count("SELECT COUNT(*) FROM apus_jobs WHERE state <> 'completed'")
+                jobs: try await count("SELECT COUNT(*) FROM apus_job WHERE kind = 'send-push'"),
+                unfinished: try await count("SELECT COUNT(*) FROM apus_job WHERE state <> 'completed'")
             )
         }
     }

@@ -91,7 +91,7 @@ extension App {
     }
 
     private static func migrations(of builder: AppBuilder) -> [any Migration.Type] {
-        [CreateJobs.self] + builder.migrations.all
+        [CreateJobs.self, CreateJobQueues.self] + builder.migrations.all
     }
 
     /// Returns the migrations of an app with a database, in order, without assembling it.

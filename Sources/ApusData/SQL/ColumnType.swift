@@ -15,6 +15,8 @@ public enum ColumnType: Sendable, Hashable {
     case real
     /// `String` and `Identifier`: `TEXT`.
     case text
+    /// `Identifier`, in half of the bytes of a text where the engine can: `TEXT`, `UUID`.
+    case identifier
     /// `Bool`, bound as 0 or 1: `INTEGER`.
     case boolean
 
@@ -27,7 +29,8 @@ public enum ColumnType: Sendable, Hashable {
         case (.integer, .postgres): "BIGINT"
         case (.real, .sqlite): "REAL"
         case (.real, .postgres): "DOUBLE PRECISION"
-        case (.text, _): "TEXT"
+        case (.text, _), (.identifier, .sqlite): "TEXT"
+        case (.identifier, .postgres): "UUID"
         case (.boolean, _): "INTEGER"
         }
     }

@@ -1,17 +1,20 @@
 import ApusCore
 import Synchronization
 
-/// Notifies the runner of this process that jobs may be available, so that it does not wait for its next poll.
-package final class JobSignal: Sendable {
+/// What one task waits for: that there may be something to do.
+final class Wakeup: Sendable {
     private struct State {
         var isRaised = false
+        var hasNews = false
         var waiter: CheckedContinuation<Void, Never>?
     }
 
     private let state = Mutex(State())
 
-    package func notify() {
+    /// - Parameter hasNews: Whether jobs may have become available, see ``takeNews()``.
+    func notify(hasNews: Bool = true) {
         state.withLock { state -> CheckedContinuation<Void, Never>? in
+            if hasNews { state.hasNews = true }
             guard let waiter = state.waiter.take() else {
                 state.isRaised = true
                 return nil
@@ -20,8 +23,17 @@ package final class JobSignal: Sendable {
         }?.resume()
     }
 
-    /// Waits for the signal, the time limit or cancellation, whichever comes first.
+    /// Whether jobs may have become available since this was asked last.
+    func takeNews() -> Bool {
+        state.withLock { state in
+            defer { state.hasNews = false }
+            return state.hasNews
+        }
+    }
+
+    /// Waits for a notification, the time limit or cancellation, whichever comes first.
     func wait(atMost limit: Duration, clock: any WallClock) async {
+        guard limit > .zero else { return }
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.wait() }
             group.addTask { try? await clock.sleep(for: limit) }
@@ -30,7 +42,8 @@ package final class JobSignal: Sendable {
         }
     }
 
-    private func wait() async {
+    /// Waits for a notification or cancellation.
+    func wait() async {
         await withTaskCancellationHandler {
             await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
                 let resumesNow = state.withLock { state in

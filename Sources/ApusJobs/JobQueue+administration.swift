@@ -1,0 +1,120 @@
+public import ApusCore
+import ApusData
+import FoundationEssentials
+
+/// What an administrator does with jobs.
+extension JobQueue {
+    /// Returns a job; `nil` if there is none with this id.
+    public func find(_ id: JobRecord.ID) async throws -> JobRecord? {
+        try await database.query("SELECT \(JobRecord.columns) FROM apus_job WHERE id = \(id)").first
+            .map(JobRecord.init(row:))
+    }
+
+    /// Returns the jobs in a state, newest first.
+    /// - Parameters:
+    ///   - kind: If given, only jobs of this kind.
+    ///   - queue: If given, only jobs of this queue.
+    ///   - before: If given, only jobs that are older than this one, for the next page.
+    public func list(
+        _ state: JobState, kind: String? = nil, queue: String? = nil, before: JobRecord.ID? = nil, limit: Int = 100
+    ) async throws -> [JobRecord] {
+        var sql: SQL = "SELECT \(JobRecord.columns) FROM apus_job WHERE state = \(state)"
+        if let kind { sql = "\(sql) AND kind = \(kind)" }
+        if let queue { sql = "\(sql) AND queue = \(queue)" }
+        if let before { sql = "\(sql) AND id < \(before)" }
+        return try await database.query("\(sql) ORDER BY id DESC LIMIT \(limit)").map(JobRecord.init(row:))
+    }
+
+    /// Returns why the attempts at a job have failed, the first one first.
+    public func errors(of id: JobRecord.ID) async throws -> [JobError] {
+        try await database.query(
+            "SELECT attempt, failed_at, description FROM apus_job_error WHERE job = \(id) ORDER BY failed_at, attempt"
+        ).map(JobError.init(row:))
+    }
+
+    /// Makes a job that is discarded, cancelled or completed, or that waits for its time, available now, with its number of
+    /// attempts reset to 0.
+    /// - Throws: An `AppError` of code `notFound` if there is no such job, `failedPrecondition` if it is running or waits for
+    ///   others, and `alreadyExists` if another job forbids it, see ``Job/uniqueness``.
+    public func retry(_ id: JobRecord.ID) async throws {
+        let rows = try await database.query(
+            """
+            UPDATE apus_job SET state = 'available', attempt = 0, run_at = \(clock.now), finished_at = NULL
+            WHERE id = \(id) AND state NOT IN ('running', 'waiting') RETURNING queue
+            """)
+        guard let row = rows.first else { throw try await refusal(of: id, "run again") }
+        wake(try row.get(0))
+    }
+
+    /// Makes dead letters available again, with their numbers of attempts reset to 0, except those that other jobs forbid.
+    /// - Parameters:
+    ///   - kind: If given, only jobs of this kind.
+    ///   - queue: If given, only jobs of this queue.
+    /// - Returns: The number of jobs.
+    @discardableResult
+    public func retryDiscarded(kind: String? = nil, queue: String? = nil) async throws -> Int {
+        var count = 0
+        var last: JobRecord.ID?
+        while true {
+            let page = try await list(.discarded, kind: kind, queue: queue, before: last, limit: 500)
+            for job in page {
+                do {
+                    try await retry(job.id)
+                    count += 1
+                } catch let error as AppError
+                    where [.notFound, .failedPrecondition, .alreadyExists].contains(error.code)
+                {
+                    continue
+                }
+            }
+            guard let final = page.last else { return count }
+            last = final.id
+        }
+    }
+
+    /// Cancels a job that is not done. If it runs, its worker is cancelled with the next beat of its process.
+    /// - Throws: An `AppError` of code `notFound` if there is no such job, `failedPrecondition` if it is done.
+    public func cancel(_ id: JobRecord.ID) async throws {
+        let count = try await database.execute(
+            """
+            UPDATE apus_job SET state = 'cancelled', finished_at = \(clock.now), worker = NULL, fence = fence + 1
+            WHERE id = \(id) AND state IN ('waiting', 'available', 'running')
+            """)
+        guard count > 0 else { throw try await refusal(of: id, "be cancelled") }
+    }
+
+    /// Deletes a job that is done, and its errors.
+    /// - Throws: An `AppError` of code `notFound` if there is no such job, `failedPrecondition` if it is not done.
+    public func delete(_ id: JobRecord.ID) async throws {
+        try await database.transaction {
+            let count = try await database.execute(
+                "DELETE FROM apus_job WHERE id = \(id) AND state IN ('completed', 'cancelled', 'discarded')")
+            guard count > 0 else { throw try await refusal(of: id, "be deleted") }
+            try await database.execute("DELETE FROM apus_job_error WHERE job = \(id)")
+        }
+    }
+
+    /// Stops all processes from starting jobs of a queue. Running ones go on.
+    public func pause(_ queue: String) async throws {
+        try await database.execute(
+            """
+            INSERT INTO apus_job_queue (name, paused_at) VALUES (\(queue), \(clock.now))
+            ON CONFLICT (name) DO UPDATE SET paused_at = excluded.paused_at
+            """)
+    }
+
+    /// Lets all processes start jobs of a queue again.
+    public func resume(_ queue: String) async throws {
+        try await database.execute("UPDATE apus_job_queue SET paused_at = NULL WHERE name = \(queue)")
+        wake(queue)
+    }
+
+    private func wake(_ queue: String) {
+        UnitOfWork.afterCommit(of: database) { [signal] in signal.enqueued(in: queue) }
+    }
+
+    private func refusal(of id: JobRecord.ID, _ action: String) async throws -> AppError {
+        guard let job = try await find(id) else { return AppError(.notFound, "There is no job with the id \(id).") }
+        return AppError(.failedPrecondition, "The job \(id) is \(job.state.rawValue) and cannot \(action).")
+    }
+}

@@ -1,0 +1,118 @@
+import ApusCore
+import ApusData
+import FoundationEssentials
+import Logging
+
+/// Performs attempts, and decides what becomes of their jobs.
+final class JobPerformer: Sendable {
+    let store: JobStore
+    let writer: OutcomeWriter
+    let lease: WorkerLease
+    let kinds: [String]
+    private let workers: [ExactString: AnyWorker]
+    private let cancellationGrace: Duration
+    private let logger: Logger
+
+    init(_ store: JobStore, workers: [any Worker], leaseDuration: Duration, cancellationGrace: Duration, logger: Logger)
+    {
+        self.store = store
+        self.logger = logger
+        self.cancellationGrace = cancellationGrace
+        let all = workers.map { AnyWorker($0) }
+        self.workers = Dictionary(all.map { (ExactString($0.kind), $0) }) { first, _ in first }
+        kinds = all.flatMap(\.names)
+        writer = OutcomeWriter(store, clock: store.clock, logger: logger)
+        lease = WorkerLease(store, duration: leaseDuration)
+    }
+
+    var isEmpty: Bool { workers.isEmpty }
+
+    /// The names of the queues to which the jobs of the workers belong.
+    var queues: Set<String> { Set(workers.values.map(\.queue)) }
+
+    /// After how long an attempt is given up.
+    func limit(of job: JobRecord) -> Duration { timeout(of: job) + cancellationGrace }
+
+    private func timeout(of job: JobRecord) -> Duration {
+        job.timeout ?? workers[ExactString(job.kind)]?.timeout ?? .seconds(60)
+    }
+
+    /// Performs one attempt.
+    /// - Returns: What becomes of the job; `nil` if the worker has completed it.
+    func perform(_ job: JobRecord) async -> Outcome? {
+        // The lease may have ended while the job waited for its turn, for example because the process was stopped.
+        guard lease.current != nil, let worker = workers[ExactString(job.kind)] else { return giveBack(job) }
+        let context = JobContext(job, store: store, logger: logger)
+        do {
+            try await withDeadline(.after(timeout(of: job))) { try await worker.perform(job.arguments, context) }
+            return context.isCompleted ? nil : Outcome(job: job, kind: .completed)
+        } catch {
+            guard !context.isCompleted else { return nil }
+            return outcome(of: job, failure: error, worker, context.logger)
+        }
+    }
+
+    private func outcome(
+        of job: JobRecord, failure: any Error, _ worker: AnyWorker, _ logger: Logger
+    ) -> Outcome {
+        if let decision = failure as? JobDecision {
+            switch decision {
+            case .snooze(let delay):
+                return Outcome(
+                    job: job, kind: .again(store.clock.now.addingTimeInterval(delay.seconds), counts: false))
+            case .cancel(let reason):
+                logger.info("The job was cancelled.", metadata: ["reason": "\(reason)"])
+                return Outcome(job: job, kind: .cancelled, error: Self.storable(reason))
+            case .discard(let reason):
+                logger.error("The job became a dead letter.", metadata: ["error": "\(reason)"])
+                return Outcome(job: job, kind: .discarded, error: Self.storable(reason))
+            }
+        }
+        if Task.isCancelled { return giveBack(job) }
+        return failed(job, AppError(wrapping: failure), worker, logger)
+    }
+
+    private func failed(_ job: JobRecord, _ error: AppError, _ worker: AnyWorker, _ logger: Logger) -> Outcome {
+        let text = Self.storable(error.debugDescription)
+        guard error.code.isTransient, job.attempt < job.maxAttempts else {
+            logger.error(
+                "The job became a dead letter.", metadata: ["error": "\(text)", "attempt": "\(job.attempt)"])
+            return Outcome(job: job, kind: .discarded, error: text)
+        }
+        let delay = max(.zero, worker.delay(job.attempt, error))
+        logger.warning(
+            "The job failed and will be retried.",
+            metadata: ["error": "\(text)", "attempt": "\(job.attempt)", "delay_s": "\(delay.seconds)"])
+        return Outcome(
+            job: job, kind: .again(store.clock.now.addingTimeInterval(delay.seconds), counts: true), error: text)
+    }
+
+    private func giveBack(_ job: JobRecord) -> Outcome {
+        Outcome(job: job, kind: .again(min(job.runAt, store.clock.now), counts: false))
+    }
+
+    /// Returns jobs to the queue, uncounted.
+    func giveBack(_ jobs: some Sequence<JobRecord>) { writer.add(jobs.map(giveBack)) }
+
+    /// Gives up an attempt that ignores its cancellation.
+    func abandon(_ job: JobRecord) {
+        guard let worker = workers[ExactString(job.kind)] else { return }
+        var logger = logger
+        logger[metadataKey: "job_id"] = .stringConvertible(job.id)
+        logger[metadataKey: "job"] = .string(job.kind)
+        let error = AppError(
+            .deadlineExceeded, "The attempt did not end \(cancellationGrace.seconds) s after it was cancelled.")
+        writer.add([failed(job, error, worker, logger)])
+    }
+
+    /// Returns a text as it can be stored: short, and without U+0000.
+    private static func storable(_ text: String) -> String {
+        // By scalar: U+0000 followed by a combining mark is a different character, which cannot be stored either.
+        String(String.UnicodeScalarView(text.unicodeScalars.prefix(4000).filter { $0 != "\0" }))
+    }
+
+    func logFailure(_ message: Logger.Message, _ error: any Error) {
+        guard !(error is CancellationError) else { return }
+        logger.error(message, metadata: ["error": .string(AppError(wrapping: error).debugDescription)])
+    }
+}

@@ -1,0 +1,202 @@
+import ApusCore
+import ApusData
+import FoundationEssentials
+public import Logging
+public import ServiceLifecycle
+import Synchronization
+
+/// Runs jobs: claims them as slots become free, renews the lease of this process, and releases the jobs of dead ones.
+///
+/// As a `Service`, it shuts down gracefully: it stops claiming jobs, waits for the running attempts, cancels those that
+/// exceed the time limit, and returns their jobs to the queue without counting the attempt.
+public final class JobRunner: Service {
+    /// The limits and intervals of a runner.
+    public struct Configuration: Sendable {
+        /// The maximum number of jobs of a queue that run concurrently in this process. 20.
+        public var concurrency = 20
+        /// The queues that have another ``concurrency``, and further ones to run beside those of the workers' jobs.
+        public var queues: [String: Int] = [:]
+        /// How many jobs of a queue may be claimed beyond those that run. 1000. As many are as end within 50 ms, so that
+        /// only short jobs are.
+        public var maximumPrefetch = 1000
+        /// The duration of the lease of a process, after which the jobs of a dead one are given to others. 30 seconds.
+        /// It is renewed after a third of it.
+        public var leaseDuration = Duration.seconds(30)
+        /// How often to poll for jobs without a signal: those that become due, and those of other processes.
+        /// 1 second.
+        public var pollInterval = Duration.seconds(1)
+        /// The maximum time that running jobs may take to finish at shutdown. 10 seconds.
+        public var shutdownTimeout = Duration.seconds(10)
+        /// How long an attempt may go on after it was cancelled. 5 seconds. Then it is given up: it no longer takes a slot,
+        /// and its job is retried.
+        public var cancellationGrace = Duration.seconds(5)
+        /// How long completed and cancelled jobs are retained. 24 hours.
+        public var completedRetention = Duration.seconds(24 * 3600)
+        /// How long dead letters are retained. 30 days.
+        public var discardedRetention = Duration.seconds(30 * 24 * 3600)
+
+        public init() {}
+    }
+
+    private let queue: JobQueue
+    private let performer: JobPerformer
+    private let runners: [QueueRunner]
+    private let configuration: Configuration
+    private let logger: Logger
+
+    public init(
+        _ queue: JobQueue, workers: [any Worker], configuration: Configuration = Configuration(), logger: Logger
+    ) {
+        self.queue = queue
+        self.configuration = configuration
+        self.logger = logger
+        let performer = JobPerformer(
+            queue.store, workers: workers, leaseDuration: configuration.leaseDuration,
+            cancellationGrace: configuration.cancellationGrace, logger: logger)
+        self.performer = performer
+        runners = performer.queues.union(configuration.queues.keys).sorted().map { name in
+            QueueRunner(
+                name, concurrency: configuration.queues[name] ?? configuration.concurrency,
+                maximumPrefetch: configuration.maximumPrefetch, pollInterval: configuration.pollInterval, performer,
+                queue.signal.listen(to: name))
+        }
+    }
+
+    /// Returns an error message for each job name that more than one of the workers performs.
+    package static func duplicateNames(of workers: [any Worker]) -> [String] {
+        func name<W: Worker>(_ worker: W) -> String { W.Work.name }
+        var first: [ExactString: any Worker] = [:]
+        return workers.compactMap { worker in
+            let name = name(worker)
+            guard let other = first[ExactString(name)] else {
+                first[ExactString(name)] = worker
+                return nil
+            }
+            return "Jobs named \"\(name)\" have two workers: \(type(of: other)) and \(type(of: worker))."
+        }
+    }
+
+    /// Runs until the task is cancelled or a graceful shutdown is triggered.
+    public func run() async throws {
+        guard !performer.isEmpty else { return try await gracefulShutdown() }
+        await withTaskGroup(of: Void.self) { group in
+            for runner in runners { group.addTask { await runner.claimJobs() } }
+            group.addTask { await self.queue.signal.receive() }
+            group.addTask { await self.maintain() }
+            group.addTask { await self.watch() }
+            try? await gracefulShutdown()
+            logger.info("stopping: no longer fetching jobs", metadata: ["running": "\(running)"])
+            for runner in runners { runner.stop() }
+            await finishRunning()
+            group.cancelAll()
+        }
+        // On a task that is not cancelled.
+        await Task.detached {
+            await self.performer.writer.close()
+            do { try await self.performer.lease.end() } catch {
+                self.performer.logFailure("The lease of this process could not be ended.", error)
+            }
+        }.value
+        logger.info("stopping: workers stopped")
+    }
+
+    private var running: Int { runners.reduce(0) { $0 + $1.running } }
+
+    /// Waits for the attempts in progress, then cancels them, and then gives them up.
+    private func finishRunning() async {
+        await waitUntilIdle(atMost: Task.isCancelled ? .zero : configuration.shutdownTimeout)
+        guard running > 0 else { return }
+        logger.info("stopping: time limit reached, cancelling running jobs", metadata: ["running": "\(running)"])
+        for runner in runners { runner.cancelAll() }
+        await waitUntilIdle(atMost: configuration.cancellationGrace)
+        guard running > 0 else { return }
+        logger.error(
+            "Jobs ignore their cancellation. They are returned to the queue.", metadata: ["running": "\(running)"])
+        for runner in runners { runner.abandonAll() }
+    }
+
+    private func waitUntilIdle(atMost limit: Duration) async {
+        // Detached, because the task of the service may be cancelled.
+        await Task.detached { [queue, runners] in
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { for runner in runners { await runner.waitUntilIdle() } }
+                group.addTask { try? await queue.clock.sleep(for: limit) }
+                await group.next()
+                group.cancelAll()
+            }
+        }.value
+    }
+
+    // MARK: Maintenance
+
+    private func maintain() async {
+        let pause = configuration.leaseDuration / 3
+        while !Task.isCancelled {
+            await renewLease()
+            await attempt("Jobs of dead workers could not be released.") { _ = try await rescue() }
+            await attempt("Old jobs could not be deleted.") { try await clean() }
+            try? await queue.clock.sleep(for: pause)
+        }
+    }
+
+    private func renewLease() async {
+        await attempt("The lease could not be renewed.") {
+            if try await !performer.lease.beat() {
+                logger.warning("The lease of this process was lost. Its jobs are given to others.")
+            }
+            for runner in runners { try await runner.cancelLost() }
+            queue.signal.notifyAllHere()
+        }
+    }
+
+    private func attempt(_ failure: Logger.Message, _ body: () async throws -> Void) async {
+        do { try await body() } catch { performer.logFailure(failure, error) }
+    }
+
+    /// Releases the jobs of processes that are known to be dead.
+    /// - Returns: The number of released jobs.
+    package func rescue() async throws -> Int {
+        let count = try await performer.lease.releaseDead()
+        guard count > 0 else { return 0 }
+        logger.warning("Jobs of dead workers were released.", metadata: ["count": "\(count)"])
+        queue.signal.notifyAllHere()
+        return count
+    }
+
+    private func clean() async throws {
+        let retention: [JobState: Duration] = [
+            .completed: configuration.completedRetention, .cancelled: configuration.completedRetention,
+            .discarded: configuration.discardedRetention,
+        ]
+        while try await queue.store.deleteFinished(retention: retention, limit: 1000) == 1000, !Task.isCancelled {}
+    }
+
+    /// Gives up attempts that ignore their cancellation.
+    private func watch() async {
+        while !Task.isCancelled {
+            try? await queue.clock.sleep(for: configuration.pollInterval)
+            for runner in runners { runner.abandonOverdue() }
+        }
+    }
+
+    // MARK: Tests
+
+    /// Runs all due jobs in the current task, one after the other, until none is left.
+    /// - Returns: The number of attempts.
+    package func runAvailable() async throws -> Int {
+        var count = 0
+        while true {
+            if performer.lease.current == nil { _ = try await performer.lease.beat() }
+            let before = count
+            for runner in runners {
+                guard let worker = performer.lease.current else { break }
+                let claim = Claim(queue: runner.name, kinds: performer.kinds, worker: worker, positions: Claim.start)
+                for job in try await queue.store.claim(claim, limit: configuration.concurrency) {
+                    if let outcome = await performer.perform(job) { _ = try await queue.store.store([outcome]) }
+                    count += 1
+                }
+            }
+            if count == before { return count }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+import ApusCore
+import ApusData
+import Synchronization
+
+/// Notifies the runners of this process and of others that jobs may be available, so that they do not wait for their
+/// next poll.
+package final class JobSignal: Sendable {
+    private struct State {
+        var listeners: [String: Wakeup] = [:]
+        /// The queues whose last notification of other processes was sent a short time ago, and whether another is due.
+        var recent: [String: Bool] = [:]
+    }
+
+    /// The channel on which processes tell each other the names of queues.
+    static let channel = "apus_jobs"
+    /// How often other processes are notified of a queue at most.
+    private static let interval = Duration.milliseconds(5)
+
+    let pubSub: (any PubSub)?
+    private let state = Mutex(State())
+
+    init(_ pubSub: (any PubSub)?) { self.pubSub = pubSub }
+
+    /// Registers the runner of a queue.
+    func listen(to queue: String) -> Wakeup {
+        state.withLock { state in
+            let wakeup = state.listeners[queue] ?? Wakeup()
+            state.listeners[queue] = wakeup
+            return wakeup
+        }
+    }
+
+    /// Notifies all processes.
+    package func enqueued(in queue: String) {
+        notifyHere(queue)
+        guard let pubSub else { return }
+        let isFirst = state.withLock { state in
+            defer { state.recent[queue] = state.recent[queue] != nil }
+            return state.recent[queue] == nil
+        }
+        guard isFirst else { return }
+        Task.detached { [self] in
+            var isDue = true
+            while isDue {
+                // Without it, others find the jobs by their polls.
+                try? await pubSub.publish(Array(queue.utf8), to: Self.channel)
+                try? await Task.sleep(for: Self.interval)
+                isDue = state.withLock { state in
+                    let isDue = state.recent[queue] ?? false
+                    state.recent[queue] = isDue ? false : nil
+                    return isDue
+                }
+            }
+        }
+    }
+
+    /// Notifies the runner of this process.
+    func notifyHere(_ queue: String) { state.withLock { $0.listeners[queue] }?.notify() }
+
+    /// Notifies all runners of this process.
+    func notifyAllHere() { for wakeup in state.withLock({ Array($0.listeners.values) }) { wakeup.notify() } }
+
+    /// Passes on what other processes send, until the task is cancelled.
+    func receive() async {
+        guard let pubSub else { return }
+        try? await pubSub.listen(to: Self.channel) { event in
+            switch event {
+            case .message(let bytes): notifyHere(String(decoding: bytes, as: UTF8.self))
+            case .gap: notifyAllHere()
+            }
+        }
+    }
+}

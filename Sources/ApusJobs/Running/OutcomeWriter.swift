@@ -1,0 +1,104 @@
+import ApusCore
+import Logging
+import Synchronization
+
+/// Stores what has become of attempts, as many at once as have ended while the previous ones were stored.
+///
+/// It writes on a task that nobody cancels. While the database is away, outcomes are kept, and stored when it is back.
+final class OutcomeWriter: Sendable {
+    private struct State {
+        var pending: [Outcome] = []
+        /// Whether a task writes.
+        var isWriting = false
+        var isClosing = false
+        var waiters: [CheckedContinuation<Void, Never>] = []
+    }
+
+    /// The number of outcomes that wait to be stored at which no more jobs are claimed.
+    private static let limit = 10_000
+    /// The maximum number of outcomes in a transaction.
+    private static let batchSize = 2000
+
+    private let store: JobStore
+    private let clock: any WallClock
+    private let logger: Logger
+    private let state = Mutex(State())
+
+    init(_ store: JobStore, clock: any WallClock, logger: Logger) {
+        self.store = store
+        self.clock = clock
+        self.logger = logger
+    }
+
+    var isBackedUp: Bool { state.withLock { $0.pending.count >= Self.limit } }
+
+    func add(_ outcomes: [Outcome]) {
+        guard !outcomes.isEmpty else { return }
+        let starts = state.withLock { state in
+            state.pending += outcomes
+            defer { state.isWriting = true }
+            return !state.isWriting
+        }
+        if starts { Task.detached { await self.write() } }
+    }
+
+    /// Waits until all outcomes are stored. The database may not be asked more than once for that any more.
+    func close() async {
+        await withCheckedContinuation { continuation in
+            let isDone = state.withLock { state in
+                state.isClosing = true
+                if state.isWriting { state.waiters.append(continuation) }
+                return !state.isWriting
+            }
+            if isDone { continuation.resume() }
+        }
+    }
+
+    private func write() async {
+        var failures = 0
+        while let batch = next() {
+            do {
+                let lost = try await store.store(batch)
+                failures = 0
+                if !lost.isEmpty {
+                    logger.warning(
+                        "Jobs were performed, but their leases had been lost.", metadata: ["count": "\(lost.count)"])
+                }
+            } catch {
+                failures += 1
+                let error = AppError(wrapping: error)
+                if failures == 1 {
+                    logger.error(
+                        "The outcomes of jobs could not be stored.",
+                        metadata: ["count": "\(batch.count)", "error": .string(error.debugDescription)])
+                }
+                let gaveUp = state.withLock { state in
+                    if !state.isClosing { state.pending = batch + state.pending }
+                    return state.isClosing
+                }
+                if gaveUp {
+                    logger.error(
+                        "Outcomes of jobs are lost; the jobs run again.", metadata: ["count": "\(batch.count)"])
+                } else {
+                    try? await clock.sleep(for: .milliseconds(min(100 << min(failures, 6), 5000)))
+                }
+            }
+        }
+    }
+
+    /// Returns the next outcomes to store; `nil` if there are none.
+    private func next() -> [Outcome]? {
+        let (batch, waiters) = state.withLock { state -> ([Outcome]?, [CheckedContinuation<Void, Never>]) in
+            guard !state.pending.isEmpty else {
+                state.isWriting = false
+                defer { state.waiters = [] }
+                return (nil, state.waiters)
+            }
+            let batch = Array(state.pending.prefix(Self.batchSize))
+            state.pending.removeFirst(batch.count)
+            return (batch, [])
+        }
+        for waiter in waiters { waiter.resume() }
+        return batch
+    }
+}

@@ -1,0 +1,265 @@
+import ApusCore
+import ApusData
+import FoundationEssentials
+import Logging
+import Synchronization
+
+/// Runs the jobs of one queue: claims as many as it has room for, and keeps a few in store for short ones.
+final class QueueRunner: Sendable {
+    private struct State {
+        var attempts: [AttemptKey: Attempt] = [:]
+        /// How many of them were given up.
+        var abandoned = 0
+        var busy: Int { attempts.count - abandoned }
+        /// Claimed jobs that wait for a free slot.
+        var stored: ArraySlice<JobRecord> = []
+        /// When a stored job was started last.
+        var lastStart = Duration.zero
+        /// The number of attempts that have ended, and when the speed was measured last.
+        var ended = 0
+        var measured = Duration.zero
+        /// How many jobs end in the time for which they are kept in store.
+        var prefetch = 0
+        var isStopping = false
+        var idleWaiter: CheckedContinuation<Void, Never>?
+    }
+
+    /// For how long the stored jobs should last.
+    private static let prefetchTime = Duration.milliseconds(50)
+    /// After how long jobs that nobody had the time to start are returned.
+    private static let patience = Duration.seconds(1)
+
+    let name: String
+    private let concurrency: Int
+    private let maximumPrefetch: Int
+    private let pollInterval: Duration
+    private let performer: JobPerformer
+    private let wakeup: Wakeup
+    private let state = Mutex(State())
+
+    private var store: JobStore { performer.store }
+    private var clock: any WallClock { performer.store.clock }
+
+    init(
+        _ name: String, concurrency: Int, maximumPrefetch: Int, pollInterval: Duration, _ performer: JobPerformer,
+        _ wakeup: Wakeup
+    ) {
+        self.name = name
+        self.concurrency = concurrency
+        self.maximumPrefetch = maximumPrefetch
+        self.pollInterval = pollInterval
+        self.performer = performer
+        self.wakeup = wakeup
+    }
+
+    // MARK: Claiming
+
+    /// Claims jobs until ``stop()`` or until the task is cancelled.
+    func claimJobs() async {
+        var claims = ClaimSchedule(queue: name, kinds: performer.kinds)
+        // When to look for jobs if there is no news.
+        var next = clock.uptime
+        var failures = 0
+        while !isStopping {
+            let uptime = clock.uptime
+            if wakeup.takeNews() { next = min(next, uptime) }
+            let room = room
+            guard next <= uptime, room > 0, !performer.writer.isBackedUp, let worker = performer.lease.current else {
+                returnForgotten()
+                // A slot that becomes free, and news, end the wait.
+                await wakeup.wait(atMost: next <= uptime ? .milliseconds(50) : next - uptime, clock: clock)
+                continue
+            }
+            do {
+                let claim = claims.next(worker, uptime: uptime)
+                let jobs = try await store.claim(claim, limit: room)
+                claims.record(jobs, from: uptime, to: clock.uptime)
+                failures = 0
+                start(jobs)
+                next = jobs.count == room ? uptime : try await nextLook(claims, foundNone: jobs.isEmpty)
+            } catch {
+                failures += 1
+                performer.logFailure("Jobs could not be claimed.", error)
+                next = clock.uptime + .milliseconds(min(50 << min(failures, 6), 2000))
+            }
+        }
+    }
+
+    /// Returns when to look for jobs again, after all that were found have been claimed.
+    private func nextLook(_ claims: ClaimSchedule, foundNone: Bool) async throws -> Duration {
+        let uptime = clock.uptime
+        if let start = claims.nextStart { return start }
+        guard foundNone, let time = try await store.nextTime(claims.claim) else { return uptime + pollInterval }
+        // What is due already belongs to programs that know its kind.
+        let delay = Duration.seconds(time.timeIntervalSince(clock.now))
+        return uptime + (delay > .zero ? min(delay, pollInterval) : pollInterval)
+    }
+
+    private var isStopping: Bool { state.withLock { $0.isStopping } || Task.isCancelled }
+
+    /// How many jobs to claim; 0 if it is not worth while yet.
+    private var room: Int {
+        let uptime = clock.uptime
+        return state.withLock { state in
+            measure(&state, uptime)
+            let free = concurrency - state.busy + state.prefetch - state.stored.count
+            // With a store, not for each job that has ended.
+            return free * 2 >= state.prefetch ? max(0, free) : 0
+        }
+    }
+
+    private func measure(_ state: inout State, _ uptime: Duration) {
+        let elapsed = uptime - state.measured
+        guard elapsed >= Self.prefetchTime / 5 else { return }
+        let rate = Double(state.ended) / elapsed.seconds
+        state.prefetch = min(maximumPrefetch, Int(rate * Self.prefetchTime.seconds))
+        state.ended = 0
+        state.measured = uptime
+    }
+
+    /// Returns stored jobs to the queue, uncounted, if none of them was started for a while: others may have a free slot.
+    private func returnForgotten() {
+        let uptime = clock.uptime
+        let forgotten = state.withLock { state -> ArraySlice<JobRecord> in
+            guard !state.stored.isEmpty, uptime - state.lastStart >= Self.patience else { return [] }
+            defer { state.stored = [] }
+            state.prefetch = 0
+            return state.stored
+        }
+        performer.giveBack(forgotten)
+    }
+
+    // MARK: Attempts
+
+    /// Starts jobs in free slots, and stores the others.
+    private func start(_ jobs: [JobRecord]) {
+        guard !jobs.isEmpty else { return }
+        let uptime = clock.uptime
+        let isStopping = state.withLock { state in
+            guard !state.isStopping else { return true }
+            if state.stored.isEmpty { state.lastStart = uptime }
+            state.stored += jobs
+            while startNext(&state, uptime) {}
+            return false
+        }
+        if isStopping { performer.giveBack(jobs) }
+    }
+
+    /// Starts the next stored job in a task of its own, if a slot is free.
+    private func startNext(_ state: inout State, _ uptime: Duration) -> Bool {
+        guard state.busy < concurrency, let job = state.stored.popFirst() else {
+            return false
+        }
+        state.lastStart = uptime
+        let task = Task.detached { self.ended(job, await self.performer.perform(job)) }
+        state.attempts[AttemptKey(job)] = Attempt(job: job, task: task, overdue: uptime + performer.limit(of: job))
+        return true
+    }
+
+    private func ended(_ job: JobRecord, _ outcome: Outcome?) {
+        let uptime = clock.uptime
+        let (isOwn, waiter, isLow) = state.withLock { state in
+            let attempt = state.attempts.removeValue(forKey: AttemptKey(job))
+            state.ended += 1
+            if attempt?.isAbandoned == true { state.abandoned -= 1 }
+            _ = startNext(&state, uptime)
+            let isLow = state.stored.count * 2 <= state.prefetch
+            return (attempt?.isAbandoned == false, state.attempts.isEmpty ? state.idleWaiter.take() : nil, isLow)
+        }
+        if isOwn, let outcome { performer.writer.add([outcome]) }
+        waiter?.resume()
+        if isLow { wakeup.notify(hasNews: false) }
+    }
+
+    // MARK: Watching
+
+    /// Gives up attempts that have ignored their cancellation for too long: their slots are free again, and their jobs are
+    /// retried. What they do later has no effect on the job.
+    func abandonOverdue() {
+        let uptime = clock.uptime
+        let overdue = state.withLock { state in
+            let overdue = state.attempts.filter { $0.value.overdue <= uptime && !$0.value.isAbandoned }.map(\.key)
+            return overdue.compactMap { key in
+                state.attempts[key]?.isAbandoned = true
+                state.abandoned += 1
+                return state.attempts[key]?.job
+            }
+        }
+        guard !overdue.isEmpty else { return }
+        for job in overdue { performer.abandon(job) }
+        state.withLock { state in while startNext(&state, uptime) {} }
+        wakeup.notify(hasNews: false)
+    }
+
+    /// Cancels the attempts at jobs that were cancelled or given to others.
+    func cancelLost() async throws {
+        let lost = try await store.lost(state.withLock { Array($0.attempts.keys) })
+        guard !lost.isEmpty else { return }
+        let tasks = state.withLock { state in lost.compactMap { state.attempts[$0]?.task } }
+        for task in tasks { task.cancel() }
+    }
+
+    /// The number of attempts in progress.
+    var running: Int { state.withLock { $0.attempts.count } }
+
+    // MARK: Stopping
+
+    /// Stops claiming, and returns what is stored.
+    func stop() {
+        let stored = state.withLock { state in
+            state.isStopping = true
+            defer { state.stored = [] }
+            return state.stored
+        }
+        performer.giveBack(stored)
+        wakeup.notify()
+    }
+
+    func cancelAll() { for attempt in state.withLock({ Array($0.attempts.values) }) { attempt.task.cancel() } }
+
+    /// Gives up all attempts, and returns their jobs, uncounted.
+    func abandonAll() {
+        let jobs = state.withLock { state in
+            defer { (state.attempts, state.abandoned) = ([:], 0) }
+            return state.attempts.values.filter { !$0.isAbandoned }.map(\.job)
+        }
+        performer.giveBack(jobs)
+    }
+
+    /// Waits until no attempt is in progress, or until the task is cancelled.
+    func waitUntilIdle() async {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isIdle = state.withLock { state in
+                    if state.attempts.isEmpty || Task.isCancelled { return true }
+                    state.idleWaiter = continuation
+                    return false
+                }
+                if isIdle { continuation.resume() }
+            }
+        } onCancel: {
+            state.withLock { $0.idleWaiter.take() }?.resume()
+        }
+    }
+}
+
+/// An attempt at a job.
+struct AttemptKey: Hashable, Sendable {
+    let id: JobRecord.ID
+    let fence: Int
+
+    init(_ job: JobRecord) { self.init(id: job.id, fence: job.fence) }
+
+    init(id: JobRecord.ID, fence: Int) {
+        self.id = id
+        self.fence = fence
+    }
+}
+
+private struct Attempt: Sendable {
+    let job: JobRecord
+    let task: Task<Void, Never>
+    /// When it has ignored its cancellation for too long.
+    let overdue: Duration
+    var isAbandoned = false
+}
