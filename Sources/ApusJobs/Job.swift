@@ -28,6 +28,8 @@ public protocol Job: Codable, Sendable {
     static var timeout: Duration { get }
     /// Which jobs of this kind are the same. By default, each is another one.
     static var uniqueness: Uniqueness<Self>? { get }
+    /// Between which jobs the workers of the queue are shared fairly. By default all jobs of the queue are equal.
+    static var group: JobGroup<Self>? { get }
 
     /// Decodes stored arguments of this version or of an older one. By default as the coder of this type does.
     /// - Throws: Any error. The job becomes a dead letter, with the reason.
@@ -41,6 +43,7 @@ extension Job {
     public static var maxAttempts: Int { 20 }
     public static var timeout: Duration { .seconds(60) }
     public static var uniqueness: Uniqueness<Self>? { nil }
+    public static var group: JobGroup<Self>? { nil }
 
     public static func decode(_ arguments: JobArguments) throws -> Self { try arguments.decode(Self.self) }
 }

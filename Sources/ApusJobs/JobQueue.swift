@@ -11,6 +11,11 @@ public final class JobQueue: Sendable {
     package let signal: JobSignal
     let store: JobStore
 
+    /// The migrations of the tables of the queue, in order. Apps with a database apply them automatically.
+    public static let migrations: [any Migration.Type] = [
+        CreateJobs.self, CreateJobQueues.self, CreateJobGroups.self,
+    ]
+
     /// Creates a queue.
     /// - Parameters:
     ///   - pubSub: Wakes the workers of other processes when jobs are enqueued. By default the database's own.
@@ -92,7 +97,7 @@ struct NewJob: Sendable {
 
     static let columns = [
         "id", "kind", "version", "payload", "queue", "priority", "state", "run_at", "max_attempts", "timeout", "tags",
-        "unique_key", "unique_states", "created_at",
+        "unique_key", "unique_states", "group_key", "created_at",
     ]
 
     init<Work: Job>(_ job: Work, _ options: JobOptions, now: Date) throws {
@@ -112,7 +117,7 @@ struct NewJob: Sendable {
             id, kind, Work.version, try JSONText.text(of: job), queue, (options.priority ?? Work.priority).rawValue,
             JobState.available, runAt, maxAttempts, options.timeout.map { Int($0.microseconds) }.sqlValue,
             (options.tags.isEmpty ? nil : options.tags.joined(separator: "\n")).sqlValue, uniqueKey.sqlValue,
-            uniqueKey == nil ? 0 : uniqueness?.states.mask ?? 0, now,
+            uniqueKey == nil ? 0 : uniqueness?.states.mask ?? 0, try Work.group?.key(job).sqlValue ?? .null, now,
         ]
     }
 

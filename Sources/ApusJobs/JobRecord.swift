@@ -22,6 +22,8 @@ public struct JobRecord: Identifiable, Sendable {
     public let tags: [String]
     /// What makes the job the same as another one of its kind.
     public let uniqueKey: String?
+    /// The key of the group of the job, see ``Job/group``.
+    public let group: String?
     /// The fencing token. It increases with each attempt, so that a worker that lost its lease cannot complete a job
     /// that another one has taken over.
     public let fence: Int
@@ -37,8 +39,8 @@ public struct JobRecord: Identifiable, Sendable {
 
     /// The columns that ``init(row:)`` reads, in order.
     static let columns: SQL = """
-        id, kind, payload, version, queue, priority, state, attempt, max_attempts, timeout, tags, unique_key, fence, run_at,
-        created_at, attempted_at, finished_at, last_error
+        id, kind, payload, version, queue, priority, state, attempt, max_attempts, timeout, tags, unique_key, group_key, fence,
+        run_at, created_at, attempted_at, finished_at, last_error
         """
 
     init(row: Row) throws {
@@ -53,12 +55,13 @@ public struct JobRecord: Identifiable, Sendable {
         timeout = try (row.get(9) as Int?).map { .microseconds($0) }
         tags = try (row.get(10) as String?).map { $0.split(separator: "\n").map(String.init) } ?? []
         uniqueKey = try row.get(11)
-        fence = try row.get(12)
-        runAt = try row.get(13)
-        createdAt = try row.get(14)
-        attemptedAt = try row.get(15)
-        finishedAt = try row.get(16)
-        lastError = try row.get(17)
+        group = try row.get(12)
+        fence = try row.get(13)
+        runAt = try row.get(14)
+        createdAt = try row.get(15)
+        attemptedAt = try row.get(16)
+        finishedAt = try row.get(17)
+        lastError = try row.get(18)
     }
 }
 

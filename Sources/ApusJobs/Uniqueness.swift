@@ -34,9 +34,7 @@ public struct Uniqueness<Work: Job>: Sendable {
         while states: Set<JobState> = unfinished
     ) -> Uniqueness {
         Uniqueness(period: period, states: states) { work in
-            var values: [String] = []
-            for field in repeat each fields { values.append(try JSONText.text(of: work[keyPath: field])) }
-            return "[\(values.joined(separator: ","))]"
+            try JSONText.array(of: work, repeat each fields)
         }
     }
 
@@ -66,12 +64,5 @@ public struct Uniqueness<Work: Job>: Sendable {
         let key = try key(work)
         guard let period, period > .zero else { return key }
         return "\(Int((date.timeIntervalSince1970 / period.seconds).rounded(.down))) \(key)"
-    }
-}
-
-/// The JSON of stored arguments and keys.
-enum JSONText {
-    static func text(of value: some Encodable) throws -> String {
-        String(decoding: try JSON.Encoder.standard.encode(value), as: UTF8.self)
     }
 }

@@ -22,7 +22,7 @@ import Testing
                     VALUES (\(JobRecord.ID()), 'greet', \("{\"name\":\"\(name)\"}"), \(state), 3, \(name), \(now), \(now))
                     """)
             }
-            try await Migrator(database, [CreateJobs.self, CreateJobQueues.self]).run()
+            try await Migrator(database, JobQueue.migrations).run()
             let queue = JobQueue(database, clock: lab.clock)
             #expect(try await queue.enqueue(Greet(name: "z"), JobOptions(uniqueKey: "a")).isNew == false)
             let worker = Greeter()

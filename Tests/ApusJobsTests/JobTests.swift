@@ -20,7 +20,7 @@ import Testing
         on database: TestDatabase, connections: Int = 10, _ body: (JobQueue, any Database) async throws -> Void
     ) async throws {
         let postgres = PostgresEngine { $0.poolSize = connections }
-        try await database.run(SQLiteEngine(), postgres, migrations: [CreateJobs.self, CreateJobQueues.self]) {
+        try await database.run(SQLiteEngine(), postgres, migrations: JobQueue.migrations) {
             database in
             try await body(JobQueue(database, clock: clock), database)
         }

@@ -58,7 +58,7 @@ struct JobLab: Sendable {
         on database: TestDatabase, clock: (any WallClock)? = nil,
         _ body: (JobQueue, any Database) async throws -> Void
     ) async throws {
-        let migrations: [any Migration.Type] = [CreateJobs.self, CreateJobQueues.self]
+        let migrations = JobQueue.migrations
         try await database.run(SQLiteEngine(), PostgresEngine(), migrations: migrations) { database in
             try await body(JobQueue(database, clock: clock ?? self.clock), database)
         }

@@ -21,6 +21,12 @@ public struct AppBuilder {
     #endif
     /// Workers of background jobs.
     public var workers = Registry<any Worker>()
+    /// The queues that have a concurrency or limits of their own.
+    ///
+    /// ```swift
+    /// app.queues["mail"] = QueueConfiguration(limit: JobLimit(rate: JobRate(100, per: .seconds(60))))
+    /// ```
+    public var queues: [String: QueueConfiguration] = [:]
     /// Additional services that run for the lifetime of the app.
     public var services = Registry<any Service>()
     /// Migrations, applied in the order in which modules add them.
@@ -29,6 +35,9 @@ public struct AppBuilder {
     private(set) var providers: [ObjectIdentifier: Container.Provider] = [:]
     private(set) var routeBuilders: [(Routes, Container) throws -> Void] = []
     private(set) var problems: [String] = []
+    var queueProblems: [String] {
+        queues.sorted { $0.key < $1.key }.flatMap { $0.value.problems(of: $0.key) }
+    }
 
     init(settings: Settings) { self.settings = settings }
 

@@ -54,7 +54,7 @@ extension App {
         provideCommonParts(&builder, database, logger)
         builder.provideSharedParts(shared, database)
         for (id, provider) in overrides { builder.override(id, with: provider) }
-        for problem in builder.problems { settings.reportProblem(problem) }
+        for problem in builder.problems + builder.queueProblems { settings.reportProblem(problem) }
         checkPublicSecrets(common, settings, logger)
         if database == nil, engines.isEmpty, !builder.workers.isEmpty {
             settings.reportProblem(
@@ -72,8 +72,10 @@ extension App {
         let workers = try builder.workers.build(container)
         let duplicates = JobRunner.duplicateNames(of: workers)
         guard duplicates.isEmpty else { throw StartupError(problems: duplicates) }
+        var jobs = common.jobs
+        jobs.queues = builder.queues
         let runner = try database.map { _ in
-            JobRunner(try container.resolve(), workers: workers, configuration: common.jobs, logger: logger)
+            JobRunner(try container.resolve(), workers: workers, configuration: jobs, logger: logger)
         }
         return Assembly(
             handler: chain(middleware, { await router.respond(to: $0) }),
@@ -91,7 +93,7 @@ extension App {
     }
 
     private static func migrations(of builder: AppBuilder) -> [any Migration.Type] {
-        [CreateJobs.self, CreateJobQueues.self] + builder.migrations.all
+        JobQueue.migrations + builder.migrations.all
     }
 
     /// Returns the migrations of an app with a database, in order, without assembling it.

@@ -98,6 +98,10 @@ struct CommonSettings {
         jobs.pollInterval = settings.duration(
             "jobs.poll-interval", default: jobs.pollInterval, atLeast: .milliseconds(1))
         jobs.shutdownTimeout = settings.duration("jobs.shutdown-timeout", default: jobs.shutdownTimeout)
+        jobs.cancellationGrace = settings.duration("jobs.cancellation-grace", default: jobs.cancellationGrace)
+        jobs.maximumPrefetch = settings.int("jobs.prefetch", default: jobs.maximumPrefetch, in: 0...100_000)
+        jobs.completedRetention = settings.duration("jobs.completed-retention", default: jobs.completedRetention)
+        jobs.discardedRetention = settings.duration("jobs.discarded-retention", default: jobs.discardedRetention)
         return jobs
     }
 

@@ -5,6 +5,7 @@ struct AnyWorker: Sendable {
     let kind: String
     let version: Int
     let queue: String
+    let hasGroups: Bool
     let timeout: Duration
     let perform: @Sendable (JobArguments, JobContext) async throws -> Void
     let delay: @Sendable (Int, AppError) -> Duration
@@ -13,6 +14,7 @@ struct AnyWorker: Sendable {
         kind = W.Work.name
         version = W.Work.version
         queue = W.Work.queue
+        hasGroups = W.Work.group != nil
         timeout = W.Work.timeout
         perform = { arguments, context in
             let job: W.Work

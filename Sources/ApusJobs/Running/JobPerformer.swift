@@ -10,19 +10,21 @@ final class JobPerformer: Sendable {
     let lease: WorkerLease
     let kinds: [String]
     private let workers: [ExactString: AnyWorker]
-    private let cancellationGrace: Duration
+    private let configuration: JobRunner.Configuration
+    private let signal: JobSignal
     private let logger: Logger
 
-    init(_ store: JobStore, workers: [any Worker], leaseDuration: Duration, cancellationGrace: Duration, logger: Logger)
-    {
-        self.store = store
+    init(_ queue: JobQueue, workers: [any Worker], _ configuration: JobRunner.Configuration, _ logger: Logger) {
+        store = queue.store
+        signal = queue.signal
         self.logger = logger
-        self.cancellationGrace = cancellationGrace
+        self.configuration = configuration
         let all = workers.map { AnyWorker($0) }
         self.workers = Dictionary(all.map { (ExactString($0.kind), $0) }) { first, _ in first }
         kinds = all.flatMap(\.names)
-        writer = OutcomeWriter(store, clock: store.clock, logger: logger)
-        lease = WorkerLease(store, duration: leaseDuration)
+        writer = OutcomeWriter(store, logger: logger)
+        lease = WorkerLease(store, duration: configuration.leaseDuration)
+        writer.onStored { [weak self] in self?.freed($0.map(\.job)) }
     }
 
     var isEmpty: Bool { workers.isEmpty }
@@ -30,8 +32,11 @@ final class JobPerformer: Sendable {
     /// The names of the queues to which the jobs of the workers belong.
     var queues: Set<String> { Set(workers.values.map(\.queue)) }
 
+    /// Whether workers perform jobs of a queue that belong to groups.
+    func hasGroups(in queue: String) -> Bool { workers.values.contains { $0.queue == queue && $0.hasGroups } }
+
     /// After how long an attempt is given up.
-    func limit(of job: JobRecord) -> Duration { timeout(of: job) + cancellationGrace }
+    func limit(of job: JobRecord) -> Duration { timeout(of: job) + configuration.cancellationGrace }
 
     private func timeout(of job: JobRecord) -> Duration {
         job.timeout ?? workers[ExactString(job.kind)]?.timeout ?? .seconds(60)
@@ -94,6 +99,14 @@ final class JobPerformer: Sendable {
     /// Returns jobs to the queue, uncounted.
     func giveBack(_ jobs: some Sequence<JobRecord>) { writer.add(jobs.map(giveBack)) }
 
+    /// Notifies all processes if jobs that are no longer running allow others to start.
+    func freed(_ jobs: [JobRecord]) {
+        let queues = Set(jobs.map { ExactString($0.queue) })
+        for queue in queues where configuration.queues[queue.text]?.limitsConcurrency == true {
+            signal.enqueued(in: queue.text)
+        }
+    }
+
     /// Gives up an attempt that ignores its cancellation.
     func abandon(_ job: JobRecord) {
         guard let worker = workers[ExactString(job.kind)] else { return }
@@ -101,7 +114,7 @@ final class JobPerformer: Sendable {
         logger[metadataKey: "job_id"] = .stringConvertible(job.id)
         logger[metadataKey: "job"] = .string(job.kind)
         let error = AppError(
-            .deadlineExceeded, "The attempt did not end \(cancellationGrace.seconds) s after it was cancelled.")
+            .deadlineExceeded, "The attempt did not end \(configuration.cancellationGrace.seconds) s after it was cancelled.")
         writer.add([failed(job, error, worker, logger)])
     }
 

@@ -14,8 +14,8 @@ public final class JobRunner: Service {
     public struct Configuration: Sendable {
         /// The maximum number of jobs of a queue that run concurrently in this process. 20.
         public var concurrency = 20
-        /// The queues that have another ``concurrency``, and further ones to run beside those of the workers' jobs.
-        public var queues: [String: Int] = [:]
+        /// The queues that have another ``concurrency`` or limits, and further ones to run beside those of the workers' jobs.
+        public var queues: [String: QueueConfiguration] = [:]
         /// How many jobs of a queue may be claimed beyond those that run. 1000. As many are as end within 50 ms, so that
         /// only short jobs are.
         public var maximumPrefetch = 1000
@@ -50,15 +50,10 @@ public final class JobRunner: Service {
         self.queue = queue
         self.configuration = configuration
         self.logger = logger
-        let performer = JobPerformer(
-            queue.store, workers: workers, leaseDuration: configuration.leaseDuration,
-            cancellationGrace: configuration.cancellationGrace, logger: logger)
+        let performer = JobPerformer(queue, workers: workers, configuration, logger)
         self.performer = performer
         runners = performer.queues.union(configuration.queues.keys).sorted().map { name in
-            QueueRunner(
-                name, concurrency: configuration.queues[name] ?? configuration.concurrency,
-                maximumPrefetch: configuration.maximumPrefetch, pollInterval: configuration.pollInterval, performer,
-                queue.signal.listen(to: name))
+            QueueRunner(name, configuration, performer, queue.signal.listen(to: name))
         }
     }
 
@@ -169,6 +164,7 @@ public final class JobRunner: Service {
             .discarded: configuration.discardedRetention,
         ]
         while try await queue.store.deleteFinished(retention: retention, limit: 1000) == 1000, !Task.isCancelled {}
+        try await queue.store.deleteIdleGroups()
     }
 
     /// Gives up attempts that ignore their cancellation.
@@ -190,8 +186,8 @@ public final class JobRunner: Service {
             let before = count
             for runner in runners {
                 guard let worker = performer.lease.current else { break }
-                let claim = Claim(queue: runner.name, kinds: performer.kinds, worker: worker, positions: Claim.start)
-                for job in try await queue.store.claim(claim, limit: configuration.concurrency) {
+                var claimer = runner.claimer()
+                for job in try await claimer.claim(worker, room: configuration.concurrency) {
                     if let outcome = await performer.perform(job) { _ = try await queue.store.store([outcome]) }
                     count += 1
                 }

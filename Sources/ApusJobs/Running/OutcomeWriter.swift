@@ -12,6 +12,7 @@ final class OutcomeWriter: Sendable {
         var isWriting = false
         var isClosing = false
         var waiters: [CheckedContinuation<Void, Never>] = []
+        var onStored: (@Sendable ([Outcome]) -> Void)?
     }
 
     /// The number of outcomes that wait to be stored at which no more jobs are claimed.
@@ -20,15 +21,17 @@ final class OutcomeWriter: Sendable {
     private static let batchSize = 2000
 
     private let store: JobStore
-    private let clock: any WallClock
     private let logger: Logger
     private let state = Mutex(State())
+    private var clock: any WallClock { store.clock }
 
-    init(_ store: JobStore, clock: any WallClock, logger: Logger) {
+    init(_ store: JobStore, logger: Logger) {
         self.store = store
-        self.clock = clock
         self.logger = logger
     }
+
+    /// Sets what is called after outcomes were stored.
+    func onStored(_ body: @escaping @Sendable ([Outcome]) -> Void) { state.withLock { $0.onStored = body } }
 
     var isBackedUp: Bool { state.withLock { $0.pending.count >= Self.limit } }
 
@@ -60,6 +63,7 @@ final class OutcomeWriter: Sendable {
             do {
                 let lost = try await store.store(batch)
                 failures = 0
+                state.withLock { $0.onStored }?(batch)
                 if !lost.isEmpty {
                     logger.warning(
                         "Jobs were performed, but their leases had been lost.", metadata: ["count": "\(lost.count)"])

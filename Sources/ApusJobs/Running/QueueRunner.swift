@@ -20,6 +20,8 @@ final class QueueRunner: Sendable {
         var measured = Duration.zero
         /// How many jobs end in the time for which they are kept in store.
         var prefetch = 0
+        /// Whether jobs take turns across processes. Then none are kept in store.
+        var isFair = false
         var isStopping = false
         var idleWaiter: CheckedContinuation<Void, Never>?
     }
@@ -30,6 +32,7 @@ final class QueueRunner: Sendable {
     private static let patience = Duration.seconds(1)
 
     let name: String
+    private let rules: QueueConfiguration
     private let concurrency: Int
     private let maximumPrefetch: Int
     private let pollInterval: Duration
@@ -40,14 +43,12 @@ final class QueueRunner: Sendable {
     private var store: JobStore { performer.store }
     private var clock: any WallClock { performer.store.clock }
 
-    init(
-        _ name: String, concurrency: Int, maximumPrefetch: Int, pollInterval: Duration, _ performer: JobPerformer,
-        _ wakeup: Wakeup
-    ) {
+    init(_ name: String, _ configuration: JobRunner.Configuration, _ performer: JobPerformer, _ wakeup: Wakeup) {
         self.name = name
-        self.concurrency = concurrency
-        self.maximumPrefetch = maximumPrefetch
-        self.pollInterval = pollInterval
+        rules = configuration.queues[name] ?? QueueConfiguration()
+        concurrency = rules.concurrency ?? configuration.concurrency
+        maximumPrefetch = configuration.maximumPrefetch
+        pollInterval = configuration.pollInterval
         self.performer = performer
         self.wakeup = wakeup
     }
@@ -56,51 +57,44 @@ final class QueueRunner: Sendable {
 
     /// Claims jobs until ``stop()`` or until the task is cancelled.
     func claimJobs() async {
-        var claims = ClaimSchedule(queue: name, kinds: performer.kinds)
-        // When to look for jobs if there is no news.
-        var next = clock.uptime
+        var claimer = claimer()
         var failures = 0
         while !isStopping {
             let uptime = clock.uptime
-            if wakeup.takeNews() { next = min(next, uptime) }
-            let room = room
-            guard next <= uptime, room > 0, !performer.writer.isBackedUp, let worker = performer.lease.current else {
+            if wakeup.takeNews() { claimer.look(at: uptime) }
+            let room = room(claimer)
+            guard claimer.next <= uptime, room > 0, !performer.writer.isBackedUp, let worker = performer.lease.current
+            else {
                 returnForgotten()
                 // A slot that becomes free, and news, end the wait.
-                await wakeup.wait(atMost: next <= uptime ? .milliseconds(50) : next - uptime, clock: clock)
+                let wait = claimer.next <= uptime ? .milliseconds(50) : claimer.next - uptime
+                await wakeup.wait(atMost: wait, clock: clock)
                 continue
             }
             do {
-                let claim = claims.next(worker, uptime: uptime)
-                let jobs = try await store.claim(claim, limit: room)
-                claims.record(jobs, from: uptime, to: clock.uptime)
+                start(try await claimer.claim(worker, room: room))
                 failures = 0
-                start(jobs)
-                next = jobs.count == room ? uptime : try await nextLook(claims, foundNone: jobs.isEmpty)
             } catch {
                 failures += 1
                 performer.logFailure("Jobs could not be claimed.", error)
-                next = clock.uptime + .milliseconds(min(50 << min(failures, 6), 2000))
+                claimer.lookNotBefore(clock.uptime + .milliseconds(min(50 << min(failures, 6), 2000)))
             }
         }
     }
 
-    /// Returns when to look for jobs again, after all that were found have been claimed.
-    private func nextLook(_ claims: ClaimSchedule, foundNone: Bool) async throws -> Duration {
-        let uptime = clock.uptime
-        if let start = claims.nextStart { return start }
-        guard foundNone, let time = try await store.nextTime(claims.claim) else { return uptime + pollInterval }
-        // What is due already belongs to programs that know its kind.
-        let delay = Duration.seconds(time.timeIntervalSince(clock.now))
-        return uptime + (delay > .zero ? min(delay, pollInterval) : pollInterval)
+    func claimer() -> QueueClaimer {
+        QueueClaimer(
+            name, kinds: performer.kinds, rules: rules, isFair: performer.hasGroups(in: name), pollInterval: pollInterval,
+            store)
     }
 
     private var isStopping: Bool { state.withLock { $0.isStopping } || Task.isCancelled }
 
     /// How many jobs to claim; 0 if it is not worth while yet.
-    private var room: Int {
+    private func room(_ claimer: QueueClaimer) -> Int {
         let uptime = clock.uptime
         return state.withLock { state in
+            state.isFair = claimer.isFair
             measure(&state, uptime)
             let free = concurrency - state.busy + state.prefetch - state.stored.count
             // With a store, not for each job that has ended.
@@ -112,7 +106,7 @@ final class QueueRunner: Sendable {
         let elapsed = uptime - state.measured
         guard elapsed >= Self.prefetchTime / 5 else { return }
         let rate = Double(state.ended) / elapsed.seconds
-        state.prefetch = min(maximumPrefetch, Int(rate * Self.prefetchTime.seconds))
+        state.prefetch = state.isFair ? 0 : min(maximumPrefetch, Int(rate * Self.prefetchTime.seconds))
         state.ended = 0
         state.measured = uptime
     }
@@ -166,7 +160,7 @@ final class QueueRunner: Sendable {
             let isLow = state.stored.count * 2 <= state.prefetch
             return (attempt?.isAbandoned == false, state.attempts.isEmpty ? state.idleWaiter.take() : nil, isLow)
         }
-        if isOwn, let outcome { performer.writer.add([outcome]) }
+        if isOwn, let outcome { performer.writer.add([outcome]) } else { performer.freed([job]) }
         waiter?.resume()
         if isLow { wakeup.notify(hasNews: false) }
     }

@@ -113,3 +113,49 @@ public enum CreateJobQueues: Migration {
         """
     private static let castID: SQL = "CAST(id AS \(type: .identifier))"
 }
+
+/// The groups of jobs, and what limits of queues and groups need. Apps with a database apply it automatically.
+public enum CreateJobGroups: Migration {
+    public static let id = "apus-0005-job-groups"
+    public static let statements: [SQL] = [
+        "ALTER TABLE apus_job ADD COLUMN group_key TEXT",
+        "DROP INDEX apus_job_available",
+        """
+        CREATE INDEX apus_job_available ON apus_job (queue, priority, run_at, id)
+        WHERE state = 'available' AND group_key IS NULL
+        """,
+        """
+        CREATE INDEX apus_job_available_group ON apus_job (queue, group_key, priority, run_at, id)
+        WHERE state = 'available' AND group_key IS NOT NULL
+        """,
+        """
+        CREATE INDEX apus_job_available_group_time ON apus_job (queue, run_at)
+        WHERE state = 'available' AND group_key IS NOT NULL
+        """,
+        "DROP INDEX apus_job_running",
+        "CREATE INDEX apus_job_running ON apus_job (queue, group_key, worker) WHERE state = 'running'",
+        "ALTER TABLE apus_job_queue ADD COLUMN last_group TEXT",
+        "ALTER TABLE apus_job_queue ADD COLUMN due \(type: .integer) NOT NULL DEFAULT 0",
+        """
+        CREATE TABLE apus_job_group (
+            queue TEXT NOT NULL,
+            name TEXT NOT NULL,
+            due \(type: .integer) NOT NULL,
+            PRIMARY KEY (queue, name)
+        )\(SQL.strict)
+        """,
+        "CREATE INDEX apus_job_group_due ON apus_job_group (queue, due)",
+    ]
+    public static let undo: [SQL] = [
+        "DROP TABLE apus_job_group",
+        "ALTER TABLE apus_job_queue DROP COLUMN due",
+        "ALTER TABLE apus_job_queue DROP COLUMN last_group",
+        "DROP INDEX apus_job_running",
+        "CREATE INDEX apus_job_running ON apus_job (worker) WHERE state = 'running'",
+        "DROP INDEX apus_job_available_group_time",
+        "DROP INDEX apus_job_available_group",
+        "DROP INDEX apus_job_available",
+        "CREATE INDEX apus_job_available ON apus_job (queue, priority, run_at, id) WHERE state = 'available'",
+        "ALTER TABLE apus_job DROP COLUMN group_key",
+    ]
+}

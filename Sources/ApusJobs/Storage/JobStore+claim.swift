@@ -24,8 +24,15 @@ struct JobPosition: Sendable {
     static let start = JobPosition(runAt: Date(timeIntervalSince1970: -1e9), id: nil)
 }
 
+extension JobRecord {
+    /// Whether the job runs before another one that is due, too.
+    func precedes(_ other: JobRecord) -> Bool {
+        (priority.rawValue, runAt, id) < (other.priority.rawValue, other.runAt, other.id)
+    }
+}
+
 extension JobStore {
-    /// Claims due jobs of a queue that is not paused, by priority and time.
+    /// Claims due jobs without a group of a queue that is not paused, by priority and time.
     ///
     /// The jobs that others claim at the same time are left out. They are chosen in a common table expression, because
     /// Postgres may run a subquery more than once, and would then claim more than the limit. Each priority is a part of
@@ -38,7 +45,8 @@ extension JobStore {
             """
             SELECT id FROM (
                 SELECT id FROM apus_job
-                WHERE state = 'available' AND queue = \(claim.queue) AND priority = \(SQL(stringLiteral: "\(priority.rawValue)"))
+                WHERE state = 'available' AND group_key IS NULL AND queue = \(claim.queue)
+                    AND priority = \(SQL(stringLiteral: "\(priority.rawValue)"))
                     AND (run_at, id) > (\(position.runAt), \(position.id?.description ?? Self.leastID)) AND run_at <= \(now)
                     AND (kind || ' ' || version) IN \(list: claim.kinds)
                 ORDER BY run_at, id LIMIT \(limit)\(SQL.rowLockSkippingLocked)
@@ -52,25 +60,31 @@ extension JobStore {
                 WHERE NOT EXISTS (SELECT 1 FROM apus_job_queue WHERE name = \(claim.queue) AND paused_at IS NOT NULL)
                 LIMIT \(limit)
             )
-            UPDATE apus_job
-            SET state = 'running', attempt = attempt + 1, fence = fence + 1, worker = \(claim.worker), attempted_at = \(now)
-            WHERE id IN (SELECT id FROM due)
-            RETURNING \(JobRecord.columns)
+            \(running(claim.worker))
             """
-        ).map(JobRecord.init(row:)).sorted {
-            ($0.priority.rawValue, $0.runAt, $0.id) < ($1.priority.rawValue, $1.runAt, $1.id)
-        }
+        ).map(JobRecord.init(row:)).sorted { $0.precedes($1) }
+    }
+
+    /// The end of a statement that gives the jobs of the common table expression `due` to a process.
+    func running(_ worker: WorkerID) -> SQL {
+        """
+        UPDATE apus_job
+        SET state = 'running', attempt = attempt + 1, fence = fence + 1, worker = \(worker), attempted_at = \(clock.now)
+        WHERE id IN (SELECT id FROM due)
+        RETURNING \(JobRecord.columns)
+        """
     }
 
     private static let leastID = "00000000-0000-0000-0000-000000000000"
 
-    /// Returns when the next job of some kinds in a queue is due; `nil` if none waits.
+    /// Returns when the next job without a group in a queue is due; `nil` if none waits.
     func nextTime(_ claim: Claim) async throws -> Date? {
         let parts = JobPriority.allCases.map { priority -> SQL in
             """
             SELECT (
                 SELECT run_at FROM apus_job
-                WHERE state = 'available' AND queue = \(claim.queue) AND priority = \(SQL(stringLiteral: "\(priority.rawValue)"))
+                WHERE state = 'available' AND group_key IS NULL AND queue = \(claim.queue)
+                    AND priority = \(SQL(stringLiteral: "\(priority.rawValue)"))
                 ORDER BY run_at, id LIMIT 1
             ) AS run_at
             """

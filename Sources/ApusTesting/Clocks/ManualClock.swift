@@ -11,6 +11,8 @@ public final class ManualClock: WallClock {
 
     private struct State {
         var elapsed = Duration.zero
+        /// By how much the date was set.
+        var shift = Duration.zero
         var nextID = 0
         var sleepers: [Int: Sleeper] = [:]
         var watchers: [Int: (count: Int, continuation: CheckedContinuation<Void, Never>)] = [:]
@@ -23,7 +25,7 @@ public final class ManualClock: WallClock {
     /// - Parameter start: The initial date. 2026-01-01T00:00:00Z by default.
     public init(start: Date = Date(timeIntervalSince1970: 1_767_225_600)) { self.start = start }
 
-    public var now: Date { start.addingTimeInterval(uptime.seconds) }
+    public var now: Date { start.addingTimeInterval(state.withLock { $0.elapsed + $0.shift }.seconds) }
 
     public var uptime: Duration { state.withLock { $0.elapsed } }
 
@@ -48,6 +50,9 @@ public final class ManualClock: WallClock {
         }
         for sleeper in woken { sleeper.continuation.resume() }
     }
+
+    /// Sets the date forward or back, as an administrator may do. ``uptime`` and sleeping tasks are not affected.
+    public func setDate(by duration: Duration) { state.withLock { $0.shift += duration } }
 
     /// Waits until at least this many tasks are sleeping, so that advancing the clock has an effect. Returns early if
     /// the task is cancelled.
