@@ -16,12 +16,14 @@ public final class JobContext: Sendable {
     /// A logger whose metadata contains the id and the kind of the job.
     public let logger: Logger
 
-    private let store: JobStore
+    let store: JobStore
+    private let signal: JobSignal
     private let completed = Mutex(false)
 
-    init(_ job: JobRecord, store: JobStore, logger: Logger) {
+    init(_ job: JobRecord, store: JobStore, signal: JobSignal, logger: Logger) {
         self.job = job
         self.store = store
+        self.signal = signal
         var logger = logger
         logger[metadataKey: "job_id"] = .stringConvertible(job.id)
         logger[metadataKey: "job"] = .string(job.kind)
@@ -32,10 +34,13 @@ public final class JobContext: Sendable {
     /// - Throws: An `AppError` of code `aborted` if another worker has taken over the job; the transaction must not
     ///   commit.
     public func complete() async throws {
-        guard try await store.complete(job.id, fence: job.fence) else {
-            throw AppError(.aborted, "The job's lease was lost to another worker.")
+        try await store.database.transaction {
+            guard let released = try await store.complete(job.id, fence: job.fence) else { throw Self.leaseLost }
+            UnitOfWork.afterCommit(of: store.database) { [self] in
+                completed.withLock { $0 = true }
+                for queue in released { signal.enqueued(in: queue) }
+            }
         }
-        UnitOfWork.afterCommit(of: store.database) { self.completed.withLock { $0 = true } }
     }
 
     /// Runs a closure and completes the job in one transaction: what the closure changes in the database is done exactly
@@ -49,6 +54,8 @@ public final class JobContext: Sendable {
             return result
         }
     }
+
+    static var leaseLost: AppError { AppError(.aborted, "The job's lease was lost to another worker.") }
 
     var isCompleted: Bool { completed.withLock { $0 } }
 }

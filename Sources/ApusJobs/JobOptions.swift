@@ -18,11 +18,15 @@ public struct JobOptions: Sendable {
     public var tags: [String]
     /// While a job of the same kind with the same key is not done, no other one is enqueued. Replaces ``Job/uniqueness``.
     public var uniqueKey: String?
+    /// The jobs that must be completed before this one runs. It waits while one of them is a dead letter, and is cancelled
+    /// if one is cancelled or deleted.
+    public var after: [JobRecord.ID]
 
     /// Creates options.
     public init(
         delay: Duration = .zero, time: Date? = nil, queue: String? = nil, priority: JobPriority? = nil,
-        maxAttempts: Int? = nil, timeout: Duration? = nil, tags: [String] = [], uniqueKey: String? = nil
+        maxAttempts: Int? = nil, timeout: Duration? = nil, tags: [String] = [], uniqueKey: String? = nil,
+        after: [JobRecord.ID] = []
     ) {
         self.delay = delay
         self.time = time
@@ -32,5 +36,6 @@ public struct JobOptions: Sendable {
         self.timeout = timeout
         self.tags = tags
         self.uniqueKey = uniqueKey
+        self.after = after
     }
 }

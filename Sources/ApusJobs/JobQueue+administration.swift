@@ -72,25 +72,27 @@ extension JobQueue {
         }
     }
 
-    /// Cancels a job that is not done. If it runs, its worker is cancelled with the next beat of its process.
+    /// Cancels a job that is not done, and the jobs that wait for it. If it runs, its worker is cancelled with the next beat of
+    /// its process.
     /// - Throws: An `AppError` of code `notFound` if there is no such job, `failedPrecondition` if it is done.
     public func cancel(_ id: JobRecord.ID) async throws {
-        let count = try await database.execute(
-            """
+        let cancellation: SQL = """
             UPDATE apus_job SET state = 'cancelled', finished_at = \(clock.now), worker = NULL, fence = fence + 1
-            WHERE id = \(id) AND state IN ('waiting', 'available', 'running')
-            """)
-        guard count > 0 else { throw try await refusal(of: id, "be cancelled") }
+            WHERE id = \(id) AND state IN ('waiting', 'available', 'running') RETURNING id
+            """
+        // The jobs that wait for it are cancelled with it.
+        let rows = try await database.batch([cancellation, store.cancelDependents(of: [id])])
+        guard !rows[0].isEmpty else { throw try await refusal(of: id, "be cancelled") }
     }
 
-    /// Deletes a job that is done, and its errors.
+    /// Deletes a job that is done, and its errors. The jobs that wait for it are cancelled.
     /// - Throws: An `AppError` of code `notFound` if there is no such job, `failedPrecondition` if it is not done.
     public func delete(_ id: JobRecord.ID) async throws {
         try await database.transaction {
             let count = try await database.execute(
                 "DELETE FROM apus_job WHERE id = \(id) AND state IN ('completed', 'cancelled', 'discarded')")
             guard count > 0 else { throw try await refusal(of: id, "be deleted") }
-            try await database.execute("DELETE FROM apus_job_error WHERE job = \(id)")
+            _ = try await database.batch(store.deleteTraces(of: [id]))
         }
     }
 

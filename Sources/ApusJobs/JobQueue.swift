@@ -13,7 +13,7 @@ public final class JobQueue: Sendable {
 
     /// The migrations of the tables of the queue, in order. Apps with a database apply them automatically.
     public static let migrations: [any Migration.Type] = [
-        CreateJobs.self, CreateJobQueues.self, CreateJobGroups.self,
+        CreateJobs.self, CreateJobQueues.self, CreateJobGroups.self, CreateJobSchedules.self, CreateJobWorkflows.self,
     ]
 
     /// Creates a queue.
@@ -32,7 +32,12 @@ public final class JobQueue: Sendable {
     ///   contains U+0000 on Postgres.
     @discardableResult
     public func enqueue<Work: Job>(_ job: Work, _ options: JobOptions = JobOptions()) async throws -> EnqueuedJob {
+        guard options.after.isEmpty else { return try await enqueueWaiting(job, options) }
         let new = try NewJob(job, options, now: clock.now)
+        return try await insert(new)
+    }
+
+    func insert(_ new: NewJob) async throws -> EnqueuedJob {
         guard new.uniqueKey != nil else {
             try await database.execute(NewJob.insertion([new]))
             wake([new])
@@ -61,6 +66,7 @@ public final class JobQueue: Sendable {
     public func enqueue<Work: Job>(
         contentsOf jobs: [Work], _ options: JobOptions = JobOptions()
     ) async throws -> Int {
+        guard options.after.isEmpty else { return try await enqueueWaiting(contentsOf: jobs, options) }
         let now = clock.now
         let new = try jobs.map { try NewJob($0, options, now: now) }
         guard let first = new.first else { return 0 }
@@ -72,7 +78,7 @@ public final class JobQueue: Sendable {
     }
 
     private func wake(_ jobs: [NewJob]) {
-        for job in jobs where job.runAt <= clock.now {
+        for job in jobs where job.waitsFor == 0 && job.runAt <= clock.now {
             UnitOfWork.afterCommit(of: database) { [signal] in signal.enqueued(in: job.queue) }
         }
     }
@@ -93,17 +99,21 @@ struct NewJob: Sendable {
     let queue: String
     let runAt: Date
     let uniqueKey: String?
+    /// The number of jobs that must be completed first.
+    let waitsFor: Int
     let values: [any SQLValueConvertible]
 
     static let columns = [
         "id", "kind", "version", "payload", "queue", "priority", "state", "run_at", "max_attempts", "timeout", "tags",
-        "unique_key", "unique_states", "group_key", "created_at",
+        "unique_key", "unique_states", "group_key", "waits_for", "created_at",
     ]
 
-    init<Work: Job>(_ job: Work, _ options: JobOptions, now: Date) throws {
+    init<Work: Job>(_ job: Work, _ options: JobOptions, waitsFor: Int = 0, now: Date) throws {
+        self.waitsFor = waitsFor
         kind = Work.name
         queue = options.queue ?? Work.queue
         runAt = (options.time ?? now).addingTimeInterval(options.delay.seconds)
+        guard !queue.isEmpty else { throw AppError(.invalidArgument, "The name of a queue must not be empty.") }
         let maxAttempts = options.maxAttempts ?? Work.maxAttempts
         guard maxAttempts >= 1 else {
             throw AppError(.invalidArgument, "A job has at least 1 attempt, not \(maxAttempts).")
@@ -115,9 +125,11 @@ struct NewJob: Sendable {
         uniqueKey = try uniqueness?.storedKey(of: job, at: runAt)
         values = [
             id, kind, Work.version, try JSONText.text(of: job), queue, (options.priority ?? Work.priority).rawValue,
-            JobState.available, runAt, maxAttempts, options.timeout.map { Int($0.microseconds) }.sqlValue,
+            waitsFor == 0 ? JobState.available : .waiting, runAt, maxAttempts,
+            options.timeout.map { Int($0.microseconds) }.sqlValue,
             (options.tags.isEmpty ? nil : options.tags.joined(separator: "\n")).sqlValue, uniqueKey.sqlValue,
-            uniqueKey == nil ? 0 : uniqueness?.states.mask ?? 0, try Work.group?.key(job).sqlValue ?? .null, now,
+            uniqueKey == nil ? 0 : uniqueness?.states.mask ?? 0, try Work.group?.key(job).sqlValue ?? .null, waitsFor,
+            now,
         ]
     }
 

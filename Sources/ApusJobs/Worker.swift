@@ -36,6 +36,8 @@ extension Worker {
 public enum JobDecision: Error, Sendable, Hashable {
     /// The job runs again after a delay. The attempt does not count.
     case snooze(Duration)
+    /// The job runs again when others are completed. The attempt does not count. ``JobContext/wait(for:)`` throws it.
+    case wait(for: [JobRecord.ID])
     /// The job is not needed any more, for a reason.
     case cancel(String)
     /// The job becomes a dead letter, for a reason, however many attempts it has left.

@@ -120,7 +120,7 @@ private final class Syncer: Worker {
             let worker = Syncer()
             let runner = lab.runner(queue, worker)
             let run = Task { try await runner.run() }
-            while worker.started.isEmpty { await Task.yield() }
+            while worker.started.isEmpty { try await Task.sleep(for: .milliseconds(5)) }
             run.cancel()
             try await run.value
             #expect(worker.started == ["25000"])
@@ -154,7 +154,9 @@ private final class Syncer: Worker {
         try await lab.withQueue(on: database) { queue, _ in
             try await enqueue(queue, ["a", "b"], each: 20)
             let rules = QueueConfiguration(limit: JobLimit(rate: JobRate(60, per: .seconds(60), burst: 3)))
-            let (one, other) = (try await StubProcess(queue, lease: .seconds(300)), try await StubProcess(queue, lease: .seconds(300)))
+            let (one, other) = (
+                try await StubProcess(queue, lease: .seconds(300)), try await StubProcess(queue, lease: .seconds(300))
+            )
             #expect(try await claim(queue, one, 2, rules).count == 2)
             #expect(try await claim(queue, other, 9, rules).count == 1)
             #expect(try await claim(queue, one, 9, rules) == [])
@@ -210,7 +212,7 @@ private final class Syncer: Worker {
             let worker = Greeter()
             let runner = lab.runner(queue, worker)
             let run = Task { try await runner.run() }
-            while worker.names.isEmpty { await Task.yield() }
+            while worker.names.isEmpty { try await Task.sleep(for: .milliseconds(5)) }
             run.cancel()
             try await run.value
             try await queue.enqueue(Sync(account: "a"))

@@ -31,9 +31,9 @@ import Testing
             #expect(try await runner.rescue() == 1)
             let reclaimed = try #require(try await StubProcess(queue).claim(10).first)
             #expect(reclaimed.fence == claimed.fence + 1)
-            #expect(try await queue.store.complete(claimed.id, fence: claimed.fence) == false)
-            #expect(try await queue.store.store([Outcome(job: claimed, kind: .discarded)]) == [claimed.id])
-            #expect(try await queue.store.complete(reclaimed.id, fence: reclaimed.fence))
+            #expect(try await queue.store.complete(claimed.id, fence: claimed.fence) == nil)
+            #expect(try await queue.store.store([Outcome(job: claimed, kind: .discarded)]).lost == [claimed.id])
+            #expect(try await queue.store.complete(reclaimed.id, fence: reclaimed.fence) != nil)
             #expect(try await queue.errors(of: claimed.id).map(\.description) == ["The worker died."])
         }
     }
@@ -145,7 +145,7 @@ import Testing
                             all += jobs.map(\.id)
                             #expect(try await process.lease.beat())
                             let outcomes = jobs.shuffled().map { Outcome(job: $0, kind: .completed) }
-                            #expect(try await queue.store.store(outcomes).isEmpty)
+                            #expect(try await queue.store.store(outcomes).lost.isEmpty)
                             _ = try await queue.store.deleteFinished(retention: [.completed: .zero], limit: 100)
                         }
                     }
@@ -168,7 +168,7 @@ import Testing
             let process = try await StubProcess(queue)
             let jobs = try await process.claim(2)
             try await database.transaction {
-                #expect(try await queue.store.complete(jobs[0].id, fence: jobs[0].fence))
+                #expect(try await queue.store.complete(jobs[0].id, fence: jobs[0].fence) != nil)
                 try await Task.detached {
                     #expect(try await process.lease.beat())
                     try await process.lease.end()

@@ -21,6 +21,8 @@ public struct AppBuilder {
     #endif
     /// Workers of background jobs.
     public var workers = Registry<any Worker>()
+    /// Jobs that are enqueued at the times of cron expressions.
+    public var schedules = Registry<JobSchedule>()
     /// The queues that have a concurrency or limits of their own.
     ///
     /// ```swift

@@ -56,9 +56,9 @@ extension App {
         for (id, provider) in overrides { builder.override(id, with: provider) }
         for problem in builder.problems + builder.queueProblems { settings.reportProblem(problem) }
         checkPublicSecrets(common, settings, logger)
-        if database == nil, engines.isEmpty, !builder.workers.isEmpty {
+        if database == nil, engines.isEmpty, !builder.workers.isEmpty || !builder.schedules.isEmpty {
             settings.reportProblem(
-                "This app has workers, but no database to store their jobs; give it an engine: App(…, engines: SQLiteEngine()), or PostgresEngine()."
+                "This app has workers or schedules, but no database to store their jobs; give it an engine: App(…, engines: SQLiteEngine()), or PostgresEngine()."
             )
         }
         try settings.check()
@@ -70,12 +70,14 @@ extension App {
         let middleware = routes.configured(common.middleware + (try builder.middleware.build(container)))
         let router = try router(routes, builder, container, readiness, common, middleware)
         let workers = try builder.workers.build(container)
-        let duplicates = JobRunner.duplicateNames(of: workers)
+        let schedules = try builder.schedules.build(container)
+        let duplicates = JobRunner.duplicateNames(of: workers) + JobSchedule.duplicateNames(of: schedules)
         guard duplicates.isEmpty else { throw StartupError(problems: duplicates) }
         var jobs = common.jobs
         jobs.queues = builder.queues
         let runner = try database.map { _ in
-            JobRunner(try container.resolve(), workers: workers, configuration: jobs, logger: logger)
+            JobRunner(
+                try container.resolve(), workers: workers, schedules: schedules, configuration: jobs, logger: logger)
         }
         return Assembly(
             handler: chain(middleware, { await router.respond(to: $0) }),

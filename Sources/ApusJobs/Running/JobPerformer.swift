@@ -24,7 +24,10 @@ final class JobPerformer: Sendable {
         kinds = all.flatMap(\.names)
         writer = OutcomeWriter(store, logger: logger)
         lease = WorkerLease(store, duration: configuration.leaseDuration)
-        writer.onStored { [weak self] in self?.freed($0.map(\.job)) }
+        writer.onStored { [weak self] outcomes, released in
+            self?.freed(outcomes.map(\.job))
+            for queue in released { self?.signal.enqueued(in: queue) }
+        }
     }
 
     var isEmpty: Bool { workers.isEmpty }
@@ -47,7 +50,7 @@ final class JobPerformer: Sendable {
     func perform(_ job: JobRecord) async -> Outcome? {
         // The lease may have ended while the job waited for its turn, for example because the process was stopped.
         guard lease.current != nil, let worker = workers[ExactString(job.kind)] else { return giveBack(job) }
-        let context = JobContext(job, store: store, logger: logger)
+        let context = JobContext(job, store: store, signal: signal, logger: logger)
         do {
             try await withDeadline(.after(timeout(of: job))) { try await worker.perform(job.arguments, context) }
             return context.isCompleted ? nil : Outcome(job: job, kind: .completed)
@@ -65,6 +68,8 @@ final class JobPerformer: Sendable {
             case .snooze(let delay):
                 return Outcome(
                     job: job, kind: .again(store.clock.now.addingTimeInterval(delay.seconds), counts: false))
+            case .wait(let others):
+                return Outcome(job: job, kind: .waiting(others))
             case .cancel(let reason):
                 logger.info("The job was cancelled.", metadata: ["reason": "\(reason)"])
                 return Outcome(job: job, kind: .cancelled, error: Self.storable(reason))
@@ -114,7 +119,8 @@ final class JobPerformer: Sendable {
         logger[metadataKey: "job_id"] = .stringConvertible(job.id)
         logger[metadataKey: "job"] = .string(job.kind)
         let error = AppError(
-            .deadlineExceeded, "The attempt did not end \(configuration.cancellationGrace.seconds) s after it was cancelled.")
+            .deadlineExceeded,
+            "The attempt did not end \(configuration.cancellationGrace.seconds) s after it was cancelled.")
         writer.add([failed(job, error, worker, logger)])
     }
 

@@ -41,17 +41,25 @@ public final class JobRunner: Service {
     private let queue: JobQueue
     private let performer: JobPerformer
     private let runners: [QueueRunner]
+    private let leadership: Leadership
+    private let scheduler: Scheduler
+    private let hasSchedules: Bool
     private let configuration: Configuration
     private let logger: Logger
 
     public init(
-        _ queue: JobQueue, workers: [any Worker], configuration: Configuration = Configuration(), logger: Logger
+        _ queue: JobQueue, workers: [any Worker], schedules: [JobSchedule] = [],
+        configuration: Configuration = Configuration(), logger: Logger
     ) {
         self.queue = queue
         self.configuration = configuration
         self.logger = logger
         let performer = JobPerformer(queue, workers: workers, configuration, logger)
         self.performer = performer
+        leadership = Leadership(queue.store, performer.lease, logger: logger)
+        scheduler = Scheduler(
+            queue, schedules, leadership, pollInterval: configuration.pollInterval, logger: logger)
+        hasSchedules = !schedules.isEmpty
         runners = performer.queues.union(configuration.queues.keys).sorted().map { name in
             QueueRunner(name, configuration, performer, queue.signal.listen(to: name))
         }
@@ -73,12 +81,13 @@ public final class JobRunner: Service {
 
     /// Runs until the task is cancelled or a graceful shutdown is triggered.
     public func run() async throws {
-        guard !performer.isEmpty else { return try await gracefulShutdown() }
+        guard !performer.isEmpty || hasSchedules else { return try await gracefulShutdown() }
         await withTaskGroup(of: Void.self) { group in
             for runner in runners { group.addTask { await runner.claimJobs() } }
             group.addTask { await self.queue.signal.receive() }
             group.addTask { await self.maintain() }
             group.addTask { await self.watch() }
+            group.addTask { await self.scheduler.run() }
             try? await gracefulShutdown()
             logger.info("stopping: no longer fetching jobs", metadata: ["running": "\(running)"])
             for runner in runners { runner.stop() }
@@ -88,7 +97,10 @@ public final class JobRunner: Service {
         // On a task that is not cancelled.
         await Task.detached {
             await self.performer.writer.close()
-            do { try await self.performer.lease.end() } catch {
+            do {
+                try await self.performer.lease.end()
+                if self.leadership.resign() { await self.queue.signal.leaderLeft() }
+            } catch {
                 self.performer.logFailure("The lease of this process could not be ended.", error)
             }
         }.value
@@ -126,12 +138,23 @@ public final class JobRunner: Service {
 
     private func maintain() async {
         let pause = configuration.leaseDuration / 3
+        let news = queue.signal.listenToLeader()
         while !Task.isCancelled {
             await renewLease()
             await attempt("Jobs of dead workers could not be released.") { _ = try await rescue() }
             await attempt("Old jobs could not be deleted.") { try await clean() }
-            try? await queue.clock.sleep(for: pause)
+            await elect()
+            let end = queue.clock.uptime + pause
+            while queue.clock.uptime < end, !Task.isCancelled {
+                await news.wait(atMost: end - queue.clock.uptime, clock: queue.clock)
+                if news.takeNews() { await elect() }
+            }
         }
+    }
+
+    private func elect() async {
+        guard hasSchedules else { return }
+        await attempt("The leader could not be elected.") { try await leadership.campaign() }
     }
 
     private func renewLease() async {

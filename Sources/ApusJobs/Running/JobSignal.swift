@@ -6,13 +6,15 @@ import Synchronization
 /// next poll.
 package final class JobSignal: Sendable {
     private struct State {
-        var listeners: [String: Wakeup] = [:]
+        var listeners: [String: [Wakeup]] = [:]
         /// The queues whose last notification of other processes was sent a short time ago, and whether another is due.
         var recent: [String: Bool] = [:]
     }
 
     /// The channel on which processes tell each other the names of queues.
     static let channel = "apus_jobs"
+    /// What is sent when the leader has stopped. No queue has this name.
+    private static let leader = ""
     /// How often other processes are notified of a queue at most.
     private static let interval = Duration.milliseconds(5)
 
@@ -21,13 +23,11 @@ package final class JobSignal: Sendable {
 
     init(_ pubSub: (any PubSub)?) { self.pubSub = pubSub }
 
-    /// Registers the runner of a queue.
+    /// Registers a runner of a queue.
     func listen(to queue: String) -> Wakeup {
-        state.withLock { state in
-            let wakeup = state.listeners[queue] ?? Wakeup()
-            state.listeners[queue] = wakeup
-            return wakeup
-        }
+        let wakeup = Wakeup()
+        state.withLock { $0.listeners[queue, default: []].append(wakeup) }
+        return wakeup
     }
 
     /// Notifies all processes.
@@ -54,11 +54,22 @@ package final class JobSignal: Sendable {
         }
     }
 
-    /// Notifies the runner of this process.
-    func notifyHere(_ queue: String) { state.withLock { $0.listeners[queue] }?.notify() }
+    /// Registers a process that can become the leader.
+    func listenToLeader() -> Wakeup { listen(to: Self.leader) }
+
+    /// Notifies all processes that the leader has stopped.
+    func leaderLeft() async {
+        notifyHere(Self.leader)
+        try? await pubSub?.publish(Array(Self.leader.utf8), to: Self.channel)
+    }
+
+    /// Notifies the runners of this process.
+    func notifyHere(_ queue: String) { for wakeup in state.withLock({ $0.listeners[queue] ?? [] }) { wakeup.notify() } }
 
     /// Notifies all runners of this process.
-    func notifyAllHere() { for wakeup in state.withLock({ Array($0.listeners.values) }) { wakeup.notify() } }
+    func notifyAllHere() {
+        for wakeup in state.withLock({ $0.listeners.values.flatMap { $0 } }) { wakeup.notify() }
+    }
 
     /// Passes on what other processes send, until the task is cancelled.
     func receive() async {

@@ -12,7 +12,7 @@ final class OutcomeWriter: Sendable {
         var isWriting = false
         var isClosing = false
         var waiters: [CheckedContinuation<Void, Never>] = []
-        var onStored: (@Sendable ([Outcome]) -> Void)?
+        var onStored: (@Sendable ([Outcome], Set<String>) -> Void)?
     }
 
     /// The number of outcomes that wait to be stored at which no more jobs are claimed.
@@ -30,8 +30,10 @@ final class OutcomeWriter: Sendable {
         self.logger = logger
     }
 
-    /// Sets what is called after outcomes were stored.
-    func onStored(_ body: @escaping @Sendable ([Outcome]) -> Void) { state.withLock { $0.onStored = body } }
+    /// Sets what is called after outcomes were stored, with the queues of the jobs that waited for them.
+    func onStored(_ body: @escaping @Sendable ([Outcome], Set<String>) -> Void) {
+        state.withLock { $0.onStored = body }
+    }
 
     var isBackedUp: Bool { state.withLock { $0.pending.count >= Self.limit } }
 
@@ -61,9 +63,9 @@ final class OutcomeWriter: Sendable {
         var failures = 0
         while let batch = next() {
             do {
-                let lost = try await store.store(batch)
+                let (lost, released) = try await store.store(batch)
                 failures = 0
-                state.withLock { $0.onStored }?(batch)
+                state.withLock { $0.onStored }?(batch, released)
                 if !lost.isEmpty {
                     logger.warning(
                         "Jobs were performed, but their leases had been lost.", metadata: ["count": "\(lost.count)"])

@@ -17,8 +17,10 @@ struct QueueClaimer {
     /// When to look for jobs if there is no news.
     private(set) var next: Duration
 
-    init(_ queue: String, kinds: [String], rules: QueueConfiguration, isFair: Bool, pollInterval: Duration, _ store: JobStore)
-    {
+    init(
+        _ queue: String, kinds: [String], rules: QueueConfiguration, isFair: Bool, pollInterval: Duration,
+        _ store: JobStore
+    ) {
         self.store = store
         self.rules = rules
         self.queue = queue

@@ -84,7 +84,8 @@ final class QueueRunner: Sendable {
 
     func claimer() -> QueueClaimer {
         QueueClaimer(
-            name, kinds: performer.kinds, rules: rules, isFair: performer.hasGroups(in: name), pollInterval: pollInterval,
+            name, kinds: performer.kinds, rules: rules, isFair: performer.hasGroups(in: name),
+            pollInterval: pollInterval,
             store)
     }
 

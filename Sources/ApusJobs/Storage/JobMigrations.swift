@@ -159,3 +159,54 @@ public enum CreateJobGroups: Migration {
         "ALTER TABLE apus_job DROP COLUMN group_key",
     ]
 }
+
+/// The schedules, and which process enqueues their jobs. Apps with a database apply it automatically.
+public enum CreateJobSchedules: Migration {
+    public static let id = "apus-0006-job-schedules"
+    public static let statements: [SQL] = [
+        """
+        CREATE TABLE apus_job_schedule (
+            name TEXT PRIMARY KEY,
+            cron TEXT NOT NULL,
+            next_at \(type: .timestamp),
+            last_at \(type: .timestamp)
+        )\(SQL.strict)
+        """,
+        """
+        CREATE TABLE apus_job_leader (
+            role TEXT PRIMARY KEY,
+            worker \(type: .identifier) NOT NULL,
+            term \(type: .integer) NOT NULL,
+            elected_at \(type: .timestamp) NOT NULL
+        )\(SQL.strict)
+        """,
+    ]
+    public static let undo: [SQL] = ["DROP TABLE apus_job_leader", "DROP TABLE apus_job_schedule"]
+}
+
+/// Which jobs wait for which, and the results of steps. Apps with a database apply it automatically.
+public enum CreateJobWorkflows: Migration {
+    public static let id = "apus-0007-job-workflows"
+    public static let statements: [SQL] = [
+        "ALTER TABLE apus_job ADD COLUMN waits_for INTEGER NOT NULL DEFAULT 0",
+        """
+        CREATE TABLE apus_job_dependency (
+            needs \(type: .identifier) NOT NULL,
+            job \(type: .identifier) NOT NULL,
+            PRIMARY KEY (needs, job)
+        )\(SQL.strict)
+        """,
+        "CREATE INDEX apus_job_dependency_job ON apus_job_dependency (job)",
+        """
+        CREATE TABLE apus_job_step (
+            job \(type: .identifier) NOT NULL,
+            name TEXT NOT NULL,
+            result TEXT NOT NULL,
+            PRIMARY KEY (job, name)
+        )\(SQL.strict)
+        """,
+    ]
+    public static let undo: [SQL] = [
+        "DROP TABLE apus_job_step", "DROP TABLE apus_job_dependency", "ALTER TABLE apus_job DROP COLUMN waits_for",
+    ]
+}

@@ -8,6 +8,8 @@ struct Outcome: Sendable {
         case completed
         /// The job runs again at a time. Whether the attempt counts.
         case again(Date, counts: Bool)
+        /// The job runs again when others are completed.
+        case waiting([JobRecord.ID])
         case cancelled
         case discarded
     }
@@ -20,16 +22,21 @@ struct Outcome: Sendable {
 
 extension JobStore {
     /// Stores outcomes, in one transaction.
-    /// - Returns: The ids of the jobs whose leases had been lost. Their outcomes have no effect.
-    func store(_ outcomes: [Outcome]) async throws -> Set<JobRecord.ID> {
+    /// - Returns: The ids of the jobs whose leases had been lost, whose outcomes have no effect, and the queues of the jobs
+    ///   that waited for these.
+    func store(_ outcomes: [Outcome]) async throws -> (lost: Set<JobRecord.ID>, released: Set<String>) {
         let now = clock.now
         var completed: [Outcome] = []
+        var cancelled: [JobRecord.ID] = []
         var statements: [SQL] = []
         for outcome in outcomes {
-            if case .completed = outcome.kind {
-                completed.append(outcome)
-            } else {
+            switch outcome.kind {
+            case .completed: completed.append(outcome)
+            case .waiting(let others): statements += suspend(outcome.job, until: others)
+            case .cancelled:
+                cancelled.append(outcome.job.id)
                 statements.append(change(outcome, now))
+            case .again, .discarded: statements.append(change(outcome, now))
             }
         }
         if !completed.isEmpty {
@@ -51,16 +58,20 @@ extension JobStore {
                 RETURNING NULL
                 """)
         }
-        let rows = try await database.batch(statements).joined()
-        let stored = Set(try rows.compactMap { try $0.get(0) as JobRecord.ID? })
-        return Set(outcomes.map(\.job.id)).subtracting(stored)
+        if !cancelled.isEmpty { statements.append(cancelDependents(of: cancelled)) }
+        let count = statements.count
+        if !completed.isEmpty { statements += release(after: completed.map(\.job.id)) }
+        let rows = try await database.batch(statements)
+        let stored = Set(try rows[..<count].joined().compactMap { try $0.get(0) as JobRecord.ID? })
+        let released = Set(try rows[count...].joined().compactMap { try $0.get(0) as String? })
+        return (Set(outcomes.map(\.job.id)).subtracting(stored), released)
     }
 
     private func change(_ outcome: Outcome, _ now: Date) -> SQL {
         let state: JobState
         var (runAt, finishedAt, uncounted) = (outcome.job.runAt, now as Date?, 0)
         switch outcome.kind {
-        case .completed: state = .completed
+        case .completed, .waiting: preconditionFailure("These have statements of their own.")
         case .cancelled: state = .cancelled
         case .discarded: state = .discarded
         case .again(let time, let counts):
@@ -77,12 +88,14 @@ extension JobStore {
     }
 
     /// Marks a job as completed.
-    /// - Returns: Whether the attempt still held the lease.
-    func complete(_ id: JobRecord.ID, fence: Int) async throws -> Bool {
-        try await database.execute(
-            """
+    /// - Returns: The queues of the jobs that waited for it; `nil` if the attempt had lost the lease.
+    func complete(_ id: JobRecord.ID, fence: Int) async throws -> Set<String>? {
+        let completion: SQL = """
             UPDATE apus_job SET state = 'completed', finished_at = \(clock.now), worker = NULL
-            WHERE id = \(id) AND fence = \(fence) AND state = 'running'
-            """) > 0
+            WHERE id = \(id) AND fence = \(fence) AND state = 'running' RETURNING id
+            """
+        let rows = try await database.batch([completion] + release(after: [id]))
+        guard !rows[0].isEmpty else { return nil }
+        return Set(try rows[1...].joined().compactMap { try $0.get(0) as String? })
     }
 }

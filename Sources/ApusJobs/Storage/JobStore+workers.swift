@@ -104,7 +104,7 @@ extension JobStore {
                 """)
             guard !deleted.isEmpty else { continue }
             let ids = try deleted.map { try $0.get(0) as JobRecord.ID }
-            try await database.execute("DELETE FROM apus_job_error WHERE job IN \(list: ids)")
+            _ = try await database.batch(deleteTraces(of: ids))
             count = max(count, ids.count)
         }
         return count
