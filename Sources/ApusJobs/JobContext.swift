@@ -39,6 +39,7 @@ public final class JobContext: Sendable {
             UnitOfWork.afterCommit(of: store.database) { [self] in
                 completed.withLock { $0 = true }
                 for queue in released { signal.enqueued(in: queue) }
+                signal.outcomesStored()
             }
         }
     }

@@ -113,7 +113,9 @@ struct NewJob: Sendable {
         kind = Work.name
         queue = options.queue ?? Work.queue
         runAt = (options.time ?? now).addingTimeInterval(options.delay.seconds)
-        guard !queue.isEmpty else { throw AppError(.invalidArgument, "The name of a queue must not be empty.") }
+        guard !queue.isEmpty, !queue.utf8.contains(0) else {
+            throw AppError(.invalidArgument, "The name of a queue must not be empty or contain U+0000.")
+        }
         let maxAttempts = options.maxAttempts ?? Work.maxAttempts
         guard maxAttempts >= 1 else {
             throw AppError(.invalidArgument, "A job has at least 1 attempt, not \(maxAttempts).")

@@ -18,8 +18,11 @@ import Testing
             for (name, state) in [("a", "available"), ("b", "running"), ("c", "completed"), ("d", "discarded")] {
                 try await database.execute(
                     """
-                    INSERT INTO apus_jobs (id, kind, payload, state, max_attempts, unique_key, run_at, created_at)
-                    VALUES (\(JobRecord.ID()), 'greet', \("{\"name\":\"\(name)\"}"), \(state), 3, \(name), \(now), \(now))
+                    INSERT INTO apus_jobs (
+                        id, kind, payload, state, max_attempts, unique_key, run_at, created_at, finished_at)
+                    VALUES (
+                        \(JobRecord.ID()), 'greet', \("{\"name\":\"\(name)\"}"), \(state), 3, \(name), \(now), \(now),
+                        \((name < "c" ? nil : now).sqlValue))
                     """)
             }
             try await Migrator(database, JobQueue.migrations).run()

@@ -32,16 +32,15 @@ import Testing
     func `A job that needs many is released once, by whichever process completes the last one`(
         database: TestDatabase
     ) async throws {
-        try await lab.withQueue(on: database, clock: SystemClock()) { queue, database in
+        try await lab.withQueue(on: database, clock: SystemClock()) { queue, _ in
             var parts: [JobRecord.ID] = []
             for number in 0..<60 { parts.append(try await queue.enqueue(Greet(name: "\(number)")).id) }
             let whole = try await queue.enqueue(Greet(name: "whole"), JobOptions(after: parts)).id
             let worker = Greeter()
-            let others = (0..<3).map { _ in JobQueue(database) }
-            let runners = others.map { lab.runner($0, worker) { $0.concurrency = 4 } }
+            let runners = (0..<3).map { _ in lab.runner(queue, worker) { $0.concurrency = 4 } }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for runner in runners { group.addTask { try await runner.run() } }
-                while try await queue.find(whole)?.state != .completed { try await Task.sleep(for: .milliseconds(5)) }
+                try await queue.wait(for: whole)
                 group.cancelAll()
                 try await group.waitForAll()
             }

@@ -1,4 +1,5 @@
 import ApusData
+import ApusJobs
 import ApusSQLite
 import ApusTesting
 import Foundation
@@ -30,6 +31,28 @@ import Testing
                 == (.backUp(file: "/b.sqlite"), ["--database-url=sqlite:a"]))
         #expect(task("restore", "/b.sqlite") == (.restore(file: "/b.sqlite"), []))
         #expect(task("check") == (.run(.check), []))
+    }
+
+    @Test func `Every command of jobs is selected by its name`() {
+        let ids = [JobRecord.ID(), JobRecord.ID()]
+        #expect(task("jobs") == (.jobs(.status), []))
+        #expect(task("jobs", "status", "--log-level=debug") == (.jobs(.status), ["--log-level=debug"]))
+        #expect(task("jobs", "list") == (.jobs(.list(JobFilter(), limit: 50)), []))
+        let filter = JobFilter(state: .available, kind: "send", queue: "mail", tag: "vip")
+        let words = "jobs list --state available --kind send --queue mail --tag vip --limit 5".split(separator: " ")
+        let parsed = AppCommand.parse(words.map(String.init), of: App("shop", engines: SQLiteEngine()) {})
+        #expect(parsed.task == .jobs(.list(filter, limit: 5)))
+        #expect(task("jobs", "show", "\(ids[0])") == (.jobs(.show(ids[0])), []))
+        #expect(
+            task("jobs", "retry", "\(ids[0])", "--log-level=debug", "\(ids[1])")
+                == (.jobs(.retry(ids)), ["--log-level=debug"]))
+        #expect(
+            task("jobs", "retry", "--discarded", "--queue", "mail")
+                == (.jobs(.retryDiscarded(JobFilter(queue: "mail"))), []))
+        #expect(task("jobs", "cancel", "\(ids[0])") == (.jobs(.cancel([ids[0]])), []))
+        #expect(task("jobs", "delete", "\(ids[0])") == (.jobs(.delete([ids[0]])), []))
+        #expect(task("jobs", "pause", "mail") == (.jobs(.pause(queue: "mail")), []))
+        #expect(task("jobs", "resume", "mail") == (.jobs(.resume(queue: "mail")), []))
     }
 
     @Test func `A new migration is written once`() throws {

@@ -41,7 +41,7 @@ import Testing
                 #expect(snapshot?.orders?.map(\.state) == [.assigned])
                 try await driver.webSocket("/v1/drivers/position") { device in
                     try await device.send(json: GPSFix(latitude: 38.7369, longitude: -9.1427, at: Date()))
-                    #expect(try await socket.receiveJSON(Scenario.Message.self)?.position?.place.latitude == 38.7369)
+                    #expect(try await socket.receiveChange()?.position?.place.latitude == 38.7369)
                     try await device.send(json: GPSFix(latitude: 39.7369, longitude: -9.1427, at: Date() + 1))
                     #expect(try await device.receiveJSON(Scenario.Message.self)?.reason == .jump)
                 }

@@ -160,7 +160,7 @@ private final class RecordingPushGateway: PushGateway {
                 #expect(snapshot.orders?.map(\.state) == [.paid])
                 #expect(snapshot.positions?.isEmpty == true)
                 _ = try await driver.post("/v1/orders/\(order.id)/assignment")
-                #expect(try await socket.receiveJSON(Scenario.Message.self)?.order?.state == .assigned)
+                #expect(try await socket.receiveChange()?.order?.state == .assigned)
                 try await driver.webSocket("/v1/drivers/position") { device in
                     let start = Date()
                     for step in 0..<3 {
@@ -168,7 +168,7 @@ private final class RecordingPushGateway: PushGateway {
                         let fix = GPSFix(
                             latitude: 38.7369 + Double(step) * 0.0001, longitude: -9.1427, at: start + Double(step))
                         try await device.send(json: fix)
-                        let message = try await socket.receiveJSON(Scenario.Message.self)
+                        let message = try await socket.receiveChange()
                         #expect(message?.position?.place == fix.place)
                     }
                 }

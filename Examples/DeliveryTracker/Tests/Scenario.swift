@@ -74,3 +74,14 @@ struct Scenario: Sendable {
         let reason: FixRejection?
     }
 }
+
+extension TestWebSocket {
+    /// Returns the next change of an order or a position. A snapshot may come at any time, when messages of other processes
+    /// may have been lost.
+    func receiveChange() async throws -> Scenario.Message? {
+        while let message = try await receiveJSON(Scenario.Message.self) {
+            if message.type != "snapshot" { return message }
+        }
+        return nil
+    }
+}

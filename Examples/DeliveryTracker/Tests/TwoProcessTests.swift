@@ -119,8 +119,8 @@ import Testing
                 #expect(try await socket.receiveJSON(Scenario.Message.self)?.type == "snapshot")
                 _ = try await driver.call(OrderEndpoints.assign, order.id)
                 _ = try await driver.call(OrderEndpoints.pickUp, order.id)
-                #expect(try await socket.receiveJSON(Scenario.Message.self)?.order?.state == .assigned)
-                #expect(try await socket.receiveJSON(Scenario.Message.self)?.order?.state == .pickedUp)
+                #expect(try await socket.receiveChange()?.order?.state == .assigned)
+                #expect(try await socket.receiveChange()?.order?.state == .pickedUp)
                 try await socket.close()
             }
             try await waitUntilUnwatched(servers)

@@ -23,20 +23,22 @@ extension App {
             // Not with an app assembled, which opens the database.
             case .restore(let file): try await restore(common, settings, from: file)
             case .migrate(.new(let name)): try Self.createMigration(name)
-            case .run, .migrate, .backUp: try await run(task, assemble(settings: settings, logOutput: logOutput))
+            case .run, .migrate, .backUp, .jobs: try await run(task, assemble(settings: settings, logOutput: logOutput))
             }
             logOutput.flush()
             LogOutput.standardOutput.flush()
         } catch {
             LogOutput.standardOutput.flush()
             LogOutput.standardError.flush()
-            FileHandle.standardError.write(Data("\(Self.text(of: error))\n".utf8))
+            FileHandle.standardError.write(Data("\(Self.text(of: error, task.role))\n".utf8))
             exit(1)
         }
     }
 
-    private static func text(of error: any Error) -> String {
-        (error as? StartupError)?.description
+    private static func text(of error: any Error, _ role: Role) -> String {
+        // What an administrator wants to do with a job may be impossible.
+        if role == .jobs, let error = error as? AppError { return "Error: \(error.message)" }
+        return (error as? StartupError)?.description
             ?? StartupError(problems: [(error as? AppError)?.message ?? "\(error)"]).description
     }
 
@@ -49,6 +51,10 @@ extension App {
         case .backUp(let file):
             try await assembly.requiredDatabase.backUp(to: file)
             print("wrote \(file)")
+            await assembly.close()
+        case .jobs(let action):
+            try await checkMigrations(assembly)
+            try await administerJobs(action, assembly)
             await assembly.close()
         case .restore: break
         }
@@ -73,7 +79,7 @@ extension App {
             guard problems.isEmpty else { throw StartupError(problems: problems) }
             print("ok")
         // Tasks with arguments of their own.
-        case .migrate, .backup, .restore: break
+        case .migrate, .backup, .restore, .jobs: break
         case .all:
             for id in try await assembly.migrator?.run() ?? [] {
                 assembly.logger.info("migration applied", metadata: ["migration": "\(id)"])

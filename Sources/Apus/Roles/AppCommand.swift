@@ -16,8 +16,8 @@ struct AppCommand: ParsableCommand {
             commandName: context.name, abstract: "Runs \(context.name): everything in one process, or one role of it.",
             discussion: context.settingsHelp, version: context.version,
             subcommands: [
-                All.self, Serve.self, Work.self, Migrate.self, BackUp.self, Restore.self, Check.self, ListRoutes.self,
-                PrintOpenAPI.self,
+                All.self, Serve.self, Work.self, Migrate.self, JobsCommand.self, BackUp.self, Restore.self, Check.self,
+                ListRoutes.self, PrintOpenAPI.self,
             ],
             defaultSubcommand: All.self)
     }
@@ -60,7 +60,7 @@ struct SettingArguments: ParsableArguments {
 }
 
 /// A command that selects a role.
-private protocol RoleCommand: ParsableCommand {
+protocol RoleCommand: ParsableCommand {
     static var role: Role { get }
     /// What the role does, with its arguments.
     var task: RoleTask { get }

@@ -14,6 +14,8 @@ public enum Role: String, Sendable, CaseIterable {
     case restore
     /// Checks that the stored data is sound and exits.
     case check
+    /// Lists and administers background jobs and exits.
+    case jobs
     /// Lists the routes and exits.
     case routes
     /// Prints the OpenAPI document and exits.
@@ -22,7 +24,7 @@ public enum Role: String, Sendable, CaseIterable {
     /// Whether its output is a result for other programs. Logs then go to standard error.
     var printsResult: Bool {
         switch self {
-        case .routes, .openapi, .migrate, .backup, .restore, .check: true
+        case .routes, .openapi, .migrate, .backup, .restore, .check, .jobs: true
         case .all, .serve, .worker: false
         }
     }
@@ -36,6 +38,7 @@ public enum Role: String, Sendable, CaseIterable {
         case .backup: "Write a copy of the database into a file and exit. The service may run."
         case .restore: "Replace the database by a backup and exit. The service must be stopped."
         case .check: "Check that the stored data is sound and exit."
+        case .jobs: "List and administer background jobs and exit. The service may run."
         case .routes: "List the routes and exit."
         case .openapi: "Print the OpenAPI document and exit."
         }
@@ -48,6 +51,7 @@ enum RoleTask: Sendable, Hashable {
     case migrate(MigrationAction)
     case backUp(file: String)
     case restore(file: String)
+    case jobs(JobsAction)
 
     var role: Role {
         switch self {
@@ -55,6 +59,7 @@ enum RoleTask: Sendable, Hashable {
         case .migrate: .migrate
         case .backUp: .backup
         case .restore: .restore
+        case .jobs: .jobs
         }
     }
 }

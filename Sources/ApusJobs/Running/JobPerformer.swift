@@ -25,8 +25,10 @@ final class JobPerformer: Sendable {
         writer = OutcomeWriter(store, logger: logger)
         lease = WorkerLease(store, duration: configuration.leaseDuration)
         writer.onStored { [weak self] outcomes, released in
-            self?.freed(outcomes.map(\.job))
-            for queue in released { self?.signal.enqueued(in: queue) }
+            guard let self else { return }
+            freed(outcomes.map(\.job))
+            for queue in released { signal.enqueued(in: queue) }
+            signal.outcomesStored()
         }
     }
 

@@ -139,6 +139,9 @@ public final class JobRunner: Service {
     private func maintain() async {
         let pause = configuration.leaseDuration / 3
         let news = queue.signal.listenToLeader()
+        await attempt("The queues could not be registered.") {
+            try await queue.store.register(queues: runners.map(\.name))
+        }
         while !Task.isCancelled {
             await renewLease()
             await attempt("Jobs of dead workers could not be released.") { _ = try await rescue() }

@@ -15,6 +15,8 @@ package final class JobSignal: Sendable {
     static let channel = "apus_jobs"
     /// What is sent when the leader has stopped. No queue has this name.
     private static let leader = ""
+    /// The key of the observers of outcomes, which is not sent. No queue has this name, either.
+    private static let outcomes = "\0"
     /// How often other processes are notified of a queue at most.
     private static let interval = Duration.milliseconds(5)
 
@@ -56,6 +58,12 @@ package final class JobSignal: Sendable {
 
     /// Registers a process that can become the leader.
     func listenToLeader() -> Wakeup { listen(to: Self.leader) }
+
+    /// Registers an observer of the states of jobs that the runners of this process change.
+    package func listenToOutcomes() -> Wakeup { listen(to: Self.outcomes) }
+
+    /// Notifies the observers of this process that states of jobs have changed.
+    func outcomesStored() { notifyHere(Self.outcomes) }
 
     /// Notifies all processes that the leader has stopped.
     func leaderLeft() async {

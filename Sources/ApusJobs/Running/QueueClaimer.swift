@@ -55,7 +55,7 @@ struct QueueClaimer {
             // Another version of the program has enqueued jobs with groups.
             isFair = true
         } else {
-            next = end + delay(until: try await store.nextTime(claim))
+            next = end + delay(until: try await store.nextTime(queue))
         }
         return jobs
     }
@@ -70,7 +70,7 @@ struct QueueClaimer {
         guard isDone, found.next.map({ $0 > store.clock.now }) != false else { return found.jobs }
         rounds = 0
         let times = [
-            found.next, try await store.nextTime(claim),
+            found.next, try await store.nextTime(queue),
             try await store.firstTimeOfGroups(queue, after: store.clock.now),
         ]
         next = uptime + (times.map { delay(until: $0) }.min() ?? pollInterval)

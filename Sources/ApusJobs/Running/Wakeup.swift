@@ -2,7 +2,7 @@ import ApusCore
 import Synchronization
 
 /// What one task waits for: that there may be something to do.
-final class Wakeup: Sendable {
+package final class Wakeup: Sendable {
     private struct State {
         var isRaised = false
         var hasNews = false
@@ -43,7 +43,7 @@ final class Wakeup: Sendable {
     }
 
     /// Waits for a notification or cancellation.
-    func wait() async {
+    package func wait() async {
         await withTaskCancellationHandler {
             await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
                 let resumesNow = state.withLock { state in

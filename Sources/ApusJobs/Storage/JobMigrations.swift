@@ -189,6 +189,7 @@ public enum CreateJobWorkflows: Migration {
     public static let id = "apus-0007-job-workflows"
     public static let statements: [SQL] = [
         "ALTER TABLE apus_job ADD COLUMN waits_for INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX apus_job_waiting ON apus_job (id) WHERE state = 'waiting'",
         """
         CREATE TABLE apus_job_dependency (
             needs \(type: .identifier) NOT NULL,
@@ -207,6 +208,7 @@ public enum CreateJobWorkflows: Migration {
         """,
     ]
     public static let undo: [SQL] = [
-        "DROP TABLE apus_job_step", "DROP TABLE apus_job_dependency", "ALTER TABLE apus_job DROP COLUMN waits_for",
+        "DROP TABLE apus_job_step", "DROP TABLE apus_job_dependency", "DROP INDEX apus_job_waiting",
+        "ALTER TABLE apus_job DROP COLUMN waits_for",
     ]
 }

@@ -78,19 +78,33 @@ extension JobStore {
     private static let leastID = "00000000-0000-0000-0000-000000000000"
 
     /// Returns when the next job without a group in a queue is due; `nil` if none waits.
-    func nextTime(_ claim: Claim) async throws -> Date? {
+    func nextTime(_ queue: String) async throws -> Date? {
+        try await database.query("SELECT min(run_at) FROM (\(Self.firstTimesByPriority(queue))) AS times").first?.get(0)
+    }
+
+    /// The time of the first job of a queue, with or without a group.
+    func firstTimes(_ queue: String) -> SQL {
+        """
+        SELECT min(run_at) FROM (
+            \(Self.firstTimesByPriority(queue)) UNION ALL SELECT (
+                SELECT run_at FROM apus_job WHERE state = 'available' AND group_key IS NOT NULL AND queue = \(queue)
+                ORDER BY run_at LIMIT 1
+            ) AS run_at
+        ) AS times
+        """
+    }
+
+    private static func firstTimesByPriority(_ queue: String) -> SQL {
         let parts = JobPriority.allCases.map { priority -> SQL in
             """
             SELECT (
                 SELECT run_at FROM apus_job
-                WHERE state = 'available' AND group_key IS NULL AND queue = \(claim.queue)
+                WHERE state = 'available' AND group_key IS NULL AND queue = \(queue)
                     AND priority = \(SQL(stringLiteral: "\(priority.rawValue)"))
                 ORDER BY run_at, id LIMIT 1
             ) AS run_at
             """
         }
-        let rows = try await database.query(
-            "SELECT min(run_at) FROM (\(SQL.joined(parts, separator: " UNION ALL "))) AS times")
-        return try rows.first?.get(0)
+        return SQL.joined(parts, separator: " UNION ALL ")
     }
 }

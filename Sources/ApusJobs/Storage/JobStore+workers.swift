@@ -17,6 +17,14 @@ extension JobStore {
             """)
     }
 
+    /// Stores the names of queues, so that they are known even if they have no jobs.
+    func register(queues: [String]) async throws {
+        for queue in queues {
+            try await database.execute(
+                "INSERT INTO apus_job_queue (name) VALUES (\(queue)) ON CONFLICT (name) DO NOTHING")
+        }
+    }
+
     /// Renews the leases of a process.
     /// - Returns: `false` if another process has declared it dead. Its jobs are not its own any more then.
     func beat(_ worker: WorkerID) async throws -> Bool {

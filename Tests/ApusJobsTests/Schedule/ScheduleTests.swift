@@ -54,7 +54,7 @@ import Testing
             _ = try await after.enqueueDue()
             #expect(try await queue.list(.available).count == policy.count)
             let latest = lab.clock.now.addingTimeInterval(-600)
-            if policy.count > 0 { #expect(try await queue.list(.available).first?.runAt == latest) }
+            if policy.count > 0 { #expect(try await queue.list(.available).last?.runAt == latest) }
             lab.clock.advance(by: .seconds(3000))
             _ = try await after.enqueueDue()
             #expect(try await queue.list(.available).count == policy.count + 1)
@@ -122,26 +122,27 @@ import Testing
         database: TestDatabase
     ) async throws {
         try await lab.withQueue(on: database, clock: SystemClock()) { queue, _ in
-            let greeter = Greeter()
-            let everySecond = JobSchedule("tick", try Cron("* * * * * *")) { _ in Greet(name: "tick") }
+            let (names, continuation) = AsyncStream.makeStream(of: String.self)
+            var ticks = names.makeAsyncIterator()
+            let greeter = Greeter { job, _ in continuation.yield(job.name) }
             // A lease so long that nobody looks whether the leader is gone.
-            func runner() -> JobRunner {
+            func runner(_ name: String) throws -> JobRunner {
                 var configuration = JobRunner.Configuration()
                 configuration.leaseDuration = .seconds(600)
+                let everySecond = JobSchedule("tick", try Cron("* * * * * *")) { _ in Greet(name: name) }
                 return JobRunner(
                     queue, workers: [greeter], schedules: [everySecond], configuration: configuration,
                     logger: lab.logger)
             }
-            let first = Task { try await runner().run() }
-            while greeter.names.isEmpty { try await Task.sleep(for: .milliseconds(10)) }
-            let second = Task { try await runner().run() }
-            while try await queue.store.beats().count < 2 { try await Task.sleep(for: .milliseconds(10)) }
-            first.cancel()
-            try await first.value
-            let count = greeter.names.count
-            while greeter.names.count < count + 2 { try await Task.sleep(for: .milliseconds(10)) }
-            second.cancel()
-            try await second.value
+            let (first, second) = (try runner("first"), try runner("second"))
+            let firstRun = Task { try await first.run() }
+            #expect(await ticks.next() == "first")
+            let secondRun = Task { try await second.run() }
+            firstRun.cancel()
+            try await firstRun.value
+            while await ticks.next() != "second" {}
+            secondRun.cancel()
+            try await secondRun.value
         }
     }
 

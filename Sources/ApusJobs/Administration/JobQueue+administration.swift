@@ -4,34 +4,6 @@ import FoundationEssentials
 
 /// What an administrator does with jobs.
 extension JobQueue {
-    /// Returns a job; `nil` if there is none with this id.
-    public func find(_ id: JobRecord.ID) async throws -> JobRecord? {
-        try await database.query("SELECT \(JobRecord.columns) FROM apus_job WHERE id = \(id)").first
-            .map(JobRecord.init(row:))
-    }
-
-    /// Returns the jobs in a state, newest first.
-    /// - Parameters:
-    ///   - kind: If given, only jobs of this kind.
-    ///   - queue: If given, only jobs of this queue.
-    ///   - before: If given, only jobs that are older than this one, for the next page.
-    public func list(
-        _ state: JobState, kind: String? = nil, queue: String? = nil, before: JobRecord.ID? = nil, limit: Int = 100
-    ) async throws -> [JobRecord] {
-        var sql: SQL = "SELECT \(JobRecord.columns) FROM apus_job WHERE state = \(state)"
-        if let kind { sql = "\(sql) AND kind = \(kind)" }
-        if let queue { sql = "\(sql) AND queue = \(queue)" }
-        if let before { sql = "\(sql) AND id < \(before)" }
-        return try await database.query("\(sql) ORDER BY id DESC LIMIT \(limit)").map(JobRecord.init(row:))
-    }
-
-    /// Returns why the attempts at a job have failed, the first one first.
-    public func errors(of id: JobRecord.ID) async throws -> [JobError] {
-        try await database.query(
-            "SELECT attempt, failed_at, description FROM apus_job_error WHERE job = \(id) ORDER BY failed_at, attempt"
-        ).map(JobError.init(row:))
-    }
-
     /// Makes a job that is discarded, cancelled or completed, or that waits for its time, available now, with its number of
     /// attempts reset to 0.
     /// - Throws: An `AppError` of code `notFound` if there is no such job, `failedPrecondition` if it is running or waits for
@@ -54,9 +26,9 @@ extension JobQueue {
     @discardableResult
     public func retryDiscarded(kind: String? = nil, queue: String? = nil) async throws -> Int {
         var count = 0
-        var last: JobRecord.ID?
+        var last: JobRecord?
         while true {
-            let page = try await list(.discarded, kind: kind, queue: queue, before: last, limit: 500)
+            let page = try await list(.discarded, kind: kind, queue: queue, after: last, limit: 500)
             for job in page {
                 do {
                     try await retry(job.id)
@@ -68,7 +40,7 @@ extension JobQueue {
                 }
             }
             guard let final = page.last else { return count }
-            last = final.id
+            last = final
         }
     }
 
