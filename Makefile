@@ -9,7 +9,7 @@ PRODUCTS := apusPackageTests $(EXAMPLES) bench-data bench-jobs bench-parts bench
 BUILD := SWIFT_DETERMINISTIC_HASHING=1 swift build
 SOURCES := Package.swift Sources Tests Examples Benchmarks Fuzzing
 
-.PHONY: run test test-minimal test-clients test-asan test-tsan fuzz build bench bench-data lint format docs setup
+.PHONY: run test test-minimal test-clients test-asan test-tsan fuzz build bench bench-data bench-jobs lint format docs setup
 
 setup:
 	@Scripts/bootstrap
@@ -78,6 +78,10 @@ bench: setup
 # Measures the clients of SQLite, Postgres and Redis beside their peers, on servers that it starts and stops.
 bench-data: setup
 	Benchmarks/run-data
+
+# Measures the job queue on SQLite and Postgres.
+bench-jobs: setup
+	Benchmarks/run-jobs
 
 lint:
 	swift format lint --strict --recursive --parallel $(SOURCES)

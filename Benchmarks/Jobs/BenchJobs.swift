@@ -48,7 +48,7 @@ struct BenchJobs {
     private static func open(_ url: String) async throws -> any Database {
         let database: any Database =
             url.hasPrefix("sqlite:") ? try SQLiteEngine().open(url) : try PostgresEngine().open(url)
-        try await Migrator(database, [CreateJobs.self, CreateJobQueues.self, CreateEffects.self]).run()
+        try await Migrator(database, JobQueue.migrations + [CreateEffects.self]).run()
         return database
     }
 

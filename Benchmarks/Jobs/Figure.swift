@@ -11,10 +11,21 @@ struct Figure: Sendable {
     /// Measures it on a database. Returns the values and their names.
     let measure: @Sendable (any Database) async throws -> [(String, Double)]
 
-    static let all = [burnDown, bulkInsert, steady, latency]
+    static let all = [burnDown, bulkInsert, steady, latency, pinned]
 
     /// The jobs that a process performs in a second, of 200,000 that were enqueued before.
     private static let burnDown = Figure(name: "burn-down", unit: "jobs/s") { database in
+        [("jobs-burn-down", try await speed(database))]
+    }
+
+    /// By how much the speed of a burn-down falls if an old transaction keeps Postgres from removing what is outdated.
+    private static let pinned = Figure(name: "pinned", unit: "%") { database in
+        let free = try await speed(database)
+        let pinned = try await speed(database, isPinned: true)
+        return [("jobs-pinned-loss", (1 - pinned / free) * 100)]
+    }
+
+    private static func speed(_ database: any Database, isPinned: Bool = false) async throws -> Double {
         try await clear(database)
         let queue = JobQueue(database)
         let count = 200_000
@@ -22,9 +33,22 @@ struct Figure: Sendable {
             try await queue.enqueue(contentsOf: (0..<10_000).map(NoOperation.init(number:)))
         }
         let worker = CountingWorker(target: count)
+        let (isOpen, isDone) = (OneGate(), OneGate())
+        let transaction = Task {
+            guard isPinned else { return isOpen.open() }
+            try await database.transaction(.snapshot) {
+                _ = try await database.query("SELECT id FROM apus_job LIMIT 1")
+                isOpen.open()
+                try await isDone.wait()
+            }
+        }
+        try await isOpen.wait()
         let start = ContinuousClock.now
         try await running(queue, worker) { try await worker.finished.wait() }
-        return [("jobs-burn-down", Double(count) / (start.duration(to: .now) / .seconds(1)))]
+        let speed = Double(count) / (start.duration(to: .now) / .seconds(1))
+        isDone.open()
+        try await transaction.value
+        return speed
     }
 
     /// The jobs that are enqueued in a second, 10,000 in a transaction.
@@ -77,7 +101,7 @@ struct Figure: Sendable {
     }
 
     private static func clear(_ database: any Database) async throws {
-        for table in ["apus_job", "apus_job_error", "apus_job_worker"] {
+        for table in ["apus_job", "apus_job_error", "apus_job_worker", "apus_job_dependency"] {
             try await database.execute(
                 database.dialect == .postgres ? "TRUNCATE \(identifier: table)" : "DELETE FROM \(identifier: table)")
         }
@@ -87,7 +111,8 @@ struct Figure: Sendable {
     private static func running(
         _ queue: JobQueue, _ worker: any Worker, _ body: () async throws -> Void
     ) async throws {
-        let runner = JobRunner(queue, workers: [worker], logger: Logger(label: "bench-jobs"))
+        let runner = JobRunner(
+            queue, workers: [worker], logger: Logger(label: "bench-jobs") { _ in SwiftLogNoOpLogHandler() })
         let task = Task { try await runner.run() }
         do {
             try await body()
