@@ -27,7 +27,7 @@ public struct Uniqueness<Work: Job>: Sendable {
     ///   - fields: The fields. Their values are compared as JSON.
     ///   - period: If given, only jobs whose times lie in the same period are the same. Periods begin at whole multiples of
     ///     it since 1970 in UTC.
-    ///   - states: The states in which a job forbids another one. By default those of jobs that are not done. Include
+    ///   - states: The states in which a job forbids another one. Those of jobs that are not done always count. Include
     ///     ``JobState/completed`` to enqueue a job once in a period, or once in all the time that it is retained.
     public static func by<each Field: Encodable & Sendable>(
         _ fields: repeat any KeyPath<Work, each Field> & Sendable, per period: Duration? = nil,
@@ -56,7 +56,7 @@ public struct Uniqueness<Work: Job>: Sendable {
     private init(period: Duration?, states: Set<JobState>, key: @escaping @Sendable (Work) throws -> String) {
         self.key = key
         self.period = period
-        self.states = states
+        self.states = states.union(Self.unfinished)
     }
 
     /// The stored key of a job that is to run at a time.

@@ -12,6 +12,24 @@ import Testing
 @Suite(.timeLimit(.minutes(10))) struct DecisionTests {
     private let lab = JobLab()
 
+    @Test(arguments: TestDatabase.available)
+    func `A delay without an end is limited, and stops no other job`(database: TestDatabase) async throws {
+        try await lab.withQueue(on: database) { queue, _ in
+            let worker = Greeter { job, _ in
+                if job.name == "late" { throw JobDecision.snooze(.seconds(Int64.max)) }
+            }
+            let late = try await queue.enqueue(Greet(name: "late")).id
+            let other = try await queue.enqueue(Greet(name: "other")).id
+            let runner = lab.runner(queue, worker)
+            let run = Task { try await runner.run() }
+            try await queue.wait(for: other)
+            try await queue.wait(for: late, until: .available)
+            run.cancel()
+            try await run.value
+            #expect(try await queue.find(late)?.runAt ?? .distantPast > lab.clock.now)
+        }
+    }
+
     @Test(arguments: TestDatabase.available) func `A snoozed job runs again later, and the attempt does not count`(
         database: TestDatabase
     ) async throws {

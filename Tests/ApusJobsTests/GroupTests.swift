@@ -186,6 +186,19 @@ private final class Syncer: Worker {
     }
 
     @Test(arguments: TestDatabase.available)
+    func `A job uses a rate once, also if it is the only one`(database: TestDatabase) async throws {
+        try await lab.withQueue(on: database) { queue, _ in
+            let rate = JobLimit(rate: JobRate(1, per: .seconds(10), burst: 2))
+            let rules = QueueConfiguration(limit: rate, groupLimit: rate)
+            let process = try await StubProcess(queue, lease: .seconds(300))
+            for count in [1, 1, 0] {
+                try await queue.enqueue(Sync(account: "a"))
+                #expect(try await claim(queue, process, 9, rules).count == count)
+            }
+        }
+    }
+
+    @Test(arguments: TestDatabase.available)
     func `A clock that is set back does not stop a rate, and one that differs a little does not exceed it`(
         database: TestDatabase
     ) async throws {

@@ -101,6 +101,23 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.available)
+    func `A cancelled job that is retried no longer depends on the one with which it was cancelled`(
+        database: TestDatabase
+    ) async throws {
+        try await lab.withQueue(on: database) { queue, _ in
+            let first = try await queue.enqueue(Greet(name: "first")).id
+            let second = try await queue.enqueue(Greet(name: "second"), JobOptions(after: [first])).id
+            try await queue.cancel(first)
+            try await queue.retry(second)
+            let third = try await queue.enqueue(Greet(name: "third"), JobOptions(after: [second])).id
+            try await queue.delete(first)
+            #expect(try await queue.find(third)?.state == .waiting)
+            #expect(try await queue.drain(Greeter()) == 2)
+            #expect(try await queue.find(third)?.state == .completed)
+        }
+    }
+
+    @Test(arguments: TestDatabase.available)
     func `A job cannot run after one that does not exist or is cancelled`(database: TestDatabase) async throws {
         try await lab.withQueue(on: database) { queue, _ in
             let cancelled = try await queue.enqueue(Greet(name: "x")).id

@@ -71,7 +71,7 @@ extension App {
         let router = try router(routes, builder, container, readiness, common, middleware)
         let workers = try builder.workers.build(container)
         let schedules = try builder.schedules.build(container)
-        let duplicates = JobRunner.duplicateNames(of: workers) + JobSchedule.duplicateNames(of: schedules)
+        let duplicates = JobRunner.problems(of: workers) + JobSchedule.duplicateNames(of: schedules)
         guard duplicates.isEmpty else { throw StartupError(problems: duplicates) }
         var jobs = common.jobs
         jobs.queues = builder.queues

@@ -9,11 +9,20 @@ extension JobQueue {
     /// - Throws: An `AppError` of code `notFound` if there is no such job, `failedPrecondition` if it is running or waits for
     ///   others, and `alreadyExists` if another job forbids it, see ``Job/uniqueness``.
     public func retry(_ id: JobRecord.ID) async throws {
-        let rows = try await database.query(
-            """
-            UPDATE apus_job SET state = 'available', attempt = 0, run_at = \(clock.now), finished_at = NULL
+        let change: SQL = """
+            UPDATE apus_job SET state = 'available', attempt = 0, waits_for = 0, run_at = \(clock.now), finished_at = NULL
             WHERE id = \(id) AND state NOT IN ('running', 'waiting') RETURNING queue
-            """)
+            """
+        // It waits no more for those with which it was cancelled.
+        let forget: SQL = """
+            DELETE FROM apus_job_dependency
+            WHERE job = \(id) AND EXISTS (SELECT 1 FROM apus_job WHERE id = \(id) AND state = 'available')
+            """
+        let rows = try await database.transaction {
+            let rows = try await database.query(change)
+            if !rows.isEmpty { try await database.execute(forget) }
+            return rows
+        }
         guard let row = rows.first else { throw try await refusal(of: id, "run again") }
         wake(try row.get(0))
     }

@@ -70,7 +70,7 @@ struct Allowance {
 
     /// The statements that store what was used of the rates of groups.
     func changesOfGroups(of queue: String) -> [SQL] {
-        pacers.map { group, pacer in
+        pacers.sorted { $0.key.text < $1.key.text }.map { group, pacer in
             """
             INSERT INTO apus_job_group (queue, name, due) VALUES (\(queue), \(group.text), \(pacer.stored))
             ON CONFLICT (queue, name) DO UPDATE SET due = excluded.due RETURNING NULL

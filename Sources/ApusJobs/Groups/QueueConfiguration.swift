@@ -1,3 +1,5 @@
+import ApusCore
+
 /// How a queue runs.
 public struct QueueConfiguration: Sendable, Hashable {
     /// The maximum number of jobs that run concurrently in one process. By default that of the runner.
@@ -31,9 +33,12 @@ public struct QueueConfiguration: Sendable, Hashable {
                 problems.append(
                     "The queue \"\(queue)\" has a limit of \(concurrency) concurrent jobs; pause it to run none.")
             }
-            if let rate = limit.rate, rate.count < 1 || rate.period < .milliseconds(1) || rate.burst < 1 {
+            if let rate = limit.rate, !rate.isValid {
                 problems.append(
-                    "The queue \"\(queue)\" has an invalid rate; its count and burst are at least 1, its period 1 ms.")
+                    """
+                    The queue "\(queue)" has an invalid rate: its count and burst are at least 1, its period at least 1 ms, and \
+                    the time in which the burst is used up at the even pace at most a year.
+                    """)
             }
         }
         return problems
@@ -62,6 +67,11 @@ public struct JobRate: Sendable, Hashable {
     public let period: Duration
     /// How many may start at once after a pause. At most `count + burst - 1` start in any period.
     public let burst: Int
+
+    var isValid: Bool {
+        count >= 1 && burst >= 1 && period >= .milliseconds(1)
+            && period.seconds / Double(max(1, count)) * Double(burst) <= 366 * 86400
+    }
 
     /// Creates a rate.
     /// - Parameters:

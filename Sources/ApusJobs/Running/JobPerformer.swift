@@ -68,8 +68,7 @@ final class JobPerformer: Sendable {
         if let decision = failure as? JobDecision {
             switch decision {
             case .snooze(let delay):
-                return Outcome(
-                    job: job, kind: .again(store.clock.now.addingTimeInterval(delay.seconds), counts: false))
+                return Outcome(job: job, kind: .again(time(after: delay), counts: false))
             case .wait(let others):
                 return Outcome(job: job, kind: .waiting(others))
             case .cancel(let reason):
@@ -95,8 +94,12 @@ final class JobPerformer: Sendable {
         logger.warning(
             "The job failed and will be retried.",
             metadata: ["error": "\(text)", "attempt": "\(job.attempt)", "delay_s": "\(delay.seconds)"])
-        return Outcome(
-            job: job, kind: .again(store.clock.now.addingTimeInterval(delay.seconds), counts: true), error: text)
+        return Outcome(job: job, kind: .again(time(after: delay), counts: true), error: text)
+    }
+
+    /// A time that can be stored, at most ten years from now.
+    private func time(after delay: Duration) -> Date {
+        store.clock.now.addingTimeInterval(min(max(0, delay.seconds), 10 * 366 * 86400))
     }
 
     private func giveBack(_ job: JobRecord) -> Outcome {

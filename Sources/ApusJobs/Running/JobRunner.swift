@@ -65,12 +65,17 @@ public final class JobRunner: Service {
         }
     }
 
-    /// Returns an error message for each job name that more than one of the workers performs.
-    package static func duplicateNames(of workers: [any Worker]) -> [String] {
+    /// Returns an error message for each job name that more than one of the workers performs, and for each version that is
+    /// out of range.
+    package static func problems(of workers: [any Worker]) -> [String] {
         func name<W: Worker>(_ worker: W) -> String { W.Work.name }
         var first: [ExactString: any Worker] = [:]
+        func version<W: Worker>(_ worker: W) -> Int { W.Work.version }
         return workers.compactMap { worker in
             let name = name(worker)
+            guard 1...1000 ~= version(worker) else {
+                return "Jobs named \"\(name)\" have the version \(version(worker)); versions count from 1 to 1000."
+            }
             guard let other = first[ExactString(name)] else {
                 first[ExactString(name)] = worker
                 return nil
@@ -87,6 +92,7 @@ public final class JobRunner: Service {
             group.addTask { await self.queue.signal.receive() }
             group.addTask { await self.maintain() }
             group.addTask { await self.watch() }
+            group.addTask { await self.cleanRegularly() }
             group.addTask { await self.scheduler.run() }
             try? await gracefulShutdown()
             logger.info("stopping: no longer fetching jobs", metadata: ["running": "\(running)"])
@@ -145,7 +151,6 @@ public final class JobRunner: Service {
         while !Task.isCancelled {
             await renewLease()
             await attempt("Jobs of dead workers could not be released.") { _ = try await rescue() }
-            await attempt("Old jobs could not be deleted.") { try await clean() }
             await elect()
             let end = queue.clock.uptime + pause
             while queue.clock.uptime < end, !Task.isCancelled {
@@ -182,6 +187,14 @@ public final class JobRunner: Service {
         logger.warning("Jobs of dead workers were released.", metadata: ["count": "\(count)"])
         queue.signal.notifyAllHere()
         return count
+    }
+
+    /// Deletes old jobs, beside the beats of the lease, which must not wait.
+    private func cleanRegularly() async {
+        while !Task.isCancelled {
+            await attempt("Old jobs could not be deleted.") { try await clean() }
+            try? await queue.clock.sleep(for: configuration.leaseDuration / 3)
+        }
     }
 
     private func clean() async throws {

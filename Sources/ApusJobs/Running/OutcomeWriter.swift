@@ -73,6 +73,10 @@ final class OutcomeWriter: Sendable {
             } catch {
                 failures += 1
                 let error = AppError(wrapping: error)
+                guard error.code.isTransient else {
+                    await storeEach(batch)
+                    continue
+                }
                 if failures == 1 {
                     logger.error(
                         "The outcomes of jobs could not be stored.",
@@ -88,6 +92,28 @@ final class OutcomeWriter: Sendable {
                 } else {
                     try? await clock.sleep(for: .milliseconds(min(100 << min(failures, 6), 5000)))
                 }
+            }
+        }
+    }
+
+    /// Stores outcomes one by one, after they could not be stored together. What cannot be stored makes its job a dead
+    /// letter, so that it does not stop the others.
+    private func storeEach(_ outcomes: [Outcome]) async {
+        for outcome in outcomes {
+            do {
+                let (_, released) = try await store.store([outcome])
+                state.withLock { $0.onStored }?([outcome], released)
+            } catch let failure {
+                let error = AppError(wrapping: failure)
+                guard !error.code.isTransient else {
+                    state.withLock { $0.pending.append(outcome) }
+                    continue
+                }
+                logger.error(
+                    "The outcome of a job cannot be stored. The job becomes a dead letter.",
+                    metadata: ["job_id": "\(outcome.job.id)", "error": .string(error.debugDescription)])
+                let text = "Its outcome could not be stored: \(error.message)"
+                _ = try? await store.store([Outcome(job: outcome.job, kind: .discarded, error: text)])
             }
         }
     }

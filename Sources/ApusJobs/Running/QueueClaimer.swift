@@ -12,6 +12,8 @@ struct QueueClaimer {
     private var schedule: ClaimSchedule
     /// Whether the jobs of groups take turns. Else they have no groups.
     private(set) var isFair: Bool
+    /// When it was looked for jobs with groups.
+    private var lastGroupCheck = Duration.seconds(-1_000_000)
     /// How often the last group was reached since the last job was found.
     private var rounds = 0
     /// When to look for jobs if there is no news.
@@ -41,6 +43,12 @@ struct QueueClaimer {
 
     private mutating func claimFirst(_ worker: WorkerID, _ room: Int) async throws -> [JobRecord] {
         let start = store.clock.uptime
+        if start - lastGroupCheck >= pollInterval {
+            // Other programs, and options of a job, can put jobs with groups into any queue.
+            lastGroupCheck = start
+            isFair = try await store.firstTimeOfGroups(queue) != nil
+            if isFair { return try await claimFairly(worker, room) }
+        }
         let claim = schedule.next(worker, uptime: start)
         let jobs = try await store.claim(claim, limit: room)
         let end = store.clock.uptime
@@ -51,9 +59,6 @@ struct QueueClaimer {
             next = start
         } else if !jobs.isEmpty {
             next = end + pollInterval
-        } else if try await store.firstTimeOfGroups(queue) != nil {
-            // Another version of the program has enqueued jobs with groups.
-            isFair = true
         } else {
             next = end + delay(until: try await store.nextTime(queue))
         }

@@ -6,7 +6,8 @@ import Synchronization
 
 /// Enqueues the jobs of schedules, while this process is the leader.
 final class Scheduler: Sendable {
-    /// How many times that have passed are looked at. Those before are left out.
+    /// For how long times that have passed are remembered, and how many.
+    private static let memory = 366.0 * 86400
     private static let maximumMissed = 10_000
 
     private let queue: JobQueue
@@ -78,10 +79,12 @@ final class Scheduler: Sendable {
     /// - Returns: The time of the next run.
     private func enqueue(_ schedule: JobSchedule, from first: Date, _ now: Date) async throws -> Date? {
         var due: [Date] = []
-        var next: Date? = first
+        let oldest = now.addingTimeInterval(-Self.memory)
+        var next = first < oldest ? schedule.cron.next(after: oldest) : first
         while let time = next, time <= now {
             due.append(time)
-            next = due.count < Self.maximumMissed ? schedule.cron.next(after: time) : schedule.cron.next(after: now)
+            if due.count == 2 * Self.maximumMissed { due.removeFirst(Self.maximumMissed) }
+            next = schedule.cron.next(after: time)
         }
         let runs = schedule.missed.runs(of: due, now: now)
         if runs.count < due.count {

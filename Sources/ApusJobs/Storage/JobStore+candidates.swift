@@ -31,18 +31,22 @@ extension JobStore {
     ) async throws -> Candidates {
         let search = GroupSearch(
             claim: claim, rules: rules, full: queue.full(rules), now: clock.now, room: room, visits: room + Self.visits)
-        let rows = try await database.batch([
-            search.sql(after: queue.lastGroup, upTo: nil, dialect: database.dialect),
-            search.ungrouped,
-            search.sql(after: nil, upTo: queue.lastGroup, dialect: database.dialect),
-        ])
+        var searches = [search.ungrouped]
+        if queue.hasDueGroups {
+            searches.append(search.sql(after: queue.lastGroup, upTo: nil, dialect: database.dialect))
+            // Without a last group, the first search has visited all.
+            if let last = queue.lastGroup {
+                searches.append(search.sql(after: nil, upTo: last, dialect: database.dialect))
+            }
+        }
+        let rows = try await database.batch(searches)
         var result = Candidates(lastGroup: queue.lastGroup)
-        guard try result.append(rows[0], visits: search.visits) else { return result }
+        guard try rows.count < 2 || result.append(rows[1], visits: search.visits) else { return result }
         result.hasWrapped = true
         result.lastGroup = nil
-        let ungrouped = try rows[1].map { Candidate(id: try $0.get(0), group: nil, due: 0) }
+        let ungrouped = try rows[0].map { Candidate(id: try $0.get(0), group: nil, due: 0) }
         if !ungrouped.isEmpty { result.jobs.append(ungrouped) }
-        result.isComplete = try result.append(rows[2], visits: search.visits)
+        result.isComplete = try rows.count < 3 || result.append(rows[2], visits: search.visits)
         return result
     }
 }

@@ -33,7 +33,7 @@ extension JobStore {
             """
             INSERT INTO apus_job_dependency (needs, job)
             SELECT id, CAST(\(job.id) AS \(type: .identifier)) FROM apus_job
-            WHERE id IN \(list: others) AND state <> 'completed' AND EXISTS (SELECT 1 FROM apus_job WHERE \(isOwn))
+            WHERE id IN \(list: others) AND state IN ('waiting', 'available', 'running') AND EXISTS (SELECT 1 FROM apus_job WHERE \(isOwn))
             ORDER BY id\(SQL.rowLock)
             ON CONFLICT (needs, job) DO NOTHING RETURNING NULL
             """,

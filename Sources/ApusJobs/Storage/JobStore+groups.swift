@@ -47,7 +47,7 @@ extension JobStore {
             SELECT group_key, count(*) FROM apus_job WHERE state = 'running' AND queue = \(name) GROUP BY group_key
             """
         // The jobs are counted by a statement of its own, which sees what was committed while this one waited for the lock.
-        let statements = rules.limitsConcurrency ? [lock, count] : [lock]
+        let statements = [lock, Self.firstTimeOfGroups(name)] + (rules.limitsConcurrency ? [count] : [])
         let rows = try await database.batch(statements)
         guard let row = rows[0].first else {
             try await database.execute(
@@ -56,7 +56,9 @@ extension JobStore {
         }
         guard try row.get(0) as Date? == nil else { return nil }
         var state = QueueState(due: try row.get(1), lastGroup: try row.get(2))
-        for row in rows.dropFirst().joined() {
+        let first: Date? = try rows[1].first?.get(0)
+        state.hasDueGroups = first.map { $0 <= clock.now } ?? false
+        for row in rows.dropFirst(2).joined() {
             let count: Int = try row.get(1)
             state.running += count
             if let group: String = try row.get(0) { state.runningOfGroups[ExactString(group)] = count }
@@ -89,17 +91,25 @@ extension JobStore {
     /// Returns the earliest time of the jobs of a queue with a group.
     /// - Parameter date: If given, only jobs of later times.
     func firstTimeOfGroups(_ queue: String, after date: Date? = nil) async throws -> Date? {
-        var sql: SQL = """
-            SELECT run_at FROM apus_job WHERE state = 'available' AND group_key IS NOT NULL AND queue = \(queue)
-            """
-        if let date { sql = "\(sql) AND run_at > \(date)" }
-        return try await database.query("\(sql) ORDER BY run_at LIMIT 1").first?.get(0)
+        try await database.query(Self.firstTimeOfGroups(queue, after: date)).first?.get(0)
+    }
+
+    private static func firstTimeOfGroups(_ queue: String, after date: Date? = nil) -> SQL {
+        """
+        SELECT run_at FROM apus_job WHERE state = 'available' AND group_key IS NOT NULL AND queue = \(queue)
+        \(date.map { "AND run_at > \($0)" as SQL } ?? "") ORDER BY run_at LIMIT 1
+        """
     }
 
     /// Forgets the groups whose rates are not used.
     func deleteIdleGroups() async throws {
         let idle = Int(clock.now.timeIntervalSince1970 * 1e6)
-        try await database.execute("DELETE FROM apus_job_group WHERE due < \(idle)")
+        // Not those of which a claim records a start just now.
+        try await database.execute(
+            """
+            DELETE FROM apus_job_group WHERE (queue, name) IN (
+                SELECT queue, name FROM apus_job_group WHERE due < \(idle)\(SQL.rowLockSkippingLocked))
+            """)
     }
 }
 
@@ -107,6 +117,8 @@ extension JobStore {
 struct QueueState {
     var due: Int
     var lastGroup: String?
+    /// Whether a job with a group is due.
+    var hasDueGroups = false
     var running = 0
     var runningOfGroups: [ExactString: Int] = [:]
 }

@@ -24,6 +24,7 @@ extension JobStore {
             """
             INSERT INTO apus_job_schedule (name, cron, next_at) VALUES (\(name), \(schedule.cron), \(schedule.next.sqlValue))
             ON CONFLICT (name) DO UPDATE SET cron = excluded.cron, next_at = excluded.next_at
+            WHERE apus_job_schedule.cron <> excluded.cron
             """)
     }
 

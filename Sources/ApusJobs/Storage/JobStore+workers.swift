@@ -102,18 +102,19 @@ extension JobStore {
     func deleteFinished(retention: [JobState: Duration], limit: Int) async throws -> Int {
         var count = 0
         for (state, duration) in retention {
-            let deleted: [Row] = try await database.query(
-                """
+            let deletion: SQL = """
                 DELETE FROM apus_job WHERE id IN (
                     SELECT id FROM apus_job
                     WHERE state = \(state) AND finished_at < \(clock.now.addingTimeInterval(-duration.seconds))
                     ORDER BY finished_at LIMIT \(limit)\(SQL.rowLockSkippingLocked)
                 ) RETURNING id
-                """)
-            guard !deleted.isEmpty else { continue }
-            let ids = try deleted.map { try $0.get(0) as JobRecord.ID }
-            _ = try await database.batch(deleteTraces(of: ids))
-            count = max(count, ids.count)
+                """
+            let deleted = try await database.transaction {
+                let ids = try await database.query(deletion).map { try $0.get(0) as JobRecord.ID }
+                if !ids.isEmpty { _ = try await database.batch(deleteTraces(of: ids)) }
+                return ids.count
+            }
+            count = max(count, deleted)
         }
         return count
     }

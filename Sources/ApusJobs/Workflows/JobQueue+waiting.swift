@@ -12,7 +12,7 @@ extension JobQueue {
 
     /// Enqueues a job that runs after others.
     func enqueueWaiting<Work: Job>(_ job: Work, _ options: JobOptions) async throws -> EnqueuedJob {
-        try await database.transaction {
+        try await database.transaction(.retryable) {
             let needs = try await lock(options.after)
             let new = try NewJob(job, options, waitsFor: needs.count, now: clock.now)
             let enqueued = try await insert(new)
@@ -23,7 +23,7 @@ extension JobQueue {
 
     /// Enqueues jobs that run after others.
     func enqueueWaiting<Work: Job>(contentsOf jobs: [Work], _ options: JobOptions) async throws -> Int {
-        try await database.transaction {
+        try await database.transaction(.retryable) {
             let needs = try await lock(options.after)
             var count = 0
             for job in jobs {

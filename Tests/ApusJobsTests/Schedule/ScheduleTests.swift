@@ -62,6 +62,17 @@ import Testing
     }
 
     @Test(arguments: TestDatabase.available)
+    func `Of very many missed runs the latest one is enqueued`(database: TestDatabase) async throws {
+        try await lab.withQueue(on: database) { queue, _ in
+            let often = JobSchedule("often", try Cron("* * * * *")) { _ in Greet(name: "often") }
+            _ = try await scheduler(queue, often).enqueueDue()
+            lab.clock.advance(by: .seconds(30 * 86400))
+            _ = try await scheduler(queue, often).enqueueDue()
+            #expect(try await queue.list(.available).map(\.runAt) == [lab.clock.now])
+        }
+    }
+
+    @Test(arguments: TestDatabase.available)
     func `A schedule whose times have changed runs at the new ones`(database: TestDatabase) async throws {
         try await lab.withQueue(on: database) { queue, _ in
             _ = try await scheduler(queue, try hourly()).enqueueDue()
