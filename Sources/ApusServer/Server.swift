@@ -148,11 +148,14 @@ public final class Server: Service {
         await waitForConnections(loops)
         await onEach(loops) { loop in
             loop.stopTicking()
-            for connection in loop.allConnections { connection.abort() }
+            // Until a channel is closed, its event loop uses what handlers then use on the executor's own queue.
+            for connection in loop.allConnections { connection.closeChannel() }
             loop.endWorkers()
         }
         // Work that closing a channel has deferred must run before the executors leave the loops.
-        await onEach(loops) { _ in }
+        await onEach(loops) { loop in
+            assert(loop.allConnections.allSatisfy { $0.channelContext?.channel.isActive != true })
+        }
         logger.info("stopping: connections closed")
     }
 

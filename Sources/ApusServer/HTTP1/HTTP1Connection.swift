@@ -195,11 +195,8 @@ final class HTTP1Connection: ChannelInboundHandler, Connection, RequestWorker.Ow
         let written = channelContext.eventLoop.makePromise(of: Void.self)
         written.futureResult.whenComplete { _ in
             // Deferred, because a channel that is closed while it writes discards what closing adds: TLS's close_notify.
-            self.loop.executor.execute { self.abort() }
+            self.loop.eventLoop.execute { self.abort() }
         }
         channelContext.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
     }
-
-    /// Closes the connection immediately and discards unsent bytes.
-    func abort() { channelContext?.close(promise: nil) }
 }

@@ -30,7 +30,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
     @exclusivity(unchecked) private(set) var isWritable = true
     @exclusivity(unchecked) private var isInRead = false
     @exclusivity(unchecked) private var readAt = NIODeadline.now()
-    private var channelContext: ChannelHandlerContext?
+    private(set) var channelContext: ChannelHandlerContext?
 
     private init(core: ServerCore, loop: LoopState, peer: Peer) {
         self.core = core
@@ -250,8 +250,6 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         closeAfterFlush()
     }
 
-    func abort() { channelContext?.close(promise: nil) }
-
     /// Closes the sending side once everything written has been sent. The connection follows when the peer closes it,
     /// or shortly after.
     private func closeAfterFlush() {
@@ -268,7 +266,7 @@ final class HTTP2Connection: ChannelInboundHandler, Connection, @unchecked Senda
         let written = channelContext.eventLoop.makePromise(of: Void.self)
         written.futureResult.whenComplete { _ in
             // Deferred, because a channel that is closed while it writes discards what closing adds: TLS's close_notify.
-            self.loop.executor.execute {
+            self.loop.eventLoop.execute {
                 let closesBoth = self.machine.closedOutput()
                 self.channelContext?.close(mode: closesBoth ? .all : .output, promise: nil)
             }

@@ -18,7 +18,7 @@ final class ProtocolNegotiationHandler: ChannelInboundHandler, RemovableChannelH
     private let loop: LoopState
     private var peer: Peer
     private var selector: ProtocolSelector
-    private var channelContext: ChannelHandlerContext?
+    private(set) var channelContext: ChannelHandlerContext?
     private var isInRead = false
 
     /// - Parameters:
@@ -97,8 +97,6 @@ final class ProtocolNegotiationHandler: ChannelInboundHandler, RemovableChannelH
     func drain() { perform(selector.drain(now: .now())) }
 
     func drainUpgraded() -> Int { 0 }
-
-    func abort() { channelContext?.close(promise: nil) }
 
     // MARK: Actions
 
