@@ -14,7 +14,7 @@ import Testing
         static let allCases: [Engine] = [.sqlite] + (TestPostgres.isAvailable ? [.postgres] : [])
     }
 
-    private func with(_ engine: Engine, _ body: (any Database) async throws -> Void) async throws {
+    func with(_ engine: Engine, _ body: (any Database) async throws -> Void) async throws {
         let database: any Database
         switch engine {
         case .sqlite: database = try SQLiteDatabase(path: ":memory:")

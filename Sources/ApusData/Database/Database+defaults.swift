@@ -43,6 +43,11 @@ extension Database {
         return results
     }
 
+    @discardableResult
+    public func load(into table: String, columns: [String], rows: [[any SQLValueConvertible]]) async throws -> Int {
+        try await insert(into: table, columns: columns, rows: rows)
+    }
+
     public var statistics: DatabaseStatistics { DatabaseStatistics() }
 
     public func checkHealth() async throws { _ = try await query("SELECT 1") }
