@@ -38,6 +38,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-certificates.git", from: "1.21.0"),
         .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-metrics.git", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-service-context.git", from: "1.5.0"),
         .package(
             url: "https://github.com/apple/swift-configuration.git", from: "1.4.0",
@@ -211,8 +212,10 @@ let package = Package(
             dependencies: [
                 "ApusCore", "ApusData", "ApusJSON",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "ServiceContextModule", package: "swift-service-context"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
             ]),
         .target(
             name: "ApusLogging",
@@ -238,6 +241,8 @@ let package = Package(
             ],
             resources: [
                 .embedInCode("Docs/docs.html"), .embedInCode("Docs/docs.js"), .embedInCode("Docs/docs.css"),
+                .embedInCode("JobDashboard/jobs.html"), .embedInCode("JobDashboard/jobs.js"),
+                .embedInCode("JobDashboard/jobs.css"),
             ]),
         .target(
             name: "ApusTesting",
@@ -427,8 +432,12 @@ let package = Package(
             name: "ApusJobsTests",
             dependencies: [
                 "ApusCore", "ApusData", "ApusJobs", "ApusPostgres", "ApusSQLite", "ApusTesting",
+                .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
             ]),
         .testTarget(
             name: "ApusAuthTests",

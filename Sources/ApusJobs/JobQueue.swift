@@ -1,6 +1,8 @@
 public import ApusCore
 public import ApusData
 import FoundationEssentials
+public import Metrics
+public import Tracing
 
 /// A durable queue of jobs, stored in the database.
 ///
@@ -10,20 +12,30 @@ public final class JobQueue: Sendable {
     package let clock: any WallClock
     package let signal: JobSignal
     let store: JobStore
+    let metrics: JobMetrics?
+    let tracing: JobTracing
 
     /// The migrations of the tables of the queue, in order. Apps with a database apply them automatically.
     public static let migrations: [any Migration.Type] = [
         CreateJobs.self, CreateJobQueues.self, CreateJobGroups.self, CreateJobSchedules.self, CreateJobWorkflows.self,
+        AddJobTraces.self,
     ]
 
     /// Creates a queue.
     /// - Parameters:
     ///   - pubSub: Wakes the workers of other processes when jobs are enqueued. By default the database's own.
-    public init(_ database: any Database, clock: any WallClock = SystemClock(), pubSub: (any PubSub)? = nil) {
+    ///   - metrics: Where jobs are counted and measured. By default the process-wide factory.
+    ///   - tracer: Traces jobs. By default the process-wide one.
+    public init(
+        _ database: any Database, clock: any WallClock = SystemClock(), pubSub: (any PubSub)? = nil,
+        metrics: any MetricsFactory = MetricsSystem.factory, tracer: (any Tracer)? = nil
+    ) {
         self.database = database
         self.clock = clock
         signal = JobSignal(pubSub ?? database.pubSub)
         store = JobStore(database: database, clock: clock)
+        self.metrics = JobMetrics(metrics)
+        tracing = JobTracing(own: tracer)
     }
 
     /// Enqueues a job.
@@ -32,22 +44,23 @@ public final class JobQueue: Sendable {
     ///   contains U+0000 on Postgres.
     @discardableResult
     public func enqueue<Work: Job>(_ job: Work, _ options: JobOptions = JobOptions()) async throws -> EnqueuedJob {
-        guard options.after.isEmpty else { return try await enqueueWaiting(job, options) }
-        let new = try NewJob(job, options, now: clock.now)
-        return try await insert(new)
+        try await tracing.enqueuing(Work.name, in: options.queue ?? Work.queue) { trace in
+            guard options.after.isEmpty else { return try await enqueueWaiting(job, options, trace) }
+            return try await insert(try NewJob(job, options, now: clock.now, trace: trace))
+        }
     }
 
     func insert(_ new: NewJob) async throws -> EnqueuedJob {
         guard new.uniqueKey != nil else {
             try await database.execute(NewJob.insertion([new]))
-            wake([new])
+            enqueued(new)
             return EnqueuedJob(id: new.id, isNew: true)
         }
         // The job that forbids it may be done before it is found.
         while true {
             let inserted = try await database.query(NewJob.insertion([new])).isEmpty == false
             if inserted {
-                wake([new])
+                enqueued(new)
                 return EnqueuedJob(id: new.id, isNew: true)
             }
             let other = try await database.query(
@@ -66,20 +79,30 @@ public final class JobQueue: Sendable {
     public func enqueue<Work: Job>(
         contentsOf jobs: [Work], _ options: JobOptions = JobOptions()
     ) async throws -> Int {
-        guard options.after.isEmpty else { return try await enqueueWaiting(contentsOf: jobs, options) }
-        let now = clock.now
-        let new = try jobs.map { try NewJob($0, options, now: now) }
+        try await tracing.enqueuing(Work.name, in: options.queue ?? Work.queue, count: jobs.count) { trace in
+            guard options.after.isEmpty else { return try await enqueueWaiting(contentsOf: jobs, options, trace) }
+            let now = clock.now
+            return try await insert(try jobs.map { try NewJob($0, options, now: now, trace: trace) })
+        }
+    }
+
+    private func insert(_ new: [NewJob]) async throws -> Int {
         guard let first = new.first else { return 0 }
-        let count = try await database.insert(
-            into: "apus_job", columns: NewJob.columns, rows: new.map(\.values),
-            onConflict: first.uniqueKey == nil ? .fails : .isIgnored)
-        wake([first])
+        let rows = new.map(\.values)
+        let count =
+            first.uniqueKey == nil
+            ? try await database.load(into: "apus_job", columns: NewJob.columns, rows: rows)
+            : try await database.insert(into: "apus_job", columns: NewJob.columns, rows: rows, onConflict: .isIgnored)
+        enqueued(first, count: count)
         return count
     }
 
-    private func wake(_ jobs: [NewJob]) {
-        for job in jobs where job.waitsFor == 0 && job.runAt <= clock.now {
-            UnitOfWork.afterCommit(of: database) { [signal] in signal.enqueued(in: job.queue) }
+    private func enqueued(_ job: NewJob, count: Int = 1) {
+        let isDue = job.waitsFor == 0 && job.runAt <= clock.now
+        guard count > 0, isDue || metrics != nil else { return }
+        UnitOfWork.afterCommit(of: database) { [signal, metrics] in
+            metrics?.enqueued(job.kind, in: job.queue, count)
+            if isDue { signal.enqueued(in: job.queue) }
         }
     }
 }
@@ -106,9 +129,10 @@ struct NewJob: Sendable {
     static let columns = [
         "id", "kind", "version", "payload", "queue", "priority", "state", "run_at", "max_attempts", "timeout", "tags",
         "unique_key", "unique_states", "group_key", "waits_for", "created_at",
+        "trace",
     ]
 
-    init<Work: Job>(_ job: Work, _ options: JobOptions, waitsFor: Int = 0, now: Date) throws {
+    init<Work: Job>(_ job: Work, _ options: JobOptions, waitsFor: Int = 0, now: Date, trace: String?) throws {
         self.waitsFor = waitsFor
         kind = Work.name
         queue = options.queue ?? Work.queue
@@ -131,7 +155,7 @@ struct NewJob: Sendable {
             options.timeout.map { Int($0.microseconds) }.sqlValue,
             (options.tags.isEmpty ? nil : options.tags.joined(separator: "\n")).sqlValue, uniqueKey.sqlValue,
             uniqueKey == nil ? 0 : uniqueness?.states.mask ?? 0, try Work.group?.key(job).sqlValue ?? .null, waitsFor,
-            now,
+            now, trace.sqlValue,
         ]
     }
 

@@ -36,11 +36,13 @@ public struct JobRecord: Identifiable, Sendable {
     public let finishedAt: Date?
     /// The error of the last attempt that has failed.
     public let lastError: String?
+    /// The trace context in which the job was enqueued, as JSON.
+    let trace: String?
 
     /// The columns that ``init(row:)`` reads, in order.
     static let columns: SQL = """
         id, kind, payload, version, queue, priority, state, attempt, max_attempts, timeout, tags, unique_key, group_key, fence,
-        run_at, created_at, attempted_at, finished_at, last_error
+        run_at, created_at, attempted_at, finished_at, last_error, trace
         """
 
     init(row: Row) throws {
@@ -62,6 +64,7 @@ public struct JobRecord: Identifiable, Sendable {
         attemptedAt = try row.get(16)
         finishedAt = try row.get(17)
         lastError = try row.get(18)
+        trace = try row.get(19)
     }
 }
 

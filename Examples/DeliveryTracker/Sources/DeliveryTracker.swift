@@ -17,6 +17,7 @@ struct DeliveryTracker {
             PaymentsModule()
             TrackingModule()
             MapModule()
+            OperationsModule()
             SimulatorModule()
         }
     }

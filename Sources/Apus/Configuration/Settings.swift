@@ -95,6 +95,15 @@ public final class Settings: Sendable {
         return Secret("")
     }
 
+    /// Reads a secret that may be missing, for example because what it protects is off then.
+    /// - Parameter minimumBytes: Its minimum length in bytes.
+    /// - Returns: `nil` if it is missing.
+    public func optionalSecret(_ key: String, minimumBytes: Int = 1) -> Secret<String>? {
+        read(key, "a secret of at least \(minimumBytes) bytes", default: nil, isSecret: true) {
+            $0.utf8.count >= minimumBytes ? $0 : nil
+        }.map { Secret($0) }
+    }
+
     /// Reads an integer within bounds.
     public func int(_ key: String, default defaultValue: Int, in bounds: ClosedRange<Int>) -> Int {
         let expected = "an integer from \(bounds.lowerBound) to \(bounds.upperBound)"

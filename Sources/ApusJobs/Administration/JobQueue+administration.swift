@@ -53,8 +53,9 @@ extension JobQueue {
         }
     }
 
-    /// Cancels a job that is not done, and the jobs that wait for it. If it runs, its worker is cancelled with the next beat of
-    /// its process.
+    /// Cancels a job that is not done, and the jobs that wait for it. If it runs, its worker is cancelled: at once in
+    /// this process and where the notification arrives, else with the next beat of its process. Until it ends, it no longer counts for
+    /// the limits of the queue.
     /// - Throws: An `AppError` of code `notFound` if there is no such job, `failedPrecondition` if it is done.
     public func cancel(_ id: JobRecord.ID) async throws {
         let cancellation: SQL = """
@@ -62,8 +63,9 @@ extension JobQueue {
             WHERE id = \(id) AND state IN ('waiting', 'available', 'running') RETURNING id
             """
         // The jobs that wait for it are cancelled with it.
-        let rows = try await database.batch([cancellation, store.cancelDependents(of: [id])])
+        let rows = try await database.batch([cancellation] + store.cancelDependents(of: [id]))
         guard !rows[0].isEmpty else { throw try await refusal(of: id, "be cancelled") }
+        UnitOfWork.afterCommit(of: database) { [signal] in signal.cancelled() }
     }
 
     /// Deletes a job that is done, and its errors. The jobs that wait for it are cancelled.

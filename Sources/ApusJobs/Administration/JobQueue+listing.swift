@@ -22,6 +22,12 @@ extension JobQueue {
         _ state: JobState, kind: String? = nil, queue: String? = nil, tag: String? = nil, after last: JobRecord? = nil,
         limit: Int = 100
     ) async throws -> [JobRecord] {
+        try await list(state, kind: kind, queue: queue, tag: tag, after: last.map { JobCursor($0) }, limit: limit)
+    }
+
+    package func list(
+        _ state: JobState, kind: String?, queue: String?, tag: String?, after last: JobCursor?, limit: Int
+    ) async throws -> [JobRecord] {
         var filter: SQL = "state = \(SQL(stringLiteral: "'\(state.rawValue)'"))"
         if let kind { filter = "\(filter) AND kind = \(kind)" }
         if let queue { filter = "\(filter) AND queue = \(queue)" }
@@ -43,7 +49,7 @@ extension JobQueue {
     }
 
     /// The parts of a list, each in the order of an index.
-    private func parts(of state: JobState, after last: JobRecord?) -> [(condition: SQL, order: SQL)] {
+    private func parts(of state: JobState, after last: JobCursor?) -> [(condition: SQL, order: SQL)] {
         switch state {
         case .waiting, .running:
             [(last.map { "id > \($0.id)" } ?? "id IS NOT NULL", "id")]
@@ -51,7 +57,7 @@ extension JobQueue {
             [
                 (
                     last.map {
-                        "(finished_at, id) < (\(($0.finishedAt).sqlValue), \($0.id)) AND finished_at IS NOT NULL"
+                        "(finished_at, id) < (\($0.finishedAt.map { Date(timeIntervalSince1970: $0) }.sqlValue), \($0.id)) AND finished_at IS NOT NULL"
                     }
                         ?? "finished_at IS NOT NULL", "finished_at DESC, id DESC"
                 )
@@ -60,11 +66,11 @@ extension JobQueue {
         }
     }
 
-    private func availableParts(after last: JobRecord?) -> [(condition: SQL, order: SQL)] {
+    private func availableParts(after last: JobCursor?) -> [(condition: SQL, order: SQL)] {
         var ungrouped: SQL = "group_key IS NULL"
         var grouped: SQL = "group_key IS NOT NULL"
         if let last {
-            let position: SQL = "\(last.priority.rawValue), \(last.runAt), \(last.id)"
+            let position: SQL = "\(last.priority), \(Date(timeIntervalSince1970: last.runAt)), \(last.id)"
             if let group = last.group {
                 ungrouped = "\(ungrouped) AND id IS NULL"
                 grouped = """

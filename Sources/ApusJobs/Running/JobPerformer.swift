@@ -12,11 +12,15 @@ final class JobPerformer: Sendable {
     private let workers: [ExactString: AnyWorker]
     private let configuration: JobRunner.Configuration
     private let signal: JobSignal
+    private let metrics: JobMetrics?
+    private let tracing: JobTracing
     private let logger: Logger
 
     init(_ queue: JobQueue, workers: [any Worker], _ configuration: JobRunner.Configuration, _ logger: Logger) {
         store = queue.store
         signal = queue.signal
+        metrics = queue.metrics
+        tracing = queue.tracing
         self.logger = logger
         self.configuration = configuration
         let all = workers.map { AnyWorker($0) }
@@ -54,7 +58,9 @@ final class JobPerformer: Sendable {
         guard lease.current != nil, let worker = workers[ExactString(job.kind)] else { return giveBack(job) }
         let context = JobContext(job, store: store, signal: signal, logger: logger)
         do {
-            try await withDeadline(.after(timeout(of: job))) { try await worker.perform(job.arguments, context) }
+            try await tracing.performing(job) {
+                try await withDeadline(.after(timeout(of: job))) { try await worker.perform(job.arguments, context) }
+            }
             return context.isCompleted ? nil : Outcome(job: job, kind: .completed)
         } catch {
             guard !context.isCompleted else { return nil }
@@ -126,7 +132,16 @@ final class JobPerformer: Sendable {
         let error = AppError(
             .deadlineExceeded,
             "The attempt did not end \(configuration.cancellationGrace.seconds) s after it was cancelled.")
-        writer.add([failed(job, error, worker, logger)])
+        let outcome = failed(job, error, worker, logger)
+        measure(job, outcome, after: limit(of: job))
+        writer.add([outcome])
+    }
+
+    /// Measures an attempt that has ended.
+    func measure(_ job: JobRecord, _ outcome: Outcome?, after duration: Duration) {
+        guard let metrics else { return }
+        let waited = Duration.seconds(store.clock.now.timeIntervalSince(job.runAt)) - duration
+        metrics.ended(job, outcome, after: duration, latency: max(.zero, waited))
     }
 
     /// Returns a text as it can be stored: short, and without U+0000.

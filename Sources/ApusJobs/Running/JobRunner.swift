@@ -38,9 +38,13 @@ public final class JobRunner: Service {
         public init() {}
     }
 
+    /// How often the queues are measured.
+    private static let measurementInterval = Duration.seconds(10)
+
     private let queue: JobQueue
     private let performer: JobPerformer
     private let runners: [QueueRunner]
+    private let lostClaims: LostClaims
     private let leadership: Leadership
     private let scheduler: Scheduler
     private let hasSchedules: Bool
@@ -56,6 +60,7 @@ public final class JobRunner: Service {
         self.logger = logger
         let performer = JobPerformer(queue, workers: workers, configuration, logger)
         self.performer = performer
+        lostClaims = LostClaims(queue.store)
         leadership = Leadership(queue.store, performer.lease, logger: logger)
         scheduler = Scheduler(
             queue, schedules, leadership, pollInterval: configuration.pollInterval, logger: logger)
@@ -92,8 +97,10 @@ public final class JobRunner: Service {
             group.addTask { await self.queue.signal.receive() }
             group.addTask { await self.maintain() }
             group.addTask { await self.watch() }
+            group.addTask { await self.cancelAtOnce() }
             group.addTask { await self.cleanRegularly() }
             group.addTask { await self.scheduler.run() }
+            group.addTask { await self.measureRegularly() }
             try? await gracefulShutdown()
             logger.info("stopping: no longer fetching jobs", metadata: ["running": "\(running)"])
             for runner in runners { runner.stop() }
@@ -171,7 +178,29 @@ public final class JobRunner: Service {
                 logger.warning("The lease of this process was lost. Its jobs are given to others.")
             }
             for runner in runners { try await runner.cancelLost() }
+            try await giveBackLostClaims()
             queue.signal.notifyAllHere()
+        }
+    }
+
+    private func giveBackLostClaims() async throws {
+        guard let worker = performer.lease.current else { return }
+        let count = try await lostClaims.giveBack(of: worker) { [runners, performer] in
+            runners.reduce(performer.writer.known) { $0.union($1.known) }
+        }
+        guard count > 0 else { return }
+        logger.warning("Jobs whose claim was not answered were returned.", metadata: ["count": "\(count)"])
+    }
+
+    /// Cancels attempts as soon as somebody cancels their jobs.
+    private func cancelAtOnce() async {
+        let news = queue.signal.listenToCancellations()
+        while !Task.isCancelled {
+            await news.wait(atMost: configuration.leaseDuration, clock: queue.clock)
+            guard news.takeNews() else { continue }
+            await attempt("Cancelled jobs could not be found.") {
+                for runner in runners { try await runner.cancelLost() }
+            }
         }
     }
 
@@ -204,6 +233,16 @@ public final class JobRunner: Service {
         ]
         while try await queue.store.deleteFinished(retention: retention, limit: 1000) == 1000, !Task.isCancelled {}
         try await queue.store.deleteIdleGroups()
+    }
+
+    /// Measures what waits and runs, if somebody wants to know it.
+    private func measureRegularly() async {
+        guard let metrics = queue.metrics else { return }
+        while !Task.isCancelled {
+            for runner in runners { metrics.running(runner.running, in: runner.name) }
+            await attempt("The queues could not be measured.") { metrics.waiting(try await queue.statistics()) }
+            try? await queue.clock.sleep(for: Self.measurementInterval)
+        }
     }
 
     /// Gives up attempts that ignore their cancellation.

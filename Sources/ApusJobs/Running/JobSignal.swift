@@ -17,6 +17,8 @@ package final class JobSignal: Sendable {
     private static let leader = ""
     /// The key of the observers of outcomes, which is not sent. No queue has this name, either.
     private static let outcomes = "\0"
+    /// What is sent when a job was cancelled. No queue has this name.
+    private static let cancellations = "\0cancelled"
     /// How often other processes are notified of a queue at most.
     private static let interval = Duration.milliseconds(5)
 
@@ -64,6 +66,12 @@ package final class JobSignal: Sendable {
 
     /// Notifies the observers of this process that states of jobs have changed.
     func outcomesStored() { notifyHere(Self.outcomes) }
+
+    /// Registers a process that cancels attempts.
+    func listenToCancellations() -> Wakeup { listen(to: Self.cancellations) }
+
+    /// Notifies all processes that a job was cancelled.
+    func cancelled() { enqueued(in: Self.cancellations) }
 
     /// Notifies all processes that the leader has stopped.
     func leaderLeft() async {

@@ -8,6 +8,8 @@ import Synchronization
 final class OutcomeWriter: Sendable {
     private struct State {
         var pending: [Outcome] = []
+        /// What is being stored.
+        var current: [Outcome] = []
         /// Whether a task writes.
         var isWriting = false
         var isClosing = false
@@ -36,6 +38,11 @@ final class OutcomeWriter: Sendable {
     }
 
     var isBackedUp: Bool { state.withLock { $0.pending.count >= Self.limit } }
+
+    /// The attempts whose outcomes are not stored yet.
+    var known: Set<AttemptKey> {
+        state.withLock { state in Set((state.pending + state.current).map { AttemptKey($0.job) }) }
+    }
 
     func add(_ outcomes: [Outcome]) {
         guard !outcomes.isEmpty else { return }
@@ -122,13 +129,14 @@ final class OutcomeWriter: Sendable {
     private func next() -> [Outcome]? {
         let (batch, waiters) = state.withLock { state -> ([Outcome]?, [CheckedContinuation<Void, Never>]) in
             guard !state.pending.isEmpty else {
+                state.current = []
                 state.isWriting = false
                 defer { state.waiters = [] }
                 return (nil, state.waiters)
             }
-            let batch = Array(state.pending.prefix(Self.batchSize))
-            state.pending.removeFirst(batch.count)
-            return (batch, [])
+            state.current = Array(state.pending.prefix(Self.batchSize))
+            state.pending.removeFirst(state.current.count)
+            return (state.current, [])
         }
         for waiter in waiters { waiter.resume() }
         return batch

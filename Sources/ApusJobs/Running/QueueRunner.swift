@@ -147,20 +147,23 @@ final class QueueRunner: Sendable {
         }
         state.lastStart = uptime
         let task = Task.detached { self.ended(job, await self.performer.perform(job)) }
-        state.attempts[AttemptKey(job)] = Attempt(job: job, task: task, overdue: uptime + performer.limit(of: job))
+        state.attempts[AttemptKey(job)] = Attempt(
+            job: job, task: task, started: uptime, overdue: uptime + performer.limit(of: job))
         return true
     }
 
     private func ended(_ job: JobRecord, _ outcome: Outcome?) {
         let uptime = clock.uptime
-        let (isOwn, waiter, isLow) = state.withLock { state in
+        let (isOwn, started, waiter, isLow) = state.withLock { state in
             let attempt = state.attempts.removeValue(forKey: AttemptKey(job))
             state.ended += 1
             if attempt?.isAbandoned == true { state.abandoned -= 1 }
             _ = startNext(&state, uptime)
             let isLow = state.stored.count * 2 <= state.prefetch
-            return (attempt?.isAbandoned == false, state.attempts.isEmpty ? state.idleWaiter.take() : nil, isLow)
+            let waiter = state.attempts.isEmpty ? state.idleWaiter.take() : nil
+            return (attempt?.isAbandoned == false, attempt?.started ?? uptime, waiter, isLow)
         }
+        if isOwn { performer.measure(job, outcome, after: uptime - started) }
         if isOwn, let outcome { performer.writer.add([outcome]) } else { performer.freed([job]) }
         waiter?.resume()
         if isLow { wakeup.notify(hasNews: false) }
@@ -192,6 +195,11 @@ final class QueueRunner: Sendable {
         guard !lost.isEmpty else { return }
         let tasks = state.withLock { state in lost.compactMap { state.attempts[$0]?.task } }
         for task in tasks { task.cancel() }
+    }
+
+    /// The attempts in progress, and those that wait for a free slot.
+    var known: Set<AttemptKey> {
+        state.withLock { state in Set(state.attempts.keys).union(state.stored.map { AttemptKey($0) }) }
     }
 
     /// The number of attempts in progress.
@@ -254,6 +262,7 @@ struct AttemptKey: Hashable, Sendable {
 private struct Attempt: Sendable {
     let job: JobRecord
     let task: Task<Void, Never>
+    let started: Duration
     /// When it has ignored its cancellation for too long.
     let overdue: Duration
     var isAbandoned = false

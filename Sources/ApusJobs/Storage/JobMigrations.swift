@@ -212,3 +212,10 @@ public enum CreateJobWorkflows: Migration {
         "ALTER TABLE apus_job DROP COLUMN waits_for",
     ]
 }
+
+/// The trace contexts in which jobs were enqueued. Apps with a database apply it automatically.
+public enum AddJobTraces: Migration {
+    public static let id = "apus-0008-job-traces"
+    public static let statements: [SQL] = ["ALTER TABLE apus_job ADD COLUMN trace TEXT"]
+    public static let undo: [SQL] = ["ALTER TABLE apus_job DROP COLUMN trace"]
+}

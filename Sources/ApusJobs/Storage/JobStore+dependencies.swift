@@ -47,26 +47,29 @@ extension JobStore {
     }
 
     /// Cancels the jobs that wait for cancelled or deleted ones, and those that wait for these.
-    func cancelDependents(of jobs: [JobRecord.ID]) -> SQL {
-        """
-        WITH RECURSIVE dependent (id) AS (
-            SELECT job FROM apus_job_dependency
-            WHERE needs IN \(list: jobs)
-                AND NOT EXISTS (SELECT 1 FROM apus_job WHERE apus_job.id = needs AND apus_job.state <> 'cancelled')
-            UNION
-            SELECT job FROM apus_job_dependency JOIN dependent ON needs = dependent.id
-        )
-        UPDATE apus_job
-        SET state = 'cancelled', finished_at = \(clock.now), last_error = 'A job for which it waited was cancelled or deleted.'
-        WHERE state = 'waiting' AND id IN (SELECT id FROM dependent)
-        RETURNING NULL
-        """
+    ///
+    /// On Postgres, it is done twice: a job that is enqueued at the same time, to run after one of those that are cancelled,
+    /// is not visible to the first statement, which waits for its transaction, but is to the second.
+    func cancelDependents(of jobs: [JobRecord.ID]) -> [SQL] {
+        let cancellation: SQL = """
+            WITH RECURSIVE dependent (id) AS (
+                SELECT job FROM apus_job_dependency
+                WHERE needs IN \(list: jobs)
+                    AND NOT EXISTS (SELECT 1 FROM apus_job WHERE apus_job.id = needs AND apus_job.state <> 'cancelled')
+                UNION
+                SELECT job FROM apus_job_dependency JOIN dependent ON needs = dependent.id
+            )
+            UPDATE apus_job
+            SET state = 'cancelled', finished_at = \(clock.now), last_error = 'A job for which it waited was cancelled or deleted.'
+            WHERE state = 'waiting' AND id IN (SELECT id FROM dependent)
+            RETURNING NULL
+            """
+        return database.dialect == .postgres ? [cancellation, cancellation] : [cancellation]
     }
 
     /// Deletes what belongs to deleted jobs, and cancels the jobs that wait for them.
     func deleteTraces(of jobs: [JobRecord.ID]) -> [SQL] {
-        [
-            cancelDependents(of: jobs),
+        cancelDependents(of: jobs) + [
             "DELETE FROM apus_job_error WHERE job IN \(list: jobs) RETURNING NULL",
             "DELETE FROM apus_job_step WHERE job IN \(list: jobs) RETURNING NULL",
             "DELETE FROM apus_job_dependency WHERE job IN \(list: jobs) RETURNING NULL",

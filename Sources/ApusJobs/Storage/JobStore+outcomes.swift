@@ -58,7 +58,7 @@ extension JobStore {
                 RETURNING NULL
                 """)
         }
-        if !cancelled.isEmpty { statements.append(cancelDependents(of: cancelled)) }
+        if !cancelled.isEmpty { statements += cancelDependents(of: cancelled) }
         let count = statements.count
         if !completed.isEmpty { statements += release(after: completed.map(\.job.id)) }
         let rows = try await database.batch(statements)

@@ -44,6 +44,24 @@ extension JobStore {
         return lost
     }
 
+    /// Returns the attempts of a process, as they are stored.
+    func attempts(of worker: WorkerID) async throws -> Set<AttemptKey> {
+        let rows = try await database.query(
+            "SELECT id, fence FROM apus_job WHERE state = 'running' AND worker = \(worker)")
+        return Set(try rows.map { AttemptKey(id: try $0.get(0), fence: try $0.get(1)) })
+    }
+
+    /// Returns jobs of a process to the queue, uncounted.
+    /// - Returns: The number of jobs.
+    func giveBack(_ attempts: Set<AttemptKey>, of worker: WorkerID) async throws -> Int {
+        try await database.execute(
+            """
+            UPDATE apus_job SET state = 'available', attempt = attempt - 1, worker = NULL
+            FROM \(pairs(attempts.map { ($0.id, $0.fence) })) AS lost
+            WHERE apus_job.id = lost.id AND apus_job.fence = lost.number AND state = 'running' AND worker = \(worker)
+            """)
+    }
+
     /// Returns the last beats of all processes.
     func beats() async throws -> [Beat] {
         try await database.query("SELECT id, beat FROM apus_job_worker").map {

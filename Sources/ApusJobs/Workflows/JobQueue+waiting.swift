@@ -11,10 +11,10 @@ extension JobQueue {
     }
 
     /// Enqueues a job that runs after others.
-    func enqueueWaiting<Work: Job>(_ job: Work, _ options: JobOptions) async throws -> EnqueuedJob {
+    func enqueueWaiting<Work: Job>(_ job: Work, _ options: JobOptions, _ trace: String?) async throws -> EnqueuedJob {
         try await database.transaction(.retryable) {
             let needs = try await lock(options.after)
-            let new = try NewJob(job, options, waitsFor: needs.count, now: clock.now)
+            let new = try NewJob(job, options, waitsFor: needs.count, now: clock.now, trace: trace)
             let enqueued = try await insert(new)
             if enqueued.isNew { try await add([new], waitingFor: needs) }
             return enqueued
@@ -22,12 +22,14 @@ extension JobQueue {
     }
 
     /// Enqueues jobs that run after others.
-    func enqueueWaiting<Work: Job>(contentsOf jobs: [Work], _ options: JobOptions) async throws -> Int {
+    func enqueueWaiting<Work: Job>(
+        contentsOf jobs: [Work], _ options: JobOptions, _ trace: String?
+    ) async throws -> Int {
         try await database.transaction(.retryable) {
             let needs = try await lock(options.after)
             var count = 0
             for job in jobs {
-                let new = try NewJob(job, options, waitsFor: needs.count, now: clock.now)
+                let new = try NewJob(job, options, waitsFor: needs.count, now: clock.now, trace: trace)
                 guard try await insert(new).isNew else { continue }
                 try await add([new], waitingFor: needs)
                 count += 1
