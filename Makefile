@@ -9,7 +9,7 @@ PRODUCTS := apusPackageTests $(EXAMPLES) bench-data bench-jobs bench-parts bench
 BUILD := SWIFT_DETERMINISTIC_HASHING=1 swift build
 SOURCES := Package.swift Sources Tests Examples Benchmarks Fuzzing
 
-.PHONY: run test test-minimal test-clients test-asan test-tsan fuzz build bench bench-data bench-jobs lint format docs setup
+.PHONY: run test test-minimal test-clients test-asan test-tsan chaos fuzz build bench bench-data bench-jobs lint format docs setup
 
 setup:
 	@Scripts/bootstrap
@@ -55,6 +55,12 @@ test-minimal: setup
 # Runs test clients, such as a hostile HTTP/2 client, against a running server.
 test-clients: setup
 	Tests/Clients/run
+
+# Kills, freezes and cuts off the processes that perform 100,000 jobs.
+chaos: setup
+	@Scripts/bootstrap-tests
+	@set -e; for product in apusPackageTests bench-jobs; do $(BUILD) --product $$product; done
+	CHAOS_JOBS=100000 swift test --skip-build --filter ChaosTests
 
 # Runs each fuzz target with two million inputs.
 fuzz: setup

@@ -10,7 +10,9 @@ import Glibc
 ///     bench-jobs                                      lists the names of the figures
 ///     bench-jobs NAME --database URL                  measures one figure
 ///     bench-jobs enqueue --database URL --count N     enqueues N jobs
-///     bench-jobs work --database URL                  works on them until it is stopped
+///     bench-jobs work --database URL [--lease SECONDS] [--clock-steps SECONDS]
+///                                                     works on them until it is stopped; the wall clock can be set back
+///                                                     and forth each second
 ///     bench-jobs count --database URL                 prints the effects of the jobs, and the jobs by state
 ///
 /// The database must be for measurements alone: a figure deletes all jobs.
@@ -30,7 +32,11 @@ struct BenchJobs {
             case "enqueue":
                 guard let count = option("--count", &arguments).flatMap({ Int($0) }), count > 0 else { usage() }
                 try await Effects.enqueue(count, on: database)
-            case "work": try await Effects.work(on: database)
+            case "work":
+                let lease = option("--lease", &arguments).flatMap { Double($0) }.map { Duration.seconds($0) }
+                let step = option("--clock-steps", &arguments).flatMap { Double($0) }.map { Duration.seconds($0) }
+                try await Effects.work(
+                    on: database, lease: lease, clock: step.map { SteppingClock(step: $0) } ?? SystemClock())
             case "count": try await Effects.count(on: database)
             default:
                 guard let figure = Figure.all.first(where: { $0.name == command }) else { usage() }
@@ -59,7 +65,7 @@ struct BenchJobs {
     }
 
     private static func usage() -> Never {
-        print("Usage: bench-jobs [NAME|enqueue|work|count --database URL [--count N]]")
+        print("Usage: bench-jobs [NAME|enqueue --count N|work [--lease S] [--clock-steps S]|count] --database URL")
         exit(2)
     }
 }

@@ -1,6 +1,7 @@
 import ApusCore
 import ApusData
 import ApusJobs
+import FoundationEssentials
 import Logging
 import ServiceLifecycle
 import UnixSignals
@@ -27,6 +28,20 @@ enum CreateEffects: Migration {
     static let statements: [SQL] = ["CREATE TABLE effects (job TEXT NOT NULL)\(SQL.strict)"]
 }
 
+/// A clock whose wall time is set back and forth each second.
+struct SteppingClock: WallClock {
+    let step: Duration
+    private let clock = SystemClock()
+
+    var now: Date {
+        let isEven = Int(clock.uptime.seconds).isMultiple(of: 2)
+        return clock.now.addingTimeInterval(isEven ? step.seconds : -step.seconds)
+    }
+    var uptime: Duration { clock.uptime }
+
+    func sleep(for duration: Duration) async throws { try await clock.sleep(for: duration) }
+}
+
 /// What tests from outside do: enqueue, work while processes are killed, and count.
 enum Effects {
     static func enqueue(_ count: Int, on database: any Database) async throws {
@@ -38,9 +53,14 @@ enum Effects {
         print("enqueued \(count)")
     }
 
-    static func work(on database: any Database) async throws {
+    /// - Parameter clock: The clock of this process.
+    static func work(on database: any Database, lease: Duration?, clock: any WallClock) async throws {
         let logger = Logger(label: "bench-jobs")
-        let runner = JobRunner(JobQueue(database), workers: [EffectWorker(database: database)], logger: logger)
+        var configuration = JobRunner.Configuration()
+        if let lease { configuration.leaseDuration = lease }
+        let runner = JobRunner(
+            JobQueue(database, clock: clock), workers: [EffectWorker(database: database)],
+            configuration: configuration, logger: logger)
         let group = ServiceGroup(
             services: [runner], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         try await group.run()

@@ -16,7 +16,8 @@ import Foundation
 /// Foundation's `Process` is not used: it watches the end of a program and of its output by sources of events that it
 /// releases early, so that one end in some hundred is never reported.
 public struct ChildProcess: Sendable {
-    private let id: pid_t
+    /// The id of its process.
+    public let id: Int32
 
     /// Starts a program, which is found in the `PATH`.
     /// - Parameters:
