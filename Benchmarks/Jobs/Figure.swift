@@ -1,6 +1,7 @@
 import ApusCore
 import ApusData
 import ApusJobs
+import FoundationEssentials
 import Logging
 import Synchronization
 
@@ -11,7 +12,7 @@ struct Figure: Sendable {
     /// Measures it on a database. Returns the values and their names.
     let measure: @Sendable (any Database) async throws -> [(String, Double)]
 
-    static let all = [burnDown, bulkInsert, steady, latency, pinned]
+    static let all = [burnDown, bulkInsert, steady, latency, pinned, finished]
 
     /// The jobs that a process performs in a second, of 200,000 that were enqueued before.
     private static let burnDown = Figure(name: "burn-down", unit: "jobs/s") { database in
@@ -25,8 +26,44 @@ struct Figure: Sendable {
         return [("jobs-pinned-loss", (1 - pinned / free) * 100)]
     }
 
-    private static func speed(_ database: any Database, isPinned: Bool = false) async throws -> Double {
+    /// By how much the speed of a burn-down falls if there are ten million jobs that are done.
+    private static let finished = Figure(name: "finished", unit: "%") { database in
+        let free = try await speed(database)
         try await clear(database)
+        try await addFinished(10_000_000, database)
+        let burdened = try await speed(database, clears: false)
+        try await clear(database)
+        return [("jobs-finished-loss", (1 - burdened / free) * 100)]
+    }
+
+    private static func addFinished(_ count: Int, _ database: any Database) async throws {
+        let (series, id): (SQL, SQL) =
+            switch database.dialect {
+            case .postgres:
+                ("SELECT generate_series(1, \(count)) AS number", "lpad(to_hex(number), 32, '0')::uuid")
+            case .sqlite:
+                (
+                    """
+                    WITH RECURSIVE series (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM series WHERE number < \(count))
+                    SELECT number FROM series
+                    """, "printf('00000000-0000-0000-0000-%012x', number)"
+                )
+            }
+        let now = Date()
+        try await database.execute(
+            """
+            INSERT INTO apus_job (
+                id, kind, version, payload, queue, priority, state, run_at, attempt, max_attempts, created_at, finished_at)
+            SELECT \(id), 'no-operation', 1, '{"number":1}', 'default', 2, 'completed', \(now), 1, 20, \(now), \(now)
+            FROM (\(series)) AS numbers
+            """)
+        if database.dialect == .postgres { try await database.execute("VACUUM ANALYZE apus_job") }
+    }
+
+    private static func speed(
+        _ database: any Database, isPinned: Bool = false, clears: Bool = true
+    ) async throws -> Double {
+        if clears { try await clear(database) }
         let queue = JobQueue(database)
         let count = 200_000
         for _ in 0..<(count / 10_000) {

@@ -1,6 +1,7 @@
 public import ApusCore
 public import ApusHTTP
 import ApusJSON
+import Crypto
 import FoundationEssentials
 import HTTPTypes
 
@@ -38,9 +39,9 @@ public struct BasicAuthentication: RequestInput {
         guard let data = Data(base64Encoded: String(text.trimmed)) else {
             throw failure("The Authorization header field is malformed: it must be \"Basic\" and Base64.")
         }
-        // Without early exits: what is wrong does not show in the time it takes.
-        let expected = Array("\(user):\(password.reveal())".utf8)
-        guard constantTimeEqual(Array(data), expected) else {
+        // By their digests: the time shows neither what is wrong nor how long the password is.
+        let expected = SHA256.hash(data: Data("\(user):\(password.reveal())".utf8))
+        guard constantTimeEqual(Array(SHA256.hash(data: data)), Array(expected)) else {
             throw failure("The name or the password is wrong.")
         }
         let principal = BasicUser(subject: user)

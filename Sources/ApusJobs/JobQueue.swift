@@ -12,7 +12,7 @@ public final class JobQueue: Sendable {
     package let clock: any WallClock
     package let signal: JobSignal
     let store: JobStore
-    let metrics: JobMetrics?
+    let metrics: JobMetrics.Source
     let tracing: JobTracing
 
     /// The migrations of the tables of the queue, in order. Apps with a database apply them automatically.
@@ -28,13 +28,13 @@ public final class JobQueue: Sendable {
     ///   - tracer: Traces jobs. By default the process-wide one.
     public init(
         _ database: any Database, clock: any WallClock = SystemClock(), pubSub: (any PubSub)? = nil,
-        metrics: any MetricsFactory = MetricsSystem.factory, tracer: (any Tracer)? = nil
+        metrics: (any MetricsFactory)? = nil, tracer: (any Tracer)? = nil
     ) {
         self.database = database
         self.clock = clock
         signal = JobSignal(pubSub ?? database.pubSub)
         store = JobStore(database: database, clock: clock)
-        self.metrics = JobMetrics(metrics)
+        self.metrics = JobMetrics.Source(metrics)
         tracing = JobTracing(own: tracer)
     }
 
@@ -99,8 +99,9 @@ public final class JobQueue: Sendable {
 
     private func enqueued(_ job: NewJob, count: Int = 1) {
         let isDue = job.waitsFor == 0 && job.runAt <= clock.now
+        let metrics = metrics.current
         guard count > 0, isDue || metrics != nil else { return }
-        UnitOfWork.afterCommit(of: database) { [signal, metrics] in
+        UnitOfWork.afterCommit(of: database) { [signal] in
             metrics?.enqueued(job.kind, in: job.queue, count)
             if isDue { signal.enqueued(in: job.queue) }
         }
@@ -137,9 +138,7 @@ struct NewJob: Sendable {
         kind = Work.name
         queue = options.queue ?? Work.queue
         runAt = (options.time ?? now).addingTimeInterval(options.delay.seconds)
-        guard !queue.isEmpty, !queue.utf8.contains(0) else {
-            throw AppError(.invalidArgument, "The name of a queue must not be empty or contain U+0000.")
-        }
+        try Self.validate(queue: queue)
         let maxAttempts = options.maxAttempts ?? Work.maxAttempts
         guard maxAttempts >= 1 else {
             throw AppError(.invalidArgument, "A job has at least 1 attempt, not \(maxAttempts).")
@@ -157,6 +156,12 @@ struct NewJob: Sendable {
             uniqueKey == nil ? 0 : uniqueness?.states.mask ?? 0, try Work.group?.key(job).sqlValue ?? .null, waitsFor,
             now, trace.sqlValue,
         ]
+    }
+
+    static func validate(queue: String) throws(AppError) {
+        guard !queue.isEmpty, !queue.utf8.contains(0) else {
+            throw AppError(.invalidArgument, "The name of a queue must not be empty or contain U+0000.")
+        }
     }
 
     /// The statement that stores jobs. It returns the ids of those that are not forbidden by others.

@@ -45,6 +45,12 @@ public struct JobRecord: Identifiable, Sendable {
         run_at, created_at, attempted_at, finished_at, last_error, trace
         """
 
+    /// The same, with nothing instead of the arguments and the trace context, which may be large.
+    static let columnsWithoutArguments: SQL = """
+        id, kind, '' AS payload, version, queue, priority, state, attempt, max_attempts, timeout, tags, unique_key, group_key,
+        fence, run_at, created_at, attempted_at, finished_at, last_error, NULL AS trace
+        """
+
     init(row: Row) throws {
         id = try row.get(0)
         kind = try row.get(1)

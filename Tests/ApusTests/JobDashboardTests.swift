@@ -111,7 +111,7 @@ private struct MailModule: Module {
             #expect(try await client.send(.delete, "/admin/jobs/api/jobs/\(id)").status == .noContent)
             #expect(try await client.get("/admin/jobs/api/jobs/\(id)").status == .notFound)
             let retried = try await client.post("/admin/jobs/api/jobs/retry", json: ["kind": "send/1"])
-            #expect(String(buffer: retried.body) == #"{"count":4}"#)
+            #expect(String(buffer: retried.body) == #"{"count":4,"isComplete":true}"#)
         }
     }
 
@@ -130,11 +130,15 @@ private struct MailModule: Module {
         }
     }
 
-    @Test func `The page is served with links below its own path, and allows nothing of other origins`() async throws {
+    @Test func `The page is served with links relative to its own path, and allows nothing of other origins`()
+        async throws
+    {
         try await withDashboard { _, client, _ in
             let page = try await client.get("/admin/jobs")
             #expect(page.headers[.contentType] == "text/html; charset=utf-8")
-            #expect(String(buffer: page.body).contains(#"<base href="/admin/jobs/">"#))
+            #expect(String(buffer: page.body).contains(#"<base href="./jobs/">"#))
+            let other = try await client.get("/admin/jobs/")
+            #expect(String(buffer: other.body).contains(#"<base href="./">"#))
             #expect(page.headers[.contentSecurityPolicy]?.contains("script-src 'self';") == true)
             for file in ["jobs.js", "jobs.css"] {
                 #expect(try await client.get("/admin/jobs/\(file)").status == .ok)

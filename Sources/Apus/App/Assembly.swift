@@ -148,7 +148,12 @@ extension App {
         guard let database else { return }
         builder.provide((any Database).self) { _ in database }
         builder.provide(UnitOfWork.self) { UnitOfWork(try $0.resolve()) }
-        builder.provide(JobQueue.self) { JobQueue(try $0.resolve(), clock: try $0.resolve()) }
+        builder.provide(JobQueue.self) {
+            let pubSub: any PubSub = try $0.resolve()
+            // Within a process, a queue needs no messages.
+            return JobQueue(
+                try $0.resolve(), clock: try $0.resolve(), pubSub: pubSub is MemoryPubSub ? nil : pubSub)
+        }
     }
 
     private func router(

@@ -22,13 +22,6 @@ struct JobSummary: Encodable, Sendable {
     let attemptedAt: Date?
     let finishedAt: Date?
     let lastError: String?
-    /// Its place in the list, which is not sent.
-    let cursor: JobCursor
-
-    private enum CodingKeys: CodingKey {
-        case id, kind, version, queue, group, priority, state, attempt, maxAttempts, tags, uniqueKey
-        case timeoutMilliseconds, runAt, createdAt, attemptedAt, finishedAt, lastError
-    }
 
     init(_ job: JobRecord) {
         id = job.id
@@ -48,7 +41,6 @@ struct JobSummary: Encodable, Sendable {
         attemptedAt = job.attemptedAt
         finishedAt = job.finishedAt
         lastError = job.lastError
-        cursor = JobCursor(job)
     }
 }
 
@@ -91,6 +83,8 @@ struct JobSelection: Decodable, Sendable {
 /// The number of jobs that were made available again.
 struct RetriedJobs: Encodable, Sendable, ResponseConvertible {
     let count: Int
+    /// Whether there are no more.
+    let isComplete: Bool
 }
 
 extension JobState: LosslessStringConvertible {}

@@ -21,6 +21,7 @@ struct JobOverview: Codable, Sendable, ResponseConvertible {
     }
 
     struct Process: Codable, Sendable, Equatable {
+        let id: Identifier<WorkerProcess>
         let host: String
         let processID: Int
         let startedAt: Date
@@ -50,7 +51,7 @@ struct JobOverview: Codable, Sendable, ResponseConvertible {
         }
         processes = try await queue.processes().map {
             Process(
-                host: $0.host, processID: $0.processID, startedAt: $0.startedAt, seenAt: $0.seenAt,
+                id: $0.id, host: $0.host, processID: $0.processID, startedAt: $0.startedAt, seenAt: $0.seenAt,
                 isLeader: $0.isLeader)
         }
     }

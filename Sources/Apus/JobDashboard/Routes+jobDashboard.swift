@@ -50,15 +50,19 @@ struct JobDashboard: Sendable {
     static let contentSecurityPolicy =
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'self'; form-action 'none'"
 
+    /// The number of dead letters that one request retries. The page sends further ones.
+    private static let maximumRetried = 10_000
+
     private let queue: JobQueue
     /// What all pages show is loaded once a second at most.
     private let cache = MemoryCache(maximumValues: 1)
 
     init(_ queue: JobQueue) { self.queue = queue }
 
-    /// Returns the page, whose links are relative to its path.
-    func page(at path: some StringProtocol) -> Response {
-        let base: HTML = "\(String(path))/"
+    /// Returns the page. Its links are relative to the last segment of its path, whatever a proxy has removed before it.
+    func page(at path: Substring) -> Response {
+        let name = path.utf8.last == UInt8(ascii: "/") ? "" : "\(path.split(at: "/").last ?? "")/"
+        let base: HTML = "./\(name)"
         let html = String(decoding: PackageResources.jobs_html, as: UTF8.self)
             .replacing("{{base}}", with: base.text)
         return Response(asset: Array(html.utf8), type: "text/html")
@@ -81,12 +85,10 @@ struct JobDashboard: Sendable {
         }.hidden()
         addJobs(to: routes)
         routes.post("queues/pause", Body(JobSelection.self)) { _, selection in
-            try await queue.pause(try selection.requiredQueue)
-            return Response(status: .noContent)
+            return try await changing { try await queue.pause(try selection.requiredQueue) }
         }.hidden()
         routes.post("queues/resume", Body(JobSelection.self)) { _, selection in
-            try await queue.resume(try selection.requiredQueue)
-            return Response(status: .noContent)
+            return try await changing { try await queue.resume(try selection.requiredQueue) }
         }.hidden()
     }
 
@@ -96,12 +98,15 @@ struct JobDashboard: Sendable {
             Query("queue", as: String?.self), Query("tag", as: String?.self),
             Paging(by: JobCursor.self, limit: 50, maximum: 500)
         ) { _, state, kind, queue, tag, page in
-            let jobs = try await self.queue.list(
-                state, kind: kind, queue: queue, tag: tag, after: page.after, limit: page.limit + 1)
-            return try Page(jobs.map(JobSummary.init), of: page) { $0.cursor }
+            let (jobs, next) = try await self.queue.page(
+                state, kind: kind, queue: queue, tag: tag, after: page.after, limit: page.limit)
+            return try Page(jobs.map(JobSummary.init), next: next)
         }.hidden()
         routes.post("jobs/retry", Body(JobSelection.self)) { _, selection in
-            RetriedJobs(count: try await queue.retryDiscarded(kind: selection.kind, queue: selection.queue))
+            let (count, isComplete) = try await queue.retryDiscarded(
+                kind: selection.kind, queue: selection.queue, limit: Self.maximumRetried)
+            await cache.remove("overview")
+            return RetriedJobs(count: count, isComplete: isComplete)
         }.hidden()
         routes.get("jobs/:id", Path("id", as: JobRecord.ID.self)) { _, id in
             guard let job = try await queue.find(id) else {
@@ -112,17 +117,21 @@ struct JobDashboard: Sendable {
                 needs: try await queue.needs(of: id))
         }.hidden()
         routes.post("jobs/:id/retry", Path("id", as: JobRecord.ID.self)) { _, id in
-            try await queue.retry(id)
-            return Response(status: .noContent)
+            return try await changing { try await queue.retry(id) }
         }.hidden()
         routes.post("jobs/:id/cancel", Path("id", as: JobRecord.ID.self)) { _, id in
-            try await queue.cancel(id)
-            return Response(status: .noContent)
+            return try await changing { try await queue.cancel(id) }
         }.hidden()
         routes.delete("jobs/:id", Path("id", as: JobRecord.ID.self)) { _, id in
-            try await queue.delete(id)
-            return Response(status: .noContent)
+            return try await changing { try await queue.delete(id) }
         }.hidden()
+    }
+
+    /// Changes something, so that the next overview shows it.
+    private func changing(_ change: () async throws -> Void) async throws -> Response {
+        try await change()
+        await cache.remove("overview")
+        return Response(status: .noContent)
     }
 
     private func overview() async throws -> JobOverview {

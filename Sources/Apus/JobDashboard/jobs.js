@@ -79,7 +79,8 @@ function reconcile(parent, items, keyOf, create, update = () => {}) {
     update(node, item);
     return node;
   });
-  old.forEach((node) => node.remove());
+  const kept = new Set(nodes);
+  for (const node of Array.from(parent.children)) if (!kept.has(node)) node.remove();
   let next = parent.firstElementChild;
   for (const node of nodes) {
     if (node === next) next = next.nextElementSibling; else parent.insertBefore(node, next);
@@ -247,7 +248,11 @@ async function loadOverview() {
   try {
     showOverview(await call("api/overview"));
   } catch (error) {
-    if (!overview) notify("The overview could not be loaded.", error);
+    if (!overview) return notify("The overview could not be loaded.", error);
+    // A stream whose server is gone without a word looks open.
+    if (!source) return;
+    setConnection("reconnecting", "Reconnecting …");
+    connect();
   }
 }
 
@@ -260,7 +265,7 @@ function showOverview(value) {
   showStates();
   showSection("queues", overview.queues, (queue) => queue.name, updateQueue);
   showSection("schedules", overview.schedules, (schedule) => schedule.name, updateSchedule);
-  showSection("processes", overview.processes, (process) => `${process.processID} ${process.host}`, updateProcess);
+  showSection("processes", overview.processes, (process) => process.id, updateProcess);
   markQueues();
   showOptions("queue-names", overview.queues.map((queue) => queue.name));
   showTimes();
@@ -412,6 +417,7 @@ function showEmptyList(error) {
   button.onclick = error ? loadList : () => navigate({ kind: "", queue: "", tag: "" });
   setText(button, error ? "Try again" : "Clear the filters");
   if (error) setText(text, `The jobs could not be loaded. ${error.message}`);
+  else if (list.next) setText(text, `None of the latest ${noun} match the filters. There are more to search.`);
   else setText(text, isFiltered() ? `No ${noun} match the filters.` : states[route.state].empty);
 }
 
@@ -437,7 +443,7 @@ function updateJob(row, job) {
   row.querySelector(".id").title = job.id;
   row.querySelector(".attempt").title = `Attempt ${job.attempt} of at most ${job.maxAttempts}`;
   row.querySelector(".priority").hidden = job.priority === "normal";
-  row.querySelector(".priority").classList.toggle("warning", job.priority === "critical");
+  row.querySelector(".priority").classList.toggle("warning", job.priority === "urgent");
   showTags(row.querySelector(".tags"), job.tags ?? []);
   setTime(row.querySelector("time"), job[time], style);
 }
@@ -473,7 +479,12 @@ async function retryAll(button) {
   const text = [`All ${number}dead letters`, ...scope, consequence];
   if (!await ask("Retry all dead letters?", text, "Retry all", "Cancel")) return;
   await perform(button, "The dead letters could not be retried.", async () => {
-    const { count } = await call("api/jobs/retry", { method: "POST", body });
+    let count = 0;
+    let result;
+    do {
+      result = await call("api/jobs/retry", { method: "POST", body });
+      count += result.count;
+    } while (!result.isComplete && result.count > 0);
     notify(`${numberFormat.format(count)} ${count === 1 ? "job is" : "jobs are"} available again.`);
     await refreshAll();
   });
@@ -722,10 +733,13 @@ let source;
 let isStale = false;
 let isRefreshing = false;
 let refreshTime = -refreshInterval;
+let refreshDelay = refreshInterval;
 
-function refresh() {
+async function refresh() {
   refreshTime = performance.now();
-  return Promise.all([listRequests.add(refreshList), loadJob()]);
+  await Promise.all([listRequests.add(refreshList), loadJob()]);
+  // A list that takes long is loaded less often.
+  refreshDelay = Math.max(refreshInterval, 10 * (performance.now() - refreshTime));
 }
 
 function refreshAll() {
@@ -737,7 +751,7 @@ async function scheduleRefresh() {
   if (isRefreshing) return;
   isRefreshing = true;
   while (isStale && document.visibilityState === "visible") {
-    await new Promise((resolve) => setTimeout(resolve, refreshTime + refreshInterval - performance.now()));
+    await new Promise((resolve) => setTimeout(resolve, refreshTime + refreshDelay - performance.now()));
     isStale = false;
     await refresh();
   }

@@ -74,7 +74,8 @@ public protocol Database: AnyObject, Sendable {
     /// - Throws: The first error of a statement. The results of the others are dropped.
     func batch(_ statements: [SQL]) async throws -> [[Row]]
 
-    /// Inserts many rows, in one transaction, in the way that is fastest for the engine. On Postgres, that is `COPY`.
+    /// Inserts many rows, in one transaction, in the way that is fastest for the engine. On Postgres, that is `COPY` for a
+    /// hundred rows or more, which goes into tables alone: neither into views nor where row-level security applies.
     ///
     /// ```swift
     /// try await database.load(into: "prices", columns: ["sku", "amount"], rows: prices.map { [$0.sku, $0.amount] })

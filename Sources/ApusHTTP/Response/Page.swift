@@ -30,6 +30,15 @@ public struct Page<Item: Encodable & Sendable>: Encodable, ResponseConvertible {
         next = try items.count > request.limit ? self.items.last.map { try Cursor.encode(key($0)) } : nil
     }
 
+    /// Creates a page.
+    /// - Parameters:
+    ///   - items: The items of the page.
+    ///   - next: The key after which the next page begins; `nil` on the last page.
+    public init<Key: Codable & Sendable>(_ items: [Item], next: Key?) throws {
+        self.items = items
+        self.next = try next.map { try Cursor.encode($0) }
+    }
+
     public func response(to request: Request) throws -> Response {
         var response = try Response.json(self)
         if let next { response.headers[.link] = "<\(Self.link(request, next))>; rel=\"next\"" }

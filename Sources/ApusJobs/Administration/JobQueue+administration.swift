@@ -13,18 +13,21 @@ extension JobQueue {
             UPDATE apus_job SET state = 'available', attempt = 0, waits_for = 0, run_at = \(clock.now), finished_at = NULL
             WHERE id = \(id) AND state NOT IN ('running', 'waiting') RETURNING queue
             """
-        // It waits no more for those with which it was cancelled.
-        let forget: SQL = """
-            DELETE FROM apus_job_dependency
-            WHERE job = \(id) AND EXISTS (SELECT 1 FROM apus_job WHERE id = \(id) AND state = 'available')
-            """
         let rows = try await database.transaction {
             let rows = try await database.query(change)
-            if !rows.isEmpty { try await database.execute(forget) }
+            if !rows.isEmpty { try await database.execute(forget([id])) }
             return rows
         }
         guard let row = rows.first else { throw try await refusal(of: id, "run again") }
         wake(try row.get(0))
+    }
+
+    /// The statement after which jobs that are available again no longer wait for those with which they were cancelled.
+    private func forget(_ ids: [JobRecord.ID]) -> SQL {
+        """
+        DELETE FROM apus_job_dependency
+        WHERE job IN (SELECT id FROM apus_job WHERE id IN \(list: ids) AND state = 'available')
+        """
     }
 
     /// Makes dead letters available again, with their numbers of attempts reset to 0, except those that other jobs forbid.
@@ -34,22 +37,41 @@ extension JobQueue {
     /// - Returns: The number of jobs.
     @discardableResult
     public func retryDiscarded(kind: String? = nil, queue: String? = nil) async throws -> Int {
+        try await retryDiscarded(kind: kind, queue: queue, limit: .max).count
+    }
+
+    /// Makes dead letters available again.
+    /// - Parameter limit: After how many of them to stop.
+    /// - Returns: The number of jobs, and whether there are no more.
+    package func retryDiscarded(
+        kind: String?, queue: String?, limit: Int
+    ) async throws -> (count: Int, isComplete: Bool) {
         var count = 0
         var last: JobRecord?
-        while true {
+        while count < limit {
             let page = try await list(.discarded, kind: kind, queue: queue, after: last, limit: 500)
-            for job in page {
-                do {
-                    try await retry(job.id)
-                    count += 1
-                } catch let error as AppError
-                    where [.notFound, .failedPrecondition, .alreadyExists].contains(error.code)
-                {
-                    continue
-                }
-            }
-            guard let final = page.last else { return count }
+            guard let final = page.last else { return (count, true) }
+            count += try await retry(page.map(\.id))
+            for queue in Set(page.map { ExactString($0.queue) }) { wake(queue.text) }
             last = final
+        }
+        return (count, false)
+    }
+
+    /// Makes those of some dead letters available that no other job forbids.
+    private func retry(_ ids: [JobRecord.ID]) async throws -> Int {
+        let change: SQL = """
+            UPDATE apus_job SET state = 'available', attempt = 0, waits_for = 0, run_at = \(clock.now), finished_at = NULL
+            WHERE id IN \(list: ids) AND state = 'discarded' RETURNING id
+            """
+        do {
+            return try await database.batch([change, forget(ids)])[0].count
+        } catch let error as AppError where error.code == .alreadyExists && ids.count > 1 {
+            // One of them is forbidden.
+            let half = ids.count / 2
+            return try await retry(Array(ids[..<half])) + retry(Array(ids[half...]))
+        } catch let error as AppError where error.code == .alreadyExists {
+            return 0
         }
     }
 
@@ -80,7 +102,9 @@ extension JobQueue {
     }
 
     /// Stops all processes from starting jobs of a queue. Running ones go on.
+    /// - Throws: An `AppError` of code `invalidArgument` if no queue can have the name.
     public func pause(_ queue: String) async throws {
+        try NewJob.validate(queue: queue)
         try await database.execute(
             """
             INSERT INTO apus_job_queue (name, paused_at) VALUES (\(queue), \(clock.now))

@@ -1,4 +1,4 @@
-import ApusCore
+public import ApusCore
 import ApusData
 public import FoundationEssentials
 
@@ -17,24 +17,25 @@ extension JobQueue {
             paused[ExactString(name)] = try paused[ExactString(name)] ?? (row.get(1) as Int == 1)
         }
         let names = paused.keys.sorted { $0.text < $1.text }
-        var result: [QueueStatistics] = []
-        for name in names {
-            let queue = name.text
-            let rows = try await database.batch([
-                count("state = 'available' AND group_key IS NULL AND queue = \(queue)"),
-                count("state = 'available' AND group_key IS NOT NULL AND queue = \(queue)"),
-                count("state = 'running' AND queue = \(queue)"),
-                store.firstTimes(queue),
-            ])
-            let counts = try rows.prefix(3).map { try $0[0].get(0) as Int }
-            let age = try (rows[3][0].get(0) as Date?).map { clock.now.timeIntervalSince($0) }
-            result.append(
-                QueueStatistics(
-                    queue: queue, isPaused: paused[name] == true,
-                    available: min(Self.maximumCount, counts[0] + counts[1]),
-                    running: counts[2], latency: age.flatMap { $0 > 0 ? .seconds($0) : nil }))
+        let statements = names.map { name -> [SQL] in
+            [
+                count("state = 'available' AND group_key IS NULL AND queue = \(name.text)"),
+                count("state = 'available' AND group_key IS NOT NULL AND queue = \(name.text)"),
+                count("state = 'running' AND queue = \(name.text)"),
+                store.firstTimes(name.text),
+            ]
         }
-        return result
+        var values = try await database.batch(Array(statements.joined()))[...]
+        return try names.map { name in
+            let rows = values.prefix(4).map { $0[0] }
+            values.removeFirst(4)
+            let counts = try rows.prefix(3).map { try $0.get(0) as Int }
+            let age = try (rows[3].get(0) as Date?).map { clock.now.timeIntervalSince($0) }
+            return QueueStatistics(
+                queue: name.text, isPaused: paused[name] == true,
+                available: min(Self.maximumCount, counts[0] + counts[1]), running: counts[2],
+                latency: age.flatMap { $0 > 0 ? .seconds($0) : nil })
+        }
     }
 
     /// Returns how many jobs are in each state, up to ``maximumCount``.
@@ -68,13 +69,14 @@ extension JobQueue {
     public func processes() async throws -> [WorkerProcess] {
         try await database.query(
             """
-            SELECT host, process, started_at, seen_at, (SELECT count(*) FROM apus_job_leader WHERE worker = apus_job_worker.id)
+            SELECT id, host, process, started_at, seen_at,
+                (SELECT count(*) FROM apus_job_leader WHERE worker = apus_job_worker.id)
             FROM apus_job_worker ORDER BY started_at
             """
         ).map {
             WorkerProcess(
-                host: try $0.get(0), processID: try $0.get(1), startedAt: try $0.get(2), seenAt: try $0.get(3),
-                isLeader: try $0.get(4) as Int > 0)
+                id: try $0.get(0), host: try $0.get(1), processID: try $0.get(2), startedAt: try $0.get(3),
+                seenAt: try $0.get(4), isLeader: try $0.get(5) as Int > 0)
         }
     }
 
@@ -123,7 +125,9 @@ public struct ScheduleRecord: Sendable, Hashable {
 }
 
 /// A process that performs jobs.
-public struct WorkerProcess: Sendable, Hashable {
+public struct WorkerProcess: Identifiable, Sendable, Hashable {
+    /// The id of its session, which ends when it stops or loses its lease.
+    public let id: Identifier<WorkerProcess>
     public let host: String
     public let processID: Int
     public let startedAt: Date

@@ -12,7 +12,7 @@ final class JobPerformer: Sendable {
     private let workers: [ExactString: AnyWorker]
     private let configuration: JobRunner.Configuration
     private let signal: JobSignal
-    private let metrics: JobMetrics?
+    private let metrics: JobMetrics.Source
     private let tracing: JobTracing
     private let logger: Logger
 
@@ -133,13 +133,13 @@ final class JobPerformer: Sendable {
             .deadlineExceeded,
             "The attempt did not end \(configuration.cancellationGrace.seconds) s after it was cancelled.")
         let outcome = failed(job, error, worker, logger)
-        measure(job, outcome, after: limit(of: job))
+        measure(job, outcome.label, after: limit(of: job))
         writer.add([outcome])
     }
 
     /// Measures an attempt that has ended.
-    func measure(_ job: JobRecord, _ outcome: Outcome?, after duration: Duration) {
-        guard let metrics else { return }
+    func measure(_ job: JobRecord, _ outcome: String, after duration: Duration) {
+        guard let metrics = metrics.current else { return }
         let waited = Duration.seconds(store.clock.now.timeIntervalSince(job.runAt)) - duration
         metrics.ended(job, outcome, after: duration, latency: max(.zero, waited))
     }

@@ -237,10 +237,11 @@ public final class JobRunner: Service {
 
     /// Measures what waits and runs, if somebody wants to know it.
     private func measureRegularly() async {
-        guard let metrics = queue.metrics else { return }
         while !Task.isCancelled {
-            for runner in runners { metrics.running(runner.running, in: runner.name) }
-            await attempt("The queues could not be measured.") { metrics.waiting(try await queue.statistics()) }
+            if let metrics = queue.metrics.current {
+                for runner in runners { metrics.running(runner.running, in: runner.name) }
+                await attempt("The queues could not be measured.") { metrics.waiting(try await queue.statistics()) }
+            }
             try? await queue.clock.sleep(for: Self.measurementInterval)
         }
     }

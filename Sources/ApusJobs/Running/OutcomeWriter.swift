@@ -80,7 +80,7 @@ final class OutcomeWriter: Sendable {
             } catch {
                 failures += 1
                 let error = AppError(wrapping: error)
-                guard error.code.isTransient else {
+                guard Self.mayPass(error) else {
                     await storeEach(batch)
                     continue
                 }
@@ -103,6 +103,9 @@ final class OutcomeWriter: Sendable {
         }
     }
 
+    /// Whether an error may be that of the moment, and not that of an outcome.
+    private static func mayPass(_ error: AppError) -> Bool { error.code.isTransient && error.code != .internal }
+
     /// Stores outcomes one by one, after they could not be stored together. What cannot be stored makes its job a dead
     /// letter, so that it does not stop the others.
     private func storeEach(_ outcomes: [Outcome]) async {
@@ -112,7 +115,7 @@ final class OutcomeWriter: Sendable {
                 state.withLock { $0.onStored }?([outcome], released)
             } catch let failure {
                 let error = AppError(wrapping: failure)
-                guard !error.code.isTransient else {
+                guard !Self.mayPass(error) else {
                     state.withLock { $0.pending.append(outcome) }
                     continue
                 }

@@ -4,6 +4,9 @@ import Synchronization
 
 /// Claims the jobs of one queue, and decides where and when to look next.
 struct QueueClaimer {
+    /// How long after some jobs were claimed it is looked again, without news.
+    private static let lull = Duration.milliseconds(50)
+
     let store: JobStore
     let rules: QueueConfiguration
     private let queue: String
@@ -58,7 +61,8 @@ struct QueueClaimer {
         if let start = schedule.nextStart {
             next = start
         } else if !jobs.isEmpty {
-            next = end + pollInterval
+            // When the next one is due is asked only if no others have come meanwhile.
+            next = end + min(pollInterval, Self.lull)
         } else {
             next = end + delay(until: try await store.nextTime(queue))
         }

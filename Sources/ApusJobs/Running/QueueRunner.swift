@@ -154,17 +154,26 @@ final class QueueRunner: Sendable {
 
     private func ended(_ job: JobRecord, _ outcome: Outcome?) {
         let uptime = clock.uptime
-        let (isOwn, started, waiter, isLow) = state.withLock { state in
+        let (attempt, waiter, isLow) = state.withLock { state in
             let attempt = state.attempts.removeValue(forKey: AttemptKey(job))
             state.ended += 1
             if attempt?.isAbandoned == true { state.abandoned -= 1 }
             _ = startNext(&state, uptime)
             let isLow = state.stored.count * 2 <= state.prefetch
             let waiter = state.attempts.isEmpty ? state.idleWaiter.take() : nil
-            return (attempt?.isAbandoned == false, attempt?.started ?? uptime, waiter, isLow)
+            return (attempt, waiter, isLow)
         }
-        if isOwn { performer.measure(job, outcome, after: uptime - started) }
-        if isOwn, let outcome { performer.writer.add([outcome]) } else { performer.freed([job]) }
+        let isOwn = attempt?.isAbandoned == false
+        if isOwn, let attempt {
+            let label = attempt.loss?.rawValue ?? outcome?.label ?? "completed"
+            performer.measure(job, label, after: uptime - attempt.started)
+        }
+        // What is known to be lost would have no effect.
+        if isOwn, attempt?.loss == nil, let outcome {
+            performer.writer.add([outcome])
+        } else {
+            performer.freed([job])
+        }
         waiter?.resume()
         if isLow { wakeup.notify(hasNews: false) }
     }
@@ -193,7 +202,12 @@ final class QueueRunner: Sendable {
     func cancelLost() async throws {
         let lost = try await store.lost(state.withLock { Array($0.attempts.keys) })
         guard !lost.isEmpty else { return }
-        let tasks = state.withLock { state in lost.compactMap { state.attempts[$0]?.task } }
+        let tasks = state.withLock { state in
+            lost.compactMap { key, reason in
+                state.attempts[key]?.loss = reason
+                return state.attempts[key]?.task
+            }
+        }
         for task in tasks { task.cancel() }
     }
 
@@ -266,4 +280,5 @@ private struct Attempt: Sendable {
     /// When it has ignored its cancellation for too long.
     let overdue: Duration
     var isAbandoned = false
+    var loss: LossReason?
 }

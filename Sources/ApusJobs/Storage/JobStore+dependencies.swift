@@ -15,7 +15,9 @@ extension JobStore {
         return [
             """
             UPDATE apus_job
-            SET waits_for = waits_for - met.number, state = CASE WHEN waits_for <= met.number THEN 'available' ELSE state END
+            SET waits_for = waits_for - met.number,
+                state = CASE WHEN waits_for <= met.number THEN 'available' ELSE state END,
+                run_at = CASE WHEN waits_for <= met.number AND run_at < \(clock.now) THEN \(clock.now) ELSE run_at END
             FROM (SELECT job, count(*) AS number FROM apus_job_dependency WHERE \(isMet) GROUP BY job) AS met
             WHERE apus_job.id = met.job AND apus_job.state = 'waiting'
             RETURNING CASE WHEN waits_for = 0 THEN queue END

@@ -6,6 +6,14 @@ import FoundationEssentials
 enum WorkerSession {}
 typealias WorkerID = Identifier<WorkerSession>
 
+/// Why an attempt no longer decides what becomes of its job.
+enum LossReason: String, Sendable {
+    /// Somebody has cancelled the job.
+    case cancelled
+    /// The lease was lost, and the job was given to others.
+    case lost
+}
+
 extension JobStore {
     /// Registers a process. Its leases last as long as its beats are seen.
     func register(_ worker: WorkerID) async throws {
@@ -32,14 +40,26 @@ extension JobStore {
             "UPDATE apus_job_worker SET beat = beat + 1, seen_at = \(clock.now) WHERE id = \(worker)") > 0
     }
 
-    /// Returns those of some attempts whose jobs were cancelled or given to others.
-    func lost(_ attempts: [AttemptKey]) async throws -> Set<AttemptKey> {
-        var lost = Set(attempts)
+    /// Returns those of some attempts whose jobs were cancelled or given to others, and whether they were cancelled.
+    func lost(_ attempts: [AttemptKey]) async throws -> [AttemptKey: LossReason] {
+        var lost = Dictionary(uniqueKeysWithValues: attempts.map { ($0, LossReason.lost) })
         for start in stride(from: 0, to: attempts.count, by: 1000) {
             let ids = attempts[start..<min(start + 1000, attempts.count)].map(\.id)
             let rows = try await database.query(
-                "SELECT id, fence FROM apus_job WHERE id IN \(list: ids) AND state IN ('running', 'completed')")
-            for row in rows { lost.remove(AttemptKey(id: try row.get(0), fence: try row.get(1))) }
+                """
+                SELECT id, fence, state FROM apus_job
+                WHERE id IN \(list: ids) AND state IN ('running', 'completed', 'cancelled')
+                """)
+            for row in rows {
+                let (id, fence): (JobRecord.ID, Int) = (try row.get(0), try row.get(1))
+                // Cancelling a job that runs increases its fence.
+                if try row.get(2) as JobState == .cancelled {
+                    let key = AttemptKey(id: id, fence: fence - 1)
+                    if lost[key] != nil { lost[key] = .cancelled }
+                } else {
+                    lost[AttemptKey(id: id, fence: fence)] = nil
+                }
+            }
         }
         return lost
     }

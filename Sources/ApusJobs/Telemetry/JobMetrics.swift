@@ -28,18 +28,33 @@ final class JobMetrics: Sendable {
     private let factory: any MetricsFactory
     private let state = Mutex(State())
 
-    /// - Returns: `nil` if nothing is measured.
-    init?(_ factory: any MetricsFactory) {
-        guard !(factory is NOOPMetricsHandler) else { return nil }
-        self.factory = factory
+    private init(_ factory: any MetricsFactory) { self.factory = factory }
+
+    /// Where jobs are measured. The process-wide factory is asked for until there is one, because a program may set it late.
+    final class Source: Sendable {
+        private let known: Mutex<JobMetrics?>
+
+        /// - Parameter factory: A factory to use instead of the process-wide one.
+        init(_ factory: (any MetricsFactory)?) { known = Mutex(factory.map { JobMetrics($0) }) }
+
+        /// `nil` if nothing is measured.
+        var current: JobMetrics? {
+            known.withLock { known in
+                if let known { return known }
+                let factory = MetricsSystem.factory
+                guard !(factory is NOOPMetricsHandler) else { return nil }
+                known = JobMetrics(factory)
+                return known
+            }
+        }
     }
 
     func enqueued(_ kind: String, in queue: String, _ count: Int) {
         counter("jobs.enqueued", kind, queue).increment(by: count)
     }
 
-    func ended(_ job: JobRecord, _ outcome: Outcome?, after duration: Duration, latency: Duration) {
-        counter("jobs.attempts", job.kind, job.queue, outcome: outcome?.label ?? "completed").increment()
+    func ended(_ job: JobRecord, _ outcome: String, after duration: Duration, latency: Duration) {
+        counter("jobs.attempts", job.kind, job.queue, outcome: outcome).increment()
         timer("jobs.attempt.duration", job).record(duration: duration)
         timer("jobs.latency", job).record(duration: latency)
     }
@@ -94,7 +109,8 @@ final class JobMetrics: Sendable {
 }
 
 extension Outcome {
-    fileprivate var label: String {
+    /// What the metric `jobs.attempts` calls it.
+    var label: String {
         switch kind {
         case .completed: "completed"
         case .again(_, let counts): counts ? "retried" : "postponed"

@@ -14,7 +14,8 @@ extension AppError {
         case "57014" where error.message.contains(bytesOf: "statement timeout"):
             (.deadlineExceeded, "The statement took longer than the database allows.")
         case "23505": (.alreadyExists, "An entry with the same key already exists.")
-        case _ where sqlState.starts(withBytesOf: "23"):
+        // P0001 is what triggers and functions raise.
+        case _ where sqlState.starts(withBytesOf: "23") || sqlState == "P0001":
             (.failedPrecondition, "The change violates a constraint of the database.")
         case "40003": (.unknown, "It is unknown whether the change was made.")
         case _ where sqlState.starts(withBytesOf: "40"):

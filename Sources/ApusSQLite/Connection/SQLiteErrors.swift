@@ -8,7 +8,8 @@ extension AppError {
         switch error.extendedResultCode {
         case .SQLITE_CONSTRAINT_UNIQUE, .SQLITE_CONSTRAINT_PRIMARYKEY:
             self.init(.alreadyExists, "An entry with the same key already exists.", cause: error)
-        case .SQLITE_CONSTRAINT_FOREIGNKEY, .SQLITE_CONSTRAINT_CHECK, .SQLITE_CONSTRAINT_NOTNULL:
+        case .SQLITE_CONSTRAINT_FOREIGNKEY, .SQLITE_CONSTRAINT_CHECK, .SQLITE_CONSTRAINT_NOTNULL,
+            .SQLITE_CONSTRAINT_TRIGGER:
             self.init(.failedPrecondition, "The change violates a constraint of the database.", cause: error)
         default:
             switch error.resultCode {
