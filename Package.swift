@@ -254,10 +254,11 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOWebSocket", package: "swift-nio"),
             ]),
+        .target(name: "Geography", path: "Examples/DeliveryTracker/Geography/Sources"),
         .executableTarget(
             name: "DeliveryTracker",
             dependencies: [
-                "Apus", "ApusCore", "ApusPostgres", "ApusRedis", "ApusSQLite",
+                "Apus", "ApusCore", "ApusPostgres", "ApusRedis", "ApusSQLite", "Geography",
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             path: "Examples/DeliveryTracker/Sources",
@@ -462,10 +463,13 @@ let package = Package(
         .testTarget(
             name: "DeliveryTrackerTests",
             dependencies: [
-                "Apus", "ApusCore", "ApusJSON", "ApusSQLite", "ApusTesting", "DeliveryTracker",
-                "ApusPostgres",
+                "Apus", "ApusCore", "ApusJSON", "ApusPostgres", "ApusSQLite", "ApusTesting", "DeliveryTracker",
+                "Geography",
             ],
             path: "Examples/DeliveryTracker/Tests"),
+        .testTarget(
+            name: "GeographyTests", dependencies: ["Geography"], path: "Examples/DeliveryTracker/Geography/Tests",
+            resources: [.copy("Fixtures")]),
     ]
 )
 

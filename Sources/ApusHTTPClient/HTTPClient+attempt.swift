@@ -42,7 +42,7 @@ extension HTTPClient {
         do {
             let response = try await execute(request, min(configuration.attemptTimeout, deadline.remaining))
             outcome = response.status.kind == .serverError && response.status != .notImplemented ? .failure : .success
-            return Attempt(result: .success(response), advice: Self.retryAdvice(for: response))
+            return Attempt(result: .success(response), advice: retryAdvice(for: response))
         } catch let error as AppError where error.details.reason == .bodyTooLarge {
             outcome = .success
             return Attempt(result: .failure(error), advice: .doNotRetry)
@@ -80,20 +80,23 @@ extension HTTPClient {
         }
     }
 
-    private static func retryAdvice(for response: some ClientResponseHead) -> RetryAdvice {
+    private func retryAdvice(for response: some ClientResponseHead) -> RetryAdvice {
         switch response.status.code {
         // The request was rejected, and the server may say when to retry.
-        case 429, 503: .retry(after: retryAfter(response.headers[.retryAfter]), isUnsent: false)
+        case 429, 503:
+            .retry(after: Self.retryAfter(response.headers[.retryAfter], now: clock.now), isUnsent: false)
         case 502, 504: .retry(after: nil, isUnsent: false)
         default: .doNotRetry
         }
     }
 
     /// Returns the delay given by a `Retry-After` field, in seconds or as a date (RFC 9110 §10.2.3).
-    static func retryAfter(_ field: String?, now: Int = Int(SystemClock().now.timeIntervalSince1970)) -> Duration? {
+    static func retryAfter(_ field: String?, now: Date) -> Duration? {
         guard let field else { return nil }
-        if let seconds = Int(field), (0...86400 * 365).contains(seconds) { return .seconds(seconds) }
-        return HTTPDate.parse(field).map { .seconds(max(0, $0 - now)) }
+        guard field.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
+            return HTTPDate.parse(field).map { .seconds(max(0, $0 - Int(now.timeIntervalSince1970))) }
+        }
+        return Int(field).flatMap { $0 <= 86400 * 365 ? .seconds($0) : nil }
     }
 
     /// Returns whether the error means that the request cannot have reached the server.

@@ -152,9 +152,12 @@ private struct ScriptModule: Module {
     }
 
     @Test func `Retry-After is respected, but not waited for beyond the deadline`() async throws {
-        #expect(HTTPClient.retryAfter("3") == .seconds(3))
-        #expect(HTTPClient.retryAfter("Sun, 06 Nov 1994 08:49:37 GMT", now: 784_111_770) == .seconds(7))
-        #expect(HTTPClient.retryAfter("soon") == nil && HTTPClient.retryAfter("-1") == nil)
+        let now = Date(timeIntervalSince1970: 784_111_770)
+        #expect(HTTPClient.retryAfter("3", now: now) == .seconds(3))
+        #expect(HTTPClient.retryAfter("Sun, 06 Nov 1994 08:49:37 GMT", now: now) == .seconds(7))
+        for text in ["soon", "-1", "+1", "", "1.5", "99999999999999999999"] {
+            #expect(HTTPClient.retryAfter(text, now: now) == nil)
+        }
         var busy = Response(status: .tooManyRequests)
         busy.headers[.retryAfter] = "3600"
         try await test([busy, busy]) { client, url, script in

@@ -96,6 +96,13 @@ import Testing
 
     private enum Level: String, CaseIterable { case quiet, loudest }
 
+    @Test(arguments: ["+80", " 80", "80 ", "0x50", "8_0", "80.0", "٨٠"])
+    func `An integer is decimal digits, with a minus sign if it is negative`(text: String) async throws {
+        let settings = try await Settings(variables: ["N": text], folder: "/nonexistent")
+        _ = settings.int("n", default: 1, in: -100...100)
+        #expect(throws: StartupError.self) { try settings.check() }
+    }
+
     @Test func `A duration below its minimum is rejected`() async throws {
         let settings = try await Settings(variables: ["T": "0s"], folder: "/nonexistent")
         #expect(settings.duration("t", default: .seconds(5), atLeast: .milliseconds(1)) == .seconds(5))

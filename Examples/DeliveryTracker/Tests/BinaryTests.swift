@@ -2,6 +2,7 @@ import Apus
 import ApusJSON
 import ApusTesting
 import Foundation
+import Geography
 import Testing
 
 @testable import DeliveryTracker
@@ -40,10 +41,10 @@ import Testing
                 let snapshot = try await socket.receiveJSON(Scenario.Message.self)
                 #expect(snapshot?.orders?.map(\.state) == [.assigned])
                 try await driver.webSocket("/v1/drivers/position") { device in
-                    try await device.send(json: GPSFix(latitude: 38.7369, longitude: -9.1427, at: Date()))
+                    try await device.send(json: FixReport(latitude: 38.7369, longitude: -9.1427, at: Date()))
                     #expect(try await socket.receiveChange()?.position?.place.latitude == 38.7369)
-                    try await device.send(json: GPSFix(latitude: 39.7369, longitude: -9.1427, at: Date() + 1))
-                    #expect(try await device.receiveJSON(Scenario.Message.self)?.reason == .jump)
+                    try await device.send(json: FixReport(latitude: 39.7369, longitude: -9.1427, at: Date() + 1))
+                    #expect(try await device.receiveJSON(Scenario.Message.self)?.reason == .speed)
                 }
                 // On shutdown, the server closes connections with 1012 (service restart).
                 process.send(SIGTERM)

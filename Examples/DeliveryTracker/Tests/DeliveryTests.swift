@@ -1,5 +1,6 @@
 import Apus
 import ApusTesting
+import Geography
 import Synchronization
 import Testing
 
@@ -58,7 +59,8 @@ private final class RecordingPushGateway: PushGateway {
             #expect(try await scenario.place(other, key: "\"k-1\"").order.id != first.order.id)
             let list = try await customer.call(OrderEndpoints.list, PageRequest())
             #expect(list.items.count == 1)
-            let coffee = PlaceOrder(item: "Coffee", pickup: Scenario.tea.pickup, dropoff: Scenario.tea.dropoff)
+            let coffee = PlaceOrder(
+                item: "Coffee", pickup: Scenario.tea.pickup.place, dropoff: Scenario.tea.dropoff.place)
             let changed = await #expect(throws: UnexpectedResponse.self) {
                 try await customer.call(
                     OrderEndpoints.place, coffee, headers: [Scenario.idempotencyKey: "\"k-1\""])
@@ -165,11 +167,12 @@ private final class RecordingPushGateway: PushGateway {
                     let start = Date()
                     for step in 0..<3 {
                         // One second apart: two fixes in the same millisecond would have the same time.
-                        let fix = GPSFix(
-                            latitude: 38.7369 + Double(step) * 0.0001, longitude: -9.1427, at: start + Double(step))
-                        try await device.send(json: fix)
+                        let place = Place(wrapping: 38.7369 + Double(step) * 0.0001, -9.1427)
+                        try await device.send(
+                            json: FixReport(
+                                latitude: place.latitude, longitude: place.longitude, at: start + Double(step)))
                         let message = try await socket.receiveChange()
-                        #expect(message?.position?.place == fix.place)
+                        #expect(message?.position?.place == place)
                     }
                 }
                 // The snapshot of a later connection contains the driver's position.
@@ -194,7 +197,7 @@ private final class RecordingPushGateway: PushGateway {
                 _ = try await driver.call(step, order.id)
             }
             try await driver.webSocket("/v1/drivers/position") { device in
-                try await device.send(json: GPSFix(latitude: 38.7, longitude: -9.1, at: Date()))
+                try await device.send(json: FixReport(latitude: 38.7, longitude: -9.1, at: Date()))
                 try await device.send("nonsense")
                 _ = try await device.receive()
             }
@@ -337,28 +340,30 @@ private final class RecordingPushGateway: PushGateway {
         try await test(on: database) { app, scenario, _ in
             let driver = try await scenario.register("driver")
             try await driver.webSocket("/v1/drivers/position") { device in
-                func reason(_ fix: GPSFix) async throws -> FixRejection? {
+                func reason(_ fix: FixReport) async throws -> FixRejection? {
                     try await device.send(json: fix)
                     return try await device.receiveJSON(Scenario.Message.self)?.reason
                 }
-                try await device.send(json: GPSFix(latitude: 38.7, longitude: -9.1, at: Date(timeIntervalSinceNow: -1)))
-                #expect(try await reason(GPSFix(latitude: 95, longitude: -9.1, at: Date())) == .invalid)
+                try await device.send(
+                    json: FixReport(latitude: 38.7, longitude: -9.1, at: Date(timeIntervalSinceNow: -1)))
+                #expect(try await reason(FixReport(latitude: 95, longitude: -9.1, at: Date())) == .invalid)
                 #expect(
-                    try await reason(GPSFix(latitude: 38.7, longitude: -9.1, at: Date(timeIntervalSinceNow: -90)))
+                    try await reason(FixReport(latitude: 38.7, longitude: -9.1, at: Date(timeIntervalSinceNow: -90)))
                         == .stale)
                 #expect(
-                    try await reason(GPSFix(latitude: 38.7, longitude: -9.1, at: Date(timeIntervalSinceNow: 90)))
+                    try await reason(FixReport(latitude: 38.7, longitude: -9.1, at: Date(timeIntervalSinceNow: 90)))
                         == .future)
-                #expect(try await reason(GPSFix(latitude: 39.7, longitude: -9.1, at: Date() + 1)) == .jump)
+                #expect(try await reason(FixReport(latitude: 39.7, longitude: -9.1, at: Date() + 1)) == .speed)
                 try await device.send("not JSON")
                 #expect(try await device.receiveJSON(Scenario.Message.self)?.reason == .malformed)
             }
             let tracking: TrackingService = try app.resolve()
             #expect(tracking.statistics.accepted == 1)
             #expect(
-                tracking.statistics.dropped == [
-                    "invalid": 1, "stale": 1, "future": 1, "jump": 1, "malformed": 1, "flood": 0,
+                tracking.statistics.dropped.filter { $0.value > 0 } == [
+                    "invalid": 1, "stale": 1, "future": 1, "speed": 1, "malformed": 1,
                 ])
+            #expect(tracking.statistics.dropped.count == FixRejection.allCases.count)
         }
     }
 
@@ -373,11 +378,11 @@ private final class RecordingPushGateway: PushGateway {
             for number in 0..<30 {
                 do {
                     let at = clock.now + Double(number) / 100
-                    try await tracking.receive(GPSFix(latitude: 38.7, longitude: -9.1, at: at), from: driver)
+                    try await tracking.receive(FixReport(latitude: 38.7, longitude: -9.1, at: at), from: driver)
                 } catch let rejection as FixRejection { rejections.append(rejection) }
             }
-            #expect(rejections.contains(.flood))
-            #expect(rejections.allSatisfy { $0 == .flood })
+            #expect(rejections.contains(.rate))
+            #expect(rejections.allSatisfy { $0 == .rate })
         }
     }
 

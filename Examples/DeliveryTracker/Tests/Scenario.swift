@@ -1,5 +1,6 @@
 import Apus
 import ApusTesting
+import Geography
 import Testing
 
 @testable import DeliveryTracker
@@ -34,8 +35,8 @@ struct Scenario: Sendable {
     }
 
     static let tea = PlaceOrder(
-        item: "Tea", pickup: Place(latitude: 38.7369, longitude: -9.1427),
-        dropoff: Place(latitude: 38.7400, longitude: -9.1500))
+        item: "Tea", pickup: Place(wrapping: 38.7369, -9.1427),
+        dropoff: Place(wrapping: 38.7400, -9.1500))
 
     func place(_ customer: TestClient, key: String? = nil) async throws -> PlacedOrder {
         var headers = HTTPFields()

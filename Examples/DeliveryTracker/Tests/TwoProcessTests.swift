@@ -1,6 +1,7 @@
 import Apus
 import ApusTesting
 import Foundation
+import Geography
 import Testing
 
 @testable import DeliveryTracker
@@ -86,10 +87,11 @@ import Testing
                 let start = Date()
                 try await driver.webSocket("/v1/drivers/position") { device in
                     for step in 0..<3 {
-                        let fix = GPSFix(
-                            latitude: 38.7369 + Double(step) * 0.0001, longitude: -9.1427, at: start + Double(step))
-                        try await device.send(json: fix)
-                        #expect(try await arrives(on: socket) { $0.position?.place == fix.place })
+                        let place = Place(wrapping: 38.7369 + Double(step) * 0.0001, -9.1427)
+                        try await device.send(
+                            json: FixReport(
+                                latitude: place.latitude, longitude: place.longitude, at: start + Double(step)))
+                        #expect(try await arrives(on: socket) { $0.position?.place == place })
                     }
                 }
                 // A later connection to the other process gets the latest position at once, as soon as this is known there.
@@ -101,8 +103,8 @@ import Testing
                 }
                 // A driver that connects to the other process cannot jump, either.
                 try await driver.at(port: servers.ports[1]).webSocket("/v1/drivers/position") { device in
-                    try await device.send(json: GPSFix(latitude: 39.7369, longitude: -9.1427, at: start + 3))
-                    #expect(try await device.receiveJSON(Scenario.Message.self)?.reason == .jump)
+                    try await device.send(json: FixReport(latitude: 39.7369, longitude: -9.1427, at: start + 3))
+                    #expect(try await device.receiveJSON(Scenario.Message.self)?.reason == .speed)
                 }
             }
         }

@@ -108,7 +108,8 @@ public final class Settings: Sendable {
     public func int(_ key: String, default defaultValue: Int, in bounds: ClosedRange<Int>) -> Int {
         let expected = "an integer from \(bounds.lowerBound) to \(bounds.upperBound)"
         return read(key, expected, default: "\(defaultValue)") { text in
-            Int(text).flatMap { bounds.contains($0) ? $0 : nil }
+            // `Int` also reads "+80".
+            text.utf8.first == UInt8(ascii: "+") ? nil : Int(text).flatMap { bounds.contains($0) ? $0 : nil }
         } ?? defaultValue
     }
 

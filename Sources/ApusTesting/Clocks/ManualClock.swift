@@ -30,6 +30,7 @@ public final class ManualClock: WallClock {
     public var uptime: Duration { state.withLock { $0.elapsed } }
 
     public func sleep(for duration: Duration) async throws {
+        guard duration > .zero else { return try Task.checkCancellation() }
         let id = nextID()
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in

@@ -1,5 +1,6 @@
 import ApusCore
 import FoundationEssentials
+import Geography
 
 /// An item to be delivered from one place to another, and the state of its delivery.
 struct Order: Identifiable, Sendable {
@@ -95,21 +96,6 @@ enum OrderError: Error, Equatable {
     case takenByAnotherDriver
     case notAssignedToDriver
     case invalidTransition(from: Order.State)
-}
-
-/// A geographic position, in degrees.
-struct Place: Codable, Hashable, Sendable {
-    let latitude: Double
-    let longitude: Double
-
-    /// Returns the great-circle distance in metres, by the haversine formula.
-    func distance(to other: Place) -> Double {
-        let radius = 6_371_000.0
-        let (a, b) = (latitude * .pi / 180, other.latitude * .pi / 180)
-        let (dLat, dLon) = (b - a, (other.longitude - longitude) * .pi / 180)
-        let h = square(sine(dLat / 2)) + cosine(a) * cosine(b) * square(sine(dLon / 2))
-        return 2 * radius * arcsine(min(1, h.squareRoot()))
-    }
 }
 
 /// An amount of money, in the minor unit of its currency.

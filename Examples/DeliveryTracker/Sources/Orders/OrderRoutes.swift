@@ -1,4 +1,5 @@
 import Apus
+import Geography
 
 struct OrderRoutes: Sendable {
     let orders: OrderService
@@ -73,8 +74,14 @@ struct OrderRoutes: Sendable {
 
 struct PlaceOrder: Codable, Sendable, Validatable {
     let item: String
-    let pickup: Place
-    let dropoff: Place
+    let pickup: Coordinates
+    let dropoff: Coordinates
+
+    init(item: String, pickup: Place, dropoff: Place) {
+        self.item = item
+        self.pickup = Coordinates(pickup)
+        self.dropoff = Coordinates(dropoff)
+    }
 
     static let rules: [Rule<PlaceOrder>] = [
         Rule("item", \.item, .line(1...200)),
@@ -83,8 +90,19 @@ struct PlaceOrder: Codable, Sendable, Validatable {
     ]
 }
 
-extension Place: Validatable {
-    static let rules: [Rule<Place>] = [
+/// The coordinates of a place in a request, which are validated together with its other fields.
+struct Coordinates: Codable, Sendable, Validatable {
+    let latitude: Double
+    let longitude: Double
+
+    init(_ place: Place) {
+        latitude = place.latitude
+        longitude = place.longitude
+    }
+
+    var place: Place { Place(wrapping: latitude, longitude) }
+
+    static let rules: [Rule<Coordinates>] = [
         Rule("latitude", \.latitude, .range(-90...90)),
         Rule("longitude", \.longitude, .range(-180...180)),
     ]

@@ -1,4 +1,5 @@
 import Apus
+import Geography
 
 /// Places orders, changes their state, and publishes every change.
 struct OrderService: Sendable {
@@ -23,9 +24,10 @@ struct OrderService: Sendable {
 
     /// Places an order with a pending payment.
     func place(_ request: PlaceOrder, for customer: Customer) async throws -> (order: Order, payment: Payment) {
+        let (pickup, dropoff) = (request.pickup.place, request.dropoff.place)
         let order = Order(
-            id: Order.ID(), customer: customer.id, item: request.item, pickup: request.pickup, dropoff: request.dropoff,
-            price: Tariff.price(from: request.pickup, to: request.dropoff), placedAt: clock.now)
+            id: Order.ID(), customer: customer.id, item: request.item, pickup: pickup, dropoff: dropoff,
+            price: Tariff.price(from: pickup, to: dropoff), placedAt: clock.now)
         let payment = Payment(id: Payment.ID(), order: order.id, price: order.price)
         try await unitOfWork.perform {
             try await orders.insert(order)

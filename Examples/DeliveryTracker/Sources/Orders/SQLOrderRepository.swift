@@ -1,4 +1,5 @@
 import Apus
+import Geography
 
 struct SQLOrderRepository: OrderRepository, SQLBackedRepository {
     let table: SQLRepository<Order>
@@ -29,8 +30,8 @@ extension Order: Record {
     init(row: Row) throws {
         self.init(
             id: try row.get("id"), customer: try row.get("customer_id"), item: try row.get("item"),
-            pickup: Place(latitude: try row.get("pickup_latitude"), longitude: try row.get("pickup_longitude")),
-            dropoff: Place(latitude: try row.get("dropoff_latitude"), longitude: try row.get("dropoff_longitude")),
+            pickup: try Place(latitude: row.get("pickup_latitude"), longitude: row.get("pickup_longitude")),
+            dropoff: try Place(latitude: row.get("dropoff_latitude"), longitude: row.get("dropoff_longitude")),
             price: Money(amount: try row.get("price_amount"), currency: try row.get("price_currency")),
             placedAt: try row.get("placed_at"), state: try row.get("state"), driver: try row.get("driver_id"))
     }

@@ -1,4 +1,5 @@
 import Apus
+import Geography
 
 /// Simulates a customer, the payment provider and drivers, through the same services that real ones use.
 struct Simulator: Service {
@@ -102,13 +103,13 @@ struct Simulator: Service {
 
     /// Drives along the streets: first east or west, then north or south.
     private func drive(_ driver: Driver, from place: inout Place, to destination: Place) async throws {
-        let corner = Place(latitude: place.latitude, longitude: destination.longitude)
+        let corner = Place(wrapping: place.latitude, destination.longitude)
         for target in [corner, destination] {
             let start = place
             let metres = start.distance(to: target)
             let steps = max(1, Int(metres / (City.speed * tick.seconds)))
             for step in 1...steps {
-                place = City.interpolate(from: start, to: target, fraction: Double(step) / Double(steps))
+                place = start.interpolated(to: target, fraction: Double(step) / Double(steps))
                 try await report(place, driver)
                 try await clock.sleep(for: tick)
             }
@@ -118,7 +119,7 @@ struct Simulator: Service {
     private func report(_ place: Place, _ driver: Driver) async throws {
         do {
             try await tracking.receive(
-                GPSFix(latitude: place.latitude, longitude: place.longitude, at: clock.now), from: driver)
+                FixReport(latitude: place.latitude, longitude: place.longitude, at: clock.now), from: driver)
         } catch is FixRejection {
             // Already counted; the driver continues, as a real device would.
         }

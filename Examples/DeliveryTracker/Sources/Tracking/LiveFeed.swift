@@ -1,4 +1,5 @@
 import Apus
+import Geography
 
 /// Publishes changes of orders and positions of drivers to connected clients, in all processes.
 final class LiveFeed: Sendable {

@@ -1,4 +1,5 @@
 import Apus
+import Geography
 
 struct TrackingRoutes: Sendable {
     let orders: OrderService
@@ -56,7 +57,7 @@ struct TrackingRoutes: Sendable {
     @Sendable func report(_ socket: WebSocket, _ driver: Driver) async throws {
         for try await message in socket {
             do {
-                guard let fix = try? message.decode(GPSFix.self) else {
+                guard let fix = try? message.decode(FixReport.self) else {
                     tracking.count(.malformed)
                     throw FixRejection.malformed
                 }

@@ -1,4 +1,5 @@
 import Apus
+import Geography
 import Synchronization
 
 /// Receives the fixes of drivers and keeps the latest position of each, in whatever process its driver is connected.
@@ -27,6 +28,16 @@ final class TrackingService: Sendable {
     /// The number of positions above which old ones are removed.
     private static let pruningThreshold = 1000
 
+    /// The rate is limited in all processes together, and fixes are not stored yet, so that one that is not the newest is of
+    /// no use.
+    private static let filter = {
+        var configuration = FixFilter.Configuration()
+        configuration.rate = nil
+        configuration.static = nil
+        configuration.maximumHistoryAge = configuration.maximumAge
+        return FixFilter(configuration: configuration)
+    }()
+
     /// Devices report once per second; the limit leaves room for a burst of fixes after a tunnel.
     private static let fixLimit = RateLimitPolicy(20, per: .seconds(10))
 
@@ -39,18 +50,23 @@ final class TrackingService: Sendable {
 
     /// Processes a fix, and publishes the position to the watchers of the driver's order.
     /// - Throws: A ``FixRejection``, which is counted, or a database error.
-    func receive(_ fix: GPSFix, from driver: Driver) async throws {
+    func receive(_ report: FixReport, from driver: Driver) async throws {
         do {
             guard try await limiter.take("gps:\(driver.id)", limit: Self.fixLimit).isAllowed else {
-                throw FixRejection.flood
+                throw FixRejection.rate
             }
-            let position = PositionView(driver: driver.id, place: fix.place, at: fix.at)
             let now = clock.now
-            try state.withLock { state in
-                try state.filters[driver.id, default: FixFilter()].check(fix, now: now)
-                state.positions[driver.id] = position
-                state.accepted += 1
-                state.pruneIfNecessary(now: now)
+            let position = try state.withLock { state in
+                switch state.filters[driver.id, default: Self.filter].receive(report, at: now) {
+                case .rejected(let reason): throw reason
+                case .historical: throw FixRejection.stale
+                case .current(let fix):
+                    let position = PositionView(driver: driver.id, place: fix.place, at: fix.time)
+                    state.positions[driver.id] = position
+                    state.accepted += 1
+                    state.pruneIfNecessary(now: now)
+                    return position
+                }
             }
             feed.publish(position, for: try await orders.current(of: driver)?.id)
         } catch let rejection as FixRejection {
@@ -64,8 +80,10 @@ final class TrackingService: Sendable {
         state.withLock { state in
             if let known = state.positions[position.driver], known.at >= position.at { return }
             state.positions[position.driver] = position
-            state.filters[position.driver, default: FixFilter()].note(position)
-            state.pruneIfNecessary(now: clock.now)
+            let now = clock.now
+            let fix = Fix(place: position.place, deviceTime: position.at, receivedAt: now)
+            state.filters[position.driver, default: Self.filter].adopt(fix)
+            state.pruneIfNecessary(now: now)
         }
     }
 
