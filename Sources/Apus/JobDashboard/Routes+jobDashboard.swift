@@ -85,10 +85,10 @@ struct JobDashboard: Sendable {
         }.hidden()
         addJobs(to: routes)
         routes.post("queues/pause", Body(JobSelection.self)) { _, selection in
-            return try await changing { try await queue.pause(try selection.requiredQueue) }
+            try await changing { try await queue.pause(try selection.requiredQueue) }
         }.hidden()
         routes.post("queues/resume", Body(JobSelection.self)) { _, selection in
-            return try await changing { try await queue.resume(try selection.requiredQueue) }
+            try await changing { try await queue.resume(try selection.requiredQueue) }
         }.hidden()
     }
 
@@ -117,13 +117,13 @@ struct JobDashboard: Sendable {
                 needs: try await queue.needs(of: id))
         }.hidden()
         routes.post("jobs/:id/retry", Path("id", as: JobRecord.ID.self)) { _, id in
-            return try await changing { try await queue.retry(id) }
+            try await changing { try await queue.retry(id) }
         }.hidden()
         routes.post("jobs/:id/cancel", Path("id", as: JobRecord.ID.self)) { _, id in
-            return try await changing { try await queue.cancel(id) }
+            try await changing { try await queue.cancel(id) }
         }.hidden()
         routes.delete("jobs/:id", Path("id", as: JobRecord.ID.self)) { _, id in
-            return try await changing { try await queue.delete(id) }
+            try await changing { try await queue.delete(id) }
         }.hidden()
     }
 

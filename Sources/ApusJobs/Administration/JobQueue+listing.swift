@@ -73,8 +73,8 @@ extension JobQueue {
         if let queue { conditions.append("queue = \(queue)") }
         // Tags have no line breaks, and tags between line breaks are whole ones.
         if let tag {
-            let pattern = "%\n\(tag.map { "\\%_".contains($0) ? "\\\($0)" : "\($0)" }.joined())\n%"
-            conditions.append("\("\n") || tags || \("\n") LIKE \(pattern) ESCAPE \("\\")")
+            let find = SQL(stringLiteral: database.dialect == .sqlite ? "instr" : "strpos")
+            conditions.append("\(find)(\("\n") || tags || \("\n"), \("\n\(tag)\n")) > 0")
         }
         return conditions.isEmpty ? nil : .joined(conditions, separator: " AND ")
     }

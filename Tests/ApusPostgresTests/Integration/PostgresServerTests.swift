@@ -106,13 +106,13 @@ struct PostgresServerTests {
             let database = try PostgresDatabase(PostgresConfiguration(url: server.url(parameters: "sslmode=require")))
             let slow = await code {
                 try await withDeadline(.after(.milliseconds(300))) {
-                    _ = try await database.query("SELECT pg_sleep(60)")
+                    _ = try await database.query("SELECT pg_sleep(600)")
                 }
             }
             #expect(slow == .deadlineExceeded)
             let sleeping =
                 "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'"
-            try await withDeadline(.after(.seconds(20))) {
+            try await withDeadline(.after(.seconds(120))) {
                 while try await database.value(SQL(stringLiteral: sleeping), as: Int.self) > 0 {}
             }
             await database.close()
@@ -164,7 +164,7 @@ struct PostgresServerTests {
         options.settings["max_connections"] = "20"
         let first = try await TestPostgres.start(options)
         let database = try PostgresDatabase(PostgresConfiguration(url: first.url()))
-        async let interrupted = code { _ = try await database.query("SELECT pg_sleep(60)") }
+        async let interrupted = code { _ = try await database.query("SELECT pg_sleep(600)") }
         while try await first.psql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'") == "0" {
         }
         await first.stop()

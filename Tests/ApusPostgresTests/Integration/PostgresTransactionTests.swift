@@ -173,7 +173,7 @@ struct PostgresTransactionTests {
                 SELECT count(*) FROM pg_stat_activity
                 WHERE datname = current_database() AND wait_event_type = 'Lock'
                 """
-            try await withDeadline(.after(.seconds(20))) {
+            try await withDeadline(.after(.seconds(120))) {
                 while try await database.value(waits, as: Int.self) > 0 {}
             }
             release.open()
@@ -188,7 +188,7 @@ struct PostgresTransactionTests {
             for _ in 0..<10 {
                 async let slow = code {
                     try await withDeadline(.after(.milliseconds(20))) {
-                        _ = try await database.query("SELECT pg_sleep(60)")
+                        _ = try await database.query("SELECT pg_sleep(600)")
                     }
                 }
                 async let next = database.value("SELECT 5", as: Int.self)
@@ -197,7 +197,7 @@ struct PostgresTransactionTests {
             }
             let running = Self.sleepingStatements
             // The statement of the last round may still be about to end.
-            try await withDeadline(.after(.seconds(20))) {
+            try await withDeadline(.after(.seconds(120))) {
                 while try await database.value(running, as: Int.self) > 0 {}
             }
         }
@@ -207,9 +207,9 @@ struct PostgresTransactionTests {
         try await withTable(parameters: "shared_connections=1") { database, _ async throws in
             // How long a statement takes is learnt from its first execution on an event loop.
             for _ in 0..<4 { _ = try await database.query("SELECT pg_sleep(\(0.2))") }
-            let slow = Task { try await database.query("SELECT pg_sleep(\(60.0))") }
+            let slow = Task { try await database.query("SELECT pg_sleep(\(600.0))") }
             let running = Self.sleepingStatements
-            try await withDeadline(.after(.seconds(20))) {
+            try await withDeadline(.after(.seconds(120))) {
                 while try await database.value(running, as: Int.self) == 0 {}
                 for _ in 0..<20 { _ = try await database.query("SELECT 1") }
             }
@@ -222,10 +222,10 @@ struct PostgresTransactionTests {
         try await withTable(parameters: "shared_connections=1") { database, _ async throws in
             // Each of these is new, so none is known to be slow.
             let slow = (0..<4).map { number in
-                Task { try await database.query(SQL(stringLiteral: "SELECT pg_sleep(60) /* \(number) */")) }
+                Task { try await database.query(SQL(stringLiteral: "SELECT pg_sleep(600) /* \(number) */")) }
             }
             let running = Self.sleepingStatements
-            try await withDeadline(.after(.seconds(20))) {
+            try await withDeadline(.after(.seconds(120))) {
                 while try await database.value(running, as: Int.self) == 0 {}
             }
             for task in slow { task.cancel() }
